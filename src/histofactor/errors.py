@@ -1,0 +1,63 @@
+"""What can go wrong, told once and told well.
+
+    HistofactorError
+    ├── OptionError        an argument is out of range or unknown (also a ValueError)
+    ├── ImageError         an input cannot be read as a tissue image
+    ├── ResolutionError    µm/px is missing, not positive or implausible
+    ├── EncoderError       an encoder is unknown, or its weights cannot be had
+    ├── BankError          a concept bank is not valid
+    │   └── BankMismatch   a concept bank belongs to other features
+    └── OutputError        a result cannot be written
+
+Every error says what happened, what was expected, what was found and how to mend it.
+"""
+
+
+class HistofactorError(Exception):
+    """Base of all errors that histofactor raises on purpose.
+
+    Args:
+        what: what happened, naming the file or the argument.
+        expected: what would have been right.
+        got: what was found instead.
+        mend: what the user can do about it.
+    """
+
+    def __init__(self, what: str, *, expected: str = "", got: str = "", mend: str = "") -> None:
+        self.what, self.expected, self.got, self.mend = what, expected, got, mend
+        parts = [what]
+        if expected:
+            parts.append(f"expected {expected}")
+        if got:
+            parts.append(f"got {got}")
+        if mend:
+            parts.append(mend)
+        super().__init__("; ".join(parts))
+
+
+class OptionError(HistofactorError, ValueError):
+    """An argument is out of range or names something unknown."""
+
+
+class ImageError(HistofactorError):
+    """An input cannot be read as a tissue image."""
+
+
+class ResolutionError(HistofactorError):
+    """The µm/px of an input is missing, not positive or implausible."""
+
+
+class EncoderError(HistofactorError):
+    """An encoder is unknown, or its weights cannot be had."""
+
+
+class BankError(HistofactorError):
+    """A concept bank is not valid."""
+
+
+class BankMismatch(BankError):
+    """A concept bank was learned on other features than those at hand."""
+
+
+class OutputError(HistofactorError):
+    """A result cannot be written."""

@@ -1,0 +1,1 @@
+"""Encoders: pixels to dense non-negative features."""

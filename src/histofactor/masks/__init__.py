@@ -1,0 +1,1 @@
+"""Masks: weights to label maps and polygons."""

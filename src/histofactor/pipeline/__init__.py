@@ -1,0 +1,1 @@
+"""Pipeline: from an input to its segmentation, one or many."""

@@ -1,0 +1,1 @@
+"""Results as files: OME-TIFF labels, QuPath regions, tables, overlays and the report."""

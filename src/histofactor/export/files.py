@@ -1,0 +1,63 @@
+"""Files that are either whole or not there: every writer of histofactor goes through ``atomic``."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from histofactor.errors import OutputError
+
+_MEND = {
+    errno.ENOSPC: "free some disk space or choose another output folder",
+    errno.EDQUOT: "free some of your quota or choose another output folder",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+    errno.EROFS: "choose a folder that is not read-only",
+    errno.EISDIR: "move the folder of that name away or choose another name",
+    errno.ENOTDIR: "choose a path whose folders are not files",
+    errno.EEXIST: "choose a path whose folders are not files",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its place once the block ends well.
+
+    The temporary name ends like ``path``, so that libraries that look at the suffix see the right one.
+    Missing folders are made. A block that fails leaves neither the temporary file nor a change to ``path``.
+
+    Args:
+        path: the file to write; replaced if it exists.
+
+    Yields:
+        The path to write to, in the folder of ``path``.
+
+    Raises:
+        OutputError: the folder cannot be written, the disk is full, or ``path`` is a folder; any
+            ``OSError`` of the block is taken for such a failure, so do nothing but write in it.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}-{path.name[-32:]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise _output_error(path, error) from error
+    finally:
+        with suppress(OSError):  # gone already, or its folder cannot be touched, which is told above
+            temporary.unlink()
+
+
+def _output_error(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write {path}",
+        expected="a writable folder with room for the file",
+        got=error.strerror or str(error),
+        mend=_MEND.get(error.errno or 0, "choose another output folder"),
+    )

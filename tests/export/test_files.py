@@ -1,0 +1,78 @@
+import errno
+import os
+
+import pytest
+
+from histofactor.errors import OutputError
+from histofactor.export.files import atomic
+
+
+def test_a_finished_block_leaves_only_the_file(tmp_path):
+    path = tmp_path / "new" / "folder" / "labels.ome.tif"
+    with atomic(path) as temporary:
+        assert temporary.parent == path.parent
+        assert temporary.name.endswith("labels.ome.tif")
+        temporary.write_bytes(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_file_gets_the_permissions_of_any_other_file(tmp_path):
+    (tmp_path / "plain").write_bytes(b"")
+    with atomic(tmp_path / "ours") as temporary:
+        temporary.write_bytes(b"")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def _write_then_fail(path, failure):
+    with atomic(path) as temporary:
+        temporary.write_text("half")
+        raise failure
+
+
+@pytest.mark.parametrize("failure", [ValueError("bad"), KeyboardInterrupt()])
+def test_a_failed_block_keeps_the_old_file_and_its_own_exception(tmp_path, failure):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(type(failure)):
+        _write_then_fail(path, failure)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_an_output_error_that_says_how_to_mend_it(tmp_path):
+    path = tmp_path / "table.csv"
+    with pytest.raises(OutputError, match=r"table\.csv") as caught:
+        _write_then_fail(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert "disk space" in caught.value.mend
+    assert caught.value.got == os.strerror(errno.ENOSPC)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_where_a_folder_should_be_is_an_output_error(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError, match="cannot write") as caught, atomic(tmp_path / "out" / "x.csv"):
+        pass
+    assert "not files" in caught.value.mend
+
+
+def test_a_folder_of_the_same_name_is_an_output_error(tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OutputError, match="cannot write"), atomic(tmp_path / "out") as temporary:
+        temporary.write_text("x")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_an_output_error(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="may write"), atomic(tmp_path / "x.csv") as temporary:
+        temporary.write_text("x")
+
+
+def test_long_names_are_written(tmp_path):
+    path = tmp_path / ("n" * 250 + ".csv")
+    with atomic(path) as temporary:
+        temporary.write_text("x")
+    assert path.read_text() == "x"

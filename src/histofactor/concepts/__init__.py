@@ -1,0 +1,1 @@
+"""Concept banks: learn them, keep them, read foreign ones."""

@@ -1,0 +1,1 @@
+"""Read slides and plain images, find their tissue, and lay out the windows."""

@@ -1,0 +1,80 @@
+import math
+
+import pytest
+
+from histofactor.errors import ResolutionError
+from histofactor.slides.resolution import NOT_STATED, StatedMpp, from_dpi, from_tiff, settle_mpp
+
+OME = '<?xml version="1.0"?><OME><Image><Pixels PhysicalSizeX="{x}" PhysicalSizeY="{y}"{unit} SizeX="9"/></Image></OME>'
+
+
+@pytest.mark.parametrize("dpi", [72, 96, 150, 300, 600, 1200])
+def test_screen_and_print_densities_are_not_believed(dpi):
+    mpp, notes = settle_mpp(from_dpi((dpi, dpi), f"{dpi} dpi"), None, "a.png")
+    assert mpp is None
+    assert f"{dpi} dpi" in notes[0]
+    assert notes[-1] == NOT_STATED
+
+
+@pytest.mark.parametrize("mpp", [0.05, 0.2523, 0.5, 2.0, 20.0])
+def test_a_density_of_a_microscope_is_believed(mpp):
+    settled, notes = settle_mpp(from_dpi((25_400 / mpp, 25_400 / mpp), "density"), None, "a.png")
+    assert settled == pytest.approx(mpp)
+    assert notes == ()
+
+
+@pytest.mark.parametrize(
+    ("description", "resolution", "unit", "expected"),
+    [
+        ("", (20_000, 20_000), 3, 0.5),
+        ("", (50_800, 50_800), 2, 0.5),
+        ("", (20_000, 20_000), 1, None),
+        ("", (math.nan, math.nan), 3, None),
+        ("", (0, 0), 3, None),
+        ("", None, 2, None),
+        (OME.format(x=0.25, y=0.25, unit=""), (72, 72), 2, 0.25),
+        (OME.format(x=250, y=250, unit=' PhysicalSizeXUnit="nm" PhysicalSizeYUnit="nm"'), None, 1, 0.25),
+        (OME.format(x=0.25, y=0.25, unit=' PhysicalSizeXUnit="&#181;m" PhysicalSizeYUnit="μm"'), None, 1, 0.25),
+        (OME.format(x=1, y=1, unit=' PhysicalSizeXUnit="pixel" PhysicalSizeYUnit="pixel"'), None, 1, None),
+        (OME.format(x="wide", y="high", unit=""), (20_000, 20_000), 3, 0.5),
+        ("Aperio Image Library v11\r\n46000x32914|AppMag = 20|MPP = 0.4990|Left = 2", (1, 1), 2, 0.499),
+        ("Aperio Image Library v11\r\n|MPP = 0|", None, 2, None),
+        ("ImageJ=1.53t\nunit=micron\nspacing=3.0\n", (4, 4), 1, 0.25),
+        ("ImageJ=1.53t\nunit=\\u00B5m\n", (4, 4), 1, 0.25),
+        ("ImageJ=1.53t\nunit=mm\n", (2000, 2000), 1, 0.5),
+        ("ImageJ=1.53t\nunit=pixel\n", (4, 4), 2, None),
+        ("ImageJ=1.53t\n", (4, 4), 2, None),
+        # an implausible word gives way to a plausible one
+        (OME.format(x=353, y=353, unit=""), (20_000, 20_000), 3, 0.5),
+    ],
+)
+def test_tiff_headers(description, resolution, unit, expected):
+    mpp, _ = settle_mpp(from_tiff(description, resolution, unit), None, "a.tif")
+    assert mpp == (None if expected is None else pytest.approx(expected))
+
+
+def test_pixels_that_are_not_square_are_refused_unless_the_user_decides():
+    stated = from_tiff(OME.format(x=0.25, y=0.5, unit=""), None, 1)
+    with pytest.raises(ResolutionError, match=r"x 0\.25 and y 0\.5 .*--source-mpp"):
+        settle_mpp(stated, None, "a.tif")
+    assert settle_mpp(stated, 0.4, "a.tif")[0] == 0.4
+
+
+def test_nearly_square_pixels_are_averaged():
+    assert settle_mpp((StatedMpp(0.50, 0.51, "header"),), None, "a.tif")[0] == pytest.approx(0.505, abs=1e-4)
+
+
+def test_the_user_overrides_the_header_and_it_is_told():
+    stated = (StatedMpp(0.5, 0.5, "OME PhysicalSize"),)
+    mpp, notes = settle_mpp(stated, 0.25, "a.tif")
+    assert mpp == 0.25
+    assert "0.25" in notes[0]
+    assert "OME PhysicalSize" in notes[0]
+    assert settle_mpp(stated, 0.5, "a.tif") == (0.5, ())
+    assert settle_mpp((), 0.5, "a.tif") == (0.5, ())
+
+
+@pytest.mark.parametrize("bad", [0, -0.5, math.nan, math.inf, -math.inf, 0.049, 20.1, 353])
+def test_an_impossible_source_mpp_is_refused(bad):
+    with pytest.raises(ResolutionError, match="--source-mpp"):
+        settle_mpp((), bad, "a.tif")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from histofactor.errors import OutputError
 
+_NAMESPACE = uuid.UUID("6f1d2c5e-3f0b-5b0a-9a53-7e0c8b1f4d21")
+
 _MEND = {
     errno.ENOSPC: "free some disk space or choose another output folder",
     errno.EDQUOT: "free some of your quota or choose another output folder",
@@ -52,6 +54,11 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # gone already, or its folder cannot be touched, which is told above
             temporary.unlink()
+
+
+def stable_uuid(*parts: object) -> uuid.UUID:
+    """Return a UUID (version 5, RFC 9562) that depends on ``parts`` alone, so that equal results give equal bytes."""
+    return uuid.uuid5(_NAMESPACE, "\n".join(map(str, parts)))
 
 
 def _output_error(path: Path, error: OSError) -> OutputError:

@@ -1,0 +1,94 @@
+import dataclasses
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import openslide
+import pytest
+import tifffile
+from PIL import Image
+
+from histofactor.errors import OutputError
+from histofactor.export.labels import write_labels
+
+OME = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
+
+
+@pytest.fixture
+def large(make_segmentation):
+    tokens = np.random.default_rng(0).integers(0, 5, (160, 265))
+    return make_segmentation(tokens, cut_px=1, mpp=0.25)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "case 1" / "labels.ome.tif"
+
+
+def pixels_of(path):
+    with tifffile.TiffFile(path) as tiff:
+        return ET.fromstring(tiff.ome_metadata).find(f"{OME}Image/{OME}Pixels")
+
+
+def test_every_level_is_every_second_pixel_of_the_last(large, path):
+    write_labels(large, path)
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.is_ome
+        levels = [level.asarray() for level in tiff.series[0].levels]
+        assert all(level.keyframe.is_tiled for level in tiff.series[0].levels)
+    labels = large.label_map.labels
+    assert [level.shape for level in levels] == [(639, 1059), (320, 530), (160, 265)]
+    for index, level in enumerate(levels):
+        assert level.dtype == labels.dtype
+        np.testing.assert_array_equal(level, labels[:: 2**index, :: 2**index])
+
+
+def test_pillow_reads_the_labels(large, path):
+    write_labels(large, path)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(np.asarray(image), large.label_map.labels)
+
+
+def test_openslide_reads_labels_and_mpp(large, path):
+    write_labels(large, path)
+    with openslide.OpenSlide(path) as slide:
+        assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(0.25)
+        seen = np.asarray(slide.read_region((100, 200), 0, (300, 200)))[:, :, 0]
+    np.testing.assert_array_equal(seen, large.label_map.labels[200:400, 100:400])
+
+
+def test_the_header_holds_the_working_mpp(large, path):
+    write_labels(large, path)
+    pixels = pixels_of(path)
+    assert float(pixels.get("PhysicalSizeX")) == float(pixels.get("PhysicalSizeY")) == 0.25
+    assert pixels.get("PhysicalSizeXUnit") == "µm"
+
+
+def test_an_unknown_mpp_is_left_out(make_segmentation, path):
+    write_labels(make_segmentation(mpp=None), path)
+    assert pixels_of(path).get("PhysicalSizeX") is None
+    with openslide.OpenSlide(path) as slide:
+        assert "openslide.mpp-x" not in slide.properties
+
+
+def test_labels_beyond_a_byte_keep_their_type(make_segmentation, path):
+    small = make_segmentation()
+    labels = small.label_map.labels.astype(np.uint16) * 300
+    write_labels(dataclasses.replace(small, label_map=dataclasses.replace(small.label_map, labels=labels)), path)
+    read = tifffile.imread(path)
+    assert read.dtype == np.uint16
+    np.testing.assert_array_equal(read, labels)
+
+
+def test_equal_labels_give_equal_bytes(make_segmentation, path):
+    write_labels(make_segmentation(), path)
+    first = path.read_bytes()
+    write_labels(make_segmentation(), path)
+    assert path.read_bytes() == first
+    write_labels(make_segmentation([[2, 1]]), path)
+    assert path.read_bytes() != first
+
+
+def test_a_folder_that_cannot_be_written_is_an_output_error(make_segmentation, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_labels(make_segmentation(), tmp_path / "out" / "labels.ome.tif")

@@ -1,0 +1,61 @@
+"""histofactor: unsupervised tissue segmentation by factorizing the features of pretrained encoders.
+
+Public names load on first use, so that importing the package stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "segment": "histofactor.pipeline.segment",
+    "load_encoder": "histofactor.encoders.build",
+    "list_encoders": "histofactor.encoders.registry",
+    "load_bank": "histofactor.concepts.bank",
+    "save_bank": "histofactor.concepts.bank",
+    "project": "histofactor.factor.nnls",
+    "factorize": "histofactor.factor.nmf",
+    "decode": "histofactor.masks.decode",
+    "open_slide": "histofactor.slides.reader",
+    **dict.fromkeys(
+        (
+            "ConceptBank",
+            "EncoderKey",
+            "EncoderSpec",
+            "Features",
+            "LabelMap",
+            "Region",
+            "Segmentation",
+            "SlideInfo",
+            "Weights",
+        ),
+        "histofactor.records",
+    ),
+    **dict.fromkeys(
+        (
+            "BankError",
+            "BankMismatch",
+            "EncoderError",
+            "HistofactorError",
+            "ImageError",
+            "OptionError",
+            "OutputError",
+            "ResolutionError",
+        ),
+        "histofactor.errors",
+    ),
+}
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'histofactor' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,181 @@
+"""Projection on fixed concepts: W = argmin_{W ≥ 0} ½‖X − W·H‖², from B = X·Hᵀ and G = H·Hᵀ alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.errors import OptionError
+from histofactor.factor.active_set import solve_rows
+from histofactor.factor.workers import map_blocks
+
+if TYPE_CHECKING:
+    import torch
+
+    Array = TypeVar("Array", NDArray[np.floating[Any]], torch.Tensor)
+Floats = NDArray[np.floating[Any]]
+
+# Every matrix product sees blocks of this many rows, the last one padded with zeros: the BLAS library then takes the
+# same path for every row, and a row's bits do not depend on the batch around it.
+_BLOCK = 256
+
+
+def unit_concepts(H: Floats) -> tuple[Floats, Floats]:
+    """Scale every concept to unit length; a zero concept stays zero.
+
+    Args:
+        H: (K, C) concepts.
+
+    Returns:
+        (U (K, C) with rows of norm 1 or 0, norms (K,)), of the dtype of H.
+    """
+    norms = np.linalg.norm(H.astype(np.float64), axis=1)
+    scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+    return (H * scale[:, None]).astype(H.dtype), norms.astype(H.dtype)
+
+
+def gram(H: Floats) -> NDArray[np.float64]:
+    """Gram matrix H·Hᵀ (K, K) in float64, of the concepts H (K, C) as rounded to their dtype."""
+    exact = H.astype(np.float64)
+    product: NDArray[np.float64] = exact @ exact.T
+    return product
+
+
+def project(X: Array, H: Array, *, tol: float = 1e-6) -> Array:
+    """Weights of fixed concepts: the exact minimiser W ≥ 0 of ½‖X − W·H‖².
+
+    The problem is solved on concepts scaled to unit length, which changes neither the minimiser nor, up to rounding,
+    its bits, but makes the tolerance mean the same for every concept (arXiv 2409.05697, variant "fixed concepts").
+
+    Args:
+        X: (N, C) features; NumPy array or torch tensor, any float dtype.
+        H: (K, C) concepts ≥ 0, of the same kind as X.
+        tol: KKT tolerance relative to the largest response of the row.
+
+    Returns:
+        W (N, K) ≥ 0; NumPy in, NumPy out; torch in, torch out on the device of X. float64 for float64 features,
+        else float32. A row does not depend on the rows around it. Inputs are not changed.
+
+    Raises:
+        OptionError: shapes do not fit, or concepts are negative or not finite.
+        ArithmeticError: features are not finite.
+    """
+    if not isinstance(X, np.ndarray):
+        import torch
+
+        W = project(_to_numpy(X), _to_numpy(H), tol=tol)
+        return torch.from_numpy(W).to(X.device)
+    dtype: type[np.floating[Any]] = np.float64 if X.dtype == np.float64 else np.float32
+    _check_fit(X, H)
+    U, norms = unit_concepts(H.astype(dtype))
+    G = gram(U)
+    scale = np.where(norms > 0, norms, 1)
+    W = np.empty((len(X), len(U)), dtype)
+
+    def solve_block(rows: slice) -> None:
+        B = (_block(X[rows], dtype) @ U.T)[: rows.stop - rows.start]
+        W[rows] = solve_rows(B, G, tol) / scale
+
+    map_blocks(solve_block, len(X), _BLOCK)
+    return cast("Array", W)
+
+
+def solve_gram(B: Floats, G: Floats, *, tol: float = 1e-6) -> Floats:
+    """Minimise ½ wᵀGw − bᵀw over w ≥ 0 for every row b of B, exactly.
+
+    Args:
+        B: (N, K) responses x·hₖ, float32 or float64.
+        G: (K, K) Gram matrix of the concepts.
+        tol: largest remaining descent of a zero weight, relative to the row's largest |b|.
+
+    Returns:
+        W (N, K) ≥ 0 of the dtype of B.
+
+    Raises:
+        ArithmeticError: the responses are not finite, or a row did not converge.
+    """
+    W = np.empty(B.shape, B.dtype)
+    G64 = np.ascontiguousarray(G, np.float64)
+
+    def solve_block(rows: slice) -> None:
+        W[rows] = solve_rows(B[rows], G64, tol)
+
+    map_blocks(solve_block, len(B), _BLOCK)
+    return W
+
+
+def kkt_violation(W: Floats, B: Floats, G: Floats) -> NDArray[np.float64]:
+    """How far each row is from optimal: the certificate of exactness.
+
+    With the negative gradient g = b − G·w, the conditions of Karush, Kuhn and Tucker are g = 0 where w > 0 and g ≤ 0
+    where w = 0.
+
+    Args:
+        W: (N, K) weights.
+        B: (N, K) responses.
+        G: (K, K) Gram matrix.
+
+    Returns:
+        (N,) largest violation of each row, relative to its largest |b| (0 where b is 0).
+    """
+    g = B.astype(np.float64) - W.astype(np.float64) @ G
+    worst = np.where(W > 0, np.abs(g), np.maximum(g, 0)).max(axis=1)
+    scale = np.abs(B).max(axis=1).astype(np.float64)
+    relative: NDArray[np.float64] = np.divide(worst, scale, out=np.zeros_like(worst), where=scale > 0)
+    return relative
+
+
+def relative_residual(sq_norms: Floats, W: Floats, B: Floats, G: Floats) -> NDArray[np.float32]:
+    """Share of each feature that its concepts leave unexplained, ‖x − wH‖ / ‖x‖, without the features.
+
+    Args:
+        sq_norms: (N,) squared norms ‖x‖².
+        W: (N, K) weights.
+        B: (N, K) responses.
+        G: (K, K) Gram matrix.
+
+    Returns:
+        (N,) values in [0, 1]; 0 where x is 0.
+    """
+    W64 = W.astype(np.float64)
+    explained = np.einsum("nk,nk->n", W64, 2.0 * B - W64 @ G)
+    total = np.asarray(sq_norms, np.float64)
+    ratio = np.divide(total - explained, total, out=np.zeros_like(total), where=total > 0)
+    residual: NDArray[np.float32] = np.sqrt(np.clip(ratio, 0.0, 1.0)).astype(np.float32)
+    return residual
+
+
+def _block(rows: Floats, dtype: type[np.floating[Any]]) -> Floats:
+    """The rows in dtype, padded with zero rows to a full block."""
+    if len(rows) == _BLOCK:
+        return np.ascontiguousarray(rows, dtype)
+    full = np.zeros((_BLOCK, rows.shape[1]), dtype)
+    full[: len(rows)] = rows
+    return full
+
+
+def _check_fit(X: Floats, H: Floats) -> None:
+    """Raise OptionError unless X (N, C) and H (K, C) fit and H is a valid set of concepts."""
+    if X.ndim != 2 or H.ndim != 2 or X.shape[1] != H.shape[1] or len(H) == 0:
+        raise OptionError(
+            "features and concepts do not fit",
+            expected="X (N, C) and H (K, C) with the same C and K ≥ 1",
+            got=f"X {X.shape} and H {H.shape}",
+        )
+    if not np.isfinite(H).all() or (H < 0).any():
+        raise OptionError(
+            "concepts are not valid",
+            expected="finite values ≥ 0",
+            got="NaN, infinite or negative entries",
+            mend="clip negative entries to 0, as the transform of the encoder does",
+        )
+
+
+def _to_numpy(tensor: torch.Tensor) -> Floats:
+    """A tensor's values in host memory; half precisions widen to float32, which is exact."""
+    values = tensor.detach().cpu()
+    if values.dtype.itemsize < 4:
+        values = values.float()
+    return cast("Floats", values.numpy())

@@ -57,6 +57,11 @@ def test_there_is_one_piece_for_every_4_connected_piece(labels):
     ]
     assert sorted((piece.label, piece.area_px) for piece in pieces) == sorted(expected)
     assert all(piece.polygon.area == piece.area_px for piece in pieces)
+    assert len({piece.pixel for piece in pieces}) == len(pieces)
+    for piece in pieces:
+        row, col = piece.pixel
+        assert labels[row, col] == piece.label
+        assert piece.polygon.contains(shapely.Point(col + 0.5, row + 0.5))
 
 
 @given(maps, st.floats(0.3, 5), st.sampled_from([0.0, 1.0, 2.0]))

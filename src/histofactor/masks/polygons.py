@@ -21,11 +21,13 @@ class Piece:
     Attributes:
         label: its label, ≥ 1.
         area_px: its exact area in px of the label map, before simplification.
+        pixel: (row, column) of its first px in the label map: the leftmost one of its uppermost row.
         polygon: its outline with holes as inner rings; valid, in whole level-0 px.
     """
 
     label: int
     area_px: int
+    pixel: tuple[int, int]
     polygon: Polygon
 
 
@@ -52,7 +54,8 @@ def polygons(
     Returns:
         The pieces. One that rounding to level-0 px cuts in two appears as two with the area of the whole.
     """
-    labels, areas, outlines = _trace(label_map.labels, min_area_px)
+    labels, outlines = _trace(label_map.labels, min_area_px)
+    areas, pixels = np.rint(shapely.area(outlines)).astype(int).tolist(), [_first_pixel(o) for o in outlines]
     if tolerance_px > 0:
         edge_matched = shapely.transform(shapely.segmentize(outlines, 1.0), np.rint)
         outlines = shapely.coverage_simplify(edge_matched, tolerance_px)
@@ -60,19 +63,20 @@ def polygons(
     placed = shapely.set_precision(shapely.transform(outlines, lambda xy: xy * scale + origin), 1.0)
     parts, owners = shapely.get_parts(placed, return_index=True)
     return [
-        Piece(int(labels[owner]), int(areas[owner]), part)
+        Piece(labels[owner], areas[owner], pixels[owner], part)
         for part, owner in zip(parts, owners, strict=True)
         if part.geom_type == "Polygon" and not part.is_empty
     ]
 
 
-def _trace(
-    labels: NDArray[np.unsignedinteger[Any]], min_area_px: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.object_]]:
-    """Return label, area and exact outline, in px, of every piece that is large enough."""
+def _trace(labels: NDArray[np.unsignedinteger[Any]], min_area_px: int) -> tuple[list[int], NDArray[np.object_]]:
+    """Return label and exact outline, in px, of every piece that is large enough."""
     traced = rasterio.features.shapes(labels, mask=labels > 0, connectivity=4)
-    found = [(int(label), shapely.make_valid(shape(geometry), method="structure")) for geometry, label in traced]
-    outlines = np.array([outline for _, outline in found], dtype=object)
-    areas = np.rint(shapely.area(outlines)).astype(np.int64)
-    kept = areas >= min_area_px
-    return np.array([label for label, _ in found], dtype=np.int64)[kept], areas[kept], outlines[kept]
+    outlines = [(int(label), shapely.make_valid(shape(ring), method="structure")) for ring, label in traced]
+    kept = [(label, outline) for label, outline in outlines if outline.area >= min_area_px]
+    return [label for label, _ in kept], np.array([outline for _, outline in kept], dtype=object)
+
+
+def _first_pixel(outline: Polygon) -> tuple[int, int]:
+    x, y = shapely.get_coordinates(outline).T
+    return int(y.min()), int(x[y == y.min()].min())

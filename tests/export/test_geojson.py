@@ -1,0 +1,116 @@
+import dataclasses
+import gzip
+import json
+import uuid
+
+import numpy as np
+import pytest
+import rasterio.features
+from shapely.geometry import shape
+
+from histofactor.errors import OutputError
+from histofactor.export.geojson import write_geojson
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "case 1" / "regions.geojson.gz"
+
+
+def read(path):
+    return json.loads(gzip.decompress(path.read_bytes()).decode("utf-8"))
+
+
+def test_every_feature_follows_the_rules_of_qupath(make_segmentation, path):
+    tokens = np.random.default_rng(3).integers(0, 5, (30, 40))
+    segmentation = make_segmentation(tokens, l0_per_px=2.5)
+    write_geojson(segmentation, path, min_area_px=1)
+    collection = read(path)
+    assert set(collection) == {"type", "features"}  # no CRS block
+    assert collection["type"] == "FeatureCollection"
+    for feature in collection["features"]:
+        assert set(feature) == {"type", "id", "geometry", "properties"}
+        assert feature["type"] == "Feature"
+        assert str(uuid.UUID(feature["id"])) == feature["id"]
+        properties = feature["properties"]
+        assert properties["objectType"] == "annotation"
+        assert properties["classification"]["name"] in segmentation.label_map.names
+        assert tuple(properties["classification"]["color"]) in segmentation.label_map.colors
+        assert all(isinstance(value, int | float) for value in properties["measurements"].values())
+        assert feature["geometry"]["type"] == "Polygon"
+        assert shape(feature["geometry"]).is_valid
+        for ring in feature["geometry"]["coordinates"]:
+            assert len(ring) >= 4
+            assert ring[0] == ring[-1]
+            assert all(type(number) is int for point in ring for number in point)
+    ids = [feature["id"] for feature in collection["features"]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_drawing_the_regions_gives_back_the_labels(make_segmentation, path):
+    segmentation = make_segmentation(np.random.default_rng(5).integers(0, 5, (12, 9)), l0_per_px=2.0)
+    write_geojson(segmentation, path, tolerance_px=0, min_area_px=1)
+    label_map = segmentation.label_map
+    drawn = [
+        (f["geometry"], label_map.names.index(f["properties"]["classification"]["name"]) + 1)
+        for f in read(path)["features"]
+    ]
+    expected = label_map.labels.repeat(2, 0).repeat(2, 1)
+    np.testing.assert_array_equal(rasterio.features.rasterize(drawn, expected.shape, dtype=np.uint8), expected)
+
+
+def test_measurements_are_those_of_the_exact_piece(make_segmentation, path):
+    segmentation = make_segmentation([[1, 1, 2], [0, 3, 2], [0, 1, 0]], mpp=0.5)
+    write_geojson(segmentation, path, min_area_px=1)
+    labels, margin = segmentation.label_map.labels, segmentation.margin
+    upper, lower = (slice(0, 8), slice(0, 8)), (slice(8, 12), slice(4, 8))
+    by_name = {}
+    for feature in read(path)["features"]:
+        by_name.setdefault(feature["properties"]["classification"]["name"], []).append(
+            feature["properties"]["measurements"]
+        )
+    first, second = sorted(by_name["Phenotype 1"], key=lambda found: -found["area_px"])
+    for found, where in ((first, upper), (second, lower)):
+        inside = labels[where] == 1
+        assert found["area_px"] == inside.sum()
+        assert found["area_um2"] == inside.sum() * 0.25
+        assert found["mean_margin"] == pytest.approx(margin[where][inside].mean(), abs=1e-5)
+
+
+def test_unknown_mpp_means_no_area_in_um2(make_segmentation, path):
+    write_geojson(make_segmentation(mpp=None), path, min_area_px=1)
+    assert all("area_um2" not in f["properties"]["measurements"] for f in read(path)["features"])
+
+
+def test_equal_segmentations_give_equal_bytes(make_segmentation, path, tmp_path):
+    write_geojson(make_segmentation(), path)
+    write_geojson(make_segmentation(), tmp_path / "other.geojson.gz")
+    assert path.read_bytes() == (tmp_path / "other.geojson.gz").read_bytes()
+
+
+def test_ids_differ_between_slides(make_segmentation, tmp_path):
+    one = make_segmentation()
+    other = dataclasses.replace(one, slide=dataclasses.replace(one.slide, path=tmp_path / "case 2.svs"))
+    ids = []
+    for name, segmentation in (("1.gz", one), ("2.gz", other)):
+        write_geojson(segmentation, tmp_path / name, min_area_px=1)
+        ids.append({feature["id"] for feature in read(tmp_path / name)["features"]})
+    assert not ids[0] & ids[1]
+
+
+def test_no_tissue_is_an_empty_collection(make_segmentation, path):
+    write_geojson(make_segmentation([[0, 0]]), path)
+    assert read(path) == {"type": "FeatureCollection", "features": []}
+
+
+def test_names_beyond_ascii_survive(make_segmentation, path):
+    segmentation = make_segmentation([[1]], k=1)
+    named = dataclasses.replace(segmentation.label_map, names=('Dünn "Stroma" µ',))
+    write_geojson(dataclasses.replace(segmentation, label_map=named), path, min_area_px=1)
+    assert read(path)["features"][0]["properties"]["classification"]["name"] == 'Dünn "Stroma" µ'
+
+
+def test_a_folder_that_cannot_be_written_is_an_output_error(make_segmentation, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_geojson(make_segmentation(), tmp_path / "out" / "regions.geojson.gz")

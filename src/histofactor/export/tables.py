@@ -1,0 +1,125 @@
+"""Phenotype tables: how much there is of every phenotype, and how sure that is."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.export.files import atomic
+from histofactor.records import Color, Segmentation
+
+UNASSIGNED = "no tissue / unassigned"
+COLUMNS = ("label", "name", "color", "area_px", "area_um2", "fraction", "mean_margin", "mean_residual")
+
+
+@dataclass(frozen=True, slots=True)
+class PhenotypeRow:
+    """One label of one segmentation; None where a number does not exist.
+
+    Attributes:
+        label: 0 for what is unassigned, i + 1 for concept i.
+        name: the phenotype's name.
+        color: its colour; None for label 0.
+        area_px: px of the label map.
+        area_um2: area in µm²; None if the µm/px is unknown.
+        fraction: share of all px with a label ≥ 1; None for label 0 and where nothing is labelled.
+        mean_margin: mean of the margin over its px; None for label 0 and for an area of 0.
+        mean_residual: mean over its px of the residual of the token each lies in; None likewise.
+    """
+
+    label: int
+    name: str
+    color: Color | None
+    area_px: int
+    area_um2: float | None
+    fraction: float | None
+    mean_margin: float | None
+    mean_residual: float | None
+
+
+def phenotype_table(segmentation: Segmentation) -> list[PhenotypeRow]:
+    """Return one row for label 0 and one for each of the K concepts, present or not, so that tables stack.
+
+    Args:
+        segmentation: its labels and margins (height, width) and residuals (h, w).
+
+    Returns:
+        K + 1 rows in the order of their labels. The fractions of the labels ≥ 1 add up to 1.
+    """
+    label_map = segmentation.label_map
+    counts, margins, residuals = _sums(segmentation)
+    labelled = int(counts[1:].sum())
+    rows = []
+    for label, (name, color) in enumerate(zip((UNASSIGNED, *label_map.names), (None, *label_map.colors), strict=True)):
+        area = int(counts[label])
+        measured = label > 0 and area > 0
+        rows.append(
+            PhenotypeRow(
+                label=label,
+                name=name,
+                color=color,
+                area_px=area,
+                area_um2=None if label_map.mpp is None else area * label_map.mpp**2,
+                fraction=area / labelled if label > 0 and labelled else None,
+                mean_margin=float(margins[label] / area) if measured else None,
+                mean_residual=float(residuals[label] / area) if measured else None,
+            )
+        )
+    return rows
+
+
+def write_phenotypes(segmentation: Segmentation, path: str | os.PathLike[str]) -> None:
+    """Write ``phenotypes.csv``: the rows of ``phenotype_table`` in UTF-8, empty where a number does not exist.
+
+    Args:
+        segmentation: what to measure.
+        path: the file to write.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    rows = phenotype_table(segmentation)
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in rows:
+            measures = (row.fraction, row.mean_margin, row.mean_residual)
+            writer.writerow(
+                [
+                    row.label,
+                    row.name,
+                    "" if row.color is None else hex_color(row.color),
+                    row.area_px,
+                    "" if row.area_um2 is None else f"{row.area_um2:.2f}",
+                    *("" if measure is None else f"{measure:.6f}" for measure in measures),
+                ]
+            )
+
+
+def hex_color(color: Color) -> str:
+    """Return an 8-bit sRGB colour as ``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def _sums(
+    segmentation: Segmentation,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return px, and sums of margin and residual over them, of every label 0 … K; one token row at a time."""
+    labels, weights = segmentation.label_map.labels, segmentation.weights
+    size = len(segmentation.label_map.names) + 1
+    counts = np.zeros(size, np.int64)
+    margins, residuals = np.zeros(size), np.zeros(size)
+    g_col = np.minimum(np.arange(labels.shape[1]) // weights.stride_px, weights.residual.shape[1] - 1)
+    for top in range(0, labels.shape[0], weights.stride_px):
+        band = slice(top, top + weights.stride_px)
+        found = labels[band].ravel()
+        g_row = min(top // weights.stride_px, weights.residual.shape[0] - 1)
+        residual = np.broadcast_to(weights.residual[g_row, g_col], labels[band].shape)
+        counts += np.bincount(found, minlength=size)
+        margins += np.bincount(found, segmentation.margin[band].ravel(), size)
+        residuals += np.bincount(found, residual.ravel(), size)
+    return counts, margins, residuals

@@ -1,0 +1,72 @@
+import csv
+
+import numpy as np
+import pytest
+
+from histofactor.errors import OutputError
+from histofactor.export.tables import hex_color, phenotype_table, write_phenotypes
+
+
+def read(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_measure_agrees_with_masks_over_the_whole_map(make_segmentation):
+    tokens = np.random.default_rng(1).integers(0, 4, (7, 9))
+    segmentation = make_segmentation(tokens, k=4, mpp=0.5, cut_px=1)
+    labels = segmentation.label_map.labels
+    residual = segmentation.weights.residual.repeat(4, 0).repeat(4, 1)[: labels.shape[0], : labels.shape[1]]
+    rows = phenotype_table(segmentation)
+    assert [row.label for row in rows] == [0, 1, 2, 3, 4]
+    for row in rows[1:4]:
+        inside = labels == row.label
+        assert row.area_px == inside.sum()
+        assert row.area_um2 == inside.sum() * 0.25
+        assert row.fraction == pytest.approx(inside.sum() / (labels > 0).sum())
+        assert row.mean_margin == pytest.approx(segmentation.margin[inside].mean(), rel=1e-5)
+        assert row.mean_residual == pytest.approx(residual[inside].mean(), rel=1e-5)
+    assert sum(row.fraction for row in rows[1:]) == pytest.approx(1)
+    assert sum(row.area_px for row in rows) == labels.size
+
+
+def test_label_0_comes_first_and_has_only_an_area(make_segmentation):
+    first = phenotype_table(make_segmentation())[0]
+    assert (first.label, first.name, first.area_px) == (0, "no tissue / unassigned", 16)
+    assert (first.color, first.fraction, first.mean_margin, first.mean_residual) == (None, None, None, None)
+
+
+def test_an_absent_phenotype_keeps_its_row_with_empty_means(make_segmentation, tmp_path):
+    write_phenotypes(make_segmentation(k=4), tmp_path / "phenotypes.csv")
+    row = read(tmp_path / "phenotypes.csv")[4]
+    assert (row["label"], row["area_px"], row["fraction"]) == ("4", "0", "0.000000")
+    assert row["mean_margin"] == row["mean_residual"] == ""
+
+
+def test_the_file_has_the_documented_header_and_one_row_a_label(make_segmentation, tmp_path):
+    segmentation = make_segmentation()
+    write_phenotypes(segmentation, tmp_path / "phenotypes.csv")
+    lines = (tmp_path / "phenotypes.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "label,name,color,area_px,area_um2,fraction,mean_margin,mean_residual"
+    for line, row in zip(read(tmp_path / "phenotypes.csv"), phenotype_table(segmentation), strict=True):
+        assert (int(line["label"]), line["name"], int(line["area_px"])) == (row.label, row.name, row.area_px)
+        assert float(line["area_um2"]) == row.area_um2
+        if row.label:
+            assert line["color"] == hex_color(row.color)
+    assert read(tmp_path / "phenotypes.csv")[1]["color"] == "#e69f00"
+
+
+def test_unknown_mpp_leaves_the_area_in_um2_empty(make_segmentation, tmp_path):
+    write_phenotypes(make_segmentation(mpp=None), tmp_path / "phenotypes.csv")
+    assert {row["area_um2"] for row in read(tmp_path / "phenotypes.csv")} == {""}
+
+
+def test_nothing_labelled_means_no_fractions(make_segmentation):
+    rows = phenotype_table(make_segmentation([[0, 0]]))
+    assert {row.fraction for row in rows} == {None}
+
+
+def test_a_folder_that_cannot_be_written_is_an_output_error(make_segmentation, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_phenotypes(make_segmentation(), tmp_path / "out" / "phenotypes.csv")

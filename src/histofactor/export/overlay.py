@@ -1,0 +1,99 @@
+"""Phenotype colours over the image."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from histofactor.errors import OptionError
+from histofactor.export.files import atomic
+from histofactor.records import Segmentation
+
+LONG_SIDE_PX = 2048
+_BOUNDARY = 0.45  # how bright the line between two phenotypes is, compared with what it is drawn on
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
+
+
+def thumbnail_size(size: tuple[int, int], long_side_px: int = LONG_SIDE_PX) -> tuple[int, int]:
+    """Return the (width, height) at which to read a whole input of ``size`` for an overlay; never enlarged."""
+    shrink = min(1.0, long_side_px / max(size))
+    return max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
+
+
+def render_overlay(rgb: NDArray[np.uint8], segmentation: Segmentation, *, opacity: float = 0.5) -> NDArray[np.uint8]:
+    """Return the image with every phenotype in its colour, the tissue visible through it.
+
+    Colours lie over the image in grey, so that the stain does not shift them away from the legend. Thin dark
+    lines part the phenotypes. What has label 0 keeps its own colours.
+
+    Args:
+        rgb: (height, width, 3) uint8, the whole input at any size; see ``thumbnail_size``.
+        segmentation: the labels and their level-0 frame.
+        opacity: 0 shows only the grey image, 1 only the colours.
+
+    Returns:
+        (height, width, 3) uint8, of the size of ``rgb``.
+
+    Raises:
+        OptionError: ``opacity`` is not within [0, 1].
+    """
+    if not 0 <= opacity <= 1:
+        raise OptionError("opacity is out of range", expected="a number from 0 to 1", got=str(opacity))
+    seen = labels_at(segmentation, (rgb.shape[1], rgb.shape[0]))
+    colors = np.array([(0, 0, 0), *segmentation.label_map.colors], np.float32)
+    grey = (rgb @ _LUMA)[:, :, None]
+    blended = (1 - opacity) * grey + opacity * colors[seen]
+    blended[_boundaries(seen)] *= _BOUNDARY
+    return np.where((seen > 0)[:, :, None], np.rint(blended), rgb).astype(np.uint8)
+
+
+def write_overlay(rgb: NDArray[np.uint8], segmentation: Segmentation, path: str | os.PathLike[str]) -> None:
+    """Write ``overlay.png``, as ``render_overlay`` makes it.
+
+    Args:
+        rgb: (height, width, 3) uint8, the whole input at ``thumbnail_size``.
+        segmentation: the labels and their level-0 frame.
+        path: the file to write.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    image = Image.fromarray(render_overlay(rgb, segmentation))
+    with atomic(path) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def labels_at(segmentation: Segmentation, size: tuple[int, int]) -> NDArray[np.unsignedinteger[Any]]:
+    """Return the labels under the pixel centres of the whole input scaled to ``size``; 0 outside the map.
+
+    Args:
+        segmentation: the labels and their level-0 frame.
+        size: (width, height) in px.
+
+    Returns:
+        (height, width), of the type of the label map.
+    """
+    label_map = segmentation.label_map
+    found = []
+    for axis in (0, 1):
+        l0_center = (np.arange(size[axis]) + 0.5) * segmentation.slide.size[axis] / size[axis]
+        px = np.floor((l0_center - label_map.origin[axis]) / segmentation.l0_per_px[axis]).astype(np.intp)
+        found.append(px)
+    (cols, rows), (height, width) = found, label_map.labels.shape
+    inside = np.ix_((rows >= 0) & (rows < height), (cols >= 0) & (cols < width))
+    labels = label_map.labels[np.ix_(rows.clip(0, height - 1), cols.clip(0, width - 1))]
+    seen = np.zeros_like(labels)
+    seen[inside] = labels[inside]
+    return seen
+
+
+def _boundaries(labels: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.bool_]:
+    """Return where a labelled pixel has another label to its right or below."""
+    line = np.zeros(labels.shape, bool)
+    line[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    line[:-1] |= labels[:-1] != labels[1:]
+    return line

@@ -19,7 +19,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def factorize(
-    X: Floats, k: int, *, seed: int = 0, tol: float = 1e-3, max_iter: int = 200
+    X: Floats, k: int, *, seed: int = 0, tol: float = 1e-4, max_iter: int = 500
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Minimise ½‖X − W·H‖² over W ≥ 0 and H ≥ 0.
 

@@ -29,13 +29,19 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+@cache
+def _keeper() -> ThreadPoolExecutor:
+    """The one thread that sets and restores limits: OpenBLAS ignores a limit raised by another thread than set it."""
+    return ThreadPoolExecutor(1, "blas-limit")
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Keep BLAS to one thread while any caller is inside; the first sets the limit, the last restores it."""
     global _users, _limiter  # noqa: PLW0603 - the limit is a property of the process
     with _lock:
         if _users == 0:
-            _limiter = _controller().limit(limits=1, user_api="blas")
+            _limiter = _keeper().submit(_controller().limit, limits=1, user_api="blas").result()
         _users += 1
     try:
         yield
@@ -43,7 +49,7 @@ def single_threaded_blas() -> Iterator[None]:
         with _lock:
             _users -= 1
             if _users == 0:
-                _limiter.restore_original_limits()
+                _keeper().submit(_limiter.restore_original_limits).result()
 
 
 def map_blocks(work: Callable[[slice], Result], rows: int, block: int) -> list[Result]:

@@ -27,7 +27,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 _EXPECTED = "a PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 or PPM image"
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS, _DESCRIPTION, _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 258, 270, 282, 283, 296
-_header_lock = threading.Lock()
+_pillow_lock = threading.Lock()
 # what Pillow and tifffile raise on files that are cut off or damaged
 _DAMAGED = (
     OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, struct.error, zlib.error,
@@ -66,11 +66,13 @@ def _decode(file: BinaryIO, path: Path) -> Decoded:
         raise ImageError(f"{path} is empty", expected=_EXPECTED, got="0 bytes", mend="copy or export it again")
     file.seek(0)
     try:
-        with _quiet_header() as said:
+        with _quiet_pillow() as said:
             image = Image.open(file, formats=FORMATS)
             pages = _go_to_largest_page(image)
-            check_size(image.size, str(path))
-            orientation = _orientation(image)
+            _check_still(image, pages, path)
+            stated, orientation, deep = _stated(image), _orientation(image), _is_deep_colour(image)
+            if not deep:
+                image.load()
     except UnidentifiedImageError:
         if magic in _TIFF_MAGIC:
             return _decode_deep_tiff(path)
@@ -80,15 +82,9 @@ def _decode(file: BinaryIO, path: Path) -> Decoded:
             got=f"a file that starts with {magic!r}",
             mend="export it as PNG or TIFF",
         ) from None
-    if pages > 1 and image.format in ("GIF", "WEBP", "PNG"):
-        raise ImageError(
-            f"{path} is an animation", expected="a still image", got=f"{pages} frames", mend="export one frame"
-        )
-    if _is_deep_colour(image):
-        return _decode_deep_tiff(path) if image.format == "TIFF" else _decode_deep_png(path, image)
-    stated = _stated(image)
-    image.load()
-    notes = [f"while reading the header: {message}" for message in said]
+    if deep:
+        return _decode_deep_tiff(path) if image.format == "TIFF" else _decode_deep_png(path, stated)
+    notes = [f"Pillow warns: {message}" for message in said]
     if pages > 1:
         notes.append(f"the file holds {pages} pages: the largest, {image.width} × {image.height} px, is read")
     rgb, conversions = upright_rgb(image, orientation, path)
@@ -96,9 +92,9 @@ def _decode(file: BinaryIO, path: Path) -> Decoded:
 
 
 @contextmanager
-def _quiet_header() -> Iterator[list[str]]:
-    """Lift Pillow's own size limit, for ours is checked, and collect its warnings."""
-    with _header_lock, warnings.catch_warnings(record=True) as caught:
+def _quiet_pillow() -> Iterator[list[str]]:
+    """Lift Pillow's own size limit, for ours is checked, and collect its warnings; one file at a time."""
+    with _pillow_lock, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         said: list[str] = []
@@ -123,6 +119,14 @@ def _go_to_largest_page(image: Image.Image) -> int:
             sizes.append(image.width * image.height)
     image.seek(sizes.index(max(sizes)))
     return pages
+
+
+def _check_still(image: Image.Image, pages: int, path: Path) -> None:
+    check_size(image.size, str(path))
+    if pages > 1 and image.format in ("GIF", "WEBP", "PNG"):
+        raise ImageError(
+            f"{path} is an animation", expected="a still image", got=f"{pages} frames", mend="export one frame"
+        )
 
 
 def _orientation(image: Image.Image) -> int:
@@ -150,7 +154,7 @@ def _is_deep_colour(image: Image.Image) -> bool:
     return image.format == "PNG" and any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
 
 
-def _decode_deep_png(path: Path, image: Image.Image) -> Decoded:
+def _decode_deep_png(path: Path, stated: tuple[StatedMpp, ...]) -> Decoded:
     import cv2  # a second, and only for these rare files
 
     values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -158,7 +162,7 @@ def _decode_deep_png(path: Path, image: Image.Image) -> Decoded:
         raise OSError("the pixel data ends early")
     order = cv2.COLOR_BGR2RGB if values.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
     decoded = decode_array(cv2.cvtColor(values, order), str(path))
-    return Decoded(decoded.image, _stated(image), f"OpenCV {cv2.__version__}", decoded.notes)
+    return Decoded(decoded.image, stated, f"OpenCV {cv2.__version__}", decoded.notes)
 
 
 def _decode_deep_tiff(path: Path) -> Decoded:

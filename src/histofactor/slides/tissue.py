@@ -1,0 +1,113 @@
+"""Where on a thumbnail there is tissue: glass is bright, colourless and flat; tissue absorbs.
+
+Nothing is split in two classes for the sake of it: a field of view that is tissue from edge to edge comes back
+whole, and a blank slide comes back empty. All decisions are made in optical density against the glass.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from histofactor.errors import OptionError
+
+ASSUMED_MPP = 0.5
+FAINT_DENSITY = 0.05  # tissue where it touches denser tissue: palest stroma, oedema
+SURE_DENSITY = 0.12  # tissue wherever it is found: beyond stray light, dust shadow and vignetting
+MIN_TINT = 0.02  # dyes absorb one colour more than another; shadows and black borders do not
+MAX_HOLE_UM2 = 20_000.0  # lumina and fat cells (a disc of 160 µm) belong to the tissue around them
+MIN_SPECK_UM2 = 2_000.0  # loose cells and dust (a disc of 50 µm) do not count
+MAX_CUT_SHARE = 0.05  # of the image: pieces cut by the border are of unknown size, so only small ones change
+_SMOOTH_UM = 3.0
+_DEFAULT_GLASS = 245.0
+_GLASS_BRIGHTNESS, _GLASS_TINT, _GLASS_STD, _GLASS_SHARE = 190, 30, 2.5, 0.01
+
+
+def tissue_mask(thumbnail: NDArray[np.uint8], mpp: float | None) -> NDArray[np.bool_]:
+    """Tell tissue from glass.
+
+    A px is tissue if it absorbs (optical density against the slide's own glass) and does so in colour; faint px
+    count only where they touch denser ones. Then enclosed glass up to 0.02 mm² is filled, as the lumina and fat
+    cells that it is, and specks below 2000 µm² are dropped.
+
+    Args:
+        thumbnail: (height, width, 3) uint8 RGB.
+        mpp: µm per px of the thumbnail; 0.5 is assumed where it is None.
+
+    Returns:
+        (height, width) bool, True on tissue.
+
+    Raises:
+        OptionError: the thumbnail is not an RGB array, or ``mpp`` is not positive.
+    """
+    if thumbnail.ndim != 3 or thumbnail.shape[2] != 3 or thumbnail.dtype != np.uint8:
+        got = f"{thumbnail.shape} of {thumbnail.dtype}"
+        raise OptionError("thumbnail is no RGB image", expected="(height, width, 3) of uint8", got=got)
+    mpp = ASSUMED_MPP if mpp is None else mpp
+    if not mpp > 0:
+        raise OptionError("mpp is not positive", expected="µm per px of the thumbnail", got=f"{mpp}")
+    sigma_px = min(_SMOOTH_UM / mpp, 8.0)
+    smooth = ndimage.gaussian_filter(thumbnail.astype(np.float32), (sigma_px, sigma_px, 0))
+    density = -np.log10(np.maximum(smooth, 1.0) / glass_level(thumbnail))  # h w 3
+    absorbs = density.max(axis=2)
+    if _is_coloured(thumbnail):
+        absorbs = np.where(np.ptp(density, axis=2) > MIN_TINT, absorbs, 0.0)
+    tissue = _touching(absorbs > FAINT_DENSITY, absorbs > SURE_DENSITY)
+    tissue = _flip_small(tissue, max_px=MAX_HOLE_UM2 / mpp**2, value=False)
+    return _flip_small(tissue, max_px=MIN_SPECK_UM2 / mpp**2, value=True)
+
+
+def glass_level(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Estimate the colour of bare glass: the median of bright, nearly colourless, flat px.
+
+    Tissue is textured where it is pale, so a field of view without glass has (almost) no such px and gets the
+    usual level of a scanner's white instead of its own palest tissue.
+
+    Args:
+        thumbnail: (height, width, 3) uint8 RGB.
+
+    Returns:
+        (3,) float32 RGB level.
+    """
+    darkest, brightest = thumbnail.min(axis=2), thumbnail.max(axis=2)
+    green = thumbnail[..., 1].astype(np.float32)
+    mean = ndimage.uniform_filter(green, 5)
+    variance = ndimage.uniform_filter(green**2, 5) - mean**2
+    glass = (darkest > _GLASS_BRIGHTNESS) & (brightest - darkest < _GLASS_TINT) & (variance < _GLASS_STD**2)
+    if glass.mean() < _GLASS_SHARE:
+        return np.full(3, _DEFAULT_GLASS, np.float32)
+    level: NDArray[np.float32] = np.median(thumbnail[glass], axis=0).astype(np.float32)
+    return level
+
+
+def _is_coloured(thumbnail: NDArray[np.uint8]) -> bool:
+    return bool(np.percentile(np.ptp(thumbnail, axis=2), 99.9) > 4)
+
+
+def _touching(faint: NDArray[np.bool_], sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Keep the pieces of ``faint`` that hold a px of ``sure`` (hysteresis)."""
+    pieces = _pieces(faint, corners=True)
+    keep = np.bincount(pieces[sure], minlength=pieces.max() + 1) > 0
+    keep[0] = False
+    kept: NDArray[np.bool_] = keep[pieces]
+    return kept
+
+
+def _flip_small(mask: NDArray[np.bool_], *, max_px: float, value: bool) -> NDArray[np.bool_]:
+    """Flip the pieces of ``value`` up to ``max_px``; those cut by the border only up to a share of the image."""
+    pieces = _pieces(mask == value, corners=value)
+    area_px = np.bincount(pieces.ravel())
+    border = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
+    limit_px = np.full(len(area_px), max_px)
+    limit_px[border] = min(max_px, MAX_CUT_SHARE * mask.size)
+    flips = area_px <= limit_px
+    flips[0] = False  # everything of the other value
+    flipped: NDArray[np.bool_] = mask ^ flips[pieces]
+    return flipped
+
+
+def _pieces(mask: NDArray[np.bool_], *, corners: bool) -> NDArray[np.int32]:
+    """Number the connected pieces from 1; tissue connects across corners, so glass must not."""
+    pieces: NDArray[np.int32] = ndimage.label(mask, np.ones((3, 3)) if corners else None)[0]
+    return pieces

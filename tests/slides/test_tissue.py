@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from histofactor.errors import OptionError
+from histofactor.slides.tissue import glass_level, tissue_mask
+
+GLASS, PINK, PURPLE, PALE = (244, 242, 243), (225, 150, 190), (110, 70, 150), (238, 208, 228)
+MPP = 4.0  # µm per px of the synthetic thumbnails, 400 × 300 px
+
+
+def scene(*discs, ground=GLASS, noise=1.5, seed=0):
+    """Discs (x, y, radius, colour) over a ground, with sensor noise."""
+    rows, cols = np.mgrid[:300, :400]
+    image = np.empty((300, 400, 3))
+    image[:] = ground
+    for x, y, radius, color in discs:
+        image[(cols - x) ** 2 + (rows - y) ** 2 < radius**2] = color
+    return np.clip(image + np.random.default_rng(seed).normal(0, noise, image.shape), 0, 255).astype(np.uint8)
+
+
+def disc(x, y, radius):
+    rows, cols = np.mgrid[:300, :400]
+    return (cols - x) ** 2 + (rows - y) ** 2 < radius**2
+
+
+def overlap(mask, truth):
+    return (mask & truth).sum() / (mask | truth).sum()
+
+
+@pytest.mark.parametrize("color", [PINK, PURPLE], ids=["eosin", "hematoxylin"])
+@pytest.mark.parametrize("ground", [GLASS, (255, 255, 255), (222, 218, 220), (255, 238, 254)])
+def test_a_piece_on_glass_of_any_white_is_found_exactly(color, ground):
+    assert overlap(tissue_mask(scene((200, 150, 100, color), ground=ground), MPP), disc(200, 150, 100)) > 0.97
+
+
+@pytest.mark.parametrize("color", [PINK, PURPLE, PALE])
+def test_a_field_of_tissue_is_never_split(color):
+    nuclei = [(x, y, 5, PURPLE) for x in range(20, 400, 60) for y in range(20, 300, 60)]
+    assert tissue_mask(scene(*nuclei, ground=color, noise=6), 0.5).all()
+
+
+def test_two_tissues_are_not_taken_for_tissue_and_glass():
+    assert tissue_mask(scene((200, 150, 100, PURPLE), ground=PALE, noise=6), 0.5).all()
+
+
+@pytest.mark.parametrize("ground", [GLASS, (255, 255, 255), (210, 210, 210)])
+@pytest.mark.parametrize("mpp", [None, 0.25, 8.0])
+def test_blank_images_hold_no_tissue(ground, mpp):
+    assert not tissue_mask(scene(ground=ground), mpp).any()
+    assert not tissue_mask(np.full((32, 32, 3), ground, np.uint8), mpp).any()
+
+
+def test_vignetting_is_no_tissue():
+    rows, cols = np.mgrid[:300, :400]
+    shade = 245 - 50 * ((cols / 400 - 0.5) ** 2 + (rows / 300 - 0.5) ** 2) * 2
+    assert not tissue_mask(np.repeat(shade[..., None], 3, axis=2).astype(np.uint8), MPP).any()
+
+
+def test_a_black_scan_border_is_no_tissue():
+    image = scene((200, 150, 80, PINK))
+    image[:, :40] = 0
+    mask = tissue_mask(image, MPP)
+    assert mask[:, :38].mean() < 0.01
+    assert overlap(mask, disc(200, 150, 80)) > 0.95
+
+
+def test_lumina_are_filled_and_larger_gaps_are_not():
+    # 0.02 mm² is a disc with a radius of 80 µm: 20 px at 4 µm/px
+    image = scene((200, 150, 120, PINK), (150, 150, 16, GLASS), (250, 150, 26, GLASS))
+    mask = tissue_mask(image, MPP)
+    assert mask[disc(150, 150, 16)].all()
+    assert not mask[disc(250, 150, 22)].any()
+
+
+def test_the_limits_are_areas_in_um():
+    image = scene((200, 150, 120, PINK), (250, 150, 26, GLASS), (20, 20, 8, PINK))
+    fine, coarse = tissue_mask(image, 1.0), tissue_mask(image, 8.0)
+    assert fine[150, 250]  # 26 µm: a lumen
+    assert not coarse[150, 250]  # 208 µm: a gap
+    assert not fine[20, 20]  # 8 µm: dust
+    assert coarse[20, 20]  # 64 µm: a small piece
+    assert np.array_equal(tissue_mask(image, None), tissue_mask(image, 0.5))
+
+
+def test_faint_tissue_counts_only_where_it_touches_dense_tissue():
+    faint = (236, 212, 230)
+    mask = tissue_mask(scene((120, 150, 60, PINK), (170, 150, 60, faint), (330, 150, 40, faint)), MPP)
+    assert mask[150, 215]
+    assert not mask[disc(330, 150, 45)].any()
+
+
+def test_grey_images_are_judged_by_density_alone():
+    image = scene((200, 150, 100, (120, 120, 120)), noise=0)
+    image[..., :] = image[..., :1]
+    assert overlap(tissue_mask(image, MPP), disc(200, 150, 100)) > 0.97
+
+
+def test_glass_is_measured_on_flat_bright_px_only():
+    assert np.abs(glass_level(scene((200, 150, 100, PINK), ground=(250, 236, 248))) - (250, 236, 248)).max() <= 1.5
+    assert np.array_equal(glass_level(scene(ground=PALE, noise=8)), [245, 245, 245])
+
+
+@pytest.mark.parametrize(
+    ("thumbnail", "mpp"),
+    [
+        (np.zeros((20, 20), np.uint8), 1.0),
+        (np.zeros((20, 20, 3), np.float32), 1.0),
+        (np.zeros((20, 20, 3), np.uint8), 0.0),
+        (np.zeros((20, 20, 3), np.uint8), float("nan")),
+    ],
+)
+def test_bad_arguments_are_refused(thumbnail, mpp):
+    with pytest.raises(OptionError):
+        tissue_mask(thumbnail, mpp)
+
+
+def test_the_input_is_left_alone_and_the_mask_turns_with_the_image():
+    image = scene((150, 120, 80, PINK), (150, 120, 12, GLASS))
+    image.flags.writeable = False
+    mask = tissue_mask(image, MPP)
+    turned = tissue_mask(np.ascontiguousarray(image[::-1, ::-1]), MPP)
+    assert np.array_equal(mask, turned[::-1, ::-1])
+
+
+# --- real images ------------------------------------------------------------------------------------
+
+
+def real_thumbnail(path, long_side=1024):
+    with Image.open(path) as image:
+        factor = max(1.0, max(image.size) / long_side)
+        size = (round(image.width / factor), round(image.height / factor))
+        return np.asarray(image.convert("RGB").resize(size)), factor
+
+
+def test_colon_fields_lose_glass_only(shared):
+    whole = 0
+    for path in sorted((shared / "data" / "glas-dev" / "images").iterdir())[::6]:
+        thumbnail, factor = real_thumbnail(path)
+        mask = tissue_mask(thumbnail, 0.62 * factor)
+        green = ndimage.uniform_filter(thumbnail[..., 1].astype(float), 9)
+        assert (green[~mask] > 225).sum() >= 0.95 * (~mask).sum(), path.name
+        whole += mask.all()
+    assert whole >= 9  # of 14
+
+
+def test_a_blank_slide_holds_almost_nothing(shared):
+    thumbnail, _ = real_thumbnail(shared / "data" / "slides" / "kidney-48-5.tif")
+    assert tissue_mask(thumbnail, None).mean() < 0.01
+
+
+def test_a_scan_region_with_glass_on_both_sides(shared):
+    thumbnail, factor = real_thumbnail(shared / "data" / "slides" / "cmu-1-small-region.svs")
+    mask = tissue_mask(thumbnail, 0.499 * factor)
+    dark = ndimage.uniform_filter(thumbnail[..., 1].astype(float), 9)
+    assert 0.3 < mask.mean() < 0.5
+    assert mask[dark < 180].mean() > 0.95
+    assert mask[dark > 238].mean() < 0.05

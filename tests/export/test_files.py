@@ -4,7 +4,7 @@ import os
 import pytest
 
 from histofactor.errors import OutputError
-from histofactor.export.files import atomic
+from histofactor.export.files import atomic, stable_uuid
 
 
 def test_a_finished_block_leaves_only_the_file(tmp_path):
@@ -76,3 +76,10 @@ def test_long_names_are_written(tmp_path):
     with atomic(path) as temporary:
         temporary.write_text("x")
     assert path.read_text() == "x"
+
+
+def test_a_stable_uuid_depends_on_its_parts_alone():
+    assert stable_uuid("region", "a.svs", 1) == stable_uuid("region", "a.svs", 1)
+    assert stable_uuid("region", "a.svs", 1).version == 5
+    others = {stable_uuid("region", name, label) for name in ("a.svs", "b.svs", "\udcff.svs") for label in (1, 2)}
+    assert len(others) == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -58,7 +59,8 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def stable_uuid(*parts: object) -> uuid.UUID:
     """Return a UUID (version 5, RFC 9562) that depends on ``parts`` alone, so that equal results give equal bytes."""
-    return uuid.uuid5(_NAMESPACE, "\n".join(map(str, parts)))
+    text = "\n".join(map(str, parts)).encode("utf-8", "surrogateescape")  # file names need not be Unicode
+    return uuid.uuid5(_NAMESPACE, hashlib.sha256(text).hexdigest())
 
 
 def _output_error(path: Path, error: OSError) -> OutputError:

@@ -1,0 +1,82 @@
+"""Typical patches: what each phenotype looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+
+from histofactor.records import Region, Segmentation
+from histofactor.slides.reader import Slide
+
+
+def typical_patches(
+    segmentation: Segmentation, slide: Slide, *, per_phenotype: int = 4, side_px: int = 112, phenotypes: int = 32
+) -> dict[int, list[NDArray[np.uint8]]]:
+    """Return patches around the tokens that are most clearly of each phenotype, spread over the input.
+
+    A token is typical of a concept if it bears its label, the concept's share of the weights is large, and
+    so is the margin: the score is the product of both, averaged over the 3 × 3 tokens around it so that the
+    patch shows the phenotype and not its border. The best one is taken, the tokens near it are passed over,
+    and so on.
+
+    Args:
+        segmentation: what to show.
+        slide: the input it was made from, open.
+        per_phenotype: how many patches at most.
+        side_px: side of a patch in working px; smaller where the input is.
+        phenotypes: patches are read for so many of the largest phenotypes.
+
+    Returns:
+        By label, the best first: uint8 RGB patches, all of one size. Labels with no px are absent.
+    """
+    labels, margins = _token_labels(segmentation)
+    areas = np.bincount(labels.ravel(), minlength=len(segmentation.label_map.names) + 1)[1:]
+    largest = np.argsort(-areas, kind="stable")[:phenotypes] + 1
+    totals = segmentation.weights.values.sum(axis=-1)
+    found = {}
+    for label in (int(label) for label in largest if areas[label - 1]):
+        weights = segmentation.weights.values[:, :, label - 1]
+        share = np.divide(weights, totals, out=np.zeros_like(totals), where=totals > 0)
+        score = uniform_filter(share * margins * (labels == label), 3, mode="constant")
+        spread = max(side_px / segmentation.weights.stride_px, min(score.shape) / (2 * per_phenotype))
+        tokens = _best_apart(np.where(labels == label, score, -1.0), per_phenotype, spread)
+        found[label] = [slide.read(_around(segmentation, token, side_px)) for token in tokens]
+    return found
+
+
+def _token_labels(segmentation: Segmentation) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.float32]]:
+    """Return label and margin, (h, w), at the centre px of every token."""
+    labels = segmentation.label_map.labels
+    centers = [
+        np.minimum(np.arange(tokens) * segmentation.weights.stride_px + segmentation.weights.stride_px // 2, px - 1)
+        for tokens, px in zip(segmentation.weights.residual.shape, labels.shape, strict=True)
+    ]
+    grid = np.ix_(*centers)
+    return labels[grid], segmentation.margin[grid]
+
+
+def _best_apart(score: NDArray[np.float64], count: int, spread: float) -> list[tuple[int, int]]:
+    """Return up to ``count`` (row, column) of the largest scores ≥ 0, more than ``spread`` apart along an axis."""
+    score, radius, best = score.copy(), int(spread), []
+    for _ in range(count):
+        row, col = (int(index) for index in np.unravel_index(score.argmax(), score.shape))
+        if score[row, col] < 0:
+            break
+        best.append((row, col))
+        score[max(0, row - radius) : row + radius + 1, max(0, col - radius) : col + radius + 1] = -1
+    return best
+
+
+def _around(segmentation: Segmentation, token: tuple[int, int], side_px: int) -> Region:
+    """Return the square around a token, moved inwards where it would leave the input."""
+    (l0_x, l0_y), stride = segmentation.l0_per_px, segmentation.weights.stride_px
+    size, origin = segmentation.slide.size, segmentation.label_map.origin
+    side = min(side_px, int(size[0] / l0_x), int(size[1] / l0_y))
+    width, height = side * l0_x, side * l0_y
+    x = origin[0] + (token[1] + 0.5) * stride * l0_x - width / 2
+    y = origin[1] + (token[0] + 0.5) * stride * l0_y - height / 2
+    x, y = min(max(x, 0.0), size[0] - width), min(max(y, 0.0), size[1] - height)
+    return Region(x, y, width, height, (side, side), segmentation.label_map.mpp)

@@ -1,0 +1,179 @@
+"""The report: one self-contained page to look at."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from urllib.parse import quote
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from histofactor.export.files import atomic
+from histofactor.export.overlay import render_overlay, thumbnail_size
+from histofactor.export.patches import typical_patches
+from histofactor.export.tables import PhenotypeRow, hex_color, phenotype_table
+from histofactor.records import EncoderKey, Segmentation, SlideInfo
+from histofactor.slides.reader import Slide
+
+_IMAGE_PX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRun:
+    """What ran, with what.
+
+    Attributes:
+        version: version of histofactor.
+        encoder: which features.
+        concepts: name or path of the concept bank.
+        bank_hash: hash of the concept bank.
+        k: number of concepts.
+        method: how weights were found.
+        mpp: working µm/px asked for, or None if each input has its own.
+        command: the command line, or "".
+        versions: further versions by name.
+    """
+
+    version: str
+    encoder: EncoderKey
+    concepts: str
+    bank_hash: str
+    k: int
+    method: str
+    mpp: float | None = None
+    command: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportEntry:
+    """One input of a report, small enough to keep thousands.
+
+    Attributes:
+        name: what the input is called.
+        slide: what is known of it, or None if it could not be opened.
+        mpp: µm per px of its label map, or None if unknown.
+        rows: its phenotypes, label 0 first.
+        image, overlay: JPEG files of one size.
+        patches: JPEG files by label.
+        folder: where its results lie, seen from the report; "" for no links.
+        seconds: how long it took.
+        notes: what the user should know, beyond the notes of ``slide``.
+        error: why it failed, or "".
+    """
+
+    name: str
+    slide: SlideInfo | None = None
+    mpp: float | None = None
+    rows: tuple[PhenotypeRow, ...] = ()
+    image: bytes = b""
+    overlay: bytes = b""
+    patches: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict)
+    folder: str = ""
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
+    error: str = ""
+
+
+def report_entry(
+    segmentation: Segmentation, slide: Slide, rgb: NDArray[np.uint8], *, folder: str = "", seconds: float | None = None
+) -> ReportEntry:
+    """Return what the report shows of one segmented input.
+
+    Args:
+        segmentation: the result.
+        slide: the input it was made from, open; a few patches are read from it.
+        rgb: (height, width, 3) uint8, the whole input, as for ``write_overlay``.
+        folder: where its results lie, seen from the report.
+        seconds: how long it took.
+    """
+    small = Image.fromarray(rgb)
+    small = small.resize(thumbnail_size(small.size, _IMAGE_PX), Image.Resampling.LANCZOS)
+    patches = typical_patches(segmentation, slide)
+    return ReportEntry(
+        name=segmentation.slide.path.name if segmentation.slide.path is not None else "image",
+        slide=segmentation.slide,
+        mpp=segmentation.label_map.mpp,
+        rows=tuple(phenotype_table(segmentation)),
+        image=_jpeg(np.asarray(small)),
+        overlay=_jpeg(render_overlay(np.asarray(small), segmentation)),
+        patches={label: tuple(map(_jpeg, found)) for label, found in patches.items()},
+        folder=folder,
+        seconds=seconds,
+    )
+
+
+def write_report(entries: Sequence[ReportEntry], run: ReportRun, path: str | os.PathLike[str]) -> None:
+    """Write ``report.html``: every input with image, overlay, phenotypes, typical patches, notes or error.
+
+    The page holds its images and styles, loads nothing, runs no script, and follows light and dark mode.
+    Equal entries give equal bytes.
+
+    Args:
+        entries: the inputs, in the order shown; failed ones have an ``error``.
+        run: what ran, with what.
+        path: the file to write.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "area": _area, "percent": _percent, "number": _number, "duration": _duration,
+        "hex": hex_color, "jpeg": _data_uri, "url": _url, "largest_first": _largest_first,
+    }  # fmt: skip
+    source = resources.files("histofactor.export").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    page = environment.from_string(source).stream(entries=entries, run=run)
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        page.dump(file, encoding="utf-8", errors="xmlcharrefreplace")  # file names need not be Unicode
+
+
+def _largest_first(rows: Sequence[PhenotypeRow]) -> list[PhenotypeRow]:
+    """Return the phenotypes that are present, the largest first."""
+    return sorted((row for row in rows if row.label and row.area_px), key=lambda row: -row.area_px)
+
+
+def _area(row: PhenotypeRow) -> str:
+    if row.area_um2 is None:
+        return f"{row.area_px:,} px"
+    if row.area_um2 >= 1e5:
+        return f"{row.area_um2 / 1e6:,.2f} mm²"
+    return f"{row.area_um2:,.0f} µm²"
+
+
+def _percent(fraction: float) -> str:
+    return "< 0.1 %" if 0 < fraction < 0.001 else f"{100 * fraction:.1f} %"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def _jpeg(rgb: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, format="JPEG", quality=85, subsampling=0, optimize=True)
+    return file.getvalue()
+
+
+def _url(path: str) -> str:
+    return quote(os.fsencode(path))
+
+
+def _data_uri(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

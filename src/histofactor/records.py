@@ -106,12 +106,14 @@ class WindowRule:
     Attributes:
         size_px: side of the square window, a multiple of the patch.
         overlap_px: overlap of neighbouring windows, a multiple of the patch.
-        halo_px: border of a window whose tokens are discarded because they saw its edge.
+        halo_px: border of a window whose tokens are discarded because they saw its edge; 2 halo ≤ overlap.
+        fixed: whether every window must have this size; else a small image gets a window that fits it.
     """
 
     size_px: int
     overlap_px: int
     halo_px: int = 0
+    fixed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,62 @@
+"""Pixels to features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from histofactor.encoders.build import Encoder
+from histofactor.errors import EncoderError
+from histofactor.records import Features
+
+# What makes features non-negative. The paper drops negative evidence (arXiv 2409.05697).
+TRANSFORMS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"relu": torch.relu}
+
+
+@torch.inference_mode()
+def encode(encoder: Encoder, pixels: NDArray[np.uint8]) -> Features:
+    """Dense features of a batch of windows.
+
+    Args:
+        encoder: a loaded encoder.
+        pixels: (n, height, width, 3) RGB, height and width multiples of the encoder's patch.
+
+    Returns:
+        Features (n, height / patch, width / patch, d) ≥ 0, on the encoder's device.
+
+    Raises:
+        EncoderError: the network does not return the grid that its registry row promises.
+    """
+    spec = encoder.spec
+    images = torch.from_numpy(pixels).to(encoder.device).permute(0, 3, 1, 2).float().div_(255)
+    mean, std = (torch.tensor(values, device=encoder.device).view(3, 1, 1) for values in (spec.mean, spec.std))
+    maps = encoder.dense((images - mean) / std)
+    expected = (len(pixels), spec.dim, pixels.shape[1] // spec.patch_px, pixels.shape[2] // spec.patch_px)
+    if tuple(maps.shape) != expected:
+        raise EncoderError(
+            f"encoder {spec.name!r} returns another grid than its registry row promises",
+            expected=f"(n, d, h, w) = {expected}",
+            got=str(tuple(maps.shape)),
+        )
+    values = TRANSFORMS[spec.transform](maps.float()).permute(0, 2, 3, 1)
+    return Features(values, spec.patch_px, spec.key)
+
+
+def respond(features: Features, directions: NDArray[np.floating[Any]] | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Responses of features, small enough to leave the device.
+
+    Args:
+        features: (n, h, w, d).
+        directions: (d, r) vectors to respond to, or None for the features themselves (r = d).
+
+    Returns:
+        (B, sq_norms): B (n, h, w, r) = X·directions and ‖x‖² (n, h, w), float32.
+    """
+    X = features.values
+    sq_norms = (X * X).sum(-1)
+    B = X if directions is None else X @ torch.from_numpy(np.ascontiguousarray(directions, np.float32)).to(X.device)
+    return B.cpu().numpy(), sq_norms.cpu().numpy()

@@ -1,0 +1,147 @@
+"""Pure geometry: the working frame of an input, its token grid, and the windows that cover it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.records import Region, SlideInfo, WindowRule
+
+_COARSER = 1.01  # an input counts as coarser than the working µm/px from one percent on
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How level 0, the working resolution and the token grid of one input relate.
+
+    Attributes:
+        l0_size: (width, height) in level-0 px.
+        t_size: (width, height) in working px, never more than ``l0_size``.
+        t_mpp: µm per working px, or None if unknown.
+        stride_px: working px per token.
+        g_size: (width, height) in tokens; the last row and column may reach beyond the image.
+        note: a sentence where the input is not worked at the µm/px asked for, else "".
+    """
+
+    l0_size: tuple[int, int]
+    t_size: tuple[int, int]
+    t_mpp: float | None
+    stride_px: int
+    g_size: tuple[int, int]
+    note: str = ""
+
+    @property
+    def l0_per_px(self) -> tuple[float, float]:
+        """Level-0 px per working px, (x, y), each ≥ 1."""
+        return self.l0_size[0] / self.t_size[0], self.l0_size[1] / self.t_size[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One input of the encoder.
+
+    Attributes:
+        x, y: upper left corner in working px; negative where the window reaches beyond the image.
+        size: (width, height) in working px.
+    """
+
+    x: int
+    y: int
+    size: tuple[int, int]
+
+
+def make_frame(info: SlideInfo, mpp: float, stride_px: int) -> Frame:
+    """Lay out an input at a working resolution; nothing is ever magnified.
+
+    Args:
+        info: the input.
+        mpp: µm per working px asked for.
+        stride_px: working px per token.
+    """
+    scale, note = 1.0, ""
+    if info.mpp is None:
+        note = "worked at its own pixel size, since its µm/px is unknown"
+    elif info.mpp > mpp * _COARSER:
+        note = f"worked at its own {info.mpp:g} µm/px, since it is coarser than the {mpp:g} µm/px asked for"
+    else:
+        scale = min(info.mpp / mpp, 1.0)
+    width, height = (max(1, round(length * scale)) for length in info.size)
+    t_mpp = None if info.mpp is None else info.mpp * info.size[0] / width
+    return Frame(info.size, (width, height), t_mpp, stride_px, (-(-width // stride_px), -(-height // stride_px)), note)
+
+
+def plan_windows(frame: Frame, rule: WindowRule, shift_px: int = 0) -> list[Window]:
+    """Cover a frame with overlapping windows in reading order.
+
+    Beyond the halo of every window the whole token grid is covered. A last window that would stick out is moved back,
+    so that a window never lies mostly outside the image.
+
+    Args:
+        frame: the frame to cover.
+        rule: size, overlap and halo of the windows.
+        shift_px: move the whole layout up and left by this many px, a multiple of the stride; modulo the step.
+    """
+    (width, xs), (height, ys) = (_span(g * frame.stride_px, rule, frame.stride_px, shift_px) for g in frame.g_size)
+    return [Window(x, y, (width, height)) for y in ys for x in xs]
+
+
+def _span(covered_px: int, rule: WindowRule, stride_px: int, shift_px: int) -> tuple[int, list[int]]:
+    """Window length and starts along one axis of ``covered_px``."""
+    end = covered_px + rule.halo_px
+    needed = covered_px + 2 * rule.halo_px
+    length = rule.size_px if rule.fixed else min(rule.size_px, -(-needed // stride_px) * stride_px)
+    step = max(length - rule.overlap_px, stride_px)
+    first = -rule.halo_px - shift_px % step
+    last = max(end - length, -rule.halo_px)
+    return length, [*range(first, last, step), last]
+
+
+def taper(window: Window, rule: WindowRule, stride_px: int) -> NDArray[np.float32]:
+    """Blending weight of every token of a window, (rows, columns): 0 in the halo, a raised cosine in the overlap."""
+    columns, rows = (_ramp(length, rule, stride_px) for length in window.size)
+    product: NDArray[np.float32] = np.outer(rows, columns).astype(np.float32)
+    return product
+
+
+def _ramp(length_px: int, rule: WindowRule, stride_px: int) -> NDArray[np.float64]:
+    """The taper along one axis, a value per token."""
+    centers = (np.arange(length_px // stride_px) + 0.5) * stride_px
+    inside = np.minimum(centers, length_px - centers) - rule.halo_px
+    rise = max(rule.overlap_px - 2 * rule.halo_px, stride_px / 2)
+    ramp: NDArray[np.float64] = np.sin(np.pi / 2 * np.clip(inside / rise, 0.0, 1.0)) ** 2
+    return ramp
+
+
+def token_overlap(frame: Frame, window: Window) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where a window's tokens lie on the grid: ((grid rows, columns), (window rows, columns))."""
+    (gx, wx), (gy, wy) = (
+        _overlap(start // frame.stride_px, length // frame.stride_px, tokens)
+        for start, length, tokens in zip((window.x, window.y), window.size, frame.g_size, strict=True)
+    )
+    return (gy, gx), (wy, wx)
+
+
+def visible_region(frame: Frame, window: Window) -> tuple[Region, tuple[tuple[int, int], tuple[int, int]]]:
+    """The part of a window that lies inside the image, and the (rows, columns) of padding around it in working px."""
+    scale_x, scale_y = frame.l0_per_px
+    (x, _), (y, _) = (
+        _overlap(start, length, limit)
+        for start, length, limit in zip((window.x, window.y), window.size, frame.t_size, strict=True)
+    )
+    width, height = x.stop - x.start, y.stop - y.start
+    region = Region(
+        x.start * scale_x, y.start * scale_y, width * scale_x, height * scale_y, (width, height), frame.t_mpp
+    )
+    padding = tuple(
+        (part.start - start, start + length - part.stop)
+        for part, start, length in zip((y, x), (window.y, window.x), window.size[::-1], strict=True)
+    )
+    return region, (padding[0], padding[1])
+
+
+def _overlap(start: int, length: int, limit: int) -> tuple[slice, slice]:
+    """Overlap of [start, start + length) with [0, limit), in the limit's frame and in the window's."""
+    low, high = max(start, 0), min(start + length, limit)
+    return slice(low, high), slice(low - start, high - start)

@@ -94,7 +94,7 @@ def test_phenotypes_come_largest_first_with_area_share_margin_and_residual(entry
     places = [table.index(name) for name in ("Phenotype 1", "Phenotype 2", "Phenotype 3")]
     assert places == sorted(places)
     assert "Phenotype 4" not in table
-    assert "1 of 4 concepts do not occur here" in table
+    assert "1 of 4 concepts absent here" in table
     row = one.rows[1]
     assert f"Phenotype 1 40.0 % 8 µm² {row.mean_margin:.2f} {row.mean_residual:.2f}" in table
     assert "1 min 15 s" in text

@@ -17,6 +17,7 @@ from histofactor.records import EncoderKey
 
 PATIENTS = {"a1": "A", "a2": "A", "b1": "B", "c1": "C"}
 N_LABELS = 6
+LOADED = SimpleNamespace()  # an encoder that is handed through
 
 
 @pytest.fixture
@@ -196,7 +197,10 @@ def segment(monkeypatch, dataset):
         truth = np.maximum(read_truth(dataset, item), 0) + options["k"] - 1
         height, width = truth.shape
         labels = truth[::2, ::2].astype(np.uint8)
-        bank = new_bank(np.eye(options["k"], dtype=np.float32), EncoderKey(options["encoder"], None, "l", "relu"))
+        vectors = np.eye(options["k"], dtype=np.float32)
+        if options["method"] == "single":
+            vectors *= len(calls)  # concepts of its own for every image
+        bank = new_bank(vectors, EncoderKey("other", None, "l", "relu"))
         return SimpleNamespace(
             slide=SimpleNamespace(size=(width, height)),
             label_map=SimpleNamespace(labels=labels),
@@ -210,7 +214,7 @@ def segment(monkeypatch, dataset):
 
 def test_evaluate_runs_every_method_and_k_on_every_image_once(folder, dataset, segment, tmp_path):
     out = tmp_path / "out"
-    results = evaluate(folder, out, encoder="other", concepts="b.safetensors", ks=(2, 3), methods=("project", "nmf"))
+    results = evaluate(folder, out, encoder=LOADED, concepts="b.safetensors", ks=(2, 3), methods=("project", "nmf"))
     assert [(result.method, result.k) for result in results] == [
         ("project", 2),
         ("project", 3),
@@ -221,7 +225,7 @@ def test_evaluate_runs_every_method_and_k_on_every_image_once(folder, dataset, s
     image, options = segment[-1]
     assert image == dataset.items[-1].image
     assert options == {
-        "encoder": "other",
+        "encoder": LOADED,
         "concepts": "b.safetensors",
         "k": 3,
         "source_mpp": 1.0,
@@ -231,6 +235,11 @@ def test_evaluate_runs_every_method_and_k_on_every_image_once(folder, dataset, s
     assert results[0].bank == results[2].bank != results[1].bank
     assert 0.5 < results[0].scores.accuracy < 1  # half resolution loses some pixels
     assert {path.name for path in out.iterdir()} == {"evaluation.json", "evaluation.csv"}
+
+
+def test_methods_with_concepts_of_every_image_cannot_be_evaluated(folder, segment):
+    with pytest.raises(OptionError, match="'single' mean something else in every image"):
+        evaluate(folder, encoder=LOADED, ks=(2,), methods=("single",))
 
 
 @pytest.mark.parametrize("options", [{"ks": ()}, {"methods": ()}])

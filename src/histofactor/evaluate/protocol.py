@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from histofactor.evaluate import metrics
 from histofactor.evaluate.datasets import IGNORED, Dataset, load_dataset, read_truth
 from histofactor.export.files import atomic
 from histofactor.records import ConceptBank, EncoderKey, Segmentation
+
+if TYPE_CHECKING:
+    from histofactor.encoders.build import Encoder
 
 Labels = NDArray[np.integer[Any]]
 Predict = Callable[[Path], Labels]
@@ -89,7 +92,7 @@ def evaluate(
     folder: str | Path,
     out: str | Path | None = None,
     *,
-    encoder: str = "embedded",
+    encoder: str | Encoder = "embedded",
     concepts: str | Path | ConceptBank | None = None,
     ks: Sequence[int] = (8, 16, 32, 64),
     methods: Sequence[str] = ("project",),
@@ -101,7 +104,7 @@ def evaluate(
         out: folder for ``evaluation.json`` and ``evaluation.csv``; None writes nothing.
         encoder, concepts: as for ``segment``.
         ks: numbers of concepts.
-        methods: methods of ``segment``.
+        methods: methods of ``segment`` whose labels mean the same in every image; ``single`` has none.
 
     Returns:
         One result per method and K, in their order.
@@ -111,11 +114,13 @@ def evaluate(
         ImageError: an image or its labels cannot be used.
         BankError, EncoderError, ResolutionError, OutputError: as told by ``segment`` and the writers.
     """
+    from histofactor.encoders.build import load_encoder
     from histofactor.pipeline.segment import segment
 
     if not ks or not methods:
         raise OptionError("nothing to evaluate", expected="at least one K and one method", got=f"{ks}, {methods}")
     dataset = load_dataset(folder)
+    encoder = load_encoder(encoder) if isinstance(encoder, str) else encoder
     results = []
     for method, k in itertools.product(methods, ks):
         run = partial(segment, encoder=encoder, concepts=concepts, k=k, source_mpp=dataset.mpp, method=method)
@@ -227,15 +232,22 @@ def write_evaluation(dataset: Dataset, results: Sequence[Result], out: str | Pat
 
 
 def _evaluate_one(dataset: Dataset, run: Callable[[Path], Segmentation], method: str, k: int) -> Result:
-    banks: list[ConceptBank] = []
+    banks: dict[str, ConceptBank] = {}
 
     def predict(image: Path) -> Labels:
         segmentation = run(image)
-        banks.append(segmentation.weights.bank)
+        banks[bank_hash(segmentation.weights.bank)] = segmentation.weights.bank
+        if len(banks) > 1:
+            raise OptionError(
+                f"labels of method {method!r} mean something else in every image",
+                expected="one concept bank for all images",
+                mend="choose a method that takes its concepts from a bank",
+            )
         return level0_labels(segmentation)
 
     scores = cross_validate(dataset, predict, k + 1)
-    return Result(method, k, banks[0].encoder, bank_hash(banks[0]), scores)
+    ((digest, bank),) = banks.items()
+    return Result(method, k, bank.encoder, digest, scores)
 
 
 def _count(dataset: Dataset, i: int, predict: Predict, n_labels: int) -> metrics.Table:

@@ -71,6 +71,22 @@ def from_tiff(description: str, resolution: tuple[float, float] | None, unit: in
     return stated + _found(x, y, where)
 
 
+def check_mpp(mpp: float, option: str) -> None:
+    """Check a µm/px that the user states with the command line's ``option``.
+
+    Raises:
+        ResolutionError: it is no plausible µm/px of a microscope.
+    """
+    low, high = PLAUSIBLE_MPP
+    if not low <= mpp <= high:  # also refuses NaN
+        raise ResolutionError(
+            f"{option} is not plausible",
+            expected=f"a µm/px from {low:g} to {high:g}",
+            got=f"{mpp!r}",
+            mend="40x scans have about 0.25 µm/px, 20x about 0.5, 10x about 1",
+        )
+
+
 def settle_mpp(
     stated: tuple[StatedMpp, ...], source_mpp: float | None, name: str
 ) -> tuple[float | None, tuple[str, ...]]:
@@ -89,7 +105,7 @@ def settle_mpp(
     """
     believed = next((item for item in stated if _plausible(item.x) or _plausible(item.y)), None)
     if source_mpp is not None:
-        _check_source_mpp(source_mpp)
+        check_mpp(source_mpp, "--source-mpp")
         if believed and not math.isclose(believed.x, source_mpp, rel_tol=1e-3):
             note = f"--source-mpp {source_mpp:g} µm/px replaces the header's {believed.x:.4g} ({believed.where})"
             return float(source_mpp), (note,)
@@ -108,17 +124,6 @@ def settle_mpp(
             mend="state the right one with --source-mpp",
         )
     return math.sqrt(believed.x * believed.y), ()
-
-
-def _check_source_mpp(source_mpp: float) -> None:
-    low, high = PLAUSIBLE_MPP
-    if not low <= source_mpp <= high:  # also refuses NaN
-        raise ResolutionError(
-            "--source-mpp is not plausible",
-            expected=f"a µm/px from {low:g} to {high:g}",
-            got=f"{source_mpp!r}",
-            mend="40x scans have about 0.25 µm/px, 20x about 0.5, 10x about 1",
-        )
 
 
 def _plausible(mpp: float) -> bool:

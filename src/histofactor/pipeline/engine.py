@@ -1,0 +1,97 @@
+"""What is loaded once and used for every input: encoder, concepts, method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from histofactor.concepts.bank import check_features, load_bank
+from histofactor.encoders.build import Encoder, load_encoder
+from histofactor.encoders.weights import embedded_path
+from histofactor.errors import OptionError
+from histofactor.pipeline.methods import METHODS, Factorization
+from histofactor.records import ConceptBank
+from histofactor.slides.resolution import check_mpp
+
+DEFAULT_BANK = "concepts.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOptions:
+    """What is seldom changed.
+
+    Attributes:
+        weights: local weights file of the encoder.
+        layer: where features are taken; default as in the registry.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        components: number of components of ``factorize``, and of ``single`` where K is not given.
+        seed: seed of ``factorize`` and ``single``.
+        tissue: find tissue first; else everything counts as tissue.
+        shift_px: move the window layout by this many working px; labels must not care.
+    """
+
+    weights: str | Path | None = None
+    layer: str | None = None
+    device: str = "auto"
+    components: int = 20
+    seed: int = 0
+    tissue: bool = True
+    shift_px: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """All that is loaded once and used for every input; see ``prepare``."""
+
+    encoder: Encoder
+    bank: ConceptBank | None
+    method: str
+    mpp: float | None
+    factorization: Factorization
+    options: SegmentOptions
+
+
+def prepare(
+    *,
+    encoder: str | Encoder = "embedded",
+    concepts: str | Path | ConceptBank | None = None,
+    k: int | None = None,
+    mpp: float | None = None,
+    method: str = "project",
+    options: SegmentOptions | None = None,
+) -> Engine:
+    """Load and check everything that does not depend on the input; arguments as for ``segment``."""
+    options = options or SegmentOptions()
+    if method not in METHODS:
+        raise OptionError(f"unknown method {method!r}", expected=f"one of {', '.join(METHODS)}")
+    if k is not None and k < 1:
+        raise OptionError("k is out of range", expected="k ≥ 1", got=str(k))
+    if options.components < 1:
+        raise OptionError("components is out of range", expected="at least 1", got=str(options.components))
+    if mpp is not None:
+        check_mpp(mpp, "--mpp")
+    bank = None if method == "single" else _find_bank(encoder, concepts, k)
+    if isinstance(encoder, str):
+        encoder = load_encoder(encoder, weights=options.weights, layer=options.layer, device=options.device)
+    if bank is not None:
+        check_features(bank, encoder.spec.key)
+    components = k if method == "single" and k is not None else options.components
+    return Engine(encoder, bank, method, mpp, Factorization(components, options.seed), options)
+
+
+def _find_bank(encoder: str | Encoder, concepts: str | Path | ConceptBank | None, k: int | None) -> ConceptBank:
+    """The bank asked for, or the one that ships with the embedded encoder."""
+    name = encoder if isinstance(encoder, str) else encoder.spec.name
+    if isinstance(concepts, ConceptBank):
+        if k not in (None, len(concepts.vectors)):
+            raise OptionError("k does not fit the bank", expected=str(len(concepts.vectors)), got=str(k))
+        return concepts
+    if concepts is not None:
+        return load_bank(concepts, k)
+    if name == "embedded":
+        return load_bank(embedded_path(DEFAULT_BANK), k)
+    raise OptionError(
+        f"encoder {name!r} ships without concepts",
+        expected="a concept bank learned on its features",
+        mend="give one with --concepts FILE (`histofactor concepts import` reads the paper's), or use --method single",
+    )

@@ -12,6 +12,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "segment": "histofactor.pipeline.segment",
+    "train_concepts": "histofactor.pipeline.learn",
+    "evaluate": "histofactor.evaluate.protocol",
     "load_encoder": "histofactor.encoders.build",
     "list_encoders": "histofactor.encoders.registry",
     "load_bank": "histofactor.concepts.bank",

@@ -75,7 +75,7 @@ def segment_slide(slide: Slide, engine: Engine, on_progress: Progress = lambda d
         on_progress: called with (windows done, windows in all).
     """
     frame = _frame(slide, engine)
-    tissue = _find_tissue(slide, frame) if engine.options.tissue else np.ones(frame.t_size[::-1], bool)
+    tissue = _find_tissue(slide, engine, frame)
     g_tissue = _on_grid(tissue, frame)
     canvas = _respond(slide, engine, frame, g_tissue, on_progress)
     weights = _solve(canvas, engine, frame, g_tissue)
@@ -91,6 +91,13 @@ def segment_slide(slide: Slide, engine: Engine, on_progress: Progress = lambda d
     )
 
 
+def tissue_features(slide: Slide, engine: Engine) -> NDArray[np.float32]:
+    """Features (n, d) of the tissue tokens of an open input, in reading order; ``engine.method`` must be ``single``."""
+    frame = _frame(slide, engine)
+    g_tissue = _on_grid(_find_tissue(slide, engine, frame), frame)
+    return _respond(slide, engine, frame, g_tissue, lambda done, total: None).blended()[0][g_tissue]
+
+
 def _frame(slide: Slide, engine: Engine) -> Frame:
     """The working frame; a µm/px asked for needs a µm/px of the source."""
     info, spec = slide.info, engine.encoder.spec
@@ -104,8 +111,10 @@ def _frame(slide: Slide, engine: Engine) -> Frame:
     return make_frame(info, engine.mpp or spec.mpp, spec.patch_px)
 
 
-def _find_tissue(slide: Slide, frame: Frame) -> NDArray[np.bool_]:
+def _find_tissue(slide: Slide, engine: Engine, frame: Frame) -> NDArray[np.bool_]:
     """Tissue (height, width) at the working resolution, found on a thumbnail."""
+    if not engine.options.tissue:
+        return np.ones(frame.t_size[::-1], bool)
     width, height = slide.info.size
     shrink = min(1.0, _TISSUE_PX / max(frame.t_size))
     size = (max(1, round(frame.t_size[0] * shrink)), max(1, round(frame.t_size[1] * shrink)))

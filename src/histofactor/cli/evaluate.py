@@ -1,0 +1,39 @@
+"""``histofactor evaluate``: how good is it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="Folder with images/, labels/, dataset.json and images.csv.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
+    encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
+    concepts: Annotated[Path | None, typer.Option(help="Concept bank; the embedded encoder brings its own.")] = None,
+    k: Annotated[str, typer.Option("-k", help="Numbers of concepts, separated by commas.")] = "16,64",
+    methods: Annotated[str, typer.Option(help="Methods, separated by commas.")] = "project,cluster",
+) -> None:
+    """Score unsupervised segmentation on a labelled data set, by cross-validation over patients.
+
+    Concepts become classes by majority on the training patients; the held-out patients are scored.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from histofactor.cli.options import numbers
+    from histofactor.evaluate.protocol import evaluate as run
+
+    ks = numbers(k, "-k")
+    console = Console(stderr=True)
+    with console.status(f"segmenting {dataset}"):
+        results = run(dataset, out, encoder=encoder, concepts=concepts, ks=ks, methods=methods.split(","))
+    table = Table("method", "K", "mIoU", "Dice", "accuracy", "mIoU per image", "NMI", "ARI", box=None)
+    for result in results:
+        scores = result.scores
+        values = (scores.mean_iou, scores.mean_dice, scores.accuracy, scores.image_mean_iou, scores.nmi, scores.ari)
+        table.add_row(result.method, str(result.k), *(f"{value:.3f}" for value in values))
+    Console().print(table)
+    typer.echo(f"wrote {out / 'evaluation.json'} and {out / 'evaluation.csv'}")

@@ -1,0 +1,17 @@
+"""Options that several verbs read alike."""
+
+from __future__ import annotations
+
+from histofactor.errors import OptionError
+
+
+def numbers(text: str, option: str) -> list[int]:
+    """Positive whole numbers separated by commas.
+
+    Raises:
+        OptionError: the text is something else.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise OptionError(f"{option} is not a list of numbers", expected="for example 8,16,32", got=text)
+    return [int(part) for part in parts]

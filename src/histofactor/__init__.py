@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _HOME = {
     "segment": "histofactor.pipeline.segment",
     "train_concepts": "histofactor.pipeline.learn",
-    "evaluate": "histofactor.evaluate.protocol",
+    "evaluate": "histofactor.evaluation.protocol",
     "load_encoder": "histofactor.encoders.build",
     "list_encoders": "histofactor.encoders.registry",
     "load_bank": "histofactor.concepts.bank",

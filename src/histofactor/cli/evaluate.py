@@ -24,7 +24,7 @@ def evaluate(
     from rich.table import Table
 
     from histofactor.cli.options import numbers
-    from histofactor.evaluate.protocol import evaluate as run
+    from histofactor.evaluation.protocol import evaluate as run
 
     ks = numbers(k, "-k")
     console = Console(stderr=True)

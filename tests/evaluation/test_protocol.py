@@ -11,8 +11,8 @@ from sklearn import metrics as oracle
 
 from histofactor.concepts.bank import new_bank
 from histofactor.errors import ImageError, OptionError
-from histofactor.evaluate.datasets import load_dataset, read_truth
-from histofactor.evaluate.protocol import Result, cross_validate, evaluate, level0_labels, write_evaluation
+from histofactor.evaluation.datasets import load_dataset, read_truth
+from histofactor.evaluation.protocol import Result, cross_validate, evaluate, level0_labels, write_evaluation
 from histofactor.records import EncoderKey
 
 PATIENTS = {"a1": "A", "a2": "A", "b1": "B", "c1": "C"}

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from histofactor.errors import ImageError, OptionError
-from histofactor.evaluate.datasets import load_dataset, read_truth
+from histofactor.evaluation.datasets import load_dataset, read_truth
 
 FACTS = {"name": "toy", "mpp": 0.5, "classes": {"3": "tumour", "1": "stroma"}, "ignore": 0}
 TRUTH = np.array([[0, 1, 3], [3, 3, 1]], np.uint8)

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics as oracle
 
 from histofactor.errors import OptionError
-from histofactor.evaluate.metrics import (
+from histofactor.evaluation.metrics import (
     accuracy,
     apply_map,
     ari,

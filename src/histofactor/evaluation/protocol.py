@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from histofactor import __version__
 from histofactor.concepts.bank import bank_hash
 from histofactor.errors import ImageError, OptionError
-from histofactor.evaluate import metrics
-from histofactor.evaluate.datasets import IGNORED, Dataset, load_dataset, read_truth
+from histofactor.evaluation import metrics
+from histofactor.evaluation.datasets import IGNORED, Dataset, load_dataset, read_truth
 from histofactor.export.files import atomic
 from histofactor.records import ConceptBank, EncoderKey, Segmentation
 

@@ -1,11 +1,9 @@
 """Row blocks: order, limits on BLAS, errors."""
 
-import threading
-
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from histofactor.factor.workers import map_blocks, single_threaded_blas
+from histofactor.factor.workers import map_blocks
 
 
 def blas_threads():
@@ -20,31 +18,14 @@ def test_slices_cover_the_rows_in_order():
 
 def test_blas_is_single_threaded_inside_and_restored_after():
     before = blas_threads()
-    with single_threaded_blas():
-        assert blas_threads() <= {1}
-        with single_threaded_blas():
-            pass
-        assert blas_threads() <= {1}
+    assert map_blocks(lambda rows: blas_threads() <= {1}, 10, 4) == [True] * 3
     assert blas_threads() == before
 
 
-def test_restored_when_users_overlap():
-    before = blas_threads()
-    entered, leave = threading.Event(), threading.Event()
-
-    def hold():
-        with single_threaded_blas():
-            entered.set()
-            leave.wait(10)
-
-    thread = threading.Thread(target=hold)
-    with single_threaded_blas():
-        thread.start()
-        assert entered.wait(10)
-    assert blas_threads() <= {1}
-    leave.set()
-    thread.join()
-    assert blas_threads() == before
+def test_other_users_of_the_limit_keep_their_say():
+    map_blocks(lambda rows: None, 10, 4)
+    with threadpool_limits(1, user_api="blas"):
+        assert blas_threads() <= {1}
 
 
 def test_errors_reach_the_caller():

@@ -1,0 +1,165 @@
+"""How well the embedded encoder separates glands from stroma, beside the public teacher it was distilled from.
+
+Cross-validation over the patients of ``glas-dev`` (one held out at a time). Concepts are k-means centroids of the
+training patients' tokens (``fold``), or the bank that ships with the package (``shipped``); they become classes by
+majority on the training patients; the held-out patient is scored. ``unit`` projects on unit-norm concepts, as
+histofactor does; ``raw`` takes the argmax of the weights of the concepts as they are, as the reference does.
+
+    python benchmarks/embedded_on_glas.py ../shared            prints a table and writes results/embedded_on_glas.csv
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from safetensors.torch import load_file
+
+from histofactor.concepts.bank import load_bank
+from histofactor.concepts.train import cluster
+from histofactor.encoders.build import Encoder, load_encoder
+from histofactor.encoders.weights import embedded_path
+from histofactor.evaluation import metrics
+from histofactor.evaluation.datasets import IGNORED, Dataset, load_dataset, read_truth
+from histofactor.factor.nnls import project, unit_concepts
+from histofactor.masks.decode import label_pixels
+from histofactor.pipeline.engine import SegmentOptions, prepare
+from histofactor.pipeline.segment import tissue_features
+from histofactor.slides.grid import make_frame
+from histofactor.slides.reader import open_slide
+
+KS, SEEDS = (16, 64), (0, 1, 2)
+TOKENS = 60_000  # clustered per fold
+
+
+def teacher(shared: Path) -> Encoder:
+    """The public encoder ``nic_multitask4`` on the same windows: 16 px a token at 1 µm/px."""
+    spec = importlib.util.spec_from_file_location("architectures", shared / "weights/architectures.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    network = module.NICEncoder()
+    network.load_state_dict(load_file(shared / "weights/nic_multitask4_pathology.safetensors"), strict=True)
+    network.eval().requires_grad_(False)
+    embedded = load_encoder("embedded")
+    row = replace(
+        embedded.spec,
+        name="nic_multitask4",
+        patch_px=16,
+        dim=128,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+    return Encoder(row, lambda pixels: network(pixels)["code"], torch.device("cpu"))
+
+
+class Encoded:
+    """Features and truth of a data set under one encoder."""
+
+    def __init__(self, dataset: Dataset, encoder: Encoder) -> None:
+        engine = prepare(encoder=encoder, method="single", options=SegmentOptions(tissue=False))
+        self.dataset, self.features, self.frames, self.truth = dataset, [], [], []
+        for item in track(dataset.items, f"encoding with {encoder.spec.name}", console=Console(stderr=True)):
+            with open_slide(item.image, source_mpp=dataset.mpp) as slide:
+                self.features.append(tissue_features(slide, engine))
+                self.frames.append(make_frame(slide.info, encoder.spec.mpp, encoder.spec.patch_px))
+            self.truth.append(read_truth(dataset, item))
+
+    def folds(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(training, held-out) indices, one patient held out at a time."""
+        everything = np.arange(len(self.features))
+        for held_out in metrics.grouped_folds([item.patient for item in self.dataset.items]):
+            yield np.setdiff1d(everything, held_out), np.asarray(held_out)
+
+    def tables(self, weigh: Callable[[np.ndarray], np.ndarray], k: int) -> np.ndarray:
+        """Px by label and class of every image, (images, k + 1, classes)."""
+        return np.stack([self._count(i, weigh(self.features[i]), k) for i in range(len(self.features))])
+
+    def _count(self, i: int, W: np.ndarray, k: int) -> np.ndarray:
+        frame, truth = self.frames[i], self.truth[i]
+        (columns, rows), stride = frame.g_size, frame.stride_px
+        labels, _ = label_pixels(W.reshape(rows, columns, k), (rows * stride, columns * stride))
+        y, x = (
+            np.minimum((np.arange(size) + 0.5) / scale, limit - 1).astype(int)
+            for size, scale, limit in zip(truth.shape, frame.l0_per_px[::-1], frame.t_size[::-1], strict=True)
+        )
+        return metrics.confusion(labels[np.ix_(y, x)], truth, k + 1, len(self.dataset.classes), IGNORED)
+
+
+def ways(H: np.ndarray) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """The ways to weigh concepts H: name to function from features to weights."""
+    U, _ = unit_concepts(H)
+
+    def nearest(X: np.ndarray) -> np.ndarray:
+        scores = X @ H.T - 0.5 * (H**2).sum(1)
+        return scores - scores.min(1, keepdims=True)
+
+    return {"project unit": lambda X: project(X, U), "project raw": lambda X: project(X, H), "cluster": nearest}
+
+
+def score_fold_banks(data: Encoded, k: int, seed: int) -> dict[str, float]:
+    """Mean IoU by way, the concepts learned on the training patients of every fold."""
+    pooled: dict[str, np.ndarray] = {}
+    for training, held_out in data.folds():
+        tokens = np.concatenate([data.features[i] for i in training])
+        rng = np.random.default_rng(seed)
+        sample = tokens[rng.choice(len(tokens), min(TOKENS, len(tokens)), replace=False)]
+        for way, weigh in ways(cluster(sample, [k], seed=seed)[k].centroids).items():
+            tables = data.tables(weigh, k)
+            classes = metrics.majority_map(tables[training].sum(0))
+            pooled[way] = pooled.get(way, 0) + metrics.apply_map(tables[held_out].sum(0), classes)
+    return {way: metrics.mean_iou(matrix) for way, matrix in pooled.items()}
+
+
+def score_shipped_bank(data: Encoded, k: int) -> dict[str, float]:
+    """Mean IoU by way, the concepts those of the package."""
+    result = {}
+    for way, weigh in ways(load_bank(embedded_path("concepts.safetensors"), k).vectors).items():
+        tables = data.tables(weigh, k)
+        matrix = sum(
+            metrics.apply_map(tables[held_out].sum(0), metrics.majority_map(tables[training].sum(0)))
+            for training, held_out in data.folds()
+        )
+        result[way] = metrics.mean_iou(matrix)
+    return result
+
+
+def main() -> None:
+    shared = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared")
+    dataset = load_dataset(shared / "data/glas-dev")
+    rows = []
+    for encoder in (load_encoder("embedded"), teacher(shared)):
+        data = Encoded(dataset, encoder)
+        for k in KS:
+            scores = [score_fold_banks(data, k, seed) for seed in SEEDS]
+            for way in scores[0]:
+                values = [score[way] for score in scores]
+                rows.append((encoder.spec.name, "fold", k, way, np.mean(values), min(values), max(values)))
+            if encoder.spec.name == "embedded" and embedded_path("concepts.safetensors").exists():
+                rows += [
+                    ("embedded", "shipped", k, way, value, value, value)
+                    for way, value in score_shipped_bank(data, k).items()
+                ]
+    header = ("encoder", "bank", "K", "way", "mIoU", "lowest seed", "highest seed")
+    table = Table(*header, box=None)
+    for row in rows:
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
+    Console(width=120).print(table)
+    out = Path(__file__).parent / "results/embedded_on_glas.csv"
+    out.parent.mkdir(exist_ok=True)
+    with out.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([[f"{v:.4f}" if isinstance(v, float) else v for v in row] for row in rows])
+
+
+if __name__ == "__main__":
+    main()

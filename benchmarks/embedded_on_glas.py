@@ -27,6 +27,7 @@ from safetensors.torch import load_file
 from histofactor.concepts.bank import load_bank
 from histofactor.concepts.train import cluster
 from histofactor.encoders.build import Encoder, load_encoder
+from histofactor.encoders.registry import get
 from histofactor.encoders.weights import embedded_path
 from histofactor.evaluation import metrics
 from histofactor.evaluation.datasets import IGNORED, Dataset, load_dataset, read_truth
@@ -49,9 +50,8 @@ def teacher(shared: Path) -> Encoder:
     network = module.NICEncoder()
     network.load_state_dict(load_file(shared / "weights/nic_multitask4_pathology.safetensors"), strict=True)
     network.eval().requires_grad_(False)
-    embedded = load_encoder("embedded")
     row = replace(
-        embedded.spec,
+        get("embedded"),
         name="nic_multitask4",
         patch_px=16,
         dim=128,

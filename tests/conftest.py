@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+
+from histofactor.concepts.bank import new_bank
+from histofactor.encoders.build import Encoder
+from histofactor.records import EncoderSpec, WeightsSource, WindowRule
+from histofactor.slides.phantom import phantom
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +19,43 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the folder ../shared with real images, weights and banks")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder() -> Encoder:
+    """A small random convolutional encoder whose tokens see 8 px beyond their block."""
+    generator = torch.Generator().manual_seed(0)
+    network = torch.nn.Conv2d(3, 12, 24, stride=8, padding=8)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+    spec = EncoderSpec(
+        name="tiny",
+        source=WeightsSource("test", "Conv2d", revision="1"),
+        patch_px=8,
+        dim=12,
+        prefix_tokens=0,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        mpp=1.0,
+        window=WindowRule(128, 32, 16, fixed=False),
+        layer="conv",
+        transform="relu",
+        licence="none",
+        gated=False,
+        facts="made for the tests",
+    )
+    return Encoder(spec, network.eval().requires_grad_(False), torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def tiny_bank(tiny_encoder):
+    """Six random concepts of the tiny encoder."""
+    vectors = np.random.default_rng(0).gamma(0.5, 1.0, (6, 12)).astype(np.float32)
+    return new_bank(vectors, tiny_encoder.spec.key, mpp=1.0)
+
+
+@pytest.fixture(scope="session")
+def tissue() -> np.ndarray:
+    """A phantom of 400 × 300 px at 1 µm/px."""
+    return phantom((400, 300), seed=3, mpp=1.0).image

@@ -32,7 +32,9 @@ def encode(encoder: Encoder, pixels: NDArray[np.uint8]) -> Features:
         EncoderError: the network does not return the grid that its registry row promises.
     """
     spec = encoder.spec
-    images = torch.from_numpy(pixels).to(encoder.device).permute(0, 3, 1, 2).float().div_(255)
+    images = (
+        torch.from_numpy(np.require(pixels, requirements="W")).to(encoder.device).permute(0, 3, 1, 2).float().div_(255)
+    )
     mean, std = (torch.tensor(values, device=encoder.device).view(3, 1, 1) for values in (spec.mean, spec.std))
     maps = encoder.dense((images - mean) / std)
     expected = (len(pixels), spec.dim, pixels.shape[1] // spec.patch_px, pixels.shape[2] // spec.patch_px)

@@ -115,6 +115,7 @@ def evaluate(
         BankError, EncoderError, ResolutionError, OutputError: as told by ``segment`` and the writers.
     """
     from histofactor.encoders.build import load_encoder
+    from histofactor.pipeline.engine import SegmentOptions
     from histofactor.pipeline.segment import segment
 
     if not ks or not methods:
@@ -124,6 +125,7 @@ def evaluate(
     results = []
     for method, k in itertools.product(methods, ks):
         run = partial(segment, encoder=encoder, concepts=concepts, k=k, source_mpp=dataset.mpp, method=method)
+        run = partial(run, options=SegmentOptions(tissue=False))  # lumina and glass are scored like the rest
         results.append(_evaluate_one(dataset, run, method, k))
     if out is not None:
         write_evaluation(dataset, results, out)

@@ -8,7 +8,7 @@ from pathlib import Path
 from histofactor.concepts.bank import check_features, load_bank
 from histofactor.encoders.build import Encoder, load_encoder
 from histofactor.encoders.weights import embedded_path
-from histofactor.errors import OptionError
+from histofactor.errors import BankMismatch, OptionError
 from histofactor.pipeline.methods import METHODS, Factorization
 from histofactor.records import ConceptBank
 from histofactor.slides.resolution import check_mpp
@@ -75,6 +75,7 @@ def prepare(
         encoder = load_encoder(encoder, weights=options.weights, layer=options.layer, device=options.device)
     if bank is not None:
         check_features(bank, encoder.spec.key)
+        _check_width(bank, encoder)
     components = k if method == "single" and k is not None else options.components
     return Engine(encoder, bank, method, mpp, Factorization(components, options.seed), options)
 
@@ -95,3 +96,14 @@ def _find_bank(encoder: str | Encoder, concepts: str | Path | ConceptBank | None
         expected="a concept bank learned on its features",
         mend="give one with --concepts FILE (`histofactor concepts import` reads the paper's), or use --method single",
     )
+
+
+def _check_width(bank: ConceptBank, encoder: Encoder) -> None:
+    """The vectors must be as wide as the features."""
+    if bank.vectors.shape[1] != encoder.spec.dim:
+        raise BankMismatch(
+            "the concepts are not as wide as the features",
+            expected=f"{encoder.spec.dim} channels of {encoder.spec.name}",
+            got=f"{bank.vectors.shape[1]} channels",
+            mend="give a bank that was learned on this encoder",
+        )

@@ -23,7 +23,7 @@ from histofactor.pipeline.methods import Tokens, directions, weigh
 from histofactor.records import ConceptBank, LabelMap, Region, Segmentation, Weights
 from histofactor.slides.grid import Frame, Window, make_frame, plan_windows, token_overlap, visible_region
 from histofactor.slides.reader import Slide, open_slide
-from histofactor.slides.tissue import tissue_mask
+from histofactor.slides.tissue import ASSUMED_MPP, tissue_mask
 
 Progress = Callable[[int, int], None]
 
@@ -118,7 +118,7 @@ def _find_tissue(slide: Slide, engine: Engine, frame: Frame) -> NDArray[np.bool_
     width, height = slide.info.size
     shrink = min(1.0, _TISSUE_PX / max(frame.t_size))
     size = (max(1, round(frame.t_size[0] * shrink)), max(1, round(frame.t_size[1] * shrink)))
-    mpp = None if slide.info.mpp is None else slide.info.mpp * width / size[0]
+    mpp = (slide.info.mpp or ASSUMED_MPP) * width / size[0]
     mask = tissue_mask(slide.read(Region(0, 0, width, height, size, mpp)), mpp)
     resized = cv2.resize(mask.astype(np.uint8), frame.t_size, interpolation=cv2.INTER_NEAREST)
     return np.asarray(resized, bool)

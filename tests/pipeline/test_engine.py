@@ -1,0 +1,81 @@
+"""What is loaded once: every wrong combination is refused before any pixel is read."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from histofactor.concepts.bank import new_bank, save_bank
+from histofactor.errors import BankError, BankMismatch, EncoderError, OptionError, ResolutionError
+from histofactor.pipeline.engine import SegmentOptions, prepare
+
+
+def test_a_bank_of_its_own(tiny_encoder, tiny_bank):
+    engine = prepare(encoder=tiny_encoder, concepts=tiny_bank)
+    assert engine.bank is tiny_bank
+    assert engine.method == "project"
+
+
+def test_bank_from_a_file_at_one_k(tiny_encoder, tiny_bank, tmp_path):
+    other = new_bank(tiny_bank.vectors[:4], tiny_encoder.spec.key)
+    save_bank([other, replace(tiny_bank, mpp=None)], tmp_path / "bank.safetensors")
+    assert len(prepare(encoder=tiny_encoder, concepts=tmp_path / "bank.safetensors", k=4).bank.vectors) == 4
+    with pytest.raises(BankError, match="4, 6"):
+        prepare(encoder=tiny_encoder, concepts=tmp_path / "bank.safetensors", k=5)
+
+
+def test_the_embedded_encoder_brings_its_bank():
+    for k in (8, 16, 32, 64):
+        engine = prepare(k=k, options=SegmentOptions(device="cpu"))
+        assert engine.bank.vectors.shape == (k, engine.encoder.spec.dim)
+        assert engine.bank.encoder == engine.encoder.spec.key
+        assert engine.bank.mpp == engine.encoder.spec.mpp
+
+
+def test_single_needs_no_bank_and_takes_k_as_components(tiny_encoder):
+    assert prepare(encoder=tiny_encoder, method="single", k=5).factorization.components == 5
+    assert prepare(encoder=tiny_encoder, method="single").factorization.components == 20
+
+
+def test_bank_of_another_encoder(tiny_encoder, tiny_bank):
+    foreign = replace(tiny_bank, encoder=replace(tiny_bank.encoder, name="uni"))
+    with pytest.raises(BankMismatch, match=r"(?s)uni.*tiny|tiny.*uni"):
+        prepare(encoder=tiny_encoder, concepts=foreign)
+
+
+def test_bank_of_another_layer(tiny_encoder, tiny_bank):
+    foreign = replace(tiny_bank, encoder=replace(tiny_bank.encoder, layer="blocks[3]"))
+    with pytest.raises(BankMismatch, match="blocks"):
+        prepare(encoder=tiny_encoder, concepts=foreign)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "word"),
+    [
+        ({"method": "magic"}, OptionError, "project, factorize, cluster, single"),
+        ({"k": 0}, OptionError, "k ≥ 1"),
+        ({"k": -3}, OptionError, "k ≥ 1"),
+        ({"k": 7}, OptionError, "k does not fit"),
+        ({"mpp": 0.0}, ResolutionError, "--mpp"),
+        ({"mpp": -1.0}, ResolutionError, "--mpp"),
+        ({"mpp": float("nan")}, ResolutionError, "--mpp"),
+        ({"options": SegmentOptions(components=0)}, OptionError, "components"),
+        ({"concepts": None}, OptionError, "--concepts"),
+        ({"encoder": "uny"}, EncoderError, "did you mean 'uni'"),
+        ({"encoder": "uni", "options": SegmentOptions(weights="no.bin")}, EncoderError, "no.bin"),
+    ],
+)
+def test_bad_arguments(tiny_encoder, tiny_bank, arguments, error, word):
+    with pytest.raises(error, match=word):
+        prepare(**{"encoder": tiny_encoder, "concepts": tiny_bank} | arguments)
+
+
+def test_embedded_lacks_other_ks():
+    with pytest.raises(BankError, match="8, 16, 32, 64"):
+        prepare(k=12)
+
+
+def test_vectors_of_another_width(tiny_encoder, tiny_bank):
+    short = new_bank(np.ones((3, 5), np.float32), tiny_bank.encoder)
+    with pytest.raises(BankMismatch, match="5"):
+        prepare(encoder=tiny_encoder, concepts=short)

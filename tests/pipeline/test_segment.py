@@ -1,0 +1,130 @@
+"""The page: labels do not depend on how windows fall, frames are kept, records are whole."""
+
+import json
+
+import numpy as np
+import pytest
+
+from histofactor.errors import OptionError, ResolutionError
+from histofactor.pipeline import segment as page
+from histofactor.pipeline.engine import SegmentOptions
+from histofactor.pipeline.methods import METHODS
+from histofactor.pipeline.segment import segment
+
+
+@pytest.fixture
+def run(tiny_encoder, tiny_bank):
+    def segment_with(image, **arguments):
+        arguments = {"encoder": tiny_encoder, "concepts": tiny_bank, "source_mpp": 1.0} | arguments
+        return segment(image, **arguments)
+
+    return segment_with
+
+
+def test_records_are_whole(run, tissue):
+    result = run(tissue)
+    labels = result.label_map.labels
+    assert labels.shape == tissue.shape[:2]
+    assert labels.dtype == np.uint8
+    assert result.margin.shape == labels.shape
+    assert ((result.margin >= 0) & (result.margin <= 1)).all()
+    assert result.weights.values.shape == (38, 50, 6)
+    assert result.weights.residual.shape == (38, 50)
+    assert result.label_map.mpp == 1.0
+    assert len(result.label_map.names) == len(result.label_map.colors) == 6
+    assert set(np.unique(labels)) <= set(range(7))
+    assert len(np.unique(labels)) > 2
+    assert json.loads(json.dumps(result.recipe)) == result.recipe
+
+
+def test_the_input_is_not_changed(run, tissue):
+    before = tissue.copy()
+    run(tissue)
+    np.testing.assert_array_equal(tissue, before)
+
+
+@pytest.mark.parametrize("method", ["project", "cluster"])
+def test_windows_leave_no_trace(run, tissue, method):
+    everything = SegmentOptions(tissue=False)
+    plain = run(tissue, method=method, options=everything)
+    for shift_px in (8, 40, 64):
+        shifted = run(tissue, method=method, options=SegmentOptions(tissue=False, shift_px=shift_px))
+        np.testing.assert_allclose(shifted.weights.values, plain.weights.values, atol=1e-4)
+        assert (shifted.label_map.labels != plain.label_map.labels).mean() < 1e-3
+
+
+def test_working_at_another_resolution(run, tissue):
+    result = run(tissue, source_mpp=0.5)
+    assert result.label_map.labels.shape == (150, 200)
+    assert result.label_map.mpp == pytest.approx(1.0)
+    assert result.l0_per_px == (2.0, 2.0)
+    coarser = run(tissue, source_mpp=0.5, mpp=2.0)
+    assert coarser.label_map.labels.shape == (75, 100)
+
+
+def test_a_coarse_input_is_worked_as_it_is_and_says_so(run, tissue):
+    result = run(tissue, source_mpp=2.0)
+    assert result.label_map.labels.shape == tissue.shape[:2]
+    assert result.label_map.mpp == 2.0
+    assert any("coarser" in note for note in result.slide.notes)
+
+
+def test_unknown_resolution(run, tissue):
+    result = run(tissue, source_mpp=None)
+    assert result.label_map.mpp is None
+    assert any("own pixel size" in note for note in result.slide.notes)
+    with pytest.raises(ResolutionError, match="--source-mpp"):
+        run(tissue, source_mpp=None, mpp=1.0)
+
+
+def test_no_tissue_is_an_empty_map(run):
+    blank = np.full((120, 160, 3), 245, np.uint8)
+    for method in METHODS:
+        result = run(blank, method=method)
+        assert (result.label_map.labels == 0).all()
+        assert (result.margin == 0).all()
+
+
+def test_off_tissue_is_label_0(run, tissue):
+    half = tissue.copy()
+    half[:, 200:] = 245
+    labels = run(half).label_map.labels
+    assert (labels[:, 230:] == 0).all()
+    assert (labels[:, :190] > 0).mean() > 0.5
+    everything = run(half, options=SegmentOptions(tissue=False)).label_map.labels
+    assert (everything[:, 230:] > 0).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_deterministic(run, tissue, method):
+    options = SegmentOptions(components=5)
+    first, second = (run(tissue, method=method, options=options) for _ in range(2))
+    np.testing.assert_array_equal(first.label_map.labels, second.label_map.labels)
+    assert first.recipe == second.recipe
+    assert (first.label_map.labels > 0).any()
+
+
+def test_single_brings_its_own_concepts(run, tissue):
+    result = run(tissue, method="single", k=3, concepts=None)
+    assert len(result.label_map.names) <= 3
+    assert result.recipe["factorization"] == {"components": 3, "seed": 0}
+
+
+def test_images_too_large_to_factorize_are_refused(run, tissue, monkeypatch):
+    monkeypatch.setattr(page, "_FEATURE_BYTES", 1000)
+    with pytest.raises(OptionError, match="--method project"):
+        run(tissue, method="single", concepts=None)
+    run(tissue, method="project")
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 300), (200, 23)])
+def test_small_and_narrow_images(run, size):
+    image = np.random.default_rng(0).integers(60, 200, (*size, 3), np.uint8)
+    assert run(image).label_map.labels.shape == size
+
+
+def test_real_tissue_shifted_by_half_a_window(shared):
+    image = shared / "data/oscc/OSCC_400x_10.jpg"
+    plain = segment(image, source_mpp=0.25, k=16)
+    shifted = segment(image, source_mpp=0.25, k=16, options=SegmentOptions(shift_px=512))
+    assert (plain.label_map.labels != shifted.label_map.labels).mean() <= 0.01

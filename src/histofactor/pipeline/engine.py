@@ -7,6 +7,7 @@ from pathlib import Path
 
 from histofactor.concepts.bank import check_features, load_bank
 from histofactor.encoders.build import Encoder, load_encoder
+from histofactor.encoders.registry import get
 from histofactor.encoders.weights import embedded_path
 from histofactor.errors import BankMismatch, OptionError
 from histofactor.pipeline.methods import METHODS, Factorization
@@ -70,7 +71,8 @@ def prepare(
         raise OptionError("components is out of range", expected="at least 1", got=str(options.components))
     if mpp is not None:
         check_mpp(mpp, "--mpp")
-    bank = None if method == "single" else _find_bank(encoder, concepts, k)
+    name = get(encoder).name if isinstance(encoder, str) else encoder.spec.name
+    bank = None if method == "single" else _find_bank(name, concepts, k)
     if isinstance(encoder, str):
         encoder = load_encoder(encoder, weights=options.weights, layer=options.layer, device=options.device)
     if bank is not None:
@@ -80,9 +82,8 @@ def prepare(
     return Engine(encoder, bank, method, mpp, Factorization(components, options.seed), options)
 
 
-def _find_bank(encoder: str | Encoder, concepts: str | Path | ConceptBank | None, k: int | None) -> ConceptBank:
+def _find_bank(name: str, concepts: str | Path | ConceptBank | None, k: int | None) -> ConceptBank:
     """The bank asked for, or the one that ships with the embedded encoder."""
-    name = encoder if isinstance(encoder, str) else encoder.spec.name
     if isinstance(concepts, ConceptBank):
         if k not in (None, len(concepts.vectors)):
             raise OptionError("k does not fit the bank", expected=str(len(concepts.vectors)), got=str(k))

@@ -1,0 +1,42 @@
+"""``histofactor evaluate`` on a data set made of phantoms."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from histofactor.slides.phantom import CLASSES, phantom
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phantoms")
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    patients = ["name,patient"]
+    for seed in range(3):
+        tissue = phantom((400, 400), seed=seed, mpp=1.0)
+        Image.fromarray(tissue.image).save(folder / f"images/{seed}.png")
+        Image.fromarray(tissue.truth).save(folder / f"labels/{seed}.png")
+        patients.append(f"{seed},p{seed}")
+    facts = {"name": "phantoms", "mpp": 1.0, "classes": dict(enumerate(CLASSES)), "ignore": None}
+    (folder / "dataset.json").write_text(json.dumps(facts))
+    (folder / "images.csv").write_text("\n".join(patients) + "\n")
+    return folder
+
+
+def test_scores_are_written_and_shown(histofactor, dataset, tmp_path):
+    out = tmp_path / "out"
+    code, stdout, err = histofactor("evaluate", dataset, "-o", out, "-k", "8", "--methods", "project,cluster")
+    assert code == 0, err
+    assert "mIoU" in stdout
+    results = json.loads((out / "evaluation.json").read_text())["results"]
+    assert [result["method"] for result in results] == ["project", "cluster"]
+    assert all(0.1 < result["scores"]["mean_iou"] <= 1 for result in results)
+    assert (out / "evaluation.csv").read_text().count("\n") == 3
+
+
+def test_a_folder_that_is_no_data_set(histofactor, tmp_path):
+    code, _, err = histofactor("evaluate", tmp_path, "-o", tmp_path / "out")
+    assert code == 2
+    assert "dataset.json" in err

@@ -1,0 +1,175 @@
+"""``histofactor segment`` as a user meets it, good input and bad."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+FILES = {"labels.ome.tif", "overlay.png", "phenotypes.csv", "regions.geojson.gz", "segmentation.json"}
+
+
+@pytest.fixture
+def image(tmp_path, tissue):
+    path = tmp_path / "tissue.png"
+    Image.fromarray(tissue[:160, :200]).save(path)
+    return path
+
+
+def test_a_file_a_folder_and_a_glob(histofactor, image, tmp_path, tissue):
+    folder = tmp_path / "more"
+    folder.mkdir()
+    for name in ("a.jpg", "b.tif"):
+        Image.fromarray(tissue[:128, :128]).save(folder / name)
+    out = tmp_path / "out"
+    code, stdout, _ = histofactor("segment", image, folder, folder / "*.jpg", "-o", out, "--source-mpp", 1, "-k", 8)
+    assert code == 0
+    assert "3 of 3" in stdout
+    assert str(out / "report.html") in stdout
+    for stem in ("tissue", "a", "b"):
+        assert {path.name for path in (out / stem).iterdir()} == FILES
+    run = json.loads((out / "run.json").read_text())
+    assert [entry["status"] for entry in run["inputs"]] == ["done"] * 3
+    assert run["arguments"][0] == "segment"
+
+
+@pytest.mark.parametrize("method", ["project", "factorize", "cluster", "single"])
+def test_every_method(histofactor, image, tmp_path, method):
+    code, _, _ = histofactor(
+        "segment", image, "-o", tmp_path / "out", "--source-mpp", 1, "--method", method, "--components", 4
+    )
+    assert code == 0
+    recipe = json.loads((tmp_path / "out/tissue/segmentation.json").read_text())
+    assert recipe["method"] == method
+
+
+def save_kinds(tissue, folder):
+    """Formats that can be converted without loss of meaning."""
+    rgb = Image.fromarray(tissue[:96, :96])
+    rgb.convert("L").save(folder / "grey.png")
+    rgb.convert("RGBA").save(folder / "rgba.png")
+    rgb.convert("CMYK").save(folder / "cmyk.jpg")
+    rgb.quantize(64).save(folder / "palette.png")
+    Image.fromarray(np.asarray(rgb.convert("L")).astype(np.uint16) * 257).save(folder / "deep.png")
+
+
+def test_convertible_formats_are_converted_and_said(histofactor, tissue, tmp_path):
+    folder = tmp_path / "kinds"
+    folder.mkdir()
+    save_kinds(tissue, folder)
+    code, _, err = histofactor("segment", folder, "-o", tmp_path / "out", "--source-mpp", 1, "-k", 8)
+    assert code == 0, err
+    for stem in ("grey", "rgba", "cmyk", "palette", "deep"):
+        recipe = json.loads((tmp_path / "out" / stem / "segmentation.json").read_text())
+        assert recipe["source"]["notes"], stem
+
+
+def bad_files(folder):
+    """Inputs that are refused, by name."""
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.png").write_text("this is no image")
+    Image.new("RGB", (1, 1)).save(folder / "one.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)).save(folder / "whole.jpg")
+    (folder / "truncated.jpg").write_bytes((folder / "whole.jpg").read_bytes()[:20_000])
+    (folder / "whole.jpg").unlink()
+    bomb = Image.new("1", (40_000, 30_000))
+    bomb.save(folder / "bomb.png")
+    return ["bomb.png", "empty.png", "missing.png", "one.png", "text.png", "truncated.jpg"]
+
+
+def test_bad_inputs_fail_alone_each_with_its_message(histofactor, image, tmp_path):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    names = bad_files(folder)
+    out = tmp_path / "out"
+    inputs = [folder / name for name in names]
+    code, stdout, err = histofactor("segment", *inputs, image, "-o", out, "--source-mpp", 1, "-k", 8)
+    assert code == 1
+    assert "1 of 7" in stdout
+    assert "Traceback" not in err
+    run = json.loads((out / "run.json").read_text())
+    for entry in run["inputs"][:-1]:
+        assert entry["status"] == "failed"
+        assert entry["error"]
+        assert entry["traceback"] == "", entry
+    assert run["inputs"][-1]["status"] == "done"
+    for name in names:
+        assert name in err
+    assert {path.name for path in (out / "tissue").iterdir()} == FILES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-k", "0"], ["k ≥ 1"]),
+        (["-k", "13"], ["8, 16, 32, 64"]),
+        (["--encoder", "unni"], ["unknown encoder", "did you mean 'uni'"]),
+        (["--method", "magic"], ["unknown method", "project"]),
+        (["--source-mpp", "0"], ["--source-mpp"]),
+        (["--source-mpp", "-1"], ["--source-mpp"]),
+        (["--mpp", "0"], ["--mpp"]),
+        (["--mpp", "-0.5"], ["--mpp"]),
+        (["--encoder", "resnet50"], ["--concepts"]),
+        (["--weights", "none.safetensors"], ["none.safetensors"]),
+        (["--layer", "blocks[-1]"], ["no layer"]),
+        (["--device", "toaster"], ["no device"]),
+        (["--components", "0", "--method", "single"], ["components"]),
+    ],
+)
+def test_bad_options_are_one_message(histofactor, image, tmp_path, arguments, words):
+    code, _, err = histofactor("segment", image, "-o", tmp_path / "out", *arguments)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+    for word in words:
+        assert word in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_banks_are_one_message(histofactor, image, tmp_path):
+    (tmp_path / "bank.txt").write_text("not a bank")
+    (tmp_path / "bank.joblib").write_bytes(b"\x80\x04\x95" + b"\0" * 60)
+    for name, word in (("bank.txt", "text file"), ("bank.joblib", "concepts import"), ("none", "no such file")):
+        code, _, err = histofactor("segment", image, "-o", tmp_path / "out", "--concepts", tmp_path / name)
+        assert code == 2
+        assert word in err
+
+
+def test_a_bank_of_another_encoder(histofactor, image, tmp_path):
+    np.save(tmp_path / "c.npy", np.ones((4, 1024), np.float32))
+    assert histofactor("concepts", "import", tmp_path / "c.npy", "--encoder", "uni", "-o", tmp_path / "b")[0] == 0
+    code, _, err = histofactor("segment", image, "-o", tmp_path / "out", "--concepts", tmp_path / "b")
+    assert code == 2
+    assert "uni" in err
+    assert "embedded" in err
+
+
+def test_a_folder_without_images(histofactor, tmp_path):
+    (tmp_path / "void").mkdir()
+    code, _, err = histofactor("segment", tmp_path / "void", "-o", tmp_path / "out")
+    assert code == 2
+    assert "no image" in err
+
+
+def test_an_output_that_cannot_be_written(histofactor, image, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = histofactor("segment", image, "-o", tmp_path / "file")
+    assert code == 2
+    assert "cannot write" in err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_output_folder(histofactor, image, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    code, _, err = histofactor("segment", image, "-o", tmp_path / "locked" / "out")
+    assert code == 2
+    assert "may write" in err
+
+
+def test_unknown_resolution_is_said_and_areas_stay_empty(histofactor, image, tmp_path):
+    assert histofactor("segment", image, "-o", tmp_path / "out", "-k", 8)[0] == 0
+    recipe = json.loads((tmp_path / "out/tissue/segmentation.json").read_text())
+    assert any("own pixel size" in note for note in recipe["source"]["notes"])
+    table = (tmp_path / "out/tissue/phenotypes.csv").read_text().splitlines()
+    assert table[2].split(",")[4] == ""

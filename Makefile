@@ -6,16 +6,19 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow check install clean benchmarks
+.PHONY: demo test check install clean benchmarks
 
 demo: install
 	$(BIN)/histofactor demo -o demo-out
 
 test: check
-	$(BIN)/pytest -n 2 -m "not gpu and not network and not slow"
+	$(BIN)/pytest -n 2 -m "not gpu and not network"
 
-test-slow: install
-	$(BIN)/pytest -m "slow"
+# The figures of the docs; needs the folder SHARED with data (see README).
+SHARED ?= ../shared
+benchmarks: install
+	$(BIN)/python benchmarks/seams.py $(SHARED)
+	$(BIN)/python benchmarks/embedded_on_glas.py $(SHARED)
 
 check: install
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import chain, count
 from pathlib import Path
@@ -126,7 +126,8 @@ def _run_one(job: Job, engine: Engine, path: Path, folder: str, reporter: Report
         trace = "" if foreseen else traceback.format_exc()
         outcome = Outcome(str(path), "failed", "", seconds, message, trace)
         return outcome, ReportEntry(path.name, seconds=seconds, error=message)
-    return Outcome(str(path), "done", folder, round(time.perf_counter() - started, 3)), entry
+    seconds = round(time.perf_counter() - started, 3)
+    return Outcome(str(path), "done", folder, seconds), replace(entry, seconds=seconds)
 
 
 def write_results(segmentation: Segmentation, slide: Slide, folder: Path) -> ReportEntry:

@@ -1,0 +1,120 @@
+"""The embedded network: geometry against plain definitions, and weights that are small, finite and useful."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from histofactor.encoders.embedded import network as module
+from histofactor.encoders.embedded.network import DIM, HALO_PX, RADIUS_PX, STRIDE_PX, EmbeddedNetwork
+
+WEIGHTS = Path(module.__file__).with_name(module.WEIGHTS_FILE)
+SIDE = 2 * (HALO_PX // STRIDE_PX) + 1  # tokens: the middle one lies a halo from every side
+
+
+@pytest.fixture(scope="module")
+def network() -> EmbeddedNetwork:
+    network = EmbeddedNetwork().eval()
+    network.load_state_dict({k: v.float() for k, v in load_file(WEIGHTS).items()}, strict=True)
+    return network.requires_grad_(False)
+
+
+def noise(height: int, width: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_weights_are_small_and_finite():
+    state = load_file(WEIGHTS)
+    assert WEIGHTS.stat().st_size <= 4_000_000
+    assert all(v.dtype == torch.float16 and torch.isfinite(v).all() for v in state.values())
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (64, 200), (136, 72)])
+def test_one_token_a_block(network: EmbeddedNetwork, height: int, width: int):
+    out = network(noise(height, width))
+    assert out.shape == (1, DIM, height // STRIDE_PX, width // STRIDE_PX)
+    assert torch.isfinite(out).all()
+
+
+def test_only_convolutions(network: EmbeddedNetwork):
+    leaves = {type(m) for m in network.modules() if not list(m.children())}
+    assert leaves == {torch.nn.Conv2d}
+
+
+def test_a_token_sees_its_radius_and_no_further(network: EmbeddedNetwork):
+    pixels = noise(SIDE * STRIDE_PX, SIDE * STRIDE_PX).requires_grad_()
+    middle = SIDE // 2
+    network(pixels)[0, :, middle, middle].abs().sum().backward()
+    seen = pixels.grad.abs().sum((0, 1)) > 0
+    for axis in (0, 1):
+        reached = np.flatnonzero(seen.any(axis).numpy())
+        before, after = middle * STRIDE_PX - reached[0], reached[-1] + 1 - (middle + 1) * STRIDE_PX
+        assert max(before, after) == RADIUS_PX
+        assert min(before, after) >= RADIUS_PX - 2
+    assert RADIUS_PX <= HALO_PX < RADIUS_PX + STRIDE_PX
+    assert HALO_PX % STRIDE_PX == 0
+
+
+def test_pixels_beyond_the_halo_change_nothing(network: EmbeddedNetwork):
+    pixels = noise(320, 320)
+    other = noise(320, 320, seed=1)
+    kept = slice(HALO_PX, 320 - HALO_PX)
+    other[..., 8:-8, 8:-8] = pixels[..., 8:-8, 8:-8]
+    inner = slice((8 + HALO_PX) // STRIDE_PX, (320 - 8 - HALO_PX) // STRIDE_PX)
+    torch.testing.assert_close(network(pixels)[..., inner, inner], network(other)[..., inner, inner], rtol=0, atol=1e-6)
+    assert not torch.equal(network(pixels), network(other))
+    # a window cut out of the image gives the tokens of the image, beyond its halo
+    whole, cut = network(noise(400, 400)), network(noise(400, 400)[..., 40:360, 80:400])
+    tokens = slice(kept.start // STRIDE_PX, kept.stop // STRIDE_PX)
+    torch.testing.assert_close(
+        whole[..., 5:45, 10:50][..., tokens, tokens], cut[..., tokens, tokens], rtol=0, atol=1e-4
+    )
+
+
+def test_a_shift_by_one_stride_shifts_the_tokens(network: EmbeddedNetwork):
+    pixels = noise(320, 320)
+    margin = HALO_PX // STRIDE_PX + 1
+    a, b = network(pixels), network(torch.roll(pixels, (STRIDE_PX, -STRIDE_PX), (2, 3)))
+    inner = slice(margin, -margin)
+    torch.testing.assert_close(
+        torch.roll(a, (1, -1), (2, 3))[..., inner, inner], b[..., inner, inner], rtol=0, atol=1e-4
+    )
+
+
+def test_tokens_are_centred_on_their_block():
+    """With every spatial kernel flat, the response to pixels must be balanced about the block's centre to half a px."""
+    network = EmbeddedNetwork().eval()
+    for p in network.parameters():
+        torch.nn.init.constant_(p, 1e-2 if p.ndim > 1 else 0.0)
+    pixels = torch.full((1, 3, SIDE * STRIDE_PX, SIDE * STRIDE_PX), 0.5, requires_grad=True)
+    middle = SIDE // 2
+    network(pixels)[0, :, middle, middle].sum().backward()
+    weight = pixels.grad.sum((0, 1)).double()
+    at = torch.arange(SIDE * STRIDE_PX) + 0.5
+    for axis in (0, 1):
+        profile = weight.sum(1 - axis)
+        assert abs((profile * at).sum() / profile.sum() - (middle + 0.5) * STRIDE_PX) == pytest.approx(0.5, abs=0.01)
+
+
+def tissue(nuclei: int, ink: tuple[float, float, float], seed: int = 0) -> torch.Tensor:
+    """Round nuclei on a flat ground, (1, 3, 320, 320) in [-1, 1]; ``ink`` is the optical density of the nuclei."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:320, :320]
+    density = np.tile([0.08, 0.35, 0.15], (320, 320, 1))
+    for cx, cy in rng.uniform(0, 320, (nuclei, 2)):
+        density[(x - cx) ** 2 + (y - cy) ** 2 < 9] = ink
+    return torch.from_numpy(np.exp(-density) * 2 - 1).permute(2, 0, 1)[None].float()
+
+
+def test_tissue_matters_more_than_stain(network: EmbeddedNetwork):
+    inner = slice(HALO_PX // STRIDE_PX, -HALO_PX // STRIDE_PX)
+
+    def token(nuclei: int, ink: tuple[float, float, float]) -> torch.Tensor:
+        return network(tissue(nuclei, ink)).relu()[..., inner, inner].mean((0, 2, 3))
+
+    strong, pale = (0.95, 1.0, 0.45), (0.75, 0.8, 0.35)
+    restained = (token(900, strong) - token(900, pale)).norm()
+    retissued = (token(900, strong) - token(60, strong)).norm()
+    assert restained < 0.5 * retissued

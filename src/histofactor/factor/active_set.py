@@ -18,41 +18,44 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 
 _DEPENDENT = 1e-12  # squared distance to the span of the free atoms, relative to the atom, that counts as inside
+_FAST = {"reassoc", "contract", "nsz", "nnan"}  # lets sums and maxima use vector registers, in an order that is fixed
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _factor_rows(G, free, L, y, b, start, count):
-    """Rebuild rows start..count of the Cholesky factor L of G[free, free], and y = L⁻¹ b[free]."""
-    for i in range(start, count):
-        gi = free[i]
-        yi = b[gi]
-        for j in range(i):
-            s = G[gi, free[j]]
-            for m in range(j):
-                s -= L[i, m] * L[j, m]
-            s /= L[j, j]
-            L[i, j] = s
-            yi -= s * y[j]
-        d = G[gi, gi]
-        for m in range(i):
-            d -= L[i, m] * L[i, m]
-        if d <= _DEPENDENT * G[gi, gi]:
-            return False
-        L[i, i] = np.sqrt(d)
-        y[i] = yi / L[i, i]
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _extend(G, free, L, y, b, count):
+    """Extend the Cholesky factor L of G[free, free] and y = L⁻¹ b[free] by position ``count``.
+
+    The diagonal of L holds reciprocals. Returns whether the new concept lies outside the span of the others.
+    """
+    row, atom = L[count], G[free[count]]
+    left = atom[free[count]]
+    y_new = b[free[count]]
+    for m in range(count):
+        s = atom[free[m]]
+        for n in range(m):
+            s -= L[m, n] * row[n]
+        row[m] = s * L[m, m]
+        left -= row[m] * row[m]
+        y_new -= row[m] * y[m]
+    if left <= _DEPENDENT * atom[free[count]]:
+        return False
+    row[count] = 1.0 / np.sqrt(left)
+    y[count] = y_new * row[count]
     return True
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
 def _solve_free(L, y, z, count):
     """Back substitution z = L⁻ᵀ y; returns the smallest entry of z."""
+    for i in range(count):
+        z[i] = y[i]
     smallest = np.inf
     for i in range(count - 1, -1, -1):
-        s = y[i]
-        for m in range(i + 1, count):
-            s -= L[m, i] * z[m]
-        z[i] = s / L[i, i]
-        smallest = min(smallest, z[i])
+        zi = z[i] * L[i, i]
+        z[i] = zi
+        smallest = min(smallest, zi)
+        for m in range(i):
+            z[m] -= zi * L[i, m]
     return smallest
 
 
@@ -77,60 +80,80 @@ def _retreat(w, z, free, is_free, count):
     return first, kept
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _steepest(g, G, w, b, free, is_free, barred, count):
-    """Negative gradient g = b − G·w, and the fixed concept that promises most; returns (index, its gradient)."""
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _gradient(g, G, w, b, free, count):
+    """Negative gradient g = b − G·w, four free concepts at a time."""
     K = b.shape[0]
     for k in range(K):
         g[k] = b[k]
-    for i in range(count):
-        wi = w[i]
-        row = G[free[i]]
+    i = 0
+    while i + 4 <= count:
+        g0, g1, g2, g3 = G[free[i]], G[free[i + 1]], G[free[i + 2]], G[free[i + 3]]
+        w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
         for k in range(K):
-            g[k] -= wi * row[k]
-    best = -1
+            g[k] -= w0 * g0[k] + w1 * g1[k] + w2 * g2[k] + w3 * g3[k]
+        i += 4
+    while i < count:
+        g0, w0 = G[free[i]], w[i]
+        for k in range(K):
+            g[k] -= w0 * g0[k]
+        i += 1
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def _steepest(g, free, barred, n_barred, count):
+    """The fixed concept that promises most, and its slope; overwrites g where a concept is free or barred."""
+    for i in range(count):
+        g[free[i]] = -np.inf
+    for i in range(n_barred):
+        g[barred[i]] = -np.inf
     slope = -np.inf
-    for k in range(K):
-        if g[k] > slope and not is_free[k] and not barred[k]:
-            slope = g[k]
-            best = k
-    return best, slope
+    for k in range(g.shape[0]):
+        slope = max(slope, g[k])
+    for k in range(g.shape[0]):
+        if g[k] == slope:
+            return k, slope
+    return -1, slope
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _solve_row(b, G, tol, work, index, flags):
+def _solve_row(b, G, tol, work, index, is_free):
     """Solve one row; weights of the free concepts end in work[0, :count]; returns (count, converged)."""
     K = b.shape[0]
     w, z, y, g, L = work[0], work[1], work[2], work[3], work[4:]
-    free, is_free, barred = index, flags[0], flags[1]
+    free, barred = index[0], index[1]
+    n_barred = 0
     is_free[:] = False
-    barred[:] = False
     scale = 0.0
     for k in range(K):
         scale = max(scale, abs(b[k]))
     count = 0
     for _ in range(30 * K + 30):
-        j, slope = _steepest(g, G, w, b, free, is_free, barred, count)
-        if j < 0 or slope <= tol * scale:
+        _gradient(g, G, w, b, free, count)
+        j, slope = _steepest(g, free, barred, n_barred, count)
+        while slope > tol * scale:
+            free[count] = j
+            w[count] = 0.0
+            smallest = 0.0
+            if _extend(G, free, L, y, b, count):
+                smallest = _solve_free(L, y, z, count + 1)
+                if z[count] > 0.0:
+                    break
+            barred[n_barred] = j  # inside the span of the free concepts, or descent by rounding only
+            n_barred += 1
+            j, slope = _steepest(g, free, barred, n_barred, count)
+        else:
             return count, True
-        free[count] = j
-        w[count] = 0.0
-        if not _factor_rows(G, free, L, y, b, count, count + 1):
-            barred[j] = True  # inside the span of the free concepts
-            continue
-        smallest = _solve_free(L, y, z, count + 1)
-        if z[count] <= 0.0:
-            barred[j] = True  # only rounding made it look like descent
-            continue
         is_free[j] = True
         count += 1
         while smallest <= 0.0:
             first, count = _retreat(w, z, free, is_free, count)
-            _factor_rows(G, free, L, y, b, first, count)
+            for position in range(first, count):
+                _extend(G, free, L, y, b, position)
             smallest = _solve_free(L, y, z, count)
         for i in range(count):
             w[i] = z[i]
-        barred[:] = False
+        n_barred = 0
     return count, False
 
 
@@ -139,17 +162,17 @@ def _solve_rows(B, G, tol, W):
     """Fill W (n, K) row by row; returns the number of rows that did not converge."""
     n, K = B.shape
     work = np.empty((K + 4, K))
-    index = np.empty(K, np.int64)
-    flags = np.empty((2, K), np.bool_)
+    index = np.empty((2, K), np.int64)
+    is_free = np.empty(K, np.bool_)
     b = np.empty(K)
     failed = 0
     for row in range(n):
         for k in range(K):
             b[k] = B[row, k]
             W[row, k] = 0.0
-        count, converged = _solve_row(b, G, tol, work, index, flags)
+        count, converged = _solve_row(b, G, tol, work, index, is_free)
         for i in range(count):
-            W[row, index[i]] = work[0, i]
+            W[row, index[0, i]] = work[0, i]
         if not converged:
             failed += 1
     return failed

@@ -28,6 +28,6 @@ def test_not_finite():
 
 
 def test_rows_that_do_not_converge_are_counted(monkeypatch):
-    monkeypatch.setattr(active_set, "_solve_rows", lambda B, G, tol, W: 3)
+    monkeypatch.setattr(active_set, "_solve_rows", lambda B, G, tol, limit, W: 3)
     with pytest.raises(ArithmeticError, match="3 of 5 rows did not converge"):
         solve_rows(np.ones((5, 2)), np.eye(2), 1e-6)

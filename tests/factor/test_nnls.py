@@ -10,6 +10,7 @@ from scipy.optimize import nnls
 from histofactor.concepts.legacy import read_legacy
 from histofactor.errors import OptionError
 from histofactor.factor.nnls import (
+    certify,
     gram,
     kkt_violation,
     project,
@@ -136,6 +137,17 @@ def test_relative_residual():
     expected = np.linalg.norm(X - W @ H, axis=1) / np.linalg.norm(X, axis=1)
     np.testing.assert_allclose(relative_residual((X**2).sum(1), W, B, G), expected, atol=1e-3)
     assert (relative_residual(np.zeros(1), W[:1] * 0, B[:1] * 0, G) == 0).all()
+
+
+def test_certify_measures_in_float64():
+    H, X = concepts(), mixtures(concepts(), 600)
+    W = project(X, H)
+    certificate = certify(X, H, W)
+    assert certificate.kkt.max() <= 1e-5
+    expected = np.linalg.norm(X - W @ H, axis=1) / np.linalg.norm(X, axis=1)
+    np.testing.assert_allclose(certificate.residual, expected, atol=1e-5)
+    W[17] = 0
+    assert certify(X, H, W).kkt.argmax() == 17
 
 
 def test_certificate_sees_a_wrong_answer():

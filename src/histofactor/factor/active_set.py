@@ -117,8 +117,11 @@ def _steepest(g, free, barred, n_barred, count):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _solve_row(b, G, tol, work, index, is_free):
-    """Solve one row; weights of the free concepts end in work[0, :count]; returns (count, converged)."""
+def _solve_row(b, G, tol, limit, work, index, is_free):
+    """Solve one row; weights of the free concepts end in work[0, :count]; returns (count, converged).
+
+    With ``limit`` free concepts it stops there: non-negative orthogonal matching pursuit.
+    """
     K = b.shape[0]
     w, z, y, g, L = work[0], work[1], work[2], work[3], work[4:]
     free, barred = index[0], index[1]
@@ -129,6 +132,8 @@ def _solve_row(b, G, tol, work, index, is_free):
         scale = max(scale, abs(b[k]))
     count = 0
     for _ in range(30 * K + 30):
+        if count == limit:
+            return count, True
         _gradient(g, G, w, b, free, count)
         j, slope = _steepest(g, free, barred, n_barred, count)
         while slope > tol * scale:
@@ -158,7 +163,7 @@ def _solve_row(b, G, tol, work, index, is_free):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _solve_rows(B, G, tol, W):
+def _solve_rows(B, G, tol, limit, W):
     """Fill W (n, K) row by row; returns the number of rows that did not converge."""
     n, K = B.shape
     work = np.empty((K + 4, K))
@@ -170,7 +175,7 @@ def _solve_rows(B, G, tol, W):
         for k in range(K):
             b[k] = B[row, k]
             W[row, k] = 0.0
-        count, converged = _solve_row(b, G, tol, work, index, is_free)
+        count, converged = _solve_row(b, G, tol, limit, work, index, is_free)
         for i in range(count):
             W[row, index[0, i]] = work[0, i]
         if not converged:
@@ -178,12 +183,19 @@ def _solve_rows(B, G, tol, W):
     return failed
 
 
-def solve_rows(B: Floats, G: NDArray[np.float64], tol: float) -> Floats:
-    """Solve the rows of one block, B (n, K), in the calling thread; see ``nnls.solve_gram``."""
+def solve_rows(B: Floats, G: NDArray[np.float64], tol: float, limit: int = -1) -> Floats:
+    """Solve the rows of one block, B (n, K), in the calling thread; see ``nnls.solve_gram``.
+
+    Args:
+        B: (n, K) responses.
+        G: (K, K) Gram matrix, float64.
+        tol: as for ``solve_gram``.
+        limit: most non-zero weights of a row; -1 for no limit.
+    """
     if not np.isfinite(B).all():
         raise ArithmeticError("the responses are not finite: the features hold NaN, infinity or values that overflow")
     W = np.empty(B.shape, B.dtype)
-    failed = _solve_rows(np.ascontiguousarray(B), G, tol, W)
+    failed = _solve_rows(np.ascontiguousarray(B), G, tol, limit, W)
     if failed:
         raise ArithmeticError(f"{failed} of {len(B)} rows did not converge; is the Gram matrix symmetric?")
     return W

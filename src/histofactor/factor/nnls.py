@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from histofactor.errors import OptionError
 from histofactor.factor.active_set import solve_rows
+from histofactor.factor.constrained import Wish, check_wish, solve_wish
 from histofactor.factor.workers import map_blocks
 
 if TYPE_CHECKING:
@@ -43,7 +45,20 @@ def gram(H: Floats) -> NDArray[np.float64]:
     return product
 
 
-def project(X: Array, H: Array, *, tol: float = 1e-6) -> Array:
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How good weights are, row by row.
+
+    Attributes:
+        kkt: (N,) ``kkt_violation``.
+        residual: (N,) ``relative_residual``.
+    """
+
+    kkt: NDArray[np.float64]
+    residual: NDArray[np.float32]
+
+
+def project(X: Array, H: Array, *, tol: float = 1e-6, wish: Wish | None = None) -> Array:
     """Weights of fixed concepts: the exact minimiser W ≥ 0 of ½‖X − W·H‖².
 
     The problem is solved on concepts scaled to unit length, which changes neither the minimiser nor, up to rounding,
@@ -53,19 +68,22 @@ def project(X: Array, H: Array, *, tol: float = 1e-6) -> Array:
         X: (N, C) features; NumPy array or torch tensor, any float dtype.
         H: (K, C) concepts ≥ 0, of the same kind as X.
         tol: KKT tolerance relative to the largest response of the row.
+        wish: sparser weights, or weights that sum to one; see ``factor.constrained``.
 
     Returns:
         W (N, K) ≥ 0; NumPy in, NumPy out; torch in, torch out on the device of X. float64 for float64 features,
         else float32. A row does not depend on the rows around it. Inputs are not changed.
 
     Raises:
-        OptionError: shapes do not fit, or concepts are negative or not finite.
+        OptionError: shapes do not fit, concepts are negative or not finite, or the wish cannot be granted.
         ArithmeticError: features are not finite.
     """
+    wish = wish or Wish()
+    check_wish(wish)
     if not isinstance(X, np.ndarray):
         import torch
 
-        W = project(_to_numpy(X), _to_numpy(H), tol=tol)
+        W = project(_to_numpy(X), _to_numpy(H), tol=tol, wish=wish)
         return torch.from_numpy(W).to(X.device)
     dtype: type[np.floating[Any]] = np.float64 if X.dtype == np.float64 else np.float32
     _check_fit(X, H)
@@ -76,7 +94,7 @@ def project(X: Array, H: Array, *, tol: float = 1e-6) -> Array:
 
     def solve_block(rows: slice) -> None:
         B = (_block(X[rows], dtype) @ U.T)[: rows.stop - rows.start]
-        W[rows] = solve_rows(B, G, tol) / scale
+        W[rows] = solve_wish(B, G, norms, tol, wish) / scale
 
     map_blocks(solve_block, len(X), _BLOCK)
     return cast("Array", W)
@@ -104,6 +122,32 @@ def solve_gram(B: Floats, G: Floats, *, tol: float = 1e-6) -> Floats:
 
     map_blocks(solve_block, len(B), _BLOCK)
     return W
+
+
+def certify(X: Floats, H: Floats, W: Floats) -> Certificate:
+    """Measure weights against the problem they should solve, in float64 and independently of any solver.
+
+    Args:
+        X: (N, C) features.
+        H: (K, C) concepts ≥ 0.
+        W: (N, K) weights, for example from ``project``.
+
+    Raises:
+        OptionError: shapes do not fit, or concepts are negative or not finite.
+    """
+    _check_fit(X, H)
+    U, norms = unit_concepts(H.astype(np.float64))
+    G = gram(U)
+    kkt, residual = np.empty(len(X)), np.empty(len(X), np.float32)
+
+    def measure(rows: slice) -> None:
+        x = X[rows].astype(np.float64)
+        B, w = x @ U.T, W[rows] * norms
+        kkt[rows] = kkt_violation(w, B, G)
+        residual[rows] = relative_residual((x * x).sum(1), w, B, G)
+
+    map_blocks(measure, len(X), _BLOCK)
+    return Certificate(kkt, residual)
 
 
 def kkt_violation(W: Floats, B: Floats, G: Floats) -> NDArray[np.float64]:

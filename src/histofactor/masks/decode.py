@@ -79,34 +79,60 @@ def _sampling(tokens: int, px: int) -> tuple[NDArray[np.int64], NDArray[np.float
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
+def _candidates(a, b, c, d, found):
+    """Concepts that can have the largest or second largest weight between four tokens; returns how many.
+
+    A concept whose largest corner lies below the second largest of all smallest corners never comes second.
+    """
+    count = 0
+    floor_first, floor_second = np.float32(0.0), np.float32(0.0)
+    for k in range(a.shape[0]):
+        if max(a[k], b[k], c[k], d[k]) > floor_second:
+            found[count] = k
+            count += 1
+            low = min(a[k], b[k], c[k], d[k])
+            if low > floor_first:
+                floor_first, floor_second = low, floor_first
+            elif low > floor_second:
+                floor_second = low
+    return count
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz"})
+def _rank_row(corners, found, count, t, part, first, second, best):
+    """Largest weight, second largest and label of the px of one cell row, all candidates in turn."""
+    first[:] = 0.0
+    second[:] = 0.0
+    best[:] = 0
+    for m in range(count):
+        k = found[m]
+        left = corners[0][k] + t * (corners[2][k] - corners[0][k])
+        step = corners[1][k] + t * (corners[3][k] - corners[1][k]) - left
+        for x in range(part.shape[0]):
+            v = left + part[x] * step
+            f = first[x]
+            second[x] = max(second[x], min(v, f))
+            best[x] = k + 1 if v > f else best[x]
+            first[x] = max(v, f)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _decode_cells(values, band, row_start, row_part, column_start, column_part, labels, margin):
     h, w, K = values.shape
     found = np.empty(K, np.int64)
-    left, step = np.empty(K, np.float32), np.empty(K, np.float32)
+    widest = (column_start[1:] - column_start[:-1]).max()
+    first, second = np.empty(widest, np.float32), np.empty(widest, np.float32)
+    best = np.empty(widest, np.int32)
     for i in range(band[0], band[1]):
         below = min(i + 1, h - 1)
         for j in range(w):
             right = min(j + 1, w - 1)
-            a, b, c, d = values[i, j], values[i, right], values[below, j], values[below, right]
-            count = 0
-            for k in range(K):
-                if a[k] > 0.0 or b[k] > 0.0 or c[k] > 0.0 or d[k] > 0.0:
-                    found[count] = k
-                    count += 1
+            corners = (values[i, j], values[i, right], values[below, j], values[below, right])
+            count = _candidates(*corners, found)
+            x0, x1 = column_start[j], column_start[j + 1]
+            part, n = column_part[x0:x1], x1 - x0
             for y in range(row_start[i], row_start[i + 1]):
-                t = row_part[y]
-                for m in range(count):
-                    k = found[m]
-                    left[m] = a[k] + t * (c[k] - a[k])
-                    step[m] = b[k] + t * (d[k] - b[k]) - left[m]
-                for x in range(column_start[j], column_start[j + 1]):
-                    s = column_part[x]
-                    first, second, best = np.float32(0.0), np.float32(0.0), -1
-                    for m in range(count):
-                        v = left[m] + s * step[m]
-                        if v > first:
-                            second, first, best = first, v, m
-                        elif v > second:
-                            second = v
-                    labels[y, x] = found[best] + 1 if best >= 0 else 0
-                    margin[y, x] = (first - second) / first if best >= 0 else 0.0
+                _rank_row(corners, found, count, row_part[y], part, first[:n], second[:n], best[:n])
+                for x in range(n):
+                    labels[y, x0 + x] = best[x]
+                    margin[y, x0 + x] = (first[x] - second[x]) / first[x] if best[x] > 0 else np.float32(0.0)

@@ -80,7 +80,7 @@ def loss_of(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def train(student: EmbeddedNetwork, pairs: list[Pair], minutes: float, seed: int, out: Path) -> int:
     """AdamW with a cosine decay over ``minutes`` of wall time; writes ``out`` every minute. Returns the steps made."""
     rng = np.random.default_rng(seed)
-    optimiser = torch.optim.AdamW(student.parameters(), lr=1e-3, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(student.parameters(), lr=3e-4, weight_decay=1e-4)
     start, last, step, running = time.monotonic(), 0.0, 0, 0.0
     while (share := (time.monotonic() - start) / (60 * minutes)) < 1:
         rate = 3e-4 * min(1, (step + 1) / 50) * 0.5 * (1 + np.cos(np.pi * share))

@@ -20,7 +20,7 @@ SPECS: tuple[EncoderSpec, ...] = (
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
         mpp=1.0,
-        window=WindowRule(1024, 128, 64, fixed=False),
+        window=WindowRule(1024, 192, 96, fixed=False),
         layer="code",
         transform="relu",
         licence="Apache-2.0",

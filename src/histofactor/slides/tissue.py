@@ -19,6 +19,7 @@ MIN_TINT = 0.02  # dyes absorb one colour more than another; shadows and black b
 MAX_HOLE_UM2 = 20_000.0  # lumina and fat cells (a disc of 160 µm) belong to the tissue around them
 MIN_SPECK_UM2 = 2_000.0  # loose cells and dust (a disc of 50 µm) do not count
 MAX_CUT_SHARE = 0.05  # of the image: pieces cut by the border are of unknown size, so only small ones change
+CLOSE_UM = 15.0  # pale matrix between cells this far (or twice) apart belongs to the tissue
 _SMOOTH_UM = 3.0
 _DEFAULT_GLASS = 245.0
 _GLASS_BRIGHTNESS, _GLASS_TINT, _GLASS_STD, _GLASS_SHARE = 190, 30, 2.5, 0.01
@@ -28,8 +29,8 @@ def tissue_mask(thumbnail: NDArray[np.uint8], mpp: float | None) -> NDArray[np.b
     """Tell tissue from glass.
 
     A px is tissue if it absorbs (optical density against the slide's own glass) and does so in colour; faint px
-    count only where they touch denser ones. Then enclosed glass up to 0.02 mm² is filled, as the lumina and fat
-    cells that it is, and specks below 2000 µm² are dropped.
+    count only where they touch denser ones. Gaps of less than 30 µm between cells are closed. Then enclosed glass up
+    to 0.02 mm² is filled, as the lumina and fat cells that it is, and specks below 2000 µm² are dropped.
 
     Args:
         thumbnail: (height, width, 3) uint8 RGB.
@@ -53,7 +54,7 @@ def tissue_mask(thumbnail: NDArray[np.uint8], mpp: float | None) -> NDArray[np.b
     absorbs = density.max(axis=2)
     if _is_coloured(thumbnail):
         absorbs = np.where(np.ptp(density, axis=2) > MIN_TINT, absorbs, 0.0)
-    tissue = _touching(absorbs > FAINT_DENSITY, absorbs > SURE_DENSITY)
+    tissue = _closed(_touching(absorbs > FAINT_DENSITY, absorbs > SURE_DENSITY), CLOSE_UM / mpp)
     tissue = _flip_small(tissue, max_px=MAX_HOLE_UM2 / mpp**2, value=False)
     return _flip_small(tissue, max_px=MIN_SPECK_UM2 / mpp**2, value=True)
 
@@ -92,6 +93,17 @@ def _touching(faint: NDArray[np.bool_], sure: NDArray[np.bool_]) -> NDArray[np.b
     keep[0] = False
     kept: NDArray[np.bool_] = keep[pieces]
     return kept
+
+
+def _closed(mask: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
+    """Close gaps (dilate, then erode, by a disc); beyond the border everything counts as tissue in the erosion."""
+    if not mask.any():
+        return mask
+    grown: NDArray[np.bool_] = ndimage.distance_transform_edt(~mask) <= radius_px
+    if grown.all():
+        return grown
+    closed: NDArray[np.bool_] = ndimage.distance_transform_edt(grown) > radius_px
+    return closed
 
 
 def _flip_small(mask: NDArray[np.bool_], *, max_px: float, value: bool) -> NDArray[np.bool_]:

@@ -1,8 +1,10 @@
-"""Per-image factorization against scikit-learn's objective."""
+"""Factorization of one or more images against scikit-learn's objective."""
 
+import numba
 import numpy as np
 import pytest
 from sklearn.decomposition import NMF
+from threadpoolctl import threadpool_limits
 
 from histofactor.errors import OptionError
 from histofactor.factor.nmf import factorize
@@ -19,14 +21,22 @@ def objective(X, W, H):
 
 
 @pytest.mark.parametrize("k", [1, 4, 12])
-@pytest.mark.parametrize("shape", [(600, 48), (150, 200)])
+@pytest.mark.parametrize("shape", [(600, 48), (150, 200), (2000, 128)])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_objective_no_worse_than_scikit_learn(k, shape):
     X = features(*shape)
     W, H = factorize(X, k)
     peer = NMF(k, init="nndsvda", max_iter=500, random_state=0)
-    reference = objective(X, peer.fit_transform(X), peer.components_)
+    with threadpool_limits(1):
+        reference = objective(X, peer.fit_transform(X), peer.components_)
     assert objective(X, W, H) <= 1.005 * reference
+
+
+def test_tall_and_wide_agree():
+    X = features(300, 80)
+    W, H = factorize(X, 8, tol=1e-7, max_iter=2000)
+    V, U = factorize(X.T, 8, tol=1e-7, max_iter=2000)
+    assert objective(X, W, H) == pytest.approx(objective(X.T, V, U), rel=5e-3)
 
 
 def test_recovers_an_exact_factorization():
@@ -53,6 +63,35 @@ def test_deterministic_for_a_seed():
         np.testing.assert_array_equal(a, b)
 
 
+def test_independent_of_the_number_of_threads():
+    X = features(3000, 160)
+    before = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        alone = factorize(X, 12)
+    finally:
+        numba.set_num_threads(before)
+    for a, b in zip(alone, factorize(X, 12), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_images_share_components():
+    X = features()
+    W, H = factorize(X, 5)
+    parts, shared = factorize([X[:100], X[100:101], X[101:]], 5)
+    assert [len(part) for part in parts] == [100, 1, 499]
+    np.testing.assert_array_equal(np.concatenate(parts), W)
+    np.testing.assert_array_equal(shared, H)
+    ((alone,), _) = factorize([X], 5)
+    np.testing.assert_array_equal(alone, W)
+
+
+def test_a_small_image_borrows_components_from_the_others():
+    parts, H = factorize((features(2), features(50)), 5)
+    assert parts[0].shape == (2, 5)
+    assert H.shape == (5, 48)
+
+
 def test_zero_features():
     W, H = factorize(np.zeros((10, 6), np.float32), 2)
     assert np.abs(W @ H).max() == 0
@@ -70,3 +109,11 @@ def test_bad_features(value):
     X[2, 2] = value
     with pytest.raises(OptionError, match="≥ 0"):
         factorize(X, 3)
+    with pytest.raises(OptionError, match="≥ 0"):
+        factorize([features(), X], 3)
+
+
+@pytest.mark.parametrize("images", [[], [np.ones((4, 3)), np.ones((4, 2))], [np.ones(3)], np.ones(3)])
+def test_images_that_do_not_fit(images):
+    with pytest.raises(OptionError, match="same C"):
+        factorize(images, 1)

@@ -1,9 +1,14 @@
 """How well the embedded encoder separates glands from stroma, beside the public teacher it was distilled from.
 
-Cross-validation over the patients of ``glas-dev`` (one held out at a time). Concepts are k-means centroids of the
-training patients' tokens (``fold``), or the bank that ships with the package (``shipped``); they become classes by
-majority on the training patients; the held-out patient is scored. ``unit`` projects on unit-norm concepts, as
-histofactor does; ``raw`` takes the argmax of the weights of the concepts as they are, as the reference does.
+Cross-validation over the patients of ``glas-dev``, one held out at a time: concepts become classes by majority on the
+training patients, and the held-out patient is scored. No concept ever sees a label. Three banks are compared:
+
+    collection   k-means over the tokens of all fields, as a user does with ``concepts train`` on the slides at hand
+    fold         k-means over the tokens of the training patients only
+    shipped      the bank of the package, learned on oral and skin tissue
+
+``unit`` projects on unit-norm concepts, as histofactor does; ``raw`` takes the argmax of the weights of the concepts as
+they are, as the reference does; ``cluster`` takes the nearest concept.
 
     python benchmarks/embedded_on_glas.py ../shared            prints a table and writes results/embedded_on_glas.csv
 """
@@ -33,7 +38,7 @@ from histofactor.evaluation import metrics
 from histofactor.evaluation.datasets import IGNORED, Dataset, load_dataset, read_truth
 from histofactor.factor.nnls import project, unit_concepts
 from histofactor.masks.decode import label_pixels
-from histofactor.pipeline.engine import SegmentOptions, prepare
+from histofactor.pipeline.engine import DEFAULT_BANK, SegmentOptions, prepare
 from histofactor.pipeline.segment import tissue_features
 from histofactor.slides.grid import make_frame
 from histofactor.slides.reader import open_slide
@@ -105,25 +110,30 @@ def ways(H: np.ndarray) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     return {"project unit": lambda X: project(X, U), "project raw": lambda X: project(X, H), "cluster": nearest}
 
 
+def learn(data: Encoded, images: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """Concepts (k, d): centroids of a sample of the tokens of some images."""
+    tokens = np.concatenate([data.features[i] for i in images])
+    rng = np.random.default_rng(seed)
+    sample = tokens[rng.choice(len(tokens), min(TOKENS, len(tokens)), replace=False)]
+    return cluster(sample, [k], seed=seed)[k].centroids
+
+
 def score_fold_banks(data: Encoded, k: int, seed: int) -> dict[str, float]:
     """Mean IoU by way, the concepts learned on the training patients of every fold."""
     pooled: dict[str, np.ndarray] = {}
     for training, held_out in data.folds():
-        tokens = np.concatenate([data.features[i] for i in training])
-        rng = np.random.default_rng(seed)
-        sample = tokens[rng.choice(len(tokens), min(TOKENS, len(tokens)), replace=False)]
-        for way, weigh in ways(cluster(sample, [k], seed=seed)[k].centroids).items():
+        for way, weigh in ways(learn(data, training, k, seed)).items():
             tables = data.tables(weigh, k)
             classes = metrics.majority_map(tables[training].sum(0))
             pooled[way] = pooled.get(way, 0) + metrics.apply_map(tables[held_out].sum(0), classes)
     return {way: metrics.mean_iou(matrix) for way, matrix in pooled.items()}
 
 
-def score_shipped_bank(data: Encoded, k: int) -> dict[str, float]:
-    """Mean IoU by way, the concepts those of the package."""
+def score_one_bank(data: Encoded, H: np.ndarray) -> dict[str, float]:
+    """Mean IoU by way, the same concepts in every fold."""
     result = {}
-    for way, weigh in ways(load_bank(embedded_path("concepts.safetensors"), k).vectors).items():
-        tables = data.tables(weigh, k)
+    for way, weigh in ways(H).items():
+        tables = data.tables(weigh, len(H))
         matrix = sum(
             metrics.apply_map(tables[held_out].sum(0), metrics.majority_map(tables[training].sum(0)))
             for training, held_out in data.folds()
@@ -132,22 +142,27 @@ def score_shipped_bank(data: Encoded, k: int) -> dict[str, float]:
     return result
 
 
+def rows_of(encoder: str, bank: str, k: int, scores: list[dict[str, float]]) -> list[tuple]:
+    """Rows of the table: mean and range over seeds, by way."""
+    values = {way: [score[way] for score in scores] for way in scores[0]}
+    return [(encoder, bank, k, way, float(np.mean(v)), min(v), max(v)) for way, v in values.items()]
+
+
 def main() -> None:
     shared = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared")
     dataset = load_dataset(shared / "data/glas-dev")
     rows = []
     for encoder in (load_encoder("embedded"), teacher(shared)):
-        data = Encoded(dataset, encoder)
+        data, name = Encoded(dataset, encoder), encoder.spec.name
+        everything = np.arange(len(data.features))
         for k in KS:
-            scores = [score_fold_banks(data, k, seed) for seed in SEEDS]
-            for way in scores[0]:
-                values = [score[way] for score in scores]
-                rows.append((encoder.spec.name, "fold", k, way, np.mean(values), min(values), max(values)))
-            if encoder.spec.name == "embedded" and embedded_path("concepts.safetensors").exists():
-                rows += [
-                    ("embedded", "shipped", k, way, value, value, value)
-                    for way, value in score_shipped_bank(data, k).items()
-                ]
+            scores = [score_one_bank(data, learn(data, everything, k, seed)) for seed in SEEDS]
+            rows += rows_of(name, "collection", k, scores)
+            if name == "embedded":
+                rows += rows_of(
+                    name, "shipped", k, [score_one_bank(data, load_bank(embedded_path(DEFAULT_BANK), k).vectors)]
+                )
+        rows += rows_of(name, "fold", KS[-1], [score_fold_banks(data, KS[-1], SEEDS[0])])
     header = ("encoder", "bank", "K", "way", "mIoU", "lowest seed", "highest seed")
     table = Table(*header, box=None)
     for row in rows:

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from augment import degrade, restain
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sources import TEACHER, at_mpp, check_hashes, read_sources
 from teacher import Grid, Image, against_surround, as_tensor, initial_student, load_teacher, teach
 
 from histofactor.encoders.embedded.network import STRIDE_PX, EmbeddedNetwork
 
-MPPS = (1.0, 1.3)
+MPPS = (0.8, 1.0, 1.3)
 CROP_TOKENS = 48
 EDGE_TOKENS = 6  # not judged: they saw the zero padding of the crop
 
@@ -120,12 +120,15 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="encoder.safetensors to write")
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="weights to go on from; default the teacher's own")
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
     cv2.setNumThreads(1)
     check_hashes(arguments.root)
     pairs, mean, scale = make_pairs(arguments.root)
     student = initial_student(arguments.root / TEACHER, mean, scale)
+    if arguments.start is not None:
+        student.load_state_dict({name: value.float() for name, value in load_file(arguments.start).items()})
     save(student, arguments.out)
     steps = train(student, pairs, arguments.minutes, arguments.seed, arguments.out)
     print(f"{steps} steps, seed {arguments.seed}: {arguments.out}")

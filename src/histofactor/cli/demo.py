@@ -44,7 +44,7 @@ def _write_inputs(phantoms: dict[str, Phantom], folder: Path) -> list[Path]:
 
     from histofactor.export.files import atomic
 
-    images = {"human-colon": (immunohistochemistry(), _IHC_MPP)}
+    images = {"human-colon": (immunohistochemistry(), _IHC_MPP)}  # type: ignore[no-untyped-call]
     images |= {name: (tissue.image, tissue.mpp) for name, tissue in phantoms.items()}
     for name, (pixels, mpp) in images.items():
         dpi = 25_400 / mpp

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import struct
+import warnings
 from pathlib import Path
 
 import torch
@@ -17,6 +19,19 @@ State = dict[str, torch.Tensor]
 
 _HEADS = ("fc.", "head.", "classifier.")  # classifiers, which dense features never use
 _TRAINING_ONLY = ("mask_token",)
+# What the two readers raise on files that are not weights: torch's restricted unpickler walks into garbage.
+_UNREADABLE = (
+    SafetensorError,
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    struct.error,
+)
 
 
 def file_revision(path: Path) -> str:
@@ -46,12 +61,14 @@ def read_weights(path: Path) -> State:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about the pickle protocol of files that are refused anyway
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
         raise EncoderError(
             f"cannot read the weights {path}",
             expected="a file of tensors: .safetensors, or a torch checkpoint without code",
-            got=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            got=f"{type(error).__name__} {str(error).splitlines()[0] if str(error) else ''}".strip(),
             mend="download it again, or convert it to safetensors",
         ) from error
     for wrapper in ("state_dict", "model", "teacher"):

@@ -6,6 +6,7 @@ On an encoder's features this is deep feature factorization (Collins et al., ECC
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -17,8 +18,7 @@ from histofactor.factor.hals import sweep_rows
 from histofactor.factor.workers import map_blocks
 
 _SWEEPS = 3  # inner sweeps per matrix product: cheap beside the product, and each brings the optimum closer
-_BLOCK = 512  # fewest rows that one thread takes through product and sweeps
-_BLOCK_FLOP = 2e7  # a block with less work is not worth a thread
+_SERIAL_FLOP = 1e8  # a pass over the features with less work than this is not worth starting threads
 _GRAM_BLOCK = 4096
 _MOMENTUM = (0.25, 0.5, 0.95)  # lowest, first and highest extrapolation of H
 _GROWTH = 1.1  # of the extrapolation, with every step that lowers the objective
@@ -121,8 +121,9 @@ def _update_weights(problem: _Problem, W: Float, Ht: Float) -> tuple[Float, Floa
         sweep_rows(U, X @ Hz, G, _SWEEPS)
         return X.T @ U, U.T @ U
 
-    block = max(_BLOCK, int(_BLOCK_FLOP / (4 * r * k + 2 * _SWEEPS * k * k)))
-    products, grams = zip(*map_blocks(update_block, len(Z), block), strict=True)
+    flop = len(Z) * (4 * r * k + 2 * _SWEEPS * k * k)
+    blocks = 1 if flop < _SERIAL_FLOP else 4 * ceil(flop / _SERIAL_FLOP)
+    products, grams = zip(*map_blocks(update_block, len(Z), ceil(len(Z) / blocks)), strict=True)
     ZtW = np.sum(products, axis=0)
     return ZtW if V is None else V @ ZtW, np.sum(grams, axis=0)
 

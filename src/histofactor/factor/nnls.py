@@ -81,10 +81,7 @@ def project(X: Array, H: Array, *, tol: float = 1e-6, wish: Wish | None = None) 
     wish = wish or Wish()
     check_wish(wish)
     if not isinstance(X, np.ndarray):
-        import torch
-
-        W = project(_to_numpy(X), _to_numpy(H), tol=tol, wish=wish)
-        return torch.from_numpy(W).to(X.device)
+        return _project_tensor(X, H, tol, wish)
     dtype: type[np.floating[Any]] = np.float64 if X.dtype == np.float64 else np.float32
     _check_fit(X, H)
     U, norms = unit_concepts(H.astype(dtype))
@@ -198,6 +195,17 @@ def _block(rows: Floats, dtype: type[np.floating[Any]]) -> Floats:
     full = np.zeros((_BLOCK, rows.shape[1]), dtype)
     full[: len(rows)] = rows
     return full
+
+
+def _project_tensor(X: torch.Tensor, H: torch.Tensor, tol: float, wish: Wish) -> torch.Tensor:
+    """Project where the tensor lies if that is a CUDA device, else in host memory."""
+    import torch
+
+    if X.device.type == "cuda" and wish == Wish():
+        from histofactor.factor.torch_nnls import project_torch
+
+        return project_torch(X, H, tol=tol)
+    return torch.from_numpy(project(_to_numpy(X), _to_numpy(H), tol=tol, wish=wish)).to(X.device)
 
 
 def _check_fit(X: Floats, H: Floats) -> None:

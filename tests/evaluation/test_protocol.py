@@ -13,6 +13,7 @@ from histofactor.concepts.bank import new_bank
 from histofactor.errors import ImageError, OptionError
 from histofactor.evaluation.datasets import load_dataset, read_truth
 from histofactor.evaluation.protocol import Result, cross_validate, evaluate, level0_labels, write_evaluation
+from histofactor.pipeline.engine import SegmentOptions
 from histofactor.records import EncoderKey
 
 PATIENTS = {"a1": "A", "a2": "A", "b1": "B", "c1": "C"}
@@ -230,6 +231,7 @@ def test_evaluate_runs_every_method_and_k_on_every_image_once(folder, dataset, s
         "k": 3,
         "source_mpp": 1.0,
         "method": "nmf",
+        "options": SegmentOptions(tissue=False),
     }
     assert results[0].encoder.name == "other"
     assert results[0].bank == results[2].bank != results[1].bank

@@ -46,7 +46,7 @@ def load_encoder(
     """Load an encoder by name.
 
     Args:
-        name: a name of the registry.
+        name: a name of the registry, or several with commas between, joined into one (see ``encoders.joint``).
         weights: a local file of weights; else the package's own or the hub's at the pinned revision.
         layer: where to take features, for example ``blocks[-2]``, ``blocks[-1]+norm`` or ``layer2``; default as in
             the registry.
@@ -56,6 +56,8 @@ def load_encoder(
         EncoderError: the encoder is unknown or its weights cannot be had.
         OptionError: the layer or the device does not exist.
     """
+    if "," in name:
+        return _load_joint(name, weights=weights, layer=layer, device=device)
     spec = registry.get(name)
     target = choose_device(device)
     path = None if weights is None else Path(weights)
@@ -66,6 +68,18 @@ def load_encoder(
         path = embedded_path(spec.source.filename) if spec.source.library == "embedded" else fetch_weights(spec)
     load_state(network, as_float(read_weights(path)), spec.name)
     return assemble(spec, network, layer=layer, device=target)
+
+
+def _load_joint(name: str, *, weights: str | Path | None, layer: str | None, device: str) -> Encoder:
+    """Several encoders as one, each with its registry's weights and layer."""
+    from histofactor.encoders.joint import join
+
+    if weights is not None or layer is not None:
+        raise OptionError(
+            f"weights and layer cannot be given for the joint encoder {name!r}",
+            mend="load each encoder on its own and join them with histofactor.encoders.joint.join",
+        )
+    return join([load_encoder(part.strip(), device=device) for part in name.split(",")])
 
 
 def build_network(spec: EncoderSpec) -> torch.nn.Module:

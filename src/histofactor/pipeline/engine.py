@@ -71,7 +71,11 @@ def prepare(
         raise OptionError("components is out of range", expected="at least 1", got=str(options.components))
     if mpp is not None:
         check_mpp(mpp, "--mpp")
-    name = get(encoder).name if isinstance(encoder, str) else encoder.spec.name
+    name = (
+        ",".join(get(part.strip()).name for part in encoder.split(","))
+        if isinstance(encoder, str)
+        else encoder.spec.name
+    )
     bank = None if method == "single" else _find_bank(name, concepts, k)
     if isinstance(encoder, str):
         encoder = load_encoder(encoder, weights=options.weights, layer=options.layer, device=options.device)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 
 Color = tuple[int, int, int]
 Float = NDArray[np.float32]
+
+
+class Raster(Protocol):
+    """A map of px that is read by slices: a NumPy array, or one that lies on disk because it is large."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(height, width)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of its values."""
+
+    def __getitem__(self, index: Any, /) -> Any:
+        """The values under one slice of rows, or a slice of rows and one of columns, as a NumPy array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,17 +227,36 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenMaps:
+    """What is known of every token of one input, small enough to keep for a whole slide.
+
+    Attributes:
+        stride_px: working px per token.
+        label: (h, w) label of the concept with the largest weight, concept + 1; 0 where all weights are 0.
+        share: (h, w) float32 in [0, 1], the share of that concept in the sum of all weights.
+        margin: (h, w) float32 in [0, 1], (first − second) / first weight.
+        residual: (h, w) float32 in [0, 1], as in ``Weights``.
+    """
+
+    stride_px: int
+    label: NDArray[np.unsignedinteger[Any]]
+    share: Float
+    margin: Float
+    residual: Float
+
+
+@dataclass(frozen=True, slots=True)
 class LabelMap:
     """A segmentation: label 0 is no tissue or unassigned, concept i is label i + 1.
 
     Attributes:
-        labels: (height, width) uint8 or uint16.
+        labels: (height, width) uint8 or uint16; may lie on disk.
         mpp: µm per px of the map, or None if unknown.
         origin: (x, y) of its upper left corner in level-0 px.
         names, colors: K names and colours, without label 0.
     """
 
-    labels: NDArray[np.unsignedinteger[Any]]
+    labels: Raster
     mpp: float | None
     origin: tuple[int, int]
     names: tuple[str, ...]
@@ -236,15 +270,18 @@ class Segmentation:
     Attributes:
         slide: the input.
         label_map: the labels at the working resolution.
-        margin: (height, width) float32 in [0, 1]: (first − second) / first weight of every px, 0 where unassigned.
-        weights: the weights on the token grid.
+        margin: (height, width) float32 in [0, 1]: (first − second) / first weight of every px, 0 where unassigned;
+            may lie on disk.
+        tokens: maps on the token grid.
         l0_per_px: (x, y) level-0 px per px of the label map.
         recipe: encoder, bank hash, method, geometry: enough to reproduce the labels; JSON types only.
+        weights: the weights on the token grid, or None where they were not kept, as for whole slides.
     """
 
     slide: SlideInfo
     label_map: LabelMap
-    margin: Float
-    weights: Weights
+    margin: Raster
+    tokens: TokenMaps
     l0_per_px: tuple[float, float]
     recipe: Mapping[str, Any]
+    weights: Weights | None = None

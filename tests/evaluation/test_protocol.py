@@ -2,6 +2,7 @@ import csv
 import json
 import math
 import sys
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn import metrics as oracle
 
-from histofactor.concepts.bank import new_bank
+from histofactor.concepts.bank import bank_hash, new_bank
 from histofactor.errors import ImageError, OptionError
 from histofactor.evaluation.datasets import load_dataset, read_truth
 from histofactor.evaluation.protocol import Result, cross_validate, evaluate, level0_labels, write_evaluation
@@ -206,7 +207,7 @@ def segment(monkeypatch, dataset):
             slide=SimpleNamespace(size=(width, height)),
             label_map=SimpleNamespace(labels=labels),
             l0_per_px=(2.0, 2.0),
-            weights=SimpleNamespace(bank=bank),
+            recipe={"bank": {"sha256": bank_hash(bank)}, "encoder": asdict(bank.encoder)},
         )
 
     monkeypatch.setitem(sys.modules, "histofactor.pipeline.segment", SimpleNamespace(segment=fake))

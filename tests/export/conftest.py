@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from histofactor.export.colors import palette
+from histofactor.pipeline.segment import token_maps
 from histofactor.records import ConceptBank, EncoderKey, LabelMap, Segmentation, SlideInfo, Weights
 
 
@@ -22,10 +23,11 @@ def make_segmentation() -> Callable[..., Segmentation]:
         values = rng.uniform(0, 0.2, (*tokens.shape, k)).astype(np.float32)
         rows, cols = np.nonzero(tokens)
         values[rows, cols, tokens[rows, cols] - 1] += 1
+        values[tokens == 0] = 0
         names = tuple(f"Phenotype {i + 1}" for i in range(k))
         key = EncoderKey("embedded", "1", "code", "relu")
         bank = ConceptBank(np.eye(k, dtype=np.float32), key, names, palette(k), mpp)
-        residual = rng.uniform(0, 1, tokens.shape).astype(np.float32)
+        weights = Weights(values, stride_px, bank, rng.uniform(0, 1, tokens.shape).astype(np.float32))
         margin = rng.uniform(0, 1, labels.shape).astype(np.float32) * (labels > 0)
         info = SlideInfo(
             Path("slides/case 1.svs"),
@@ -38,9 +40,10 @@ def make_segmentation() -> Callable[..., Segmentation]:
             info,
             LabelMap(labels, mpp, (0, 0), names, palette(k)),
             margin,
-            Weights(values, stride_px, bank, residual),
+            token_maps(weights),
             (l0_per_px, l0_per_px),
             {"method": "project", "k": k},
+            weights,
         )
 
     return make

@@ -46,12 +46,13 @@ def test_patches_lie_apart(image_of, monkeypatch):
 
 def test_the_token_with_the_largest_share_and_margin_comes_first(make_segmentation):
     segmentation = make_segmentation(np.ones((20, 20), int))
-    margin = np.full_like(segmentation.margin, 0.1)
-    margin[48:60, 20:32] = 0.9  # tokens 12–14, 5–7
+    margin = np.full((20, 20), 0.1, np.float32)
+    margin[12:15, 5:8] = 0.9
+    tokens = dataclasses.replace(segmentation.tokens, margin=margin)
     pixels = np.zeros((160, 160, 3), np.uint8)
     pixels[104:112, 48:56] = 255  # token (13, 6) at 8 level-0 px a token
     best = typical_patches(
-        dataclasses.replace(segmentation, margin=margin), open_slide(pixels), per_phenotype=1, side_px=4
+        dataclasses.replace(segmentation, tokens=tokens), open_slide(pixels), per_phenotype=1, side_px=4
     )
     assert best[1][0].min() > 200  # 255 but for resampling
 

@@ -16,7 +16,7 @@ def test_every_measure_agrees_with_masks_over_the_whole_map(make_segmentation):
     tokens = np.random.default_rng(1).integers(0, 4, (7, 9))
     segmentation = make_segmentation(tokens, k=4, mpp=0.5, cut_px=1)
     labels = segmentation.label_map.labels
-    residual = segmentation.weights.residual.repeat(4, 0).repeat(4, 1)[: labels.shape[0], : labels.shape[1]]
+    residual = segmentation.tokens.residual.repeat(4, 0).repeat(4, 1)[: labels.shape[0], : labels.shape[1]]
     rows = phenotype_table(segmentation)
     assert [row.label for row in rows] == [0, 1, 2, 3, 4]
     for row in rows[1:4]:

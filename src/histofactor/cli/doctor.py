@@ -23,4 +23,4 @@ def doctor() -> None:
     typer.echo(f"  devices: {', '.join(devices)}")
     image = np.random.default_rng(0).integers(90, 220, (128, 128, 3), np.uint8)
     result = segment(image, source_mpp=1.0)
-    typer.echo(f"  embedded encoder: works, {len(np.unique(result.label_map.labels))} labels on a test image")
+    typer.echo(f"  embedded encoder: works, {len(np.unique(result.label_map.labels[:]))} labels on a test image")

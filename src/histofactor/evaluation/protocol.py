@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor import __version__
-from histofactor.concepts.bank import bank_hash
 from histofactor.errors import ImageError, OptionError
 from histofactor.evaluation import metrics
 from histofactor.evaluation.datasets import IGNORED, Dataset, load_dataset, read_truth
@@ -190,7 +189,7 @@ def level0_labels(segmentation: Segmentation) -> Labels:
     Returns:
         (height, width) labels in level-0 px.
     """
-    labels = segmentation.label_map.labels
+    labels: Labels = segmentation.label_map.labels[:]
     columns, rows = (
         np.minimum((np.arange(side) + 0.5) / scale, limit - 1).astype(np.intp)
         for side, scale, limit in zip(segmentation.slide.size, segmentation.l0_per_px, labels.shape[::-1], strict=True)
@@ -234,12 +233,12 @@ def write_evaluation(dataset: Dataset, results: Sequence[Result], out: str | Pat
 
 
 def _evaluate_one(dataset: Dataset, run: Callable[[Path], Segmentation], method: str, k: int) -> Result:
-    banks: dict[str, ConceptBank] = {}
+    recipes: dict[str, Mapping[str, Any]] = {}
 
     def predict(image: Path) -> Labels:
         segmentation = run(image)
-        banks[bank_hash(segmentation.weights.bank)] = segmentation.weights.bank
-        if len(banks) > 1:
+        recipes[segmentation.recipe["bank"]["sha256"]] = segmentation.recipe
+        if len(recipes) > 1:
             raise OptionError(
                 f"labels of method {method!r} mean something else in every image",
                 expected="one concept bank for all images",
@@ -248,8 +247,8 @@ def _evaluate_one(dataset: Dataset, run: Callable[[Path], Segmentation], method:
         return level0_labels(segmentation)
 
     scores = cross_validate(dataset, predict, k + 1)
-    ((digest, bank),) = banks.items()
-    return Result(method, k, bank.encoder, digest, scores)
+    ((digest, recipe),) = recipes.items()
+    return Result(method, k, EncoderKey(**recipe["encoder"]), digest, scores)
 
 
 def _count(dataset: Dataset, i: int, predict: Predict, n_labels: int) -> metrics.Table:

@@ -56,8 +56,8 @@ def write_geojson(
 
 def _piece_margins(segmentation: Segmentation, pieces: list[Piece]) -> list[float]:
     """Return the mean margin of every piece."""
-    numbered = measure.label(segmentation.label_map.labels, background=0, connectivity=1)  # type: ignore[no-untyped-call]
-    sums = np.bincount(numbered.ravel(), weights=segmentation.margin.ravel())
+    numbered = measure.label(segmentation.label_map.labels[:], background=0, connectivity=1)  # type: ignore[no-untyped-call]
+    sums = np.bincount(numbered.ravel(), weights=segmentation.margin[:].ravel())
     rows, cols = np.array([piece.pixel for piece in pieces], dtype=np.intp).reshape(-1, 2).T
     means: list[float] = (sums[numbered[rows, cols]] / [piece.area_px for piece in pieces]).tolist()
     return means

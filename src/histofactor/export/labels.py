@@ -33,7 +33,7 @@ def write_labels(segmentation: Segmentation, path: str | os.PathLike[str]) -> No
         OutputError: the file cannot be written.
     """
     label_map = segmentation.label_map
-    levels = list(_pyramid(label_map.labels))
+    levels = list(_pyramid(label_map.labels[:]))
     with atomic(path) as temporary, tifffile.TiffWriter(temporary, ome=True, bigtiff=_is_big(levels)) as tiff:
         for index, level in enumerate(levels):
             tiff.write(
@@ -57,7 +57,7 @@ def _pyramid(labels: NDArray[np.unsignedinteger[Any]]) -> Iterator[NDArray[np.un
 
 def _ome(label_map: LabelMap) -> dict[str, Any]:
     """Return what tifffile turns into OME-XML."""
-    digest = hashlib.sha256(np.ascontiguousarray(label_map.labels).data).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(label_map.labels[:]).data).hexdigest()
     uuid = stable_uuid("labels", label_map.labels.shape, label_map.labels.dtype, label_map.mpp, digest)
     metadata: dict[str, Any] = {"axes": "YX", "Name": "labels", "UUID": str(uuid)}
     if label_map.mpp is not None:

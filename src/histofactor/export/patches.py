@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
@@ -17,8 +15,8 @@ def typical_patches(
 ) -> dict[int, list[NDArray[np.uint8]]]:
     """Return patches around the tokens that are most clearly of each phenotype, spread over the input.
 
-    A token is typical of a concept if it bears its label, the concept's share of the weights is large, and
-    so is the margin: the score is the product of both, averaged over the 3 × 3 tokens around it so that the
+    A token is typical of a concept if that is its strongest one, the concept's share of the weights is large,
+    and so is the margin: the score is the product of both, averaged over the 3 × 3 tokens around it so that the
     patch shows the phenotype and not its border. The best one is taken, the tokens near it are passed over,
     and so on.
 
@@ -32,30 +30,17 @@ def typical_patches(
     Returns:
         By label, the best first: uint8 RGB patches, all of one size. Labels with no px are absent.
     """
-    labels, margins = _token_labels(segmentation)
-    areas = np.bincount(labels.ravel(), minlength=len(segmentation.label_map.names) + 1)[1:]
+    tokens = segmentation.tokens
+    areas = np.bincount(tokens.label.ravel(), minlength=len(segmentation.label_map.names) + 1)[1:]
     largest = np.argsort(-areas, kind="stable")[:phenotypes] + 1
-    totals = segmentation.weights.values.sum(axis=-1)
     found = {}
     for label in (int(label) for label in largest if areas[label - 1]):
-        weights = segmentation.weights.values[:, :, label - 1]
-        share = np.divide(weights, totals, out=np.zeros_like(totals), where=totals > 0)
-        score = uniform_filter(share * margins * (labels == label), 3, mode="constant")
-        spread = max(side_px / segmentation.weights.stride_px, min(score.shape) / (2 * per_phenotype))
-        tokens = _best_apart(np.where(labels == label, score, -1.0), per_phenotype, spread)
-        found[label] = [slide.read(_around(segmentation, token, side_px)) for token in tokens]
+        own = tokens.label == label
+        score = uniform_filter(tokens.share * tokens.margin * own, 3, mode="constant")
+        spread = max(side_px / tokens.stride_px, min(score.shape) / (2 * per_phenotype))
+        best = _best_apart(np.where(own, score, -1.0), per_phenotype, spread)
+        found[label] = [slide.read(_around(segmentation, token, side_px)) for token in best]
     return found
-
-
-def _token_labels(segmentation: Segmentation) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.float32]]:
-    """Return label and margin, (h, w), at the centre px of every token."""
-    labels = segmentation.label_map.labels
-    centers = [
-        np.minimum(np.arange(tokens) * segmentation.weights.stride_px + segmentation.weights.stride_px // 2, px - 1)
-        for tokens, px in zip(segmentation.weights.residual.shape, labels.shape, strict=True)
-    ]
-    grid = np.ix_(*centers)
-    return labels[grid], segmentation.margin[grid]
 
 
 def _best_apart(score: NDArray[np.float64], count: int, spread: float) -> list[tuple[int, int]]:
@@ -72,7 +57,7 @@ def _best_apart(score: NDArray[np.float64], count: int, spread: float) -> list[t
 
 def _around(segmentation: Segmentation, token: tuple[int, int], side_px: int) -> Region:
     """Return the square around a token, moved inwards where it would leave the input."""
-    (l0_x, l0_y), stride = segmentation.l0_per_px, segmentation.weights.stride_px
+    (l0_x, l0_y), stride = segmentation.l0_per_px, segmentation.tokens.stride_px
     size, origin = segmentation.slide.size, segmentation.label_map.origin
     side = min(side_px, int(size[0] / l0_x), int(size[1] / l0_y))
     width, height = side * l0_x, side * l0_y

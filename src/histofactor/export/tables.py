@@ -109,16 +109,16 @@ def _sums(
     segmentation: Segmentation,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Return px, and sums of margin and residual over them, of every label 0 … K; one token row at a time."""
-    labels, weights = segmentation.label_map.labels, segmentation.weights
+    labels, tokens = segmentation.label_map.labels, segmentation.tokens
     size = len(segmentation.label_map.names) + 1
     counts = np.zeros(size, np.int64)
     margins, residuals = np.zeros(size), np.zeros(size)
-    g_col = np.minimum(np.arange(labels.shape[1]) // weights.stride_px, weights.residual.shape[1] - 1)
-    for top in range(0, labels.shape[0], weights.stride_px):
-        band = slice(top, top + weights.stride_px)
+    g_col = np.minimum(np.arange(labels.shape[1]) // tokens.stride_px, tokens.residual.shape[1] - 1)
+    for top in range(0, labels.shape[0], tokens.stride_px):
+        band = slice(top, top + tokens.stride_px)
         found = labels[band].ravel()
-        g_row = min(top // weights.stride_px, weights.residual.shape[0] - 1)
-        residual = np.broadcast_to(weights.residual[g_row, g_col], labels[band].shape)
+        g_row = min(top // tokens.stride_px, tokens.residual.shape[0] - 1)
+        residual = np.broadcast_to(tokens.residual[g_row, g_col], labels[band].shape)
         counts += np.bincount(found, minlength=size)
         margins += np.bincount(found, segmentation.margin[band].ravel(), size)
         residuals += np.bincount(found, residual.ravel(), size)

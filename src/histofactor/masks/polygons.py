@@ -54,7 +54,7 @@ def polygons(
     Returns:
         The pieces. One that rounding to level-0 px cuts in two appears as two with the area of the whole.
     """
-    labels, outlines = _trace(label_map.labels, min_area_px)
+    labels, outlines = _trace(label_map.labels[:], min_area_px)
     areas, pixels = np.rint(shapely.area(outlines)).astype(int).tolist(), [_first_pixel(o) for o in outlines]
     if tolerance_px > 0:
         edge_matched = shapely.transform(shapely.segmentize(outlines, 1.0), np.rint)

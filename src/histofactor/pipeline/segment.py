@@ -20,7 +20,7 @@ from histofactor.masks.decode import label_pixels
 from histofactor.pipeline.canvas import Canvas
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
 from histofactor.pipeline.methods import Tokens, directions, weigh
-from histofactor.records import ConceptBank, LabelMap, Region, Segmentation, Weights
+from histofactor.records import ConceptBank, LabelMap, Region, Segmentation, TokenMaps, Weights
 from histofactor.slides.grid import Frame, Window, make_frame, plan_windows, token_overlap, visible_region
 from histofactor.slides.reader import Slide, open_slide
 from histofactor.slides.tissue import ASSUMED_MPP, tissue_mask
@@ -85,9 +85,10 @@ def segment_slide(slide: Slide, engine: Engine, on_progress: Progress = lambda d
         slide=replace(slide.info, notes=(*slide.info.notes, *filter(None, [frame.note]))),
         label_map=LabelMap(labels, frame.t_mpp, (0, 0), bank.names, bank.colors),
         margin=margin,
-        weights=weights,
+        tokens=token_maps(weights),
         l0_per_px=frame.l0_per_px,
         recipe=_recipe(slide, engine, frame, bank),
+        weights=weights,
     )
 
 
@@ -191,6 +192,17 @@ def _solve(canvas: Canvas, engine: Engine, frame: Frame, g_tissue: NDArray[np.bo
     residual = np.zeros(g_tissue.shape, np.float32)
     values[g_tissue], residual[g_tissue] = W, left
     return Weights(values, frame.stride_px, bank, residual)
+
+
+def token_maps(weights: Weights) -> TokenMaps:
+    """What the weights say of every token: its strongest concept, that one's share, the margin, the residual."""
+    W = weights.values
+    first, total = W.max(axis=-1), W.sum(axis=-1)
+    second = np.partition(W, -2, axis=-1)[..., -2] if W.shape[-1] > 1 else np.zeros_like(first)
+    share = np.divide(first, total, out=np.zeros_like(first), where=first > 0)
+    margin = np.divide(first - second, first, out=np.zeros_like(first), where=first > 0)
+    label = np.where(first > 0, W.argmax(axis=-1) + 1, 0).astype(np.min_scalar_type(W.shape[-1]))
+    return TokenMaps(weights.stride_px, label, share, margin, weights.residual)
 
 
 def _decode(

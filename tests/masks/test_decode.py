@@ -1,4 +1,4 @@
-"""Decoding against torch's bilinear interpolation and argmax."""
+"""Decoding against torch's bilinear interpolation, argmax and shares."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histofactor.errors import OptionError
-from histofactor.masks.decode import decode, label_pixels
+from histofactor.masks.decode import decode, decode_soft, label_pixels
 
 
 def sparse_weights(h, w, k, seed=0, offset=-1.0):
@@ -75,8 +75,58 @@ def test_identity_size_is_argmax_of_tokens():
 
 
 @pytest.mark.parametrize(
-    ("shape", "size"), [((2, 2), (4, 4)), ((2, 2, 0), (4, 4)), ((2, 2, 3), (0, 4)), ((0, 2, 3), (4, 4))]
+    ("shape", "size"), [((2, 2), (4, 4)), ((2, 2, 0), (4, 4)), ((2, 2, 3), (-1, 4)), ((0, 2, 3), (4, 4))]
 )
 def test_bad_shapes(shape, size):
     with pytest.raises(OptionError, match="cannot decode"):
         decode(np.ones(shape, np.float32), size)
+
+
+@pytest.mark.parametrize("k", [3, 255, 256, 257])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_tensors_in_tensors_out(k, dtype):
+    weights = torch.from_numpy(sparse_weights(4, 5, k)).to(dtype).requires_grad_()
+    labels = decode(weights, (23, 31))
+    assert labels.dtype == (torch.uint8 if k <= 256 else torch.int32)
+    np.testing.assert_array_equal(labels.numpy(), decode(weights.detach().float().numpy(), (23, 31)))
+
+
+def test_bad_tensors():
+    with pytest.raises(OptionError, match="cannot decode"):
+        decode(torch.ones(2, 2), (4, 4))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    h=st.integers(1, 9),
+    w=st.integers(1, 9),
+    k=st.integers(1, 12),
+    height=st.integers(1, 150),
+    width=st.integers(1, 60),
+    seed=st.integers(0, 2**16),
+)
+def test_soft_is_a_share_of_the_upsampled_total(h, w, k, height, width, seed):
+    weights = sparse_weights(h, w, k, seed)
+    chosen = np.random.default_rng(seed).integers(0, k, 3)
+    maps = upsampled(weights, (height, width))
+    total = maps.sum(0)
+    expected = np.divide(maps[chosen], total, where=total > 1e-4, out=np.zeros_like(maps[chosen]))
+    shares = decode_soft(weights, (height, width), chosen)
+    assert shares.dtype == np.float32
+    assert shares.min() >= 0
+    assert shares.max() <= 1
+    clear = np.broadcast_to(total > 1e-4, shares.shape)
+    np.testing.assert_allclose(shares[clear], expected[clear], atol=1e-3)
+    assert (shares[np.broadcast_to(total == 0, shares.shape)] == 0).all()
+
+
+def test_soft_shares_of_all_concepts_sum_to_one():
+    weights = sparse_weights(12, 9, 6, offset=1.0)
+    np.testing.assert_allclose(decode_soft(weights, (200, 170), range(6)).sum(0), 1, atol=1e-5)
+    assert decode_soft(weights, (200, 170), []).shape == (0, 200, 170)
+
+
+@pytest.mark.parametrize("concept", [-1, 3])
+def test_soft_of_a_concept_that_is_not_there(concept):
+    with pytest.raises(OptionError, match=f"concepts from 0 to 2.*{concept}"):
+        decode_soft(np.ones((2, 2, 3), np.float32), (4, 4), [concept])

@@ -7,7 +7,8 @@ by px. Sampling follows the half-pixel convention (``align_corners=False``).
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import numba
 import numpy as np
@@ -16,26 +17,39 @@ from numpy.typing import NDArray
 from histofactor.errors import OptionError
 from histofactor.factor.workers import map_blocks
 
+if TYPE_CHECKING:
+    import torch
+
 _BAND = 8  # token rows that one thread decodes at a time
+_SOFT_BAND = 64  # px rows that one thread upsamples at a time
 
 Labels = NDArray[np.unsignedinteger[Any]]
 
 
-def decode(weights: NDArray[np.floating[Any]], size: tuple[int, int]) -> Labels:
+@overload
+def decode(weights: NDArray[np.floating[Any]], size: tuple[int, int]) -> Labels: ...
+@overload
+def decode(weights: torch.Tensor, size: tuple[int, int]) -> torch.Tensor: ...
+def decode(weights: NDArray[np.floating[Any]] | torch.Tensor, size: tuple[int, int]) -> Labels | torch.Tensor:
     """Index of the largest bilinearly upsampled weight at every px; ties go to the lower index.
 
     Args:
-        weights: (h, w, K) ≥ 0, finite.
+        weights: (h, w, K) ≥ 0, finite; NumPy array or torch tensor, any float dtype.
         size: (height, width) of the result in px.
 
     Returns:
-        (height, width) unsigned 0-based concept indices; 0 where all weights are 0.
+        (height, width) 0-based concept indices; 0 where all weights are 0. NumPy in, NumPy out, unsigned; torch in,
+        torch out on the same device, uint8 up to 256 concepts, else int32.
 
     Raises:
         OptionError: the shape or the size is not valid.
     """
+    if not isinstance(weights, np.ndarray):
+        return _decode_tensor(weights, size)
     labels, _ = label_pixels(weights, size)
-    return np.maximum(labels, 1) - labels.dtype.type(1)
+    np.maximum(labels, 1, out=labels)
+    labels -= labels.dtype.type(1)
+    return labels
 
 
 def label_pixels(weights: NDArray[np.floating[Any]], size: tuple[int, int]) -> tuple[Labels, NDArray[np.float32]]:
@@ -52,30 +66,85 @@ def label_pixels(weights: NDArray[np.floating[Any]], size: tuple[int, int]) -> t
     Raises:
         OptionError: the shape or the size is not valid.
     """
+    check_fit(weights.shape, size)
     values = np.ascontiguousarray(weights, np.float32)
-    height, width = size
-    if values.ndim != 3 or min(values.shape) < 1 or min(size) < 1 or values.shape[2] > 65534:
-        raise OptionError(
-            "cannot decode",
-            expected="weights (h, w, K) and size (height, width), all ≥ 1, K ≤ 65534",
-            got=f"weights {values.shape}, size {size}",
-        )
-    labels = np.empty((height, width), np.min_scalar_type(values.shape[2]))
-    margin = np.empty((height, width), np.float32)
-    rows, columns = _sampling(values.shape[0], height), _sampling(values.shape[1], width)
+    labels = np.empty(size, np.min_scalar_type(values.shape[2]))
+    margin = np.empty(size, np.float32)
+    (rows, down), (columns, along) = (place(*pair) for pair in zip(values.shape[:2], size, strict=True))
+    row_start, column_start = (  # the first px of every token cell, and the end
+        np.searchsorted(cell, np.arange(tokens + 1))
+        for cell, tokens in zip((rows, columns), values.shape[:2], strict=True)
+    )
 
     def decode_band(band: slice) -> None:
-        _decode_cells(values, (band.start, band.stop), *rows, *columns, labels, margin)
+        _decode_cells(values, (band.start, band.stop), row_start, down, column_start, along, labels, margin)
 
     map_blocks(decode_band, values.shape[0], _BAND)
     return labels, margin
 
 
-def _sampling(tokens: int, px: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """For every token cell the first px it covers (tokens + 1,), and for every px its place in the cell (px,)."""
+def decode_soft(
+    weights: NDArray[np.floating[Any]], size: tuple[int, int], concepts: Sequence[int]
+) -> NDArray[np.float32]:
+    """How much of every px a few concepts make up: their share of the bilinearly upsampled total weight.
+
+    The total is upsampled as one map, which is the same as the sum of all upsampled maps.
+
+    Args:
+        weights: (h, w, K) ≥ 0, finite.
+        size: (height, width) of the result in px.
+        concepts: 0-based indices of the m concepts wanted.
+
+    Returns:
+        (m, height, width) shares in [0, 1], in the order of ``concepts``; 0 where all weights are 0.
+
+    Raises:
+        OptionError: the shape, the size or a concept is not valid.
+    """
+    check_fit(weights.shape, size)
+    if not all(0 <= concept < weights.shape[2] for concept in concepts):
+        raise OptionError(
+            "cannot decode", expected=f"concepts from 0 to {weights.shape[2] - 1}", got=f"concepts {list(concepts)}"
+        )
+    chosen = np.ascontiguousarray(weights[..., list(concepts)].transpose(2, 0, 1), np.float32)
+    total = weights.sum(-1, dtype=np.float64).astype(np.float32)
+    shares = np.empty((len(chosen), *size), np.float32)
+    rows, columns = (place(*pair) for pair in zip(total.shape, size, strict=True))
+
+    def decode_band(band: slice) -> None:
+        _decode_shares(chosen, total, (band.start, band.stop), *rows, *columns, shares)
+
+    map_blocks(decode_band, size[0], _SOFT_BAND)
+    return shares
+
+
+def check_fit(shape: tuple[int, ...], size: tuple[int, int]) -> None:
+    """Raise OptionError unless weights of this shape can be decoded to (height, width) px."""
+    if len(shape) != 3 or min(shape) < 1 or min(size) < 1 or shape[2] > 65534:
+        raise OptionError(
+            "cannot decode",
+            expected="weights (h, w, K) and size (height, width), all ≥ 1, K ≤ 65534",
+            got=f"weights {tuple(shape)}, size {size}",
+        )
+
+
+def place(tokens: int, px: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """For every px (px,) the token at or before it, and its place between that token and the next in [0, 1)."""
     position = np.clip((np.arange(px) + 0.5) * (tokens / px) - 0.5, 0, tokens - 1)
     cell = position.astype(np.int64)
-    return np.searchsorted(cell, np.arange(tokens + 1)), (position - cell).astype(np.float32)
+    return cell, (position - cell).astype(np.float32)
+
+
+def _decode_tensor(weights: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Decode by the compiled kernel in host memory, and by torch on any other device."""
+    import torch
+
+    from histofactor.masks.torch_decode import decode_torch, label_dtype
+
+    if weights.device.type != "cpu":
+        return decode_torch(weights, size)
+    labels = torch.from_numpy(decode(weights.detach().float().numpy(), size))
+    return labels.to(label_dtype(weights.shape[-1]))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -136,3 +205,27 @@ def _decode_cells(values, band, row_start, row_part, column_start, column_part, 
                 for x in range(n):
                     labels[y, x0 + x] = best[x]
                     margin[y, x0 + x] = (first[x] - second[x]) / first[x] if best[x] > 0 else np.float32(0.0)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _upsample_row(token_map, i, t, column, column_part, line):
+    """One px row of a token map (h, w), a part t of the way from token row i to the next."""
+    h, w = token_map.shape
+    below = min(i + 1, h - 1)
+    for x in range(line.shape[0]):
+        j, right = column[x], min(column[x] + 1, w - 1)
+        a = token_map[i, j] + t * (token_map[below, j] - token_map[i, j])
+        b = token_map[i, right] + t * (token_map[below, right] - token_map[i, right])
+        line[x] = a + column_part[x] * (b - a)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _decode_shares(chosen, total, band, row, row_part, column, column_part, shares):
+    whole = np.empty(column.shape[0], np.float32)
+    for y in range(band[0], band[1]):
+        _upsample_row(total, row[y], row_part[y], column, column_part, whole)
+        for m in range(chosen.shape[0]):
+            line = shares[m, y]
+            _upsample_row(chosen[m], row[y], row_part[y], column, column_part, line)
+            for x in range(line.shape[0]):
+                line[x] = min(line[x] / whole[x], np.float32(1.0)) if whole[x] > 0 else np.float32(0.0)

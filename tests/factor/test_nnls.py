@@ -118,6 +118,35 @@ def test_torch_in_torch_out():
     np.testing.assert_array_equal(half.numpy(), project(X.astype(np.float16), H))
 
 
+@pytest.mark.parametrize("name", ["uni", "prov_gigapath", "resnet"])
+def test_half_precision_features_keep_their_labels(shared, name):
+    banks = read_legacy(shared / "banks" / f"{name}.joblib")
+    same = []
+    for k in (16, 64, 256):
+        H = np.maximum(banks[k], 0)
+        X = mixtures(H, 2000, seed=k, noise=0.3)
+        same.append(project(X.astype(np.float16), H).argmax(1) == project(X, H).argmax(1))
+    assert np.mean(same) >= 0.999
+
+
+def test_half_precision_features_widen_and_concepts_do_not_narrow():
+    H, X = concepts(), mixtures(concepts(), 300).astype(np.float16)
+    W = project(X, H)
+    assert W.dtype == np.float32
+    np.testing.assert_array_equal(W, project(X.astype(np.float32), H))
+    assert violation(W, X, H) <= 1e-5
+
+
+def test_gram_belongs_to_the_concepts_as_rounded(shared):
+    """With the Gram matrix of concepts rounded otherwise than those in the product, a mixture is not found again."""
+    H = np.maximum(read_legacy(shared / "banks/resnet.joblib")[64], 0).astype(np.float16)
+    np.testing.assert_array_equal(gram(H), gram(H.astype(np.float32)))
+    rng = np.random.default_rng(0)
+    truth = np.where(rng.random((100, 64)) < 0.06, rng.gamma(2.0, 1.0, (100, 64)), 0)
+    X = (truth @ H.astype(np.float64)).astype(np.float32)
+    np.testing.assert_allclose(project(X, H), truth, atol=1e-2)
+
+
 def test_empty_and_zero_features():
     H = concepts()
     assert project(np.zeros((0, 40), np.float32), H).shape == (0, 24)

@@ -17,7 +17,9 @@ test: check
 # The figures of the docs; needs the folder SHARED with data (see README).
 SHARED ?= ../shared
 benchmarks: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	$(BIN)/python benchmarks/projection.py $(SHARED)
+	$(BIN)/python benchmarks/scaling.py $(SHARED)
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/seams.py $(SHARED)
 	$(BIN)/python benchmarks/embedded_on_glas.py $(SHARED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import os
 import re
 import time
@@ -31,11 +32,27 @@ def median_seconds(call: Callable[[], object], repeats: int) -> float:
 
 
 def extra_mb(call: Callable[[], np.ndarray]) -> float:
-    """Resident memory at the peak of a call, beyond what was there before and beyond its result, in MB (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
-    before = _resident("VmRSS")
+    """Resident memory at the peak of a call, beyond what was there before and beyond its result, in MB."""
+    forget_peak()
+    before = resident_mb()
     result = call()
-    return (_resident("VmHWM") - before - result.nbytes) / 1e6
+    return peak_mb() - before - result.nbytes / 1e6
+
+
+def resident_mb() -> float:
+    """Resident memory of this process, in MB (Linux)."""
+    return _status_mb("VmRSS")
+
+
+def peak_mb() -> float:
+    """Resident memory of this process at its peak since it began or since ``forget_peak``, in MB (Linux)."""
+    return _status_mb("VmHWM")
+
+
+def forget_peak() -> None:
+    """Give memory that is free back to the system, and count the peak from here on (Linux, glibc)."""
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def in_fresh_process(work: Callable[..., Any], *args: object) -> Any:
@@ -45,20 +62,30 @@ def in_fresh_process(work: Callable[..., Any], *args: object) -> Any:
 
 
 def report(name: str, header: Sequence[str], rows: Sequence[Sequence[object]], packages: Sequence[str]) -> None:
-    """Print rows as a table, and write them to results/NAME.csv with the number of cores and the packages' versions."""
-    cells = [[f"{value:.4g}" if isinstance(value, float) else str(value) for value in row] for row in rows]
-    made_on = [str(os.cpu_count()), "; ".join(f"{package} {version(package)}" for package in packages)]
-    table = Table(*header, box=None, title=f"{made_on[0]} cores; {made_on[1]}")
-    for row in cells:
-        table.add_row(*row)
-    Console(width=140).print(table)
+    """Print a table; write results/NAME.csv with the number of cores and the versions of some packages in every row."""
+    table = Table(*header, box=None)
+    for row in rows:
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
+    Console(width=180).print(table)
     RESULTS.mkdir(exist_ok=True)
     with (RESULTS / f"{name}.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*header, "cores", "versions"])
-        writer.writerows(row + made_on for row in cells)
+        writer.writerow([*header, "cores", *packages])
+        machine = [os.cpu_count(), *map(version, packages)]
+        writer.writerows([f"{v:.5g}" if isinstance(v, float) else v for v in row] + machine for row in rows)
 
 
-def _resident(field: str) -> int:
-    """A field of the process's status, in bytes: VmRSS now, VmHWM at the peak."""
-    return 1024 * int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text()).group(1))
+def mixtures(H: np.ndarray, rows: int, seed: int = 0) -> np.ndarray:
+    """Features (rows, C): sparse mixtures of four of the concepts H (K, C) a row, with noise, ≥ 0."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.random((rows, len(H)), np.float32).argpartition(4, axis=1)[:, :4]
+    W = np.zeros((rows, len(H)), np.float32)
+    np.put_along_axis(W, chosen, rng.standard_gamma(1.0, chosen.shape, np.float32), axis=1)
+    X = W @ H
+    X += 0.3 * X.std() * rng.standard_normal(X.shape, np.float32)
+    return np.maximum(X, 0, out=X)
+
+
+def _status_mb(field: str) -> float:
+    """A field of the process's status."""
+    return int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text()).group(1)) * 1024 / 1e6

@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -47,12 +48,17 @@ KS, SEEDS = (16, 64), (0, 1, 2)
 TOKENS = 60_000  # clustered per fold
 
 
-def teacher(shared: Path) -> Encoder:
-    """The public encoder ``nic_multitask4`` on the same windows: 16 px a token at 1 µm/px."""
+def architectures(shared: Path) -> ModuleType:
+    """The networks of the public encoders, from the module beside their weights."""
     spec = importlib.util.spec_from_file_location("architectures", shared / "weights/architectures.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    network = module.NICEncoder()
+    return module
+
+
+def teacher(shared: Path) -> Encoder:
+    """The public encoder ``nic_multitask4`` on the same windows: 16 px a token at 1 µm/px."""
+    network = architectures(shared).NICEncoder()
     network.load_state_dict(load_file(shared / "weights/nic_multitask4_pathology.safetensors"), strict=True)
     network.eval().requires_grad_(False)
     row = replace(

@@ -3,6 +3,7 @@
     HistofactorError
     ├── OptionError        an argument is out of range or unknown (also a ValueError)
     ├── ImageError         an input cannot be read as a tissue image
+    │   └── UnreadableRegion  a part of an input is damaged; the rest can be read
     ├── ResolutionError    µm/px is missing, not positive or implausible
     ├── EncoderError       an encoder is unknown, or its weights cannot be had
     ├── BankError          a concept bank is not valid
@@ -41,6 +42,10 @@ class OptionError(HistofactorError, ValueError):
 
 class ImageError(HistofactorError):
     """An input cannot be read as a tissue image."""
+
+
+class UnreadableRegion(ImageError):
+    """A part of an input is damaged; the rest can be read."""
 
 
 class ResolutionError(HistofactorError):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-FILES = {"labels.ome.tif", "overlay.png", "phenotypes.csv", "regions.geojson.gz", "segmentation.json"}
+FILES = {".preview.json", "labels.ome.tif", "overlay.png", "phenotypes.csv", "regions.geojson.gz", "segmentation.json"}
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 """Blending: exact where windows agree, a weighted mean where they do not."""
 
+from itertools import groupby
+
 import numpy as np
+import pytest
 
 from histofactor.pipeline.canvas import Canvas
 from histofactor.records import SlideInfo, WindowRule
@@ -27,9 +30,30 @@ def test_consistent_windows_blend_to_themselves():
     for window in plan_windows(frame, rule):
         B = cut(truth, frame, window)
         canvas.add([window], B[None], (B**2).sum(-1)[None])
-    blended, sq_norms = canvas.blended()
+    blended, sq_norms = canvas.take(len(truth))
     np.testing.assert_allclose(blended, truth, rtol=1e-5)
     np.testing.assert_allclose(sq_norms, (truth**2).sum(-1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_strip_that_moves_down_holds_what_the_whole_holds(restored):
+    rule, frame = WindowRule(96, 48, 16, fixed=False), frame_of(400, 450)
+    rng = np.random.default_rng(0)
+    windows = plan_windows(frame, rule)
+    size = (windows[0].size[1] // 8, windows[0].size[0] // 8)
+    B, sq_norms = rng.random((len(windows), *size, 3), np.float32), rng.random((len(windows), *size), np.float32)
+    whole, strip, taken = Canvas(frame, rule, 3), Canvas(frame, rule, 3), []
+    whole.add(windows, B, sq_norms)
+    rows = [list(row) for _, row in groupby(range(len(windows)), key=lambda i: windows[i].y)]
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        strip.add([windows[i] for i in row], B[row], sq_norms[row])
+        stop = frame.g_size[1] if following is None else max(windows[following[0]].y // 8, 0)
+        taken.append(strip.take(stop))
+        if restored:
+            state, strip = strip.state(), Canvas(frame, rule, 3)
+            strip.restore(state)
+    for part, one in zip(zip(*taken, strict=True), whole.take(frame.g_size[1]), strict=True):
+        np.testing.assert_array_equal(np.concatenate(part), one)
 
 
 def test_halo_tokens_have_no_say():
@@ -42,7 +66,7 @@ def test_halo_tokens_have_no_say():
         halo[4:-4, 4:-4] = False
         B[halo] = 1e6
         canvas.add([window], B[None], B[None, ..., 0])
-    np.testing.assert_array_equal(canvas.blended()[0], truth)
+    np.testing.assert_array_equal(canvas.take(len(truth))[0], truth)
 
 
 def test_disagreement_becomes_a_mean_between():
@@ -51,13 +75,14 @@ def test_disagreement_becomes_a_mean_between():
     for value, window in enumerate(plan_windows(frame, rule)):
         size = (window.size[1] // 8, window.size[0] // 8)
         canvas.add([window], np.full((1, *size, 1), value, np.float32), np.zeros((1, *size), np.float32))
-    row = canvas.blended()[0][4, :, 0]
+    row = canvas.take(frame.g_size[1])[0][4, :, 0]
     assert (np.diff(row) >= -1e-6).all()
     assert row[0] == 0
     assert len(np.unique(row)) > 6
 
 
 def test_nothing_added_is_zero():
-    blended, sq_norms = Canvas(frame_of(80, 80), WindowRule(96, 48), 2).blended()
+    blended, sq_norms = Canvas(frame_of(80, 80), WindowRule(96, 48), 2).take(10)
+    assert blended.shape == (10, 10, 2)
     assert (blended == 0).all()
     assert (sq_norms == 0).all()

@@ -10,12 +10,16 @@ import pytest
 import tifffile
 from PIL import Image
 
-from histofactor.errors import OutputError
+from histofactor.errors import OutputError, UnreadableRegion
 from histofactor.pipeline import jobs
+from histofactor.pipeline.clock import Clock
 from histofactor.pipeline.engine import prepare
 from histofactor.pipeline.jobs import Job, Reporter, run_job
+from histofactor.pipeline.store import DiskStore
+from histofactor.pipeline.workspace import Place, claim
+from histofactor.slides.reader import PlainImage
 
-FILES = ["labels.ome.tif", "overlay.png", "phenotypes.csv", "regions.geojson.gz", "segmentation.json"]
+FILES = [".preview.json", "labels.ome.tif", "overlay.png", "phenotypes.csv", "regions.geojson.gz", "segmentation.json"]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +89,7 @@ def test_a_failing_input_does_not_stop_the_others(engine, image, tmp_path):
 
 
 def test_what_was_not_foreseen_keeps_its_traceback(engine, image, tmp_path, monkeypatch):
-    def explode(*arguments):
+    def explode(*arguments, **options):
         raise ZeroDivisionError("by design")
 
     monkeypatch.setattr(jobs, "segment_slide", explode)
@@ -105,6 +109,100 @@ def test_an_interrupted_run_tells_what_it_did(engine, image, tmp_path):
         run_job(Job([image, tmp_path / "later.png"], out, source_mpp=1.0), engine, Reporter(on_input=stop))
     assert [entry["status"] for entry in run_of(out)["inputs"]] == ["done", "waiting"]
     assert (out / "report.html").exists()
+
+
+class Killed(BaseException):
+    """As sudden as a signal."""
+
+
+@pytest.mark.parametrize("puts", [1, 2, 3])
+def test_a_run_that_was_cut_short_goes_on_and_ends_with_the_same_bytes(engine, image, tmp_path, monkeypatch, puts):
+    run_job(Job([image], tmp_path / "whole", source_mpp=1.0), engine)
+    put, count = DiskStore.put, []
+
+    def put_and_die(store, band, state):
+        if len(count) == puts:
+            raise Killed
+        count.append(band)
+        put(store, band, state)
+
+    out, seen = tmp_path / "out", []
+    with monkeypatch.context() as patch:
+        patch.setattr(DiskStore, "put", put_and_die)
+        with pytest.raises(Killed):
+            run_job(Job([image], out, source_mpp=1.0), engine)
+    assert (out / ".work/tissue").is_dir()
+    (out / "tissue").mkdir(exist_ok=True)
+    (out / "tissue/.0123456789ab-labels.ome.tif").write_text("left by a writer that was killed")
+    reporter = Reporter(on_window=lambda done, total: seen.append((done, total)))
+    (outcome,) = run_job(Job([image], out, source_mpp=1.0), engine, reporter)
+    assert outcome.status == "done"
+    assert seen[0][0] > 0  # what was finished is not made again
+    assert sorted(path.name for path in (out / "tissue").iterdir()) == FILES
+    assert not (out / ".work").exists()
+    for file in FILES:
+        assert (tmp_path / "whole/tissue" / file).read_bytes() == (out / "tissue" / file).read_bytes()
+
+
+def test_what_is_finished_is_kept_until_the_recipe_changes(engine, image, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    run_job(Job([image], out, source_mpp=1.0), engine)
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "segment_slide", lambda *arguments, **options: pytest.fail("worked again"))
+        (outcome,) = run_job(Job([image], out, source_mpp=1.0), engine)
+    assert outcome.status == "kept"
+    assert "data:image/jpeg" in (out / "report.html").read_text()
+    assert run_job(Job([image], out, source_mpp=0.9), engine)[0].status == "done"
+    assert run_job(Job([image], out, source_mpp=0.9, resume=False), engine)[0].status == "done"
+
+
+def test_an_input_that_another_process_works_on_is_waited_for(engine, image, tmp_path, monkeypatch):
+    out, waited = tmp_path / "out", []
+    monkeypatch.setattr(jobs, "_POLL_S", 0.01)
+    other = claim(Place(out, "tissue"))
+    assert other.__enter__()
+
+    def finish(path):
+        waited.append(path)
+        other.__exit__(None, None, None)
+
+    (outcome,) = run_job(Job([image], out, source_mpp=1.0), engine, Reporter(on_wait=finish))
+    assert waited == [image]
+    assert outcome.status == "done"
+
+
+def test_parts_that_cannot_be_read_are_told_and_have_no_label(engine, image, tmp_path, monkeypatch):
+    read = PlainImage.read
+
+    def read_or_fail(slide, region):
+        if region.x < 120 and region.x + region.width > 100 and region.y < 90 and region.y + region.height > 80:
+            raise UnreadableRegion("damaged")
+        return read(slide, region)
+
+    monkeypatch.setattr(PlainImage, "read", read_or_fail)
+    out = tmp_path / "out"
+    (outcome,) = run_job(Job([image], out, source_mpp=1.0), engine)
+    assert outcome.status == "damaged"
+    assert "of the tissue cannot be read" in outcome.error
+    labels = tifffile.imread(out / "tissue/labels.ome.tif")
+    assert (labels[80:90, 100:120] == 0).all()
+    assert (labels > 0).mean() > 0.5
+    again = run_job(Job([image], out, source_mpp=1.0), engine)[0]
+    assert (again.status, again.error) == ("damaged", outcome.error)
+
+
+def test_no_tissue_is_said_and_is_no_failure(engine, tmp_path):
+    Image.new("RGB", (200, 150), (245, 245, 245)).save(tmp_path / "blank.png")
+    (outcome,) = run_job(Job([tmp_path / "blank.png"], tmp_path / "out", source_mpp=1.0), engine)
+    assert outcome.status == "done"
+    assert "no tissue" in outcome.notes
+    assert (tifffile.imread(tmp_path / "out/blank/labels.ome.tif") == 0).all()
+
+
+def test_stages_are_timed(engine, image, tmp_path):
+    clock = Clock()
+    run_job(Job([image], tmp_path / "out", source_mpp=1.0), engine, clock=clock)
+    assert {"read", "encode", "respond", "blend", "solve", "decode", "store", "labels", "regions"} <= set(clock.seconds)
 
 
 def test_progress_is_told(engine, image, tmp_path):

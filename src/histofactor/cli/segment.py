@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from histofactor.pipeline.clock import Clock
     from histofactor.pipeline.jobs import Outcome
+
+_DETAILED = 24  # inputs up to which the report shows each in detail
 
 
 def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
@@ -29,34 +32,64 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     components: Annotated[int, typer.Option(help="Components of factorize, and of single without -k.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of factorize and single.")] = 0,
     tissue: Annotated[bool, typer.Option(help="Find tissue first; else everything counts as tissue.")] = True,
+    tissue_mask: Annotated[
+        Path | None, typer.Option(help="Image of the tissue (> 0), or a folder of such images named like the inputs.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Keep what an earlier run finished, and go on where it stopped; else begin anew.")
+    ] = True,
+    profile: Annotated[bool, typer.Option(help="Say how long each stage took.")] = False,
 ) -> None:
     """Segment images into tissue phenotypes, without labels.
 
     Every input gets a folder with labels.ome.tif, overlay.png, regions.geojson.gz (for QuPath), phenotypes.csv and
-    segmentation.json; the output folder gets report.html to look at and run.json. Inputs that fail are reported and do
-    not stop the others; the exit code is then 1.
+    segmentation.json; the output folder gets report.html to look at and run.json. Inputs that fail, or that are damaged
+    in part, are reported and do not stop the others; the exit code is then 1. A run that was cut short goes on where
+    it stopped when the same command is given again; several may share a folder.
     """
     from histofactor.cli.progress import progress_reporter
+    from histofactor.pipeline.clock import Clock
     from histofactor.pipeline.engine import SegmentOptions, prepare
     from histofactor.pipeline.jobs import Job, run_job
+    from histofactor.pipeline.results import Outputs
     from histofactor.slides.inputs import find_inputs
     from histofactor.slides.resolution import check_mpp
 
     if source_mpp is not None:
         check_mpp(source_mpp, "--source-mpp")
     paths = find_inputs(inputs)
-    options = SegmentOptions(weights, layer, device, components, seed, tissue)
+    options = SegmentOptions(weights, layer, device, components, seed, tissue, tissue_mask)
     engine = prepare(encoder=encoder, concepts=concepts, k=k, mpp=mpp, method=method, options=options)
-    job = Job(paths, out, source_mpp, str(concepts or "embedded"), sys.argv[1:])
-    with progress_reporter() as reporter:
-        outcomes = run_job(job, engine, reporter)
+    outputs = Outputs(detailed=len(paths) <= _DETAILED)
+    job = Job(paths, out, source_mpp, str(concepts or "embedded"), sys.argv[1:], outputs, resume)
+    clock = Clock()
+    with progress_reporter() as reporter, clock("in all"):
+        outcomes = run_job(job, engine, reporter, clock)
+    if profile:
+        _tell_profile(clock)
     raise typer.Exit(summarize(outcomes, out))
+
+
+def _tell_profile(clock: Clock) -> None:
+    """Seconds and share of every stage, on stderr."""
+    from rich.console import Console
+    from rich.table import Table
+
+    total = clock.seconds["in all"]
+    table = Table("stage", "seconds", "share", box=None)
+    for stage, seconds in clock.seconds.items():
+        table.add_row(stage, f"{seconds:.2f}", f"{seconds / total:.1%}")
+    Console(stderr=True).print(table)
 
 
 def summarize(outcomes: list[Outcome], out: Path) -> int:
     """Say what was written and where; returns the exit code."""
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} segmented; look at {out / 'report.html'}")
-    for outcome in failed:
-        typer.echo(f"failed: {outcome.input}: {outcome.error}", err=True)
-    return 1 if failed else 0
+    kept = sum(outcome.status == "kept" for outcome in outcomes)
+    of_these = f" ({kept} by an earlier run)" if kept else ""
+    told = f"{len(outcomes) - len(failed)} of {len(outcomes)} segmented{of_these}"
+    typer.echo(f"{told}; look at {out / 'report.html'}")
+    bad = [outcome for outcome in outcomes if outcome.error]
+    for outcome in bad:
+        typer.echo(f"{outcome.status}: {outcome.input}: {outcome.error}", err=True)
+    return 1 if bad else 0

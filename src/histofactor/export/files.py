@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
+import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from histofactor.errors import OutputError
 
 _NAMESPACE = uuid.UUID("6f1d2c5e-3f0b-5b0a-9a53-7e0c8b1f4d21")
 
+_TEMPORARY = re.compile(r"\.[0-9a-f]{12}-")
 _MEND = {
     errno.ENOSPC: "free some disk space or choose another output folder",
     errno.EDQUOT: "free some of your quota or choose another output folder",
@@ -51,10 +56,33 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise _output_error(path, error) from error
+        raise output_error(path, error) from error
     finally:
         with suppress(OSError):  # gone already, or its folder cannot be touched, which is told above
             temporary.unlink()
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write JSON in UTF-8.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def sweep(folder: Path) -> None:
+    """Delete what writers that were killed left behind in a folder; nobody else may be writing there.
+
+    Raises:
+        OutputError: a file cannot be deleted.
+    """
+    for left in (path for path in folder.glob(".*") if _TEMPORARY.match(path.name)):
+        try:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        except OSError as error:
+            raise output_error(left, error) from error
 
 
 def stable_uuid(*parts: object) -> uuid.UUID:
@@ -63,7 +91,8 @@ def stable_uuid(*parts: object) -> uuid.UUID:
     return uuid.uuid5(_NAMESPACE, hashlib.sha256(text).hexdigest())
 
 
-def _output_error(path: Path, error: OSError) -> OutputError:
+def output_error(path: Path, error: OSError) -> OutputError:
+    """The error for a path that cannot be written, and how to mend it."""
     return OutputError(
         f"cannot write {path}",
         expected="a writable folder with room for the file",

@@ -85,7 +85,7 @@ def labels_at(segmentation: Segmentation, size: tuple[int, int]) -> NDArray[np.u
         found.append(px)
     (cols, rows), (height, width) = found, label_map.labels.shape
     inside = np.ix_((rows >= 0) & (rows < height), (cols >= 0) & (cols < width))
-    labels = label_map.labels[np.ix_(rows.clip(0, height - 1), cols.clip(0, width - 1))]
+    labels = label_map.labels[:][np.ix_(rows.clip(0, height - 1), cols.clip(0, width - 1))]
     seen: NDArray[np.unsignedinteger[Any]] = np.zeros_like(labels)
     seen[inside] = labels[inside]
     return seen

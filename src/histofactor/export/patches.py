@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from histofactor.records import Region, Segmentation
+from histofactor.slides.blocks import read_blocks
 from histofactor.slides.reader import Slide
 
 
@@ -39,7 +40,7 @@ def typical_patches(
         score = uniform_filter(tokens.share * tokens.margin * own, 3, mode="constant")
         spread = max(side_px / tokens.stride_px, min(score.shape) / (2 * per_phenotype))
         best = _best_apart(np.where(own, score, -1.0), per_phenotype, spread)
-        found[label] = [slide.read(_around(segmentation, token, side_px)) for token in best]
+        found[label] = [read_blocks(slide, _around(segmentation, token, side_px))[0] for token in best]
     return found
 
 

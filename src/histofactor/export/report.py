@@ -22,7 +22,7 @@ from histofactor.export.tables import PhenotypeRow, hex_color, phenotype_table
 from histofactor.records import EncoderKey, Segmentation, SlideInfo
 from histofactor.slides.reader import Slide
 
-_IMAGE_PX = 1000
+_IMAGE_PX, _SMALL_PX = 1000, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class ReportEntry:
 
 
 def report_entry(
-    segmentation: Segmentation, slide: Slide, rgb: NDArray[np.uint8], *, folder: str = "", seconds: float | None = None
+    segmentation: Segmentation, slide: Slide, rgb: NDArray[np.uint8], *, folder: str = "", detailed: bool = True
 ) -> ReportEntry:
     """Return what the report shows of one segmented input.
 
@@ -92,11 +92,12 @@ def report_entry(
         slide: the input it was made from, open; a few patches are read from it.
         rgb: (height, width, 3) uint8, the whole input, as for ``write_overlay``.
         folder: where its results lie, seen from the report.
-        seconds: how long it took.
+        detailed: with typical patches and large images, some 1 MB; else a tenth of that, for runs of many inputs.
     """
     small = Image.fromarray(rgb)
-    small = small.resize(thumbnail_size(small.size, _IMAGE_PX), Image.Resampling.LANCZOS)
-    patches = typical_patches(segmentation, slide)
+    side = _IMAGE_PX if detailed else _SMALL_PX
+    small = small.resize(thumbnail_size(small.size, side), Image.Resampling.LANCZOS)
+    patches = typical_patches(segmentation, slide) if detailed else {}
     return ReportEntry(
         name=segmentation.slide.path.name if segmentation.slide.path is not None else "image",
         slide=segmentation.slide,
@@ -106,7 +107,6 @@ def report_entry(
         overlay=_jpeg(render_overlay(np.asarray(small), segmentation)),
         patches={label: tuple(map(_jpeg, found)) for label, found in patches.items()},
         folder=folder,
-        seconds=seconds,
     )
 
 

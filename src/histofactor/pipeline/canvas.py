@@ -1,8 +1,12 @@
-"""One canvas per input, on which the responses of overlapping windows are blended before anything is solved."""
+"""A strip of canvas on which the responses of overlapping windows are blended before anything is solved.
+
+It holds only the token rows that windows still to come may touch, and moves down the input: memory grows with the
+width of a slide and the height of a window, not with the slide.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +14,11 @@ from numpy.typing import NDArray
 from histofactor.records import WindowRule
 from histofactor.slides.grid import Frame, Window, taper, token_overlap
 
+Float = NDArray[np.float32]
+
 
 class Canvas:
-    """Tapered sums of responses on the token grid.
+    """Tapered sums of responses on a strip of the token grid.
 
     Responses are linear in the features, so their weighted mean is the response of the weighted mean of the features:
     blending here is exact, at K numbers a token instead of the encoder's width.
@@ -24,23 +30,63 @@ class Canvas:
     """
 
     def __init__(self, frame: Frame, rule: WindowRule, width: int) -> None:
-        columns, rows = frame.g_size
-        self._frame, self._rule = frame, rule
-        self._sum = np.zeros((rows, columns, width), np.float32)
-        self._sq_norms = np.zeros((rows, columns), np.float32)
-        self._weight = np.zeros((rows, columns), np.float32)
+        self._frame, self._rule, self._width = frame, rule, width
+        self._top = 0
+        self._sum, self._sq_norms, self._weight = self._blank(0)
 
-    def add(self, windows: Sequence[Window], B: NDArray[np.float32], sq_norms: NDArray[np.float32]) -> None:
+    def add(self, windows: Sequence[Window], B: Float, sq_norms: Float) -> None:
         """Add the responses B (n, h, w, width) and squared norms (n, h, w) of n windows."""
         for window, responses, norms in zip(windows, B, sq_norms, strict=True):
             weight = taper(window, self._rule, self._frame.stride_px)
-            grid, part = token_overlap(self._frame, window)
-            self._sum[grid] += responses[part] * weight[part][..., None]
-            self._sq_norms[grid] += norms[part] * weight[part]
-            self._weight[grid] += weight[part]
+            (rows, columns), part = token_overlap(self._frame, window)
+            part = (slice(part[0].start + max(self._top - rows.start, 0), part[0].stop), part[1])
+            strip = slice(max(rows.start - self._top, 0), rows.stop - self._top), columns
+            self._reach(rows.stop)
+            self._sum[strip] += responses[part] * weight[part][..., None]
+            self._sq_norms[strip] += norms[part] * weight[part]
+            self._weight[strip] += weight[part]
 
-    def blended(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean responses (h, w, width) and mean squared norms (h, w); 0 where no window fell."""
-        seen = self._weight > 0
-        inverse = np.divide(1, self._weight, out=np.zeros_like(self._weight), where=seen)
-        return self._sum * inverse[..., None], self._sq_norms * inverse
+    def take(self, stop: int) -> tuple[Float, Float]:
+        """Mean responses (rows, w, width) and squared norms (rows, w) of the rows up to ``stop``, which go.
+
+        Tokens on which no window fell hold 0.
+        """
+        self._reach(stop)
+        rows = slice(0, stop - self._top)
+        weight = self._weight[rows]
+        inverse = np.divide(1, weight, out=np.zeros_like(weight), where=weight > 0)
+        mean, sq_norms = self._sum[rows] * inverse[..., None], self._sq_norms[rows] * inverse
+        self._sum, self._sq_norms, self._weight = (
+            part[rows.stop :].copy() for part in (self._sum, self._sq_norms, self._weight)
+        )
+        self._top = stop
+        return mean, sq_norms
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """All it holds, for ``restore``."""
+        return {
+            "canvas_top": np.array(self._top),
+            "canvas_sum": self._sum,
+            "canvas_sq_norms": self._sq_norms,
+            "canvas_weight": self._weight,
+        }
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on from what ``state`` returned."""
+        self._top = int(state["canvas_top"])
+        self._sum, self._sq_norms, self._weight = (
+            np.asarray(state[f"canvas_{name}"], np.float32) for name in ("sum", "sq_norms", "weight")
+        )
+
+    def _reach(self, stop: int) -> None:
+        """Let the strip hold the rows up to ``stop``."""
+        missing = stop - self._top - len(self._weight)
+        if missing > 0:
+            self._sum, self._sq_norms, self._weight = (
+                np.concatenate([part, blank])
+                for part, blank in zip((self._sum, self._sq_norms, self._weight), self._blank(missing), strict=True)
+            )
+
+    def _blank(self, rows: int) -> tuple[Float, Float, Float]:
+        grid = (rows, self._frame.g_size[0])
+        return np.zeros((*grid, self._width), np.float32), np.zeros(grid, np.float32), np.zeros(grid, np.float32)

@@ -28,6 +28,8 @@ class SegmentOptions:
         components: number of components of ``factorize``, and of ``single`` where K is not given.
         seed: seed of ``factorize`` and ``single``.
         tissue: find tissue first; else everything counts as tissue.
+        tissue_mask: an image of the tissue (> 0), or a folder of such images with the stems of the inputs; it takes the
+            place of finding tissue.
         shift_px: move the window layout by this many working px; labels must not care.
     """
 
@@ -37,6 +39,7 @@ class SegmentOptions:
     components: int = 20
     seed: int = 0
     tissue: bool = True
+    tissue_mask: str | Path | None = None
     shift_px: int = 0
 
 

@@ -1,13 +1,13 @@
-"""Many inputs: every one is a job with its own outcome, and one error boundary."""
+"""Many inputs: every one is a job with its own state and outcome, and one error boundary."""
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import chain, count
 from pathlib import Path
@@ -16,18 +16,21 @@ from typing import Any
 import histofactor
 from histofactor.concepts.bank import bank_hash
 from histofactor.errors import HistofactorError
-from histofactor.export.files import atomic
-from histofactor.export.geojson import write_geojson
-from histofactor.export.labels import write_labels
-from histofactor.export.overlay import thumbnail_size, write_overlay
-from histofactor.export.report import ReportEntry, ReportRun, report_entry, write_report
-from histofactor.export.tables import write_phenotypes
+from histofactor.export.files import sweep, write_json
+from histofactor.export.previews import read_preview
+from histofactor.export.report import ReportEntry, ReportRun, write_report
+from histofactor.pipeline.clock import Clock
 from histofactor.pipeline.engine import Engine
+from histofactor.pipeline.methods import STREAMED
+from histofactor.pipeline.results import Outputs, write_results
 from histofactor.pipeline.segment import segment_slide
-from histofactor.records import Region, Segmentation
-from histofactor.slides.reader import Slide, open_slide
+from histofactor.pipeline.store import DiskStore, MemoryStore
+from histofactor.pipeline.workspace import Place, claim, clear, read_seal, recipe_hash, seal, unseal
+from histofactor.records import Segmentation
+from histofactor.slides.reader import open_slide
 
 _LIBRARIES = ("numpy", "torch", "timm", "numba", "pillow", "opencv-python-headless", "shapely", "tifffile")
+_POLL_S = 1.0  # how often an input that another process works on is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,12 @@ class Outcome:
 
     Attributes:
         input: the path as given.
-        status: ``done`` or ``failed``.
+        status: ``done``; ``kept``, where an earlier run had done the same; ``damaged``, where it is done but for parts
+            that cannot be read; or ``failed``.
         folder: folder of its results inside the output folder, "" where it failed.
         seconds: wall time.
         error: one message, "" where it is done.
+        notes: what was assumed or could not be done as asked, one sentence each.
         traceback: of errors that histofactor did not foresee, else "".
     """
 
@@ -49,6 +54,7 @@ class Outcome:
     seconds: float
     error: str = ""
     traceback: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,13 @@ class Reporter:
         on_input: called with (input, index, number of inputs) before each input.
         on_window: called with (windows done, windows in all) while it runs.
         on_outcome: called with the outcome after each input.
+        on_wait: called with an input that another process is working on.
     """
 
     on_input: Callable[[Path, int, int], None] = lambda path, index, total: None
     on_window: Callable[[int, int], None] = lambda done, total: None
     on_outcome: Callable[[Outcome], None] = lambda outcome: None
+    on_wait: Callable[[Path], None] = lambda path: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,8 @@ class Job:
         source_mpp: µm/px of inputs whose header lacks it.
         concepts: name of the bank, for the report.
         arguments: the arguments of the command, for ``run.json``.
+        outputs: what is written of each input.
+        resume: keep finished inputs, and go on where unfinished ones were left; else everything is made anew.
     """
 
     inputs: Sequence[Path]
@@ -83,71 +93,108 @@ class Job:
     source_mpp: float | None = None
     concepts: str = "embedded"
     arguments: Sequence[str] = ()
+    outputs: Outputs = field(default_factory=Outputs)
+    resume: bool = True
 
 
-def run_job(job: Job, engine: Engine, reporter: Reporter | None = None) -> list[Outcome]:
+def run_job(job: Job, engine: Engine, reporter: Reporter | None = None, clock: Clock | None = None) -> list[Outcome]:
     """Segment every input and write its results; a failing input does not stop the others.
 
-    ``run.json`` is rewritten after every input, so that a run cut short still tells what it did; ``report.html`` comes
-    at the end, also after an interruption.
+    Inputs that an earlier run finished by the same recipe are kept, unfinished ones go on after their last band, and
+    those that another process works on are waited for at the end. ``run.json`` is rewritten after every input, so that
+    a run cut short still tells what it did; ``report.html`` comes at the end, also after an interruption.
+
+    Args:
+        job: inputs and output folder.
+        engine: from ``prepare``.
+        reporter: told of progress.
+        clock: told how long each stage takes.
+
+    Returns:
+        Outcomes in the order of the inputs.
 
     Raises:
         OutputError: the output folder cannot be written.
     """
-    reporter = reporter or Reporter()
-    outcomes: list[Outcome] = []
-    entries: list[ReportEntry] = []
+    reporter, clock = reporter or Reporter(), clock or Clock()
+    outcomes: dict[int, Outcome] = {}
+    entries: dict[int, ReportEntry] = {}
     _write_run(job, engine, outcomes)  # fails early where nothing can be written
-    folders = _folders(job.inputs)
+    places = [Place(job.out, name) for name in _folders(job.inputs)]
+    waiting, elsewhere = deque(range(len(places))), set[int]()
     try:
-        for index, (path, folder) in enumerate(zip(job.inputs, folders, strict=True)):
-            reporter.on_input(path, index, len(job.inputs))
-            outcome, entry = _run_one(job, engine, path, folder, reporter)
-            outcomes.append(outcome)
-            entries.append(entry)
+        while waiting:
+            index = waiting.popleft()
+            path = job.inputs[index]
+            if index in elsewhere:
+                time.sleep(_POLL_S)
+            else:
+                reporter.on_input(path, index, len(places))
+            with claim(places[index]) as mine:
+                if mine:
+                    outcomes[index], entries[index] = _run_one(job, engine, path, places[index], (reporter, clock))
+            if not mine:
+                if index not in elsewhere:
+                    reporter.on_wait(path)
+                elsewhere.add(index)
+                waiting.append(index)
+                continue
             _write_run(job, engine, outcomes)
-            reporter.on_outcome(outcome)
+            reporter.on_outcome(outcomes[index])
     finally:
-        write_report(entries, _report_run(job, engine), job.out / "report.html")
-    return outcomes
+        with clock("report"):
+            write_report([entries[i] for i in sorted(entries)], _report_run(job, engine), job.out / "report.html")
+    return [outcomes[i] for i in sorted(outcomes)]
 
 
-def _run_one(job: Job, engine: Engine, path: Path, folder: str, reporter: Reporter) -> tuple[Outcome, ReportEntry]:
-    """One input from file to results: the error boundary."""
-    started = time.perf_counter()
+def _run_one(
+    job: Job, engine: Engine, path: Path, place: Place, told: tuple[Reporter, Clock]
+) -> tuple[Outcome, ReportEntry]:
+    """One input from file to results, by whoever holds its lock: the error boundary."""
+    (reporter, clock), started = told, time.perf_counter()
+    status, error = "done", ""
     try:
+        recipe = recipe_hash(path, job.source_mpp, engine, asdict(job.outputs))
+        sealed = read_seal(place, recipe) if job.resume else None
+        if sealed is not None:
+            return _kept(path, place, sealed)
+        if not job.resume:
+            clear(place)
+        unseal(place)
+        sweep(place.results)
         with open_slide(path, source_mpp=job.source_mpp) as slide:
-            segmentation = segment_slide(slide, engine, reporter.on_window)
-            entry = write_results(segmentation, slide, job.out / folder)
-    except Exception as error:  # noqa: BLE001 - the one boundary: the other inputs go on, the cause is kept
+            store = DiskStore(place.work, recipe) if engine.method in STREAMED else MemoryStore()
+            segmentation = segment_slide(slide, engine, reporter.on_window, store=store, clock=clock)
+            entry = write_results(segmentation, slide, place, job.outputs, clock)
+        seal(place, segmentation, recipe)
+        clear(place)
+        if segmentation.recipe["unreadable"]:
+            status, error = "damaged", segmentation.slide.notes[-1]
+    except Exception as failure:  # noqa: BLE001 - the one boundary: the other inputs go on, the cause is kept
         seconds = round(time.perf_counter() - started, 3)
-        foreseen = isinstance(error, HistofactorError)
-        message = str(error) if foreseen else f"{type(error).__name__}: {error}"
+        foreseen = isinstance(failure, HistofactorError)
+        message = str(failure) if foreseen else f"{type(failure).__name__}: {failure}"
         trace = "" if foreseen else traceback.format_exc()
         outcome = Outcome(str(path), "failed", "", seconds, message, trace)
         return outcome, ReportEntry(path.name, seconds=seconds, error=message)
     seconds = round(time.perf_counter() - started, 3)
-    return Outcome(str(path), "done", folder, seconds), replace(entry, seconds=seconds)
+    outcome = Outcome(str(path), status, place.name, seconds, error, notes=_notes(segmentation))
+    return outcome, replace(entry, seconds=seconds)
 
 
-def write_results(segmentation: Segmentation, slide: Slide, folder: Path) -> ReportEntry:
-    """Write everything about one segmentation into its folder; ``segmentation.json`` comes last and seals it.
+def _kept(path: Path, place: Place, sealed: Mapping[str, Any]) -> tuple[Outcome, ReportEntry]:
+    """The outcome of an input that an earlier run finished."""
+    status = "damaged" if sealed["unreadable"] else "kept"
+    notes = tuple(sealed["source"]["notes"])
+    entry = read_preview(place.results) or ReportEntry(path.name, folder=place.name, notes=notes)
+    error = notes[-1] if status == "damaged" else ""
+    return Outcome(str(path), status, place.name, 0.0, error, notes=notes), entry
 
-    Returns:
-        What the report shows of it.
 
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    width, height = slide.info.size
-    size = thumbnail_size(slide.info.size)
-    rgb = slide.read(Region(0, 0, width, height, size))
-    write_labels(segmentation, folder / "labels.ome.tif")
-    write_overlay(rgb, segmentation, folder / "overlay.png")
-    write_geojson(segmentation, folder / "regions.geojson.gz")
-    write_phenotypes(segmentation, folder / "phenotypes.csv")
-    _write_json(segmentation.recipe, folder / "segmentation.json")
-    return report_entry(segmentation, slide, rgb, folder=folder.name)
+def _notes(segmentation: Segmentation) -> tuple[str, ...]:
+    """What the user should know of a segmentation."""
+    empty = () if segmentation.tokens.label.any() else ("no tissue",)
+    return (*segmentation.slide.notes, *empty)
 
 
 def _folders(inputs: Sequence[Path]) -> list[str]:
@@ -162,9 +209,12 @@ def _folders(inputs: Sequence[Path]) -> list[str]:
     return folders
 
 
-def _write_run(job: Job, engine: Engine, outcomes: Sequence[Outcome]) -> None:
+def _write_run(job: Job, engine: Engine, outcomes: Mapping[int, Outcome]) -> None:
     """``run.json``: versions, arguments, every input with its status, time and error."""
-    waiting = [{"input": str(path), "status": "waiting"} for path in job.inputs[len(outcomes) :]]
+    inputs = [
+        asdict(outcomes[index]) if index in outcomes else {"input": str(path), "status": "waiting"}
+        for index, path in enumerate(job.inputs)
+    ]
     run = {
         "histofactor": histofactor.__version__,
         "versions": _versions(),
@@ -173,14 +223,9 @@ def _write_run(job: Job, engine: Engine, outcomes: Sequence[Outcome]) -> None:
         "method": engine.method,
         "k": _k(engine),
         "bank_sha256": "" if engine.bank is None else bank_hash(engine.bank),
-        "inputs": [*(asdict(outcome) for outcome in outcomes), *waiting],
+        "inputs": inputs,
     }
-    _write_json(run, job.out / "run.json")
-
-
-def _write_json(content: Any, path: Path) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(run, job.out / "run.json")
 
 
 def _report_run(job: Job, engine: Engine) -> ReportRun:

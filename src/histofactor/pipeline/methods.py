@@ -129,6 +129,7 @@ def _single(tokens: Tokens, bank: ConceptBank | None, how: Factorization) -> Sol
     return W, residual, new_bank(H, tokens.encoder, mpp=tokens.mpp, provenance=provenance)
 
 
+STREAMED = frozenset({"project", "cluster"})  # each token is weighed on its own, so an input can be worked in bands
 METHODS: dict[str, Callable[[Tokens, Any, Factorization], Solved]] = {
     "project": _project,
     "factorize": _factorize,

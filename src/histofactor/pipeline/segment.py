@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 import histofactor
 from histofactor.concepts.bank import bank_hash, new_bank
 from histofactor.encoders.build import Encoder
-from histofactor.encoders.encode import encode, respond
-from histofactor.errors import OptionError, ResolutionError
-from histofactor.masks.decode import label_pixels
-from histofactor.pipeline.canvas import Canvas
+from histofactor.errors import OptionError
+from histofactor.pipeline.clock import Clock
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
-from histofactor.pipeline.methods import Tokens, directions, weigh
-from histofactor.records import ConceptBank, LabelMap, Region, Segmentation, TokenMaps, Weights
-from histofactor.slides.grid import Frame, Window, make_frame, plan_windows, token_overlap, visible_region
+from histofactor.pipeline.methods import STREAMED, Solved, Tokens, weigh
+from histofactor.pipeline.plan import Plan, make_plan, unreadable_share
+from histofactor.pipeline.store import Band, Maps, MemoryStore, Store
+from histofactor.pipeline.stream import Blended, Decoder, Encoding, Progress
+from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, TokenMaps, Weights
+from histofactor.slides.grid import Frame
 from histofactor.slides.reader import Slide, open_slide
-from histofactor.slides.tissue import ASSUMED_MPP, tissue_mask
 
-Progress = Callable[[int, int], None]
-
-_BATCH_PX = 2**20  # px encoded at a time on a CPU
-_TISSUE_PX = 2048  # long side of the thumbnail on which tissue is found
 _FEATURE_BYTES = 4 * 2**30  # features that methods without a fixed bank may hold
 
 
@@ -66,96 +61,91 @@ def segment(  # noqa: PLR0913 - the public face of the main job
         return segment_slide(slide, engine)
 
 
-def segment_slide(slide: Slide, engine: Engine, on_progress: Progress = lambda done, total: None) -> Segmentation:
-    """Segment an open input.
+def segment_slide(
+    slide: Slide,
+    engine: Engine,
+    on_progress: Progress = lambda done, total: None,
+    *,
+    store: Store | None = None,
+    clock: Clock | None = None,
+) -> Segmentation:
+    """Segment an open input: encode → respond → blend → solve → decode, band by band from top to bottom.
 
     Args:
         slide: the input.
         engine: from ``prepare``.
         on_progress: called with (windows done, windows in all).
+        store: where bands are kept, in memory by default; one on disk may hold some already, which are not made again
+            (only for the methods in ``STREAMED``: the others need all tokens at once).
+        clock: told how long each stage takes.
     """
-    frame = _frame(slide, engine)
-    tissue = _find_tissue(slide, engine, frame)
-    g_tissue = _on_grid(tissue, frame)
-    canvas = _respond(slide, engine, frame, g_tissue, on_progress)
-    weights = _solve(canvas, engine, frame, g_tissue)
-    labels, margin = _decode(weights, frame, tissue)
-    bank = weights.bank
-    return Segmentation(
-        slide=replace(slide.info, notes=(*slide.info.notes, *filter(None, [frame.note]))),
-        label_map=LabelMap(labels, frame.t_mpp, (0, 0), bank.names, bank.colors),
-        margin=margin,
-        tokens=token_maps(weights),
-        l0_per_px=frame.l0_per_px,
-        recipe=_recipe(slide, engine, frame, bank),
-        weights=weights,
-    )
+    plan = make_plan(slide, engine)
+    store, clock = store or MemoryStore(), clock or Clock()
+    encoding, decoder = Encoding(slide, engine, plan, clock, on_progress), Decoder(plan)
+    bank = engine.bank or _no_concepts(engine)
+    if state := store.state():
+        encoding.restore(state)
+        decoder.restore(state)
+    for blended, solved in _solve(encoding, engine, plan, clock):
+        W, residual, bank = solved
+        with clock("decode"):
+            values, left = _spread(W, blended.tissue), _spread(residual, blended.tissue)
+            labels, margin = decoder.rows(blended.g_rows, values, blended.unreadable)
+            tokens = token_maps(Weights(values, plan.frame.stride_px, bank, left))
+        with clock("store"):
+            band = Band(labels, margin, tokens, blended.unreadable, values)
+            store.put(band, {**encoding.state(), **decoder.state()} if blended.ends_row else None)
+    return _assemble(slide, engine, plan, store.maps(), bank)
 
 
 def tissue_features(slide: Slide, engine: Engine) -> NDArray[np.float32]:
     """Features (n, d) of the tissue tokens of an open input, in reading order; ``engine.method`` must be ``single``."""
-    frame = _frame(slide, engine)
-    g_tissue = _on_grid(_find_tissue(slide, engine, frame), frame)
-    return _respond(slide, engine, frame, g_tissue, lambda done, total: None).blended()[0][g_tissue]
+    encoding = Encoding(slide, engine, make_plan(slide, engine), Clock(), lambda done, total: None)
+    return np.concatenate([part.B[part.tissue] for part in encoding])
 
 
-def _frame(slide: Slide, engine: Engine) -> Frame:
-    """The working frame; a µm/px asked for needs a µm/px of the source."""
-    info, spec = slide.info, engine.encoder.spec
-    if engine.mpp is not None and info.mpp is None:
-        raise ResolutionError(
-            f"{info.path or 'the array'} cannot be worked at {engine.mpp:g} µm/px",
-            expected="µm/px in its header",
-            got="none",
-            mend="state it with --source-mpp, or leave --mpp out",
-        )
-    return make_frame(info, engine.mpp or spec.mpp, spec.patch_px)
+def _solve(encoding: Encoding, engine: Engine, plan: Plan, clock: Clock) -> Iterator[tuple[Blended, Solved]]:
+    """Weights of the tissue tokens of every band; methods that factorize the input itself wait for all of it."""
+    if engine.method in STREAMED:
+        for part in encoding:
+            with clock("solve"):
+                solved = _weigh(part.B[part.tissue], part.sq_norms[part.tissue], engine, plan)
+            yield part, solved
+        return
+    _check_memory(int(plan.g_tissue.sum()) * engine.encoder.spec.dim * 4, engine.method)
+    parts = list(encoding)
+    with clock("solve"):
+        B = np.concatenate([part.B[part.tissue] for part in parts])
+        sq_norms = np.concatenate([part.sq_norms[part.tissue] for part in parts])
+        W, residual, bank = _weigh(B, sq_norms, engine, plan)
+    ends = np.cumsum([np.count_nonzero(part.tissue) for part in parts])[:-1]
+    for part, own, left in zip(parts, np.split(W, ends), np.split(residual, ends), strict=True):
+        yield part, (own, left, bank)
 
 
-def _find_tissue(slide: Slide, engine: Engine, frame: Frame) -> NDArray[np.bool_]:
-    """Tissue (height, width) at the working resolution, found on a thumbnail."""
-    if not engine.options.tissue:
-        return np.ones(frame.t_size[::-1], bool)
-    width, height = slide.info.size
-    shrink = min(1.0, _TISSUE_PX / max(frame.t_size))
-    size = (max(1, round(frame.t_size[0] * shrink)), max(1, round(frame.t_size[1] * shrink)))
-    mpp = (slide.info.mpp or ASSUMED_MPP) * width / size[0]
-    mask = tissue_mask(slide.read(Region(0, 0, width, height, size, mpp)), mpp)
-    resized = cv2.resize(mask.astype(np.uint8), frame.t_size, interpolation=cv2.INTER_NEAREST)
-    return np.asarray(resized, bool)
+def _weigh(B: Float, sq_norms: Float, engine: Engine, plan: Plan) -> Solved:
+    """Weights (n, K) and residual (n,) of tissue tokens, none where there are none."""
+    if not len(B):
+        bank = engine.bank or _no_concepts(engine)
+        return np.zeros((0, len(bank.vectors)), np.float32), np.zeros(0, np.float32), bank
+    tokens = Tokens(B, sq_norms, engine.encoder.spec.key, plan.frame.t_mpp)
+    return weigh(engine.method, tokens, engine.bank, engine.factorization)
 
 
-def _on_grid(tissue: NDArray[np.bool_], frame: Frame) -> NDArray[np.bool_]:
-    """Tokens (rows, columns) that hold any tissue."""
-    columns, rows = frame.g_size
-    stride = frame.stride_px
-    padded = np.zeros((rows * stride, columns * stride), bool)
-    padded[: tissue.shape[0], : tissue.shape[1]] = tissue
-    return np.asarray(padded.reshape(rows, stride, columns, stride).any(axis=(1, 3)))
+def _no_concepts(engine: Engine) -> ConceptBank:
+    """What stands for an image's own concepts where it has no tissue."""
+    return new_bank(np.ones((1, engine.encoder.spec.dim), np.float32), engine.encoder.spec.key)
 
 
-def _respond(slide: Slide, engine: Engine, frame: Frame, g_tissue: NDArray[np.bool_], on_progress: Progress) -> Canvas:
-    """Encode every window with tissue, and blend the responses; the features are dropped at once."""
-    spec = engine.encoder.spec
-    aims = directions(engine.method, engine.bank)
-    width = spec.dim if aims is None else aims.shape[1]
-    if aims is None:
-        _check_memory(g_tissue.size * width * 4, engine.method)
-    canvas = Canvas(frame, spec.window, width)
-    shift_px = engine.options.shift_px // spec.patch_px * spec.patch_px
-    windows = plan_windows(frame, spec.window, shift_px)
-    windows = [window for window in windows if g_tissue[token_overlap(frame, window)[0]].any()]
-    done = 0
-    for batch in _batches(windows):
-        features = encode(engine.encoder, np.stack([_read(slide, frame, window) for window in batch]))
-        canvas.add(batch, *respond(features, aims))
-        done += len(batch)
-        on_progress(done, len(windows))
-    return canvas
+def _spread(values: Float, tissue: NDArray[np.bool_]) -> Float:
+    """Values of tissue tokens (n, …) on their grid (rows, w, …); 0 elsewhere."""
+    grid = np.zeros((*tissue.shape, *values.shape[1:]), np.float32)
+    grid[tissue] = values
+    return grid
 
 
 def _check_memory(needed: int, method: str) -> None:
-    """Methods that factorize the image itself hold all its features; refuse what would not fit."""
+    """Methods that factorize the input itself hold all its features; refuse what would not fit."""
     if needed > _FEATURE_BYTES:
         raise OptionError(
             f"the image is too large for method {method!r}",
@@ -163,35 +153,6 @@ def _check_memory(needed: int, method: str) -> None:
             got=f"{needed / 2**30:.1f} GiB",
             mend="use --method project, or a coarser --mpp",
         )
-
-
-def _batches(windows: list[Window]) -> list[list[Window]]:
-    """Windows in groups of about ``_BATCH_PX``."""
-    if not windows:
-        return []
-    width, height = windows[0].size
-    n = min(16, max(1, _BATCH_PX // (width * height)))
-    return [windows[start : start + n] for start in range(0, len(windows), n)]
-
-
-def _read(slide: Slide, frame: Frame, window: Window) -> NDArray[np.uint8]:
-    """Pixels of a window, the image mirrored where it reaches beyond it."""
-    region, padding = visible_region(frame, window)
-    return np.pad(slide.read(region), (*padding, (0, 0)), mode="symmetric")
-
-
-def _solve(canvas: Canvas, engine: Engine, frame: Frame, g_tissue: NDArray[np.bool_]) -> Weights:
-    """Solve the tissue tokens of a canvas; all others keep weight 0."""
-    B, sq_norms = canvas.blended()
-    if not g_tissue.any():
-        bank = engine.bank or new_bank(np.ones((1, engine.encoder.spec.dim), np.float32), engine.encoder.spec.key)
-        return Weights(np.zeros((*g_tissue.shape, len(bank.vectors)), np.float32), frame.stride_px, bank, sq_norms)
-    tokens = Tokens(B[g_tissue], sq_norms[g_tissue], engine.encoder.spec.key, frame.t_mpp)
-    W, left, bank = weigh(engine.method, tokens, engine.bank, engine.factorization)
-    values = np.zeros((*g_tissue.shape, W.shape[1]), np.float32)
-    residual = np.zeros(g_tissue.shape, np.float32)
-    values[g_tissue], residual[g_tissue] = W, left
-    return Weights(values, frame.stride_px, bank, residual)
 
 
 def token_maps(weights: Weights) -> TokenMaps:
@@ -205,19 +166,25 @@ def token_maps(weights: Weights) -> TokenMaps:
     return TokenMaps(weights.stride_px, label, share, margin, weights.residual)
 
 
-def _decode(
-    weights: Weights, frame: Frame, tissue: NDArray[np.bool_]
-) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.float32]]:
-    """Labels and margin (height, width) at the working resolution, 0 off tissue."""
-    rows, columns = weights.values.shape[:2]
-    labels, margin = label_pixels(weights.values, (rows * frame.stride_px, columns * frame.stride_px))
-    width, height = frame.t_size
-    labels, margin = labels[:height, :width].copy(), margin[:height, :width].copy()
-    labels[~tissue], margin[~tissue] = 0, 0
-    return labels, margin
+def _assemble(slide: Slide, engine: Engine, plan: Plan, maps: Maps, bank: ConceptBank) -> Segmentation:
+    """All bands and what is known of the input, as one record."""
+    frame = plan.frame
+    lost, places = unreadable_share(maps.unreadable, plan)
+    notes = (*slide.info.notes, *filter(None, [frame.note, places]))
+    info = replace(slide.info, notes=notes)
+    weights = maps.weights
+    return Segmentation(
+        slide=info,
+        label_map=LabelMap(maps.labels, frame.t_mpp, (0, 0), bank.names, bank.colors),
+        margin=maps.margin,
+        tokens=maps.tokens,
+        l0_per_px=frame.l0_per_px,
+        recipe=_recipe(info, engine, frame, bank) | {"unreadable": lost},
+        weights=None if weights is None else Weights(weights, frame.stride_px, bank, maps.tokens.residual),
+    )
 
 
-def _recipe(slide: Slide, engine: Engine, frame: Frame, bank: ConceptBank) -> dict[str, Any]:
+def _recipe(info: SlideInfo, engine: Engine, frame: Frame, bank: ConceptBank) -> dict[str, Any]:
     """All that is needed to make the same labels again."""
     spec = engine.encoder.spec
     return {
@@ -229,10 +196,10 @@ def _recipe(slide: Slide, engine: Engine, frame: Frame, bank: ConceptBank) -> di
         "tissue": engine.options.tissue,
         "mpp": frame.t_mpp,
         "source": {
-            "size": list(slide.info.size),
-            "mpp": slide.info.mpp,
-            "reader": slide.info.reader,
-            "notes": list(slide.info.notes),
+            "size": list(info.size),
+            "mpp": info.mpp,
+            "reader": info.reader,
+            "notes": list(info.notes),
         },
         "geometry": {
             "size": list(frame.t_size),

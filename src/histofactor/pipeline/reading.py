@@ -1,0 +1,59 @@
+"""Pixels of windows, read by a pool ahead of the encoder; what cannot be read is marked, never passed off as glass."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.slides.blocks import Block, read_blocks
+from histofactor.slides.grid import Frame, Window, visible_region
+from histofactor.slides.reader import Slide
+
+_WORKERS = 2
+_AHEAD = 4  # items read ahead of the one at work
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """What was read of one window.
+
+    Attributes:
+        rgb: (height, width, 3) uint8, the image mirrored where the window reaches beyond it.
+        unreadable: blocks (x, y, width, height) in working px of the input.
+    """
+
+    rgb: NDArray[np.uint8]
+    unreadable: tuple[Block, ...]
+
+
+def read_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results of ``work`` in the order of the items, worked by a few threads ahead of whoever consumes them."""
+    pending: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="reading")
+    try:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > _AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def read_window(slide: Slide, frame: Frame, window: Window) -> Pixels:
+    """Read a window, and tell which blocks of it cannot be read."""
+    region, padding = visible_region(frame, window)
+    rgb, unreadable = read_blocks(slide, region)
+    x, y = max(window.x, 0), max(window.y, 0)
+    blocks = tuple((x + left, y + top, width, height) for left, top, width, height in unreadable)
+    return Pixels(np.pad(rgb, (*padding, (0, 0)), mode="symmetric"), blocks)

@@ -1,0 +1,63 @@
+"""The files of one segmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from histofactor.export.geojson import write_geojson
+from histofactor.export.labels import write_labels
+from histofactor.export.overlay import thumbnail_size, write_overlay
+from histofactor.export.previews import write_preview
+from histofactor.export.report import ReportEntry, report_entry
+from histofactor.export.tables import write_phenotypes
+from histofactor.pipeline.clock import Clock
+from histofactor.pipeline.workspace import Place
+from histofactor.records import Segmentation
+from histofactor.slides.reader import Slide
+from histofactor.slides.thumbnail import read_thumbnail
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What is written of each input.
+
+    Attributes:
+        detailed: the report shows large images and typical patches, some 1 MB an input.
+    """
+
+    detailed: bool = True
+
+
+def write_results(
+    segmentation: Segmentation, slide: Slide, place: Place, outputs: Outputs, clock: Clock
+) -> ReportEntry:
+    """Write everything about one segmentation but its seal.
+
+    Args:
+        segmentation: the result.
+        slide: the input, open.
+        place: where to write.
+        outputs: what to write.
+        clock: told how long each file takes.
+
+    Returns:
+        What the report shows of it.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    folder = place.results
+    with clock("thumbnail"):
+        rgb, _ = read_thumbnail(slide, thumbnail_size(slide.info.size))
+    with clock("labels"):
+        write_labels(segmentation, folder / "labels.ome.tif")
+    with clock("overlay"):
+        write_overlay(rgb, segmentation, folder / "overlay.png")
+    with clock("regions"):
+        write_geojson(segmentation, folder / "regions.geojson.gz")
+    with clock("tables"):
+        write_phenotypes(segmentation, folder / "phenotypes.csv")
+    with clock("preview"):
+        entry = report_entry(segmentation, slide, rgb, folder=folder.name, detailed=outputs.detailed)
+        write_preview(entry, folder)
+    return entry

@@ -1,0 +1,189 @@
+"""An input as a stream: rows of windows are encoded and blended, and bands of finished tokens come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.encoders.encode import encode, respond
+from histofactor.masks.decode import label_pixels
+from histofactor.pipeline.canvas import Canvas
+from histofactor.pipeline.clock import Clock
+from histofactor.pipeline.engine import Engine
+from histofactor.pipeline.methods import directions
+from histofactor.pipeline.plan import Plan, WindowRow, tissue_rows
+from histofactor.pipeline.reading import Pixels, read_ahead, read_window
+from histofactor.slides.grid import Window
+from histofactor.slides.reader import Slide
+
+_BATCH_PX = 2**20  # px encoded at a time on a CPU
+_BAND_ROWS = 32  # token rows that are solved and decoded at a time
+
+Float = NDArray[np.float32]
+State = Mapping[str, NDArray[Any]]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Blended:
+    """Token rows that no window will touch any more.
+
+    Attributes:
+        g_rows: (start, stop) token rows.
+        ends_row: whether they are the last of a row of windows: a state taken here can be gone on from.
+        B: (rows, w, r) responses to the directions of the method.
+        sq_norms: (rows, w) mean squared norms of the features.
+        tissue: (rows, w) bool, tokens to solve: they hold tissue that could be read.
+        unreadable: (rows, w) bool, tokens over px that cannot be read.
+    """
+
+    g_rows: tuple[int, int]
+    ends_row: bool
+    B: Float
+    sq_norms: Float
+    tissue: NDArray[np.bool_]
+    unreadable: NDArray[np.bool_]
+
+
+class Encoding:
+    """Encodes an input row of windows by row of windows; iterate over it once.
+
+    Args:
+        slide: the input.
+        engine: from ``prepare``.
+        plan: from ``make_plan``.
+        clock: told how long each stage takes.
+        on_progress: called with (windows done, windows in all).
+    """
+
+    def __init__(self, slide: Slide, engine: Engine, plan: Plan, clock: Clock, on_progress: Progress) -> None:
+        self._slide, self._engine, self._plan = slide, engine, plan
+        self._clock, self._on_progress = clock, on_progress
+        self._aims = directions(engine.method, engine.bank)
+        width = engine.encoder.spec.dim if self._aims is None else self._aims.shape[1]
+        self._canvas = Canvas(plan.frame, engine.encoder.spec.window, width)
+        self._unreadable = np.zeros(plan.g_tissue.shape, bool)
+        self._next = 0  # row of windows
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What ``restore`` needs to go on after the row that came out last."""
+        return {**self._canvas.state(), "next_row": np.array(self._next), "unreadable": np.packbits(self._unreadable)}
+
+    def restore(self, state: State) -> None:
+        """Go on after the row at which ``state`` was taken."""
+        self._canvas.restore(state)
+        self._next = int(state["next_row"])
+        shape = self._plan.g_tissue.shape
+        unpacked = np.unpackbits(state["unreadable"], count=shape[0] * shape[1])
+        self._unreadable = unpacked.reshape(shape).astype(bool)
+
+    def __iter__(self) -> Iterator[Blended]:
+        plan, first = self._plan, self._next
+        done, total = sum(len(row.windows) for row in plan.rows[:first]), plan.windows
+        self._on_progress(done, total)
+        batches = [batch for row in plan.rows[first:] for batch in _batches(row)]
+        pixels = read_ahead(self._read, batches)
+        try:
+            for index, row in enumerate(plan.rows[first:], first):
+                for batch in _batches(row):
+                    with self._clock("read"):
+                        read = next(pixels)
+                    self._encode(batch, read)
+                    done += len(batch)
+                    self._on_progress(done, total)
+                self._next = index + 1
+                yield from self._finished(row)
+        finally:
+            pixels.close()  # type: ignore[attr-defined]
+
+    def _read(self, batch: list[Window]) -> list[Pixels]:
+        return [read_window(self._slide, self._plan.frame, window) for window in batch]
+
+    def _encode(self, batch: list[Window], read: list[Pixels]) -> None:
+        with self._clock("encode"):
+            features = encode(self._engine.encoder, np.stack([pixels.rgb for pixels in read]))
+        with self._clock("respond"):
+            B, sq_norms = respond(features, self._aims)
+        with self._clock("blend"):
+            self._canvas.add(batch, B, sq_norms)
+        stride = self._plan.frame.stride_px
+        for x, y, width, height in (block for pixels in read for block in pixels.unreadable):
+            rows, columns = (slice(a // stride, -(-(a + n) // stride)) for a, n in ((y, height), (x, width)))
+            self._unreadable[rows, columns] = True
+
+    def _finished(self, row: WindowRow) -> Iterator[Blended]:
+        for start in range(*row.g_rows, _BAND_ROWS):
+            stop = min(start + _BAND_ROWS, row.g_rows[1])
+            with self._clock("blend"):
+                B, sq_norms = self._canvas.take(stop)
+            unreadable = self._unreadable[start:stop]
+            tissue = self._plan.g_tissue[start:stop] & ~unreadable
+            yield Blended((start, stop), stop == row.g_rows[1], B, sq_norms, tissue, unreadable)
+
+
+class Decoder:
+    """Weights of token rows to labels of px rows, half a token behind: px between two rows need both.
+
+    Args:
+        plan: from ``make_plan``.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._above: tuple[Float, NDArray[np.bool_]] | None = None
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What ``restore`` needs."""
+        return {} if self._above is None else {"above": self._above[0], "above_unreadable": self._above[1]}
+
+    def restore(self, state: State) -> None:
+        """Go on from ``state``."""
+        if "above" in state:
+            self._above = np.asarray(state["above"], np.float32), np.asarray(state["above_unreadable"], bool)
+
+    def rows(
+        self, g_rows: tuple[int, int], W: Float, unreadable: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.unsignedinteger[Any]], Float]:
+        """Labels and margin of the px rows that become known with these token rows.
+
+        Args:
+            g_rows: (start, stop) of the token rows; they follow the ones before, and the last reach the grid's end.
+            W: (rows, w, K) weights.
+            unreadable: (rows, w) tokens whose px get label 0.
+
+        Returns:
+            (labels, margin), (px rows, width) each.
+        """
+        frame = self._plan.frame
+        stride, (width, height) = frame.stride_px, frame.t_size
+        known = g_rows[0]
+        skipped = 0
+        if self._above is not None:
+            W, unreadable = (np.concatenate(pair) for pair in zip(self._above, (W, unreadable), strict=True))
+            known, skipped = known - 1, stride // 2
+        last = g_rows[1] == frame.g_size[1]
+        kept = len(W) * stride if last else (len(W) - 1) * stride + stride // 2
+        labels, margin = label_pixels(W, (len(W) * stride, W.shape[1] * stride))
+        start, stop = known * stride + skipped, min(known * stride + kept, height)
+        part = slice(skipped, skipped + max(stop - start, 0)), slice(0, width)
+        labels, margin = labels[part], margin[part]
+        off = ~tissue_rows(self._plan.thumbnail, frame, start, max(stop, start))
+        if unreadable.any():
+            off |= unreadable.repeat(stride, 0).repeat(stride, 1)[part]
+        labels[off], margin[off] = 0, 0
+        self._above = W[-1:], unreadable[-1:]
+        return labels, margin
+
+
+def _batches(row: WindowRow) -> list[list[Window]]:
+    """The windows of a row in groups of about ``_BATCH_PX``."""
+    if not row.windows:
+        return []
+    width, height = row.windows[0].size
+    n = min(16, max(1, _BATCH_PX // (width * height)))
+    windows = list(row.windows)
+    return [windows[start : start + n] for start in range(0, len(windows), n)]

@@ -1,0 +1,24 @@
+"""A preview comes back as it was; a broken one is no preview."""
+
+import numpy as np
+
+from histofactor.export.previews import NAME, read_preview, write_preview
+from histofactor.export.report import report_entry
+from histofactor.slides.reader import open_slide
+
+
+def test_round_trip(make_segmentation, tmp_path):
+    segmentation = make_segmentation()
+    width, height = segmentation.slide.size
+    rgb = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    entry = report_entry(segmentation, open_slide(rgb), rgb, folder="case 1")
+    write_preview(entry, tmp_path)
+    assert read_preview(tmp_path) == entry
+    assert entry.patches
+
+
+def test_what_cannot_be_read_is_no_preview(tmp_path):
+    assert read_preview(tmp_path) is None
+    for text in ("", "{", "[]", '{"slide": null}', '{"slide": {"path": null}}'):
+        (tmp_path / NAME).write_text(text)
+        assert read_preview(tmp_path) is None

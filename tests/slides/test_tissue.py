@@ -1,13 +1,18 @@
+import cv2
 import numpy as np
+import openslide
 import pytest
 from PIL import Image
 from scipy import ndimage
 
 from histofactor.errors import OptionError
+from histofactor.slides.phantom import BACKGROUND
+from histofactor.slides.phantom_slide import write_phantom_slide
 from histofactor.slides.tissue import glass_level, tissue_mask
 
 GLASS, PINK, PURPLE, PALE = (244, 242, 243), (225, 150, 190), (110, 70, 150), (238, 208, 228)
 MPP = 4.0  # µm per px of the synthetic thumbnails, 400 × 300 px
+SLIDE_MPP = 8.0  # of the thumbnail of the phantom slide
 
 
 def scene(*discs, ground=GLASS, noise=1.5, seed=0):
@@ -100,6 +105,59 @@ def test_grey_images_are_judged_by_density_alone():
 def test_glass_is_measured_on_flat_bright_px_only():
     assert np.abs(glass_level(scene((200, 150, 100, PINK), ground=(250, 236, 248))) - (250, 236, 248)).max() <= 1.5
     assert np.array_equal(glass_level(scene(ground=PALE, noise=8)), [245, 245, 245])
+
+
+INKS = {
+    "blue": (40, 60, 200),
+    "navy": (20, 20, 90),
+    "green": (20, 140, 70),
+    "red": (215, 40, 45),
+    "black": (20, 20, 25),
+    "bluish black": (45, 45, 60),
+}
+
+
+@pytest.fixture(scope="module")
+def slide_thumbnail(tmp_path_factory):
+    """Image and truth of a phantom slide of 6 × 4 mm at 8 µm/px."""
+    path = tmp_path_factory.mktemp("tissue") / "slide.tif"
+    plan = write_phantom_slide(path, (3000, 2000), seed=1, mpp=2.0, block_px=512)
+    with openslide.OpenSlide(path) as slide:
+        image = np.asarray(slide.read_region((0, 0), 1, slide.level_dimensions[1]).convert("RGB"))
+    return image, plan.truth(0, 0, 3000, 2000, step=4)
+
+
+@pytest.mark.parametrize("color", INKS.values(), ids=INKS.keys())
+def test_pen_is_no_tissue_and_tissue_beside_it_stays(slide_thumbnail, color):
+    image, truth = slide_thumbnail
+    line = np.zeros(truth.shape, np.float32)
+    corners = np.array([[-9, 40], [230, 260], [460, 240], [480, -9]], np.int32)  # across tissue, along it, on glass
+    cv2.polylines(line, [corners], False, 1.0, 36, cv2.LINE_AA)
+    line = cv2.GaussianBlur(line, (0, 0), 2.0)[..., None]  # out of focus
+    drawn = np.round(image * (1 - line) + image / 255.0 * np.array(color) * line).astype(np.uint8)
+    before, after = tissue_mask(image, SLIDE_MPP), tissue_mask(drawn, SLIDE_MPP)
+    glass, line = truth == BACKGROUND, line[..., 0]
+    assert after[glass & (line > 0.02)].mean() < before[glass & (line > 0.02)].mean() + 0.03
+    away = before & ~glass & (line < 0.01)
+    assert after[away].mean() > 0.995
+    assert (after & ~before)[line < 0.01].mean() < 0.002
+
+
+@pytest.mark.parametrize("color", [(150, 150, 158), (90, 88, 86), (200, 196, 198)])
+def test_coverslip_edges_and_dust_are_no_tissue(color):
+    image = scene((200, 150, 60, PINK), (330, 60, 12, color))
+    image[20:28] = color
+    image[:, 370:374] = color
+    mask = tissue_mask(image, MPP)
+    assert overlap(mask, disc(200, 150, 60)) > 0.95
+
+
+@pytest.mark.parametrize("value", [0, 255])
+@pytest.mark.parametrize("ground", [GLASS, (226, 220, 228), (215, 205, 220), (190, 188, 189)])
+def test_what_was_never_scanned_is_no_tissue(value, ground):
+    image = scene((260, 150, 80, PINK), ground=ground)
+    image[:, :230] = value
+    assert overlap(tissue_mask(image, MPP), disc(260, 150, 80) & (np.arange(400) >= 230)) > 0.95
 
 
 @pytest.mark.parametrize(

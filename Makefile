@@ -20,6 +20,7 @@ benchmarks: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	$(BIN)/python benchmarks/projection.py $(SHARED)
 	$(BIN)/python benchmarks/scaling.py $(SHARED)
+	$(BIN)/python benchmarks/factorize.py $(SHARED)
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/seams.py $(SHARED)
 	$(BIN)/python benchmarks/embedded_on_glas.py $(SHARED)

@@ -3,6 +3,8 @@
 import numba
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.decomposition import NMF
 from threadpoolctl import threadpool_limits
 
@@ -30,6 +32,38 @@ def test_objective_no_worse_than_scikit_learn(k, shape):
     with threadpool_limits(1):
         reference = objective(X, peer.fit_transform(X), peer.components_)
     assert objective(X, W, H) <= 1.005 * reference
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("k", [2, 4, 6])
+@pytest.mark.parametrize("shape", [(600, 48), (150, 200), (6000, 40)])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_as_good_as_scikit_learn_up_to_the_true_rank(shape, k, seed):
+    X = features(*shape, seed=seed)
+    peer = NMF(k, random_state=0)
+    with threadpool_limits(1):
+        reference = objective(X, peer.fit_transform(X), peer.components_)
+    assert objective(X, *factorize(X, k)) <= 1.001 * reference
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 60), st.integers(1, 9), st.integers(0, 9), st.sampled_from([1 / 16, 4]))
+def test_scaled_features_scale_the_weights(rows, dim, k, seed, scale):
+    X = features(rows, dim, seed=seed)
+    k = min(k, rows, dim)
+    W, H = factorize(X, k)
+    scaled, same = factorize(X * np.float32(scale), k)
+    np.testing.assert_array_equal(scaled, W * np.float32(scale))
+    np.testing.assert_array_equal(same, H)
+    assert objective(X, W, H) <= objective(X, 0 * W, H)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(40, 3000), st.integers(12, 60), st.integers(1, 9), st.integers(0, 9))
+def test_more_steps_never_end_higher(rows, dim, k, seed):
+    X = features(rows, dim, seed=seed)
+    short, long = (objective(X, *factorize(X, k, max_iter=steps)) for steps in (4, 60))
+    assert long <= 1.001 * short
 
 
 def test_tall_and_wide_agree():

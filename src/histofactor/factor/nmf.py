@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 
 from histofactor.errors import OptionError
 from histofactor.factor.hals import sweep_rows
@@ -19,8 +18,10 @@ from histofactor.factor.workers import map_blocks
 
 _SWEEPS = 3  # inner sweeps per matrix product: cheap beside the product, and each brings the optimum closer
 _SERIAL_FLOP = 1e8  # a pass over the features with less work than this is not worth starting threads
-_GRAM_BLOCK = 4096
-_MOMENTUM = (0.25, 0.5, 0.95)  # lowest, first and highest extrapolation of H
+_SKETCH_ROWS, _SKETCH_ROWS_PER_COMPONENT = 2048, 16
+_WIDE, _RANK = 6, 4  # features of at least 6k rows and columns are sketched by 4k components
+_ITERATIONS, _OVERSAMPLING = 2, 4  # of the subspace iteration
+_MOMENTUM = (0.25, 0.8, 0.95)  # lowest, first and highest extrapolation of H
 _GROWTH = 1.1  # of the extrapolation, with every step that lowers the objective
 
 Floats = NDArray[np.floating[Any]]
@@ -42,13 +43,14 @@ def factorize(
 
     Alternates hierarchical least squares on W and H, both on Gram products, from a non-negative singular value
     start (Boutsidis and Gallopoulos, Pattern Recognition 41, 2008); H is extrapolated and restarts when the objective
-    rises (Ang and Gillis, Neural Computation 31, 2019). Wide features are first replaced by their 2k leading singular
-    components, and the result is refined on the features themselves. Deterministic for a seed, on any number of cores.
+    rises (Ang and Gillis, Neural Computation 31, 2019). Most steps are made on a sketch, every so-manieth row of many
+    and the leading singular components of wide features, and the last few on the features themselves. Deterministic
+    for a seed, on any number of cores.
 
     Args:
         X: (N, C) features ≥ 0; or a sequence of images (N_i, C), factorized together (co-segmentation).
         k: number of components, 1 ≤ k ≤ min(N, C), where N counts the rows of all images.
-        seed: seed of the small values that fill the zeros of the start.
+        seed: seed of the start.
         tol: stop when a step lowers the objective by no more than this share of it.
         max_iter: largest number of alternations.
 
@@ -77,17 +79,28 @@ class _Problem(NamedTuple):
 
 
 def _fit(A: Float, k: int, seed: int, tol: float, max_iter: int) -> tuple[Float, Float]:
-    """Start, descend on the leading components where that pays, then on the features; see ``factorize``."""
-    wide = 8 * k <= min(A.shape)
-    V, sq_norm = _leading_components(A, 2 * k if wide else k)
-    Z = A @ V
-    W, Ht = _start(Z[:, :k], V[:, :k], 0.3 * np.sqrt(A.mean() / k), seed)
-    steps = 0
-    if wide:
-        W, Ht, steps = _descend(_Problem(Z, V, sq_norm), W, Ht, tol, max_iter // 2)
-    W, Ht, _ = _descend(_Problem(A, None, sq_norm), W, Ht, tol, max_iter - steps)
+    """Start and descend on a sketch of the features, then descend on the features themselves; see ``factorize``."""
+    stride = max(1, len(A) // max(_SKETCH_ROWS, _SKETCH_ROWS_PER_COMPONENT * k))
+    sketch = np.ascontiguousarray(A[::stride])
+    wide = _WIDE * k <= min(sketch.shape)
+    V = _leading_components(sketch, _RANK * k if wide else k, seed)
+    Z = sketch @ V
+    W, Ht = _start(Z[:, :k], V[:, :k], 0.3 * np.sqrt(sketch.mean() / k), seed)
+    features, steps = _Problem(A, None, _sq_norm(A)), 0
+    if wide or stride > 1:
+        problem = _Problem(Z if wide else sketch, V if wide else None, _sq_norm(sketch))
+        W, Ht, steps = _descend(problem, W, Ht, 2 * tol, max_iter // 2)
+    if stride > 1:  # the other rows have no weights yet
+        W = np.zeros((len(A), k), np.float32)
+        _update_weights(features, W, Ht)
+    W, Ht, _ = _descend(features, W, Ht, tol, max_iter - steps)
     norms = np.linalg.norm(Ht, axis=0)
     return W * norms, np.ascontiguousarray((Ht / np.where(norms > 0, norms, 1)).T)
+
+
+def _sq_norm(A: Float) -> float:
+    """‖A‖², its rows summed in float64."""
+    return float(np.einsum("nc,nc->n", A, A).sum(dtype=np.float64))
 
 
 def _descend(problem: _Problem, W: Float, Ht: Float, tol: float, max_iter: int) -> tuple[Float, Float, int]:
@@ -98,7 +111,7 @@ def _descend(problem: _Problem, W: Float, Ht: Float, tol: float, max_iter: int) 
         XtW, WtW = _update_weights(problem, W, ahead)
         previous, Ht = Ht, ahead
         sweep_rows(Ht, XtW, WtW, _SWEEPS)
-        explained = 2 * np.vdot(XtW, Ht).astype(np.float64) - np.vdot(WtW, Ht.T @ Ht)
+        explained = 2 * float(np.vdot(XtW, Ht)) - float(np.vdot(WtW, Ht.T @ Ht))
         objective = (problem.sq_norm - explained) / 2
         if objective <= last and last - objective <= tol * objective:
             return W, Ht, step
@@ -122,21 +135,27 @@ def _update_weights(problem: _Problem, W: Float, Ht: Float) -> tuple[Float, Floa
         return X.T @ U, U.T @ U
 
     flop = len(Z) * (4 * r * k + 2 * _SWEEPS * k * k)
-    blocks = 1 if flop < _SERIAL_FLOP else 4 * ceil(flop / _SERIAL_FLOP)
-    products, grams = zip(*map_blocks(update_block, len(Z), ceil(len(Z) / blocks)), strict=True)
-    ZtW = np.sum(products, axis=0)
-    return ZtW if V is None else V @ ZtW, np.sum(grams, axis=0)
+    if flop < _SERIAL_FLOP:
+        ZtW, WtW = update_block(slice(None))
+    else:
+        block = ceil(len(Z) / (4 * ceil(flop / _SERIAL_FLOP)))
+        products, grams = zip(*map_blocks(update_block, len(Z), block), strict=True)
+        ZtW, WtW = np.sum(products, axis=0), np.sum(grams, axis=0)
+    return ZtW if V is None else V @ ZtW, WtW
 
 
-def _leading_components(A: Float, r: int) -> tuple[Float, float]:
-    """The r leading right singular vectors of A (C, r), largest first, and ‖A‖²."""
-    tall = A if A.shape[1] <= len(A) else A.T
-    S = np.sum(map_blocks(lambda rows: tall[rows].T @ tall[rows], len(tall), _GRAM_BLOCK), axis=0)
-    values, V = eigh(S, subset_by_index=(len(S) - r, len(S) - 1), check_finite=False)
-    values, V = values[::-1], V[:, ::-1]
-    if tall is not A:
-        V = (A.T @ V) / np.sqrt(np.where(values > 0, values, np.inf))
-    return np.ascontiguousarray(V), float(np.trace(S, dtype=np.float64))
+def _leading_components(A: Float, r: int, seed: int) -> Float:
+    """The r leading right singular vectors of A (C, r), largest first, by subspace iteration from a random basis.
+
+    See Halko, Martinsson and Tropp, SIAM Review 53, 2011. A start needs no more than their rough directions.
+    """
+    width = min(r + _OVERSAMPLING, *A.shape)
+    Q = np.random.default_rng(seed).standard_normal((A.shape[1], width), np.float32)
+    for _ in range(_ITERATIONS):
+        Q = np.linalg.qr(A.T @ (A @ Q)).Q
+    Z = A @ Q
+    _, U = np.linalg.eigh(Z.T @ Z)
+    return np.ascontiguousarray(Q @ U[:, : -r - 1 : -1])
 
 
 def _start(Z: Float, V: Float, fill: float, seed: int) -> tuple[Float, Float]:
@@ -151,19 +170,17 @@ def _start(Z: Float, V: Float, fill: float, seed: int) -> tuple[Float, Float]:
     Returns:
         (W (N, k), Hᵀ (C, k)), float32.
     """
-    (N, k), C = Z.shape, len(V)
-    W, Ht = np.zeros((N, k), np.float32), np.zeros((C, k), np.float32)
-    for j in range(k):
-        sides = [(np.maximum(s * Z[:, j], 0), np.maximum(s * V[:, j], 0)) for s in (1, -1)]
-        u, v = max(sides, key=lambda side: float(np.linalg.norm(side[0]) * np.linalg.norm(side[1])))
-        nu, nv = float(np.linalg.norm(u)), float(np.linalg.norm(v))
-        if nu > 0 and nv > 0:
-            scale = np.sqrt(nu * nv)
-            W[:, j], Ht[:, j] = u / nu * scale, v / nv * scale
+    parts = np.maximum(Z, 0), np.maximum(V, 0), np.maximum(-Z, 0), np.maximum(-V, 0)
+    z, v, minus_z, minus_v = (np.linalg.norm(part, axis=0) for part in parts)
+    flip = z * v < minus_z * minus_v
+    z, v = np.where(flip, minus_z, z), np.where(flip, minus_v, v)
+    positive = (z > 0) & (v > 0)
+    balance = np.sqrt(np.where(positive, v, 0) / np.where(positive, z, 1))  # gives both factors the same norm
+    W: Float = np.where(flip, parts[2], parts[0]) * balance
+    Ht: Float = np.where(flip, parts[3], parts[1]) * np.sqrt(np.where(positive, z, 0) / np.where(positive, v, 1))
     rng = np.random.default_rng(seed)
     for M in (W, Ht):
-        zeros = M == 0
-        M[zeros] = fill * rng.random(np.count_nonzero(zeros), np.float32)
+        np.copyto(M, fill * rng.random(M.shape, np.float32), where=M == 0)
     return W, Ht
 
 

@@ -11,8 +11,8 @@ import histofactor
 PUBLIC = {
     "BankError", "BankMismatch", "ConceptBank", "EncoderError", "EncoderKey", "EncoderSpec", "Features",
     "HistofactorError", "ImageError", "LabelMap", "OptionError", "OutputError", "Region", "ResolutionError",
-    "Segmentation", "SlideInfo", "Weights", "decode", "evaluate", "factorize", "list_encoders", "load_bank",
-    "load_encoder", "open_slide", "project", "save_bank", "segment", "train_concepts",
+    "Segmentation", "SlideInfo", "UnreadableRegion", "Weights", "decode", "evaluate", "factorize",
+    "list_encoders", "load_bank", "load_encoder", "open_slide", "project", "save_bank", "segment", "train_concepts",
 }  # fmt: skip
 
 

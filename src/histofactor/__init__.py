@@ -46,6 +46,7 @@ _HOME = {
             "OptionError",
             "OutputError",
             "ResolutionError",
+            "UnreadableRegion",
         ),
         "histofactor.errors",
     ),

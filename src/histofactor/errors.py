@@ -13,6 +13,13 @@
 Every error says what happened, what was expected, what was found and how to mend it.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from histofactor.records import Region
+
 
 class HistofactorError(Exception):
     """Base of all errors that histofactor raises on purpose.
@@ -45,7 +52,19 @@ class ImageError(HistofactorError):
 
 
 class UnreadableRegion(ImageError):
-    """A part of an input is damaged; the rest can be read."""
+    """A part of an input is damaged; the rest can be read.
+
+    Args:
+        what: what happened, naming the file.
+        region: the region that was to be read, where it is known.
+        expected, got, mend: as in the base.
+    """
+
+    def __init__(
+        self, what: str, *, region: Region | None = None, expected: str = "", got: str = "", mend: str = ""
+    ) -> None:
+        self.region = region
+        super().__init__(what, expected=expected, got=got, mend=mend)
 
 
 class ResolutionError(HistofactorError):

@@ -24,7 +24,7 @@ def test_results_come_in_order_from_other_threads():
 
 def test_no_more_than_a_few_are_read_ahead():
     begun = []
-    results = read_ahead(lambda item: begun.append(item), range(1000))
+    results = read_ahead(begun.append, range(1000))
     next(results)
     results.close()
     assert len(begun) < 20

@@ -21,6 +21,13 @@ def test_a_folder_gives_its_own_images_in_natural_order(folder):
     assert names(find_inputs([folder])) == ["s1.tif", "s2.PNG", "s10.png"]
 
 
+def test_whole_slides_are_found(tmp_path):
+    slides = ["a.bif", "a.dcm", "a.mrxs", "a.NDPI", "a.ome.tif", "a.scn", "a.svs", "a.svslide", "a.vms", "a.vmu"]
+    for name in [*slides, "a.xml", "a.dat"]:
+        (tmp_path / name).write_bytes(b"x")
+    assert names(find_inputs([tmp_path])) == slides
+
+
 def test_globs(folder):
     assert names(find_inputs([f"{folder}/*"])) == ["s1.tif", "s2.PNG", "s10.png"]
     assert names(find_inputs([f"{folder}/**/*.png"])) == ["s10.png", "deep.png"]

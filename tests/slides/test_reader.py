@@ -45,6 +45,38 @@ def test_other_sources_are_refused():
         open_slide([[1, 2], [3, 4]])
 
 
+def test_each_kind_of_file_goes_to_its_library(tmp_path, texture, write_svs, write_tiff):
+    image = texture(320, 256)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    Image.fromarray(image).save(tmp_path / "plain.tif")
+    paths = {
+        "OpenSlide": [write_svs(tmp_path / "a.svs", image)],
+        "tifffile": [write_tiff(tmp_path / "a.tif", image)],
+        "Pillow": [tmp_path / "a.png", tmp_path / "plain.tif", write_tiff(tmp_path / "tiled.tif", image, factors=())],
+    }
+    for library, files in paths.items():
+        for path in files:
+            with open_slide(path) as slide:
+                assert slide.info.reader.startswith(f"{library} ")
+                assert np.array_equal(slide.read(Region(5, 6, 200, 100, (200, 100))), image[6:106, 5:205])
+
+
+def test_a_reader_may_be_named(tmp_path, texture, write_svs):
+    path = write_svs(tmp_path / "a.svs", texture(320, 256))
+    with open_slide(path, reader="tifffile") as ours, open_slide(path, reader="openslide") as theirs:
+        assert ours.info.reader.startswith("tifffile ")
+        assert ours.info.mpp == theirs.info.mpp == 0.5
+        assert ours.info.level_downsamples == theirs.info.level_downsamples
+        region = Region(10, 20, 300, 200, (91, 60))
+        assert np.array_equal(ours.read(region), theirs.read(region))
+    with pytest.raises(OptionError, match="expected auto or openslide or tifffile; got 'bioformats'"):
+        open_slide(path, reader="bioformats")
+    Image.fromarray(RGB).save(tmp_path / "a.png")
+    for reader in ("openslide", "tifffile"):
+        with pytest.raises(ImageError, match="expected"):
+            open_slide(tmp_path / "a.png", reader=reader)
+
+
 @given(
     x=st.integers(0, WIDTH - 1),
     y=st.integers(0, HEIGHT - 1),

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from histofactor.errors import ResolutionError
-from histofactor.slides.resolution import NOT_STATED, StatedMpp, from_dpi, from_tiff, settle_mpp
+from histofactor.slides.resolution import NOT_STATED, StatedMpp, from_dpi, from_text, from_tiff, settle_mpp
 
 OME = '<?xml version="1.0"?><OME><Image><Pixels PhysicalSizeX="{x}" PhysicalSizeY="{y}"{unit} SizeX="9"/></Image></OME>'
 
@@ -78,3 +78,21 @@ def test_the_user_overrides_the_header_and_it_is_told():
 def test_an_impossible_source_mpp_is_refused(bad):
     with pytest.raises(ResolutionError, match="--source-mpp"):
         settle_mpp((), bad, "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "expected"),
+    [("0.25", "0.26", (0.25, 0.26)), ("0.25", None, (0.25, 0.25)), (None, "0.5", (0.5, 0.5)), (None, None, None),
+     ("", "0.5", (0.5, 0.5)), ("wide", "0.5", None), ("0", "0", None), ("-1", "-1", None)],
+)  # fmt: skip
+def test_mpp_as_text(x, y, expected):
+    assert [(item.x, item.y) for item in from_text(x, y, "a field")] == ([] if expected is None else [expected])
+
+
+def test_a_whole_slide_needs_mpp():
+    with pytest.raises(ResolutionError, match=r"a\.svs states no µm/px; expected .*; got none; .*--source-mpp"):
+        settle_mpp((), None, "a.svs", required=True)
+    with pytest.raises(ResolutionError, match=r"got the header's density, 353 µm/px, is none of a microscope"):
+        settle_mpp((StatedMpp(353, 353, "density"),), None, "a.svs", required=True)
+    assert settle_mpp((), 0.25, "a.svs", required=True) == (0.25, ())
+    assert settle_mpp((StatedMpp(0.5, 0.5, "density"),), None, "a.svs", required=True) == (0.5, ())

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -25,12 +25,13 @@ from histofactor.slides.resolution import StatedMpp, from_dpi, from_tiff
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 _EXPECTED = "a PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 or PPM image"
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS, _DESCRIPTION, _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 258, 270, 282, 283, 296
 _pillow_lock = threading.Lock()
-# what Pillow and tifffile raise on files that are cut off or damaged
-_DAMAGED = (
-    OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, struct.error, zlib.error,
+# what Pillow, tifffile and imagecodecs raise on files that are cut off or damaged
+DAMAGED = (
+    OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, struct.error,
+    zlib.error,
 )  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def decode_file(path: Path) -> Decoded:
         raise ImageError(f"{path} may not be read", expected="a readable file", mend="check its permissions") from None
     except MemoryError as error:
         raise ImageError(f"{path} does not fit into memory", mend="crop or shrink it") from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise ImageError(
             f"{path} is damaged or cut off",
             expected=_EXPECTED,
@@ -74,7 +75,7 @@ def _decode(file: BinaryIO, path: Path) -> Decoded:
             if not deep:
                 image.load()
     except UnidentifiedImageError:
-        if magic in _TIFF_MAGIC:
+        if magic in TIFF_MAGIC:
             return _decode_deep_tiff(path)
         raise ImageError(
             f"{path} is not an image that can be read",
@@ -113,7 +114,7 @@ def _go_to_largest_page(image: Image.Image) -> int:
     for page in range(pages):
         try:
             image.seek(page)
-        except _DAMAGED:  # an extra page of a kind that Pillow lacks is no reason to refuse the others
+        except DAMAGED:  # an extra page of a kind that Pillow lacks is no reason to refuse the others
             sizes.append(0)
         else:
             sizes.append(image.width * image.height)
@@ -174,19 +175,27 @@ def _decode_deep_tiff(path: Path) -> Decoded:
         check_size((page.imagewidth, page.imagelength), str(path))
         if page.dtype not in (np.uint8, np.uint16):
             raise unusable(path, f"{page.dtype} pixels")
-        try:
-            values = page.asarray()
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            raise unusable(path, f"{page.bitspersample}-bit channels, compression {page.compression}") from None
-        get = page.tags.valueof
-        ratios = [get(tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION)]
-        resolution = None if None in ratios else tuple(top / (bottom or np.nan) for top, bottom in ratios)
-        stated = from_tiff(str(get(_DESCRIPTION, default="")), resolution, int(get(_UNIT, default=2)))
-        orientation = int(get(ORIENTATION_TAG, default=1))
+        check_packing(page, path)
+        values = page.asarray()
+        stated = stated_by_page(page, page.description)
+        orientation = int(page.tags.valueof(ORIENTATION_TAG, default=1))
         axes = page.axes
     decoded = decode_array(np.moveaxis(values, 0, -1) if axes.startswith("S") else values, str(path))
     decoded.image.getexif()[ORIENTATION_TAG] = orientation
     rgb, notes = upright_rgb(decoded.image, orientation, path)
     return Decoded(rgb, stated, f"tifffile {tifffile.__version__}", decoded.notes + notes)
+
+
+def check_packing(page: Any, path: Path) -> None:
+    """Refuse a TIFF page of tifffile whose compression no library here knows."""
+    import tifffile
+
+    if page.compression not in tifffile.TIFF.DECOMPRESSORS:
+        raise unusable(path, f"{page.bitspersample}-bit channels, compression {page.compression}")
+
+
+def stated_by_page(page: Any, description: str) -> tuple[StatedMpp, ...]:
+    """µm/px that a TIFF page of tifffile states in its description and resolution tags."""
+    ratios = [page.tags.valueof(tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION)]
+    resolution = None if None in ratios else tuple(top / (bottom or np.nan) for top, bottom in ratios)
+    return from_tiff(description, resolution, int(page.tags.valueof(_UNIT, default=2)))

@@ -10,7 +10,9 @@ from pathlib import Path
 from histofactor.errors import ImageError
 
 IMAGE_EXTENSIONS = frozenset(
-    {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".svs", ".tif", ".tiff", ".webp"}
+    {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+    | {".btf", ".tf2", ".tf8"}  # large TIFF and OME-TIFF
+    | {".bif", ".dcm", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu"}  # scanners
 )
 _WILDCARD = re.compile(r"[*?[]")
 

@@ -118,9 +118,25 @@ def _to_rgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
 
 def _to_8_bit(values: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """Scale by the smallest of 8, 10, 12, 14, 16 bits that holds the maximum: brightfield white is near full scale."""
-    bits = next(bits for bits in (8, 10, 12, 14, 16) if int(values.max()) < 2**bits)
+    bits = depth_of(int(values.max()))
+    return scale_to_8_bit(values, bits), (depth_note(bits),)
+
+
+def depth_of(maximum: int) -> int:
+    """Bits of 16-bit channels whose largest value is ``maximum``."""
+    return next(bits for bits in (8, 10, 12, 14, 16) if maximum < 2**bits)
+
+
+def depth_note(bits: int) -> str:
+    """What is told of 16-bit channels."""
+    return f"16-bit channels, taken as {bits}-bit data, scaled to 8 bits"
+
+
+def scale_to_8_bit(values: NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:
+    """Scale values of ``bits`` bits to 8; larger ones become 255."""
     table = np.round(np.arange(2**bits) * (255 / (2**bits - 1))).astype(np.uint8)
-    return table[values], (f"16-bit channels, taken as {bits}-bit data, scaled to 8 bits",)
+    scaled: NDArray[np.uint8] = table[np.minimum(values, 2**bits - 1)]
+    return scaled
 
 
 def unusable(name: Path | str, got: str) -> ImageError:

@@ -71,6 +71,12 @@ def from_tiff(description: str, resolution: tuple[float, float] | None, unit: in
     return stated + _found(x, y, where)
 
 
+def from_text(x: str | None, y: str | None, where: str) -> tuple[StatedMpp, ...]:
+    """Read µm/px along x and y that a reader gives as text; one axis stands for both, nothing where both lack."""
+    x_mpp, y_mpp = (_number(text or other or "") for text, other in ((x, y), (y, x)))
+    return _found(x_mpp, y_mpp, where)
+
+
 def check_mpp(mpp: float, option: str) -> None:
     """Check a µm/px that the user states with the command line's ``option``.
 
@@ -88,7 +94,7 @@ def check_mpp(mpp: float, option: str) -> None:
 
 
 def settle_mpp(
-    stated: tuple[StatedMpp, ...], source_mpp: float | None, name: str
+    stated: tuple[StatedMpp, ...], source_mpp: float | None, name: str, *, required: bool = False
 ) -> tuple[float | None, tuple[str, ...]]:
     """Decide on the µm/px of an input: the user's word, else a plausible header, else None.
 
@@ -96,12 +102,14 @@ def settle_mpp(
         stated: what the header states, most trusted first.
         source_mpp: what the user states, or None.
         name: the input, for messages.
+        required: whether an input without µm/px is an error, as for a whole slide.
 
     Returns:
         µm/px or None, and notes, one sentence each.
 
     Raises:
-        ResolutionError: ``source_mpp`` is no plausible µm/px, or the header's x and y differ by more than 5 %.
+        ResolutionError: ``source_mpp`` is no plausible µm/px, or the header's x and y differ by more than 5 %,
+            or there is none and it is required.
     """
     believed = next((item for item in stated if _plausible(item.x) or _plausible(item.y)), None)
     if source_mpp is not None:
@@ -115,6 +123,13 @@ def settle_mpp(
             f"the header's {item.where}, {item.x:.4g} µm/px, is none of a microscope and was not believed"
             for item in stated
         )
+        if required:
+            raise ResolutionError(
+                f"the whole slide {name} states no µm/px",
+                expected="µm/px in its header",
+                got="; ".join(ignored) or "none",
+                mend="state it with --source-mpp; 40x scans have about 0.25 µm/px, 20x about 0.5",
+            )
         return None, (*ignored, NOT_STATED)
     if abs(believed.x - believed.y) > MAX_ANISOTROPY * min(believed.x, believed.y):
         raise ResolutionError(

@@ -1,42 +1,96 @@
-"""A tissue mask that the user brings."""
+"""Tissue masks that the user brings instead of the one that is found."""
 
 from __future__ import annotations
 
+import struct
+import warnings
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 from histofactor.errors import ImageError
-from histofactor.slides.files import decode_file
 
-_MAX_DISTORTION = 0.02  # of the aspect ratio, beyond rounding to whole px
+FORMATS = ("PNG", "TIFF")
+MAX_ASPECT_ERROR = 0.02
+_EXPECTED = "a PNG or TIFF image whose px above 0 are tissue"
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, struct.error)
 
 
 def read_mask(path: str | Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Read an image of a whole slide's tissue.
+    """Read a mask of the whole slide at any scale.
+
+    A px is tissue where its value, palette index or any of its colours is above 0; opacity does not count.
 
     Args:
-        path: an image of any size with the slide's aspect ratio; px > 0 in any channel are tissue.
-        shape: (height, width) wanted.
+        path: a PNG or TIFF file (its first page) of up to 89 million px; its sides are in the ratio of the slide's
+            within 2 %.
+        shape: (height, width) to return.
 
     Returns:
-        (height, width) bool, by nearest neighbour.
+        (height, width) bool, True on tissue, by nearest neighbour.
 
     Raises:
-        ImageError: the image cannot be read, or has another aspect ratio than the slide.
+        ImageError: the file is missing, damaged, too large, of another shape, or marks no tissue.
     """
-    image = decode_file(Path(path)).image
-    (width, height), wanted = image.size, shape[1] / shape[0]
-    slack = _MAX_DISTORTION + 1 / min(width, height) + 1 / min(shape)
-    if abs(width / height / wanted - 1) > slack:
+    path = Path(path)
+    marked: NDArray[np.bool_] = np.greater(_decode(path), 0)
+    if marked.ndim == 3:
+        colors = marked.shape[2] - (marked.shape[2] in (2, 4))  # the last of two or four is opacity
+        marked = np.asarray(marked[..., :colors].any(axis=2))
+    height, width = shape
+    ratio = (marked.shape[1] / marked.shape[0]) / (width / height)
+    if max(ratio, 1 / ratio) > 1 + MAX_ASPECT_ERROR:
         raise ImageError(
-            f"the tissue mask {path} does not fit its slide",
-            expected=f"the slide's aspect ratio, {wanted:.3f}",
-            got=f"{width / height:.3f} ({width} × {height} px)",
-            mend="draw it on a thumbnail of the whole slide",
+            f"the tissue mask {path} is of another shape than the slide",
+            expected=f"width / height of {width / height:.3f} within {MAX_ASPECT_ERROR:.0%}",
+            got=f"{marked.shape[1]} × {marked.shape[0]} px, {marked.shape[1] / marked.shape[0]:.3f}",
+            mend="export the mask of the whole slide, uncropped and unturned",
         )
-    tissue = (np.asarray(image).max(axis=2) > 0).astype(np.uint8)
-    resized = cv2.resize(tissue, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.asarray(resized, bool)
+    rows, cols = (
+        (2 * np.arange(wanted) + 1) * held // (2 * wanted) for wanted, held in zip(shape, marked.shape, strict=True)
+    )
+    mask: NDArray[np.bool_] = marked[rows[:, None], cols]
+    if not mask.any():
+        raise ImageError(
+            f"the tissue mask {path} marks no tissue",
+            expected="px above 0 on tissue",
+            got=f"none on {width} × {height} px",
+            mend="check the file, or leave the mask out",
+        )
+    return mask
+
+
+def _decode(path: Path) -> NDArray[Any]:
+    """Decode the px as they are stored: (h, w) or (h, w, channels)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                return np.asarray(image)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ImageError(
+            f"the tissue mask {path} is too large",
+            expected=f"at most {Image.MAX_IMAGE_PIXELS} px",
+            got=str(error),
+            mend="export it at a lower resolution: 8 µm/px is plenty",
+        ) from error
+    except UnidentifiedImageError:
+        raise _unreadable(
+            path, "is not an image that can be read", "another kind of file", "export it as PNG"
+        ) from None
+    except FileNotFoundError:
+        raise _unreadable(path, "does not exist", "no such file", "check the path") from None
+    except IsADirectoryError:
+        raise _unreadable(path, "is a folder", "a folder", "name the file in it") from None
+    except PermissionError:
+        raise _unreadable(path, "may not be read", "no permission", "check its permissions") from None
+    except _DAMAGED as error:
+        got = f"{type(error).__name__}: {error}"
+        raise _unreadable(path, "is damaged or cut off", got, "copy or export it again") from error
+
+
+def _unreadable(path: Path, what: str, got: str, mend: str) -> ImageError:
+    return ImageError(f"the tissue mask {path} {what}", expected=_EXPECTED, got=got, mend=mend)

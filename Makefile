@@ -22,6 +22,7 @@ benchmarks: install
 	$(BIN)/python benchmarks/scaling.py $(SHARED)
 	$(BIN)/python benchmarks/factorize.py $(SHARED)
 	$(BIN)/python benchmarks/decode.py
+	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/seams.py $(SHARED)
 	$(BIN)/python benchmarks/embedded_on_glas.py $(SHARED)
 

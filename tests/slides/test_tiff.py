@@ -75,7 +75,7 @@ def test_which_files_are_slides(tmp_path, image, write_tiff, monkeypatch):
 
 def test_an_image_in_one_piece_is_refused(tmp_path, image, monkeypatch):
     tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
-    monkeypatch.setattr(module, "LARGE_PX", 10_000)
+    monkeypatch.setattr(module, "_MAX_TILE_PX", 10_000)
     with pytest.raises(ImageError, match=r"cannot be read in parts; expected tiles .*81,920 px; export"):
         TiffSlide(tmp_path / "a.tif", 0.5)
 

@@ -24,7 +24,7 @@ from histofactor.records import Region, SlideInfo
 RESAMPLE = Image.Resampling.BICUBIC
 _SUPPORT_PX = 2.0  # of that filter, at scale 1
 _COARSER = 1.01  # a level may be one percent coarser than asked for
-_MAX_PX = 2**26  # level px read at a time
+_MAX_PX = 2**25  # level px read at a time
 _TOLERANCE_PX = 1e-3
 
 Box = tuple[int, int, int, int]

@@ -31,7 +31,8 @@ from histofactor.slides.pixels import (
 from histofactor.slides.resolution import settle_mpp
 
 LARGE_PX = 2**26  # a tiled TIFF beyond this is a whole slide
-_CACHE_BYTES = 2**26  # of decoded tiles, for neighbouring regions
+_MAX_TILE_PX = 2**24  # of a tile or strip, which is decoded as a whole
+_CACHE_PX = 2**24  # of decoded tiles, for neighbouring regions
 _MODES = {1: "L", 3: "RGB"}
 _ALPHA_MODES = {0: "RGBX", 1: "RGBa", 2: "RGBA"}  # by ExtraSamples: not specified, premultiplied, alpha
 _RGB, _BLACK_IS_ZERO, _YCBCR = 2, 1, 6
@@ -107,7 +108,7 @@ class TiffSlide(LeveledSlide):
             self._grids = [_grid(page) for page in pages]
             sizes = [(int(page.imagewidth), int(page.imagelength)) for page in pages]
             width, height = self._grids[0].tile
-            self._tile = lru_cache(max(16, _CACHE_BYTES // (width * height * 3)))(self._read_tile)
+            self._tile = lru_cache(max(2, _CACHE_PX // (width * height)))(self._read_tile)
             self._bits, notes = self._depth(sizes[-1]), _conversions(base)
             stated = stated_by_page(base, _description(self._file, base))
             mpp, resolution_notes = settle_mpp(stated, source_mpp, str(path), required=_is_whole(base))
@@ -238,10 +239,10 @@ def _check(base: Any, path: Path) -> None:
         got = f"{base.imagewidth} × {base.imagelength} px"
         raise ImageError(f"{path} is too small", expected=f"at least {MIN_SIDE_PX} px a side", got=got)
     tile_px = base.tilewidth * base.tilelength if base.is_tiled else base.imagewidth * base.rowsperstrip
-    if tile_px > LARGE_PX:
+    if tile_px > _MAX_TILE_PX:
         raise ImageError(
             f"{path} cannot be read in parts",
-            expected=f"tiles or strips of at most {LARGE_PX:,} px",
+            expected=f"tiles or strips of at most {_MAX_TILE_PX:,} px",
             got=f"one of {tile_px:,} px",
             mend="export it as a tiled, pyramidal TIFF",
         )

@@ -6,13 +6,17 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check install clean benchmarks
+.PHONY: demo test test-slow check install clean benchmarks
 
 demo: install
 	$(BIN)/histofactor demo -o demo-out
 
 test: check
-	$(BIN)/pytest -n 2 -m "not gpu and not network"
+	$(BIN)/pytest -n 2 -m "not gpu and not network and not slow"
+
+# Runs that are killed twenty times over, full disks: minutes.
+test-slow: install
+	$(BIN)/pytest -m slow
 
 # The figures of the docs; needs the folder SHARED with data (see README).
 SHARED ?= ../shared

@@ -1,0 +1,66 @@
+"""A run that is killed again and again, at moments nobody chose, ends with the bytes of one that was left alone."""
+
+import random
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tifffile
+
+from histofactor.slides.phantom import phantom
+
+KILLS = 20
+RUN = """
+import sys
+from histofactor.cli.main import main
+sys.argv[0] = "histofactor"
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory):
+    """A field of several rows of windows."""
+    tile = phantom((900, 900), seed=5, mpp=1.0).image
+    path = tmp_path_factory.mktemp("in") / "field.tif"
+    tifffile.imwrite(path, np.tile(tile, (5, 2, 1)), resolution=(1e4, 1e4), resolutionunit="CENTIMETER")
+    return path
+
+
+def command(slide, out):
+    return [sys.executable, "-c", RUN, "segment", str(slide), "-o", str(out), "-k", "8"]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(slide, tmp_path):
+    started = time.perf_counter()
+    subprocess.run(command(slide, tmp_path / "whole"), check=True, capture_output=True)
+    whole_s = time.perf_counter() - started
+    rng, out, killed, bands = random.Random(0), tmp_path / "out", 0, [0]
+    for _ in range(KILLS):
+        process = subprocess.Popen(command(slide, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(rng.uniform(0.2, 1.0) * whole_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed += 1
+        states = sorted((out / ".work/field").glob("state-*.npz"))
+        finished = (out / "field/segmentation.json").exists()
+        bands.append(int(states[-1].stem.split("-")[1]) if states else 10**6 if finished else 0)
+        if finished:
+            assert contents(out / "field") == contents(tmp_path / "whole/field")
+            for path in (out / "field").iterdir():  # begin anew
+                path.unlink()
+            bands = [0]
+        assert bands == sorted(bands)  # nothing that was finished is lost
+    assert killed > KILLS / 2
+    subprocess.run(command(slide, out), check=True, capture_output=True)
+    assert contents(out / "field") == contents(tmp_path / "whole/field")
+    assert not (out / ".work").exists()

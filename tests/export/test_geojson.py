@@ -114,3 +114,26 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(make_segmentation, t
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match="cannot write"):
         write_geojson(make_segmentation(), tmp_path / "out" / "regions.geojson.gz")
+
+
+def test_features_tell_their_piece_of_tissue(make_segmentation, path):
+    tokens = np.zeros((8, 90), int)
+    tokens[1:3, 2:9], tokens[1:7, 60:70] = 1, 2
+    tokens[4:6, 3:5] = 3
+    write_geojson(make_segmentation(tokens), path, min_area_px=1)
+    found = {
+        feature["properties"]["classification"]["name"]: feature["properties"]["measurements"]["tissue_piece"]
+        for feature in read(path)["features"]
+    }
+    assert found == {"Phenotype 1": 1, "Phenotype 3": 1, "Phenotype 2": 2}
+
+
+def test_labels_and_margins_on_disk_give_the_same_file(make_segmentation, path, tmp_path):
+    segmentation = make_segmentation(np.random.default_rng(7).integers(0, 5, (30, 40)))
+    np.save(tmp_path / "labels.npy", segmentation.label_map.labels)
+    np.save(tmp_path / "margin.npy", segmentation.margin)
+    labels, margin = (np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("labels", "margin"))
+    write_geojson(segmentation, path)
+    lazy = dataclasses.replace(segmentation.label_map, labels=labels)
+    write_geojson(dataclasses.replace(segmentation, label_map=lazy, margin=margin), tmp_path / "lazy.geojson.gz")
+    assert path.read_bytes() == (tmp_path / "lazy.geojson.gz").read_bytes()

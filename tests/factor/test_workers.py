@@ -3,7 +3,7 @@
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from histofactor.factor.workers import map_blocks
+from histofactor.factor.workers import map_ahead, map_blocks
 
 
 def blas_threads():
@@ -34,3 +34,25 @@ def test_errors_reach_the_caller():
 
     with pytest.raises(ArithmeticError):
         map_blocks(fail, 10, 2)
+
+
+def test_results_come_in_order_and_few_items_are_taken_ahead():
+    taken = []
+
+    def items():
+        for i in range(20):
+            taken.append(i)
+            yield i
+
+    results = map_ahead(lambda i: i * i, items(), threads=2)
+    assert [next(results), next(results)] == [0, 1]
+    assert len(taken) <= 4
+    assert list(results) == [i * i for i in range(2, 20)]
+    assert list(map_ahead(lambda i: i, [])) == []
+
+
+def test_errors_of_items_reach_the_caller_in_their_turn():
+    results = map_ahead(lambda i: 1 // i, [1, 0, 1])
+    assert next(results) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(results)

@@ -6,15 +6,15 @@ import gzip
 import io
 import json
 import os
-from typing import Any
 
-import numpy as np
 import shapely
-from skimage import measure
+from shapely.geometry import LinearRing
 
 from histofactor.export.files import atomic, stable_uuid
-from histofactor.masks.polygons import Piece, polygons
+from histofactor.masks.polygons import Outlining, Piece, stream_polygons
 from histofactor.records import Segmentation
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def write_geojson(
@@ -29,62 +29,54 @@ def write_geojson(
     Every connected piece is one locked annotation, since annotations are what QuPath edits, exports and
     detects cells within. It holds its phenotype as classification, and as measurements ``area_px`` (of the
     label map), ``area_um2`` where the µm/px is known, and ``mean_margin``: all of the labels before
-    simplification. Equal segmentations of files of one name give equal bytes.
+    simplification; and the number of its ``tissue_piece``. Pieces are traced tile by tile and written at once,
+    so that neither the labels nor the polygons of a whole slide are ever held. Equal segmentations of files of
+    one name give equal bytes.
 
     Args:
         segmentation: the labels, margins and level-0 frame.
         path: the file to write.
-        tolerance_px: as in ``polygons``; 0 keeps every corner.
-        min_area_px: as in ``polygons``; smaller pieces are left out.
+        tolerance_px, min_area_px: as in ``Outlining``; a tolerance of 0 keeps every corner.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    pieces = polygons(
-        segmentation.label_map, segmentation.l0_per_px, tolerance_px=tolerance_px, min_area_px=min_area_px
+    label_map, margin = segmentation.label_map, segmentation.margin
+    pieces = stream_polygons(
+        label_map, segmentation.l0_per_px, margin=margin, options=Outlining(tolerance_px, min_area_px)
     )
-    margins = _piece_margins(segmentation, pieces)
     with atomic(path) as temporary, temporary.open("wb") as raw:
-        packed = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0)
+        packed = gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=raw, mtime=0)
         with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text:
             text.write('{"type":"FeatureCollection","features":[')
-            for index, (piece, margin) in enumerate(zip(pieces, margins, strict=True)):
-                text.write(",\n" if index else "\n")
-                json.dump(_feature(segmentation, piece, margin), text, ensure_ascii=False, separators=(",", ":"))
+            for index, piece in enumerate(pieces):
+                text.write((",\n" if index else "\n") + _feature(segmentation, piece))
             text.write("\n]}\n")
 
 
-def _piece_margins(segmentation: Segmentation, pieces: list[Piece]) -> list[float]:
-    """Return the mean margin of every piece."""
-    numbered = measure.label(segmentation.label_map.labels[:], background=0, connectivity=1)  # type: ignore[no-untyped-call]
-    sums = np.bincount(numbered.ravel(), weights=segmentation.margin[:].ravel())
-    rows, cols = np.array([piece.pixel for piece in pieces], dtype=np.intp).reshape(-1, 2).T
-    means: list[float] = (sums[numbered[rows, cols]] / [piece.area_px for piece in pieces]).tolist()
-    return means
-
-
-def _feature(segmentation: Segmentation, piece: Piece, mean_margin: float) -> dict[str, Any]:
-    label_map, slide = segmentation.label_map, segmentation.slide
-    name = slide.path.name if slide.path is not None else ""
-    measurements: dict[str, float] = {"area_px": piece.area_px, "mean_margin": round(mean_margin, 6)}
+def _feature(segmentation: Segmentation, piece: Piece) -> str:
+    label_map, path = segmentation.label_map, segmentation.slide.path
+    rings = "],[".join(map(_coordinates, (piece.polygon.exterior, *piece.polygon.interiors)))
+    geometry = f'{{"type":"Polygon","coordinates":[[{rings}]]}}'
+    measurements: dict[str, float] = {"area_px": piece.area_px}
+    if piece.mean_margin is not None:
+        measurements["mean_margin"] = round(piece.mean_margin, 6)
     if label_map.mpp is not None:
         measurements["area_um2"] = round(piece.area_px * label_map.mpp**2, 3)
-    return {
-        "type": "Feature",
-        "id": str(stable_uuid("region", name, piece.label, piece.polygon.wkb_hex)),
-        "geometry": {"type": "Polygon", "coordinates": _rings(piece)},
-        "properties": {
-            "objectType": "annotation",
-            "classification": {
-                "name": label_map.names[piece.label - 1],
-                "color": list(label_map.colors[piece.label - 1]),
-            },
-            "isLocked": True,
-            "measurements": measurements,
+    measurements["tissue_piece"] = piece.tissue_piece
+    properties = {
+        "objectType": "annotation",
+        "classification": {
+            "name": label_map.names[piece.label - 1],
+            "color": list(label_map.colors[piece.label - 1]),
         },
+        "isLocked": True,
+        "measurements": measurements,
     }
+    id_ = stable_uuid("region", path.name if path is not None else "", piece.label, geometry)
+    return f'{{"type":"Feature","id":"{id_}","geometry":{geometry},"properties":{_json(properties)}}}'
 
 
-def _rings(piece: Piece) -> list[Any]:
-    rings = (piece.polygon.exterior, *piece.polygon.interiors)
-    return [shapely.get_coordinates(ring).astype(int).tolist() for ring in rings]
+def _coordinates(ring: LinearRing) -> str:
+    points = shapely.get_coordinates(ring)
+    return ",".join(["[%d,%d]"] * len(points)) % tuple(points.ravel().tolist())

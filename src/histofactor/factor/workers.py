@@ -7,8 +7,9 @@ the number of threads, and callers may themselves run in threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ import numba
 import scipy.linalg  # noqa: F401 - its BLAS must be loaded before the libraries are listed
 from threadpoolctl import ThreadpoolController
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -42,3 +44,24 @@ def map_blocks(work: Callable[[slice], Result], rows: int, block: int) -> list[R
             return [work(part) for part in slices]
         with ThreadPoolExecutor(min(len(slices), numba.get_num_threads())) as pool:
             return list(pool.map(work, slices))
+
+
+def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int = 2) -> Iterator[Result]:
+    """Yield ``work`` of every item in their order, computed a few items ahead of whoever takes the results.
+
+    Args:
+        work: must release the GIL where it matters.
+        items: taken one by one, as threads become free.
+        threads: so many items are worked on at a time, and so many results wait at most.
+
+    Yields:
+        One result per item.
+    """
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -18,7 +18,8 @@ from histofactor.slides.reader import Slide
 from histofactor.slides.thumbnail import read_thumbnail
 from histofactor.slides.tissue import ASSUMED_MPP, tissue_mask
 
-_TISSUE_PX = 2048  # long side of the thumbnail on which tissue is found
+_TISSUE_UM = 8.0  # µm/px of the thumbnail on which tissue is found
+_TISSUE_PX = (1024, 4096)  # its long side, at least and at most
 _BLOCKS_TOLD = 10
 _CHUNK = 64  # token rows of the tissue map worked at a time
 
@@ -107,7 +108,8 @@ def unreadable_share(unreadable: Mask, plan: Plan) -> tuple[float, str]:
 
 def _find_tissue(slide: Slide, engine: Engine, frame: Frame) -> Mask:
     """Tissue on a thumbnail of the whole input; what cannot be read counts, so that it will be told."""
-    shrink = min(1.0, _TISSUE_PX / max(frame.t_size))
+    long_um = max(frame.t_size) * (frame.t_mpp or ASSUMED_MPP)
+    shrink = min(1.0, float(np.clip(long_um / _TISSUE_UM, *_TISSUE_PX)) / max(frame.t_size))
     size = (max(1, round(frame.t_size[0] * shrink)), max(1, round(frame.t_size[1] * shrink)))
     if engine.options.tissue_mask is not None:
         return read_mask(_mask_of(engine.options.tissue_mask, slide.info.path), size[::-1])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from histofactor.records import Float
+from histofactor.slides.channels import distance_px, extremes
 
 # Both dyes absorb green most. On real tissue red stays below 1.2 times green and blue below 0.85 times, but for specks.
 COLD_RATIO = 1.15  # of red to green, from which a hue is that of blue or green ink
@@ -33,13 +35,13 @@ def ink_mask(density: Float, mpp: float) -> NDArray[np.bool_]:
     Returns:
         (height, width) bool, True on ink.
     """
-    red, green, blue = np.moveaxis(density, -1, 0)
-    most, tint = density.max(axis=2), np.ptp(density, axis=2)
+    red, green, blue = cv2.split(density)
+    least, most = extremes(density)
     cold = red > COLD_RATIO * green + _MARGIN
     warm = (blue > RED_RATIO * green) & (red < RED_LEAK * green) & (green > RED_DENSITY)
-    black = (red > DARK_DENSITY) | ((most > BLACK_DENSITY) & (tint < BLACK_TINT * most))
+    black = (red > DARK_DENSITY) | ((most > BLACK_DENSITY) & (most - least < BLACK_TINT * most))
     candidates = np.pad(cold | warm | black, 1, mode="edge")  # strokes go on beyond the border
-    broad = ndimage.distance_transform_edt(candidates) >= max(MIN_STROKE_UM / 2 / mpp, 1.5)
+    broad = distance_px(candidates) >= max(MIN_STROKE_UM / 2 / mpp, 1.5)
     pieces, count = ndimage.label(candidates, np.ones((3, 3)))
     counts = np.zeros(count + 1, bool)
     counts[np.unique(pieces[broad])] = True

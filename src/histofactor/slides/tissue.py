@@ -6,11 +6,13 @@ whole, and a blank slide comes back empty. All decisions are made in optical den
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from histofactor.errors import OptionError
+from histofactor.slides.channels import distance_px, extremes
 from histofactor.slides.ink import ink_mask
 
 ASSUMED_MPP = 0.5
@@ -54,11 +56,14 @@ def tissue_mask(thumbnail: NDArray[np.uint8], mpp: float | None) -> NDArray[np.b
     if not mpp > 0:
         raise OptionError("mpp is not positive", expected="µm per px of the thumbnail", got=f"{mpp}")
     sigma_px = min(_SMOOTH_UM / mpp, 8.0)
-    smooth = ndimage.gaussian_filter(thumbnail.astype(np.float32), (sigma_px, sigma_px, 0))
+    reach_px = 2 * int(4 * sigma_px + 0.5) + 1
+    smooth = cv2.GaussianBlur(
+        thumbnail.astype(np.float32), (reach_px, reach_px), sigma_px, borderType=cv2.BORDER_REFLECT
+    )
     density = -np.log10(np.maximum(smooth, 1.0) / glass_level(thumbnail))  # h w 3
-    absorbs = density.max(axis=2)
+    least, absorbs = extremes(density)
     if _is_coloured(thumbnail):
-        tinted = np.ptp(density, axis=2) > np.maximum(MIN_TINT, MIN_TINT_SHARE * absorbs)
+        tinted = absorbs - least > np.maximum(MIN_TINT, MIN_TINT_SHARE * absorbs)
         ink = ink_mask(density, mpp)
         absorbs = np.where(tinted & ~ink, absorbs, 0.0)
         absorbs = np.where(_beyond_fringes(absorbs > FAINT_DENSITY, ink, INK_FRINGE_UM / mpp + 2), absorbs, 0.0)
@@ -80,10 +85,10 @@ def glass_level(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns:
         (3,) float32 RGB level.
     """
-    darkest, brightest = thumbnail.min(axis=2), thumbnail.max(axis=2)
+    darkest, brightest = extremes(thumbnail)
     green = thumbnail[..., 1].astype(np.float32)
-    mean = ndimage.uniform_filter(green, 5)
-    variance = ndimage.uniform_filter(green**2, 5) - mean**2
+    mean, mean_square = (cv2.blur(values, (5, 5), borderType=cv2.BORDER_REFLECT) for values in (green, green**2))
+    variance = mean_square - mean**2
     glass = (darkest > _GLASS_BRIGHTNESS) & (brightest - darkest < _GLASS_TINT) & (variance < _GLASS_STD**2)
     if glass.mean() < _GLASS_SHARE:
         return np.full(3, _DEFAULT_GLASS, np.float32)
@@ -95,7 +100,8 @@ def glass_level(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _is_coloured(thumbnail: NDArray[np.uint8]) -> bool:
-    return bool(np.percentile(np.ptp(thumbnail, axis=2), 99.9) > 4)
+    darkest, brightest = extremes(thumbnail)
+    return bool((brightest - darkest > 4).mean() > 0.001)
 
 
 def _touching(faint: NDArray[np.bool_], sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -111,11 +117,11 @@ def _beyond_fringes(tissue: NDArray[np.bool_], ink: NDArray[np.bool_], fringe_px
     """Take the pale fringe of ink off the tissue, but not from tissue that goes on beyond it."""
     if not ink.any():
         return tissue
-    far: NDArray[np.bool_] = ndimage.distance_transform_edt(~ink) > fringe_px
+    far: NDArray[np.bool_] = distance_px(~ink) > fringe_px
     beyond = tissue & far
     if not beyond.any():
         return beyond
-    near: NDArray[np.bool_] = ndimage.distance_transform_edt(~beyond) <= fringe_px
+    near: NDArray[np.bool_] = distance_px(~beyond) <= fringe_px
     return tissue & near
 
 
@@ -123,10 +129,10 @@ def _closed(mask: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
     """Close gaps (dilate, then erode, by a disc); beyond the border everything counts as tissue in the erosion."""
     if not mask.any():
         return mask
-    grown: NDArray[np.bool_] = ndimage.distance_transform_edt(~mask) <= radius_px
+    grown: NDArray[np.bool_] = distance_px(~mask) <= radius_px
     if grown.all():
         return grown
-    closed: NDArray[np.bool_] = ndimage.distance_transform_edt(grown) > radius_px
+    closed: NDArray[np.bool_] = distance_px(grown) > radius_px
     return closed
 
 

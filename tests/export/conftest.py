@@ -1,5 +1,6 @@
 """Small segmentations for the writers."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,5 +46,33 @@ def make_segmentation() -> Callable[..., Segmentation]:
             {"method": "project", "k": k},
             weights,
         )
+
+    return make
+
+
+class Reads:
+    """A map that is only read by slices of rows, or of rows and columns, and keeps count of what is read."""
+
+    def __init__(self, values):
+        self._values = values
+        self.shape, self.dtype = values.shape, values.dtype
+        self.largest = self.total = 0
+
+    def __getitem__(self, index):
+        rows, columns = index if isinstance(index, tuple) else (index, slice(None))
+        assert isinstance(rows, slice)
+        assert isinstance(columns, slice)
+        found = self._values[rows, columns].copy()
+        self.largest, self.total = max(self.largest, found.size), self.total + found.size
+        return found
+
+
+@pytest.fixture
+def lazily():
+    """Return the same segmentation with labels and margin that count what is read of them."""
+
+    def make(segmentation):
+        label_map = dataclasses.replace(segmentation.label_map, labels=Reads(segmentation.label_map.labels))
+        return dataclasses.replace(segmentation, label_map=label_map, margin=Reads(segmentation.margin))
 
     return make

@@ -7,8 +7,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from histofactor.errors import OutputError
-from histofactor.export.labels import write_labels
+from histofactor.errors import ImageError, OutputError
+from histofactor.export.labels import open_labels, write_labels
 
 OME = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
 
@@ -86,6 +86,57 @@ def test_equal_labels_give_equal_bytes(make_segmentation, path):
     assert path.read_bytes() == first
     write_labels(make_segmentation([[2, 1]]), path)
     assert path.read_bytes() != first
+
+
+def test_labels_on_disk_give_the_same_bytes_and_are_read_once_in_bands(large, lazily, path, tmp_path):
+    write_labels(large, path)
+    lazy = lazily(large)
+    write_labels(lazy, tmp_path / "lazy.tif")
+    assert (tmp_path / "lazy.tif").read_bytes() == path.read_bytes()
+    labels = lazy.label_map.labels
+    assert labels.total == labels.shape[0] * labels.shape[1]
+    assert labels.largest == 256 * labels.shape[1]
+
+
+def test_one_call_of_the_library_writes_the_same_tiles(large, path, tmp_path):
+    """Tiles are packed here and not by tifffile, which would hold half a gigabyte of them."""
+    write_labels(large, path)
+    labels = large.label_map.labels
+    tifffile.imwrite(tmp_path / "whole.tif", labels, tile=(256, 256), compression="zlib", photometric="minisblack")
+    with tifffile.TiffFile(path) as ours, tifffile.TiffFile(tmp_path / "whole.tif") as theirs:
+        pages = ours.pages.first, theirs.pages.first
+        tiles = [[bytes_ for bytes_, _ in page.parent.filehandle.read_segments(page.dataoffsets, page.databytecounts)]
+                 for page in pages]  # fmt: skip
+    assert tiles[0] == tiles[1]
+
+
+def test_the_identity_in_the_header_follows_from_the_labels(make_segmentation, tmp_path):
+    found = []
+    for index, tokens in enumerate(([[1, 2]], [[1, 2]], [[2, 1]])):
+        write_labels(make_segmentation(tokens), tmp_path / f"{index}.tif")
+        with tifffile.TiffFile(tmp_path / f"{index}.tif") as tiff:
+            found.append(ET.fromstring(tiff.ome_metadata).get("UUID"))
+    assert found[0] == found[1] != found[2]
+    assert "00000000-0000" not in found[0]
+
+
+def test_labels_are_read_back_by_slices(large, path):
+    write_labels(large, path)
+    expected = large.label_map.labels
+    with open_labels(path) as labels:
+        assert (labels.shape, labels.dtype) == (expected.shape, expected.dtype)
+        for index in (slice(None), slice(250, 600), (slice(10, 300), slice(200, 900))):
+            found = labels[index]
+            assert isinstance(found, np.ndarray)
+            np.testing.assert_array_equal(found, expected[index])
+
+
+def test_what_is_no_label_map_is_refused(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "rgb.tif")
+    (tmp_path / "text.tif").write_text("no image")
+    for name in ("missing.tif", "text.tif", "rgb.tif"):
+        with pytest.raises(ImageError, match=name), open_labels(tmp_path / name):
+            pass
 
 
 def test_a_folder_that_cannot_be_written_is_an_output_error(make_segmentation, tmp_path):

@@ -63,6 +63,14 @@ def test_labels_are_found_through_their_level_0_frame(make_segmentation):
         assert seen[y, x] == (labels[int(row), int(col)] if inside else 0)
 
 
+def test_labels_on_disk_are_sampled_in_bands(make_segmentation, lazily):
+    segmentation = make_segmentation(np.random.default_rng(2).integers(0, 5, (300, 4)), l0_per_px=1.0)
+    lazy = lazily(segmentation)
+    for size in ((16, 1200), (7, 90), (3, 2)):
+        np.testing.assert_array_equal(labels_at(lazy, size), labels_at(segmentation, size))
+    assert lazy.label_map.labels.largest == 256 * 16
+
+
 def test_the_file_is_the_rendered_overlay(make_segmentation, tmp_path):
     segmentation = make_segmentation()
     rgb = np.random.default_rng(1).integers(0, 256, (16, 24, 3), np.uint8)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from histofactor.errors import OutputError
+from histofactor.export import tables
 from histofactor.export.tables import hex_color, phenotype_table, write_phenotypes
 
 
@@ -28,6 +29,18 @@ def test_every_measure_agrees_with_masks_over_the_whole_map(make_segmentation):
         assert row.mean_residual == pytest.approx(residual[inside].mean(), rel=1e-5)
     assert sum(row.fraction for row in rows[1:]) == pytest.approx(1)
     assert sum(row.area_px for row in rows) == labels.size
+
+
+def test_maps_on_disk_give_the_same_bytes_and_are_read_in_bands(make_segmentation, lazily, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_BAND_PX", 2 * 4 * 36)
+    segmentation = make_segmentation(np.random.default_rng(1).integers(0, 4, (7, 9)), cut_px=3)
+    lazy = lazily(segmentation)
+    for name, one in (("a.csv", segmentation), ("b.csv", lazy)):
+        write_phenotypes(one, tmp_path / name)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    for raster in (lazy.label_map.labels, lazy.margin):
+        assert raster.largest == 2 * 4 * raster.shape[1]
+        assert raster.total == raster.shape[0] * raster.shape[1]
 
 
 def test_label_0_comes_first_and_has_only_an_area(make_segmentation):

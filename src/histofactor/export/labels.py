@@ -5,17 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from histofactor.errors import ImageError
 from histofactor.export.files import atomic, stable_uuid
-from histofactor.records import LabelMap, Segmentation
+from histofactor.export.pyramid import level_bands, level_shapes
+from histofactor.factor.workers import map_ahead
+from histofactor.records import LabelMap, Raster, Segmentation
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 _TILE_PX = 256
-_SMALLEST_PX = 512
+_NO_UUID = "00000000-0000-0000-0000-000000000000"  # holds the place until the labels have been read
 
 
 def write_labels(segmentation: Segmentation, path: str | os.PathLike[str]) -> None:
@@ -23,7 +32,8 @@ def write_labels(segmentation: Segmentation, path: str | os.PathLike[str]) -> No
 
     Tiled and zlib-compressed; lower levels are sub-images (SubIFDs) at half the size each, by nearest
     neighbour, until the long side is at most 512 px. PhysicalSizeX/Y is the working µm/px, and is absent
-    where that is unknown. Equal label maps give equal bytes.
+    where that is unknown. The labels are read once, in bands; only the packed lower levels are held.
+    Equal label maps give equal bytes.
 
     Args:
         segmentation: its labels (height, width), uint8 or uint16, are written as they are.
@@ -33,42 +43,93 @@ def write_labels(segmentation: Segmentation, path: str | os.PathLike[str]) -> No
         OutputError: the file cannot be written.
     """
     label_map = segmentation.label_map
-    levels = list(_pyramid(label_map.labels[:]))
-    with atomic(path) as temporary, tifffile.TiffWriter(temporary, ome=True, bigtiff=_is_big(levels)) as tiff:
-        for index, level in enumerate(levels):
-            tiff.write(
-                level,
-                subifds=len(levels) - 1 if index == 0 else None,
-                subfiletype=1 if index else 0,
-                tile=(_TILE_PX, _TILE_PX),
-                compression="zlib",
-                photometric="minisblack",
-                metadata=_ome(label_map) if index == 0 else None,
-                **_resolution(label_map.mpp, 2**index),
-            )
+    labels, shapes = label_map.labels, level_shapes(label_map.labels.shape)
+    digest, lower = hashlib.sha256(), [list[bytes]() for _ in shapes[1:]]
+    with atomic(path) as temporary:
+        with tifffile.TiffWriter(temporary, ome=True, bigtiff=_is_big(shapes, labels.dtype)) as tiff:
+            for index, (shape, packed) in enumerate(
+                zip(shapes, (_packed_tiles(labels, digest, lower), *lower), strict=True)
+            ):
+                tiff.write(
+                    iter(packed),
+                    shape=shape,
+                    dtype=labels.dtype,
+                    subifds=len(lower) if index == 0 else None,
+                    subfiletype=1 if index else 0,
+                    tile=(_TILE_PX, _TILE_PX),
+                    compression="zlib",
+                    photometric="minisblack",
+                    metadata=_ome(label_map) if index == 0 else None,
+                    **_resolution(label_map.mpp, 2**index),
+                )
+        _set_uuid(temporary, str(stable_uuid("labels", labels.shape, labels.dtype, label_map.mpp, digest.hexdigest())))
 
 
-def _pyramid(labels: NDArray[np.unsignedinteger[Any]]) -> Iterator[NDArray[np.unsignedinteger[Any]]]:
-    yield labels
-    while max(labels.shape) > _SMALLEST_PX:
-        labels = labels[::2, ::2]
+@contextmanager
+def open_labels(path: str | os.PathLike[str]) -> Iterator[Raster]:
+    """Open ``labels.ome.tif`` to read its full level by slices; only the tiles under a slice are unpacked.
+
+    Args:
+        path: a file that ``write_labels`` wrote.
+
+    Yields:
+        The labels (height, width), until the block ends.
+
+    Raises:
+        ImageError: the file is missing, damaged or no label map.
+    """
+    import zarr
+
+    try:
+        tiff = tifffile.TiffFile(path)
+    except (OSError, tifffile.TiffFileError) as error:
+        raise ImageError(
+            f"cannot read the labels {path}", expected="a file that histofactor wrote", got=str(error)
+        ) from error
+    with tiff:
+        labels = zarr.open_array(tiff.aszarr(series=0, level=0), mode="r")
+        if labels.ndim != 2 or labels.dtype not in (np.uint8, np.uint16):
+            got = f"{labels.dtype} {labels.shape}"
+            raise ImageError(f"{path} is no label map", expected="uint8 or uint16 (height, width)", got=got)
         yield labels
+
+
+def _packed_tiles(labels: Raster, digest: _Hash, lower: list[list[bytes]]) -> Iterator[bytes]:
+    """Yield the tiles of the full level; on the way ``digest`` sees every px and ``lower`` gets its levels' tiles."""
+    for level, band in level_bands(labels, _TILE_PX, len(lower) + 1):
+        packed = map_ahead(_pack, (band[:, left : left + _TILE_PX] for left in range(0, band.shape[1], _TILE_PX)))
+        if level:
+            lower[level - 1].extend(packed)
+        else:
+            digest.update(np.ascontiguousarray(band).data)
+            yield from packed
+
+
+def _pack(part: NDArray[np.unsignedinteger[Any]]) -> bytes:
+    tile = np.zeros((_TILE_PX, _TILE_PX), part.dtype)
+    tile[: part.shape[0], : part.shape[1]] = part
+    return bytes(imagecodecs.deflate_encode(tile.tobytes()))
 
 
 def _ome(label_map: LabelMap) -> dict[str, Any]:
     """Return what tifffile turns into OME-XML."""
-    digest = hashlib.sha256(np.ascontiguousarray(label_map.labels[:]).data).hexdigest()
-    uuid = stable_uuid("labels", label_map.labels.shape, label_map.labels.dtype, label_map.mpp, digest)
-    metadata: dict[str, Any] = {"axes": "YX", "Name": "labels", "UUID": str(uuid)}
+    metadata: dict[str, Any] = {"axes": "YX", "Name": "labels", "UUID": _NO_UUID}
     if label_map.mpp is not None:
         metadata |= dict.fromkeys(("PhysicalSizeX", "PhysicalSizeY"), label_map.mpp)
         metadata |= dict.fromkeys(("PhysicalSizeXUnit", "PhysicalSizeYUnit"), "µm")
     return metadata
 
 
-def _is_big(levels: list[NDArray[np.unsignedinteger[Any]]]) -> bool:
+def _set_uuid(path: Path, uuid: str) -> None:
+    """Put the UUID where its place was held."""
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tag = tiff.pages.first.tags["ImageDescription"]
+        tag.overwrite(tag.value.replace(_NO_UUID, uuid).encode())
+
+
+def _is_big(shapes: list[tuple[int, int]], dtype: np.dtype[Any]) -> bool:
     """Whether the file could pass the 4 GiB of classic TIFF even if nothing compresses."""
-    return sum(level.nbytes for level in levels) > 2**32 - 2**26
+    return sum(height * width * dtype.itemsize for height, width in shapes) > 2**32 - 2**26
 
 
 def _resolution(mpp: float | None, downsample: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from histofactor.records import Segmentation
 
 LONG_SIDE_PX = 2048
 _BOUNDARY = 0.45  # how bright the line between two phenotypes is, compared with what it is drawn on
+_BAND = 256  # rows of the label map read at a time
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
 
 
@@ -84,10 +85,13 @@ def labels_at(segmentation: Segmentation, size: tuple[int, int]) -> NDArray[np.u
         px = np.floor((l0_center - label_map.origin[axis]) / segmentation.l0_per_px[axis]).astype(np.intp)
         found.append(px)
     (cols, rows), (height, width) = found, label_map.labels.shape
-    inside = np.ix_((rows >= 0) & (rows < height), (cols >= 0) & (cols < width))
-    labels = label_map.labels[:][np.ix_(rows.clip(0, height - 1), cols.clip(0, width - 1))]
-    seen: NDArray[np.unsignedinteger[Any]] = np.zeros_like(labels)
-    seen[inside] = labels[inside]
+    across = (cols >= 0) & (cols < width)
+    seen: NDArray[np.unsignedinteger[Any]] = np.zeros(size[::-1], label_map.labels.dtype)
+    for top in range(0, height, _BAND):
+        down = (rows >= top) & (rows < min(top + _BAND, height))
+        if down.any():
+            band = label_map.labels[top : top + _BAND]
+            seen[np.ix_(down, across)] = band[np.ix_(rows[down] - top, cols[across])]
     return seen
 
 

@@ -6,6 +6,7 @@ import csv
 import os
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from histofactor.records import Color, Segmentation
 
 UNASSIGNED = "no tissue / unassigned"
 COLUMNS = ("label", "name", "color", "area_px", "area_um2", "fraction", "mean_margin", "mean_residual")
+_BAND_PX = 2**22  # px measured at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +107,25 @@ def hex_color(color: Color) -> str:
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
-def _sums(
-    segmentation: Segmentation,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return px, and sums of margin and residual over them, of every label 0 … K; one token row at a time."""
+def _sums(segmentation: Segmentation) -> NDArray[np.float64]:
+    """Return (3, K + 1): px, and sums of margin and residual over them, of every label; many token rows at a time."""
     labels, tokens = segmentation.label_map.labels, segmentation.tokens
-    size = len(segmentation.label_map.names) + 1
-    counts = np.zeros(size, np.int64)
-    margins, residuals = np.zeros(size), np.zeros(size)
-    g_col = np.minimum(np.arange(labels.shape[1]) // tokens.stride_px, tokens.residual.shape[1] - 1)
-    for top in range(0, labels.shape[0], tokens.stride_px):
-        band = slice(top, top + tokens.stride_px)
-        found = labels[band].ravel()
-        g_row = min(top // tokens.stride_px, tokens.residual.shape[0] - 1)
-        residual = np.broadcast_to(tokens.residual[g_row, g_col], labels[band].shape)
-        counts += np.bincount(found, minlength=size)
-        margins += np.bincount(found, segmentation.margin[band].ravel(), size)
-        residuals += np.bincount(found, residual.ravel(), size)
-    return counts, margins, residuals
+    height, width = labels.shape
+    sums = np.zeros((3, len(segmentation.label_map.names) + 1))
+    g_rows = max(1, _BAND_PX // (tokens.stride_px * width))
+    for g_top in range(0, -(-height // tokens.stride_px), g_rows):
+        rows = slice(g_top * tokens.stride_px, (g_top + g_rows) * tokens.stride_px)
+        residual = tokens.residual[g_top : g_top + g_rows]
+        _add(labels[rows], segmentation.margin[rows], residual, tokens.stride_px, sums)
+    return sums
+
+
+@numba.njit(cache=True, nogil=True, boundscheck=True)
+def _add(labels, margin, residual, stride, sums):
+    for y in range(labels.shape[0]):
+        left = residual[y // stride]
+        for x in range(labels.shape[1]):
+            label = labels[y, x]
+            sums[0, label] += 1.0
+            sums[1, label] += margin[y, x]
+            sums[2, label] += left[x // stride]

@@ -6,17 +6,25 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow check install clean benchmarks
+.PHONY: demo test test-slow test-jts check install clean benchmarks
 
 demo: install
 	$(BIN)/histofactor demo -o demo-out
 
 test: check
-	$(BIN)/pytest -n 2 -m "not gpu and not network and not slow"
+	$(BIN)/pytest -n 2 -m "not gpu and not network and not slow and not jts"
 
 # Runs that are killed twenty times over, full disks: minutes.
 test-slow: install
 	$(BIN)/pytest -m slow
+
+# Polygons in the eyes of JTS, the geometry library of QuPath; needs java >= 17 and Debian's libjts-java.
+JTS := /usr/share/java/jts-core.jar
+test-jts: install
+	@test -e $(JTS) || { apt-get update -qq && apt-get install -y -qq --no-install-recommends libjts-java; } || \
+	  { echo "test-jts needs $(JTS): run as root on Debian or Ubuntu, or: sudo apt-get install libjts-java"; exit 1; }
+	@java -version 2> /dev/null || { echo "test-jts needs java; on Debian or Ubuntu: apt-get install default-jre"; exit 1; }
+	$(BIN)/pytest -m jts -rs
 
 # The figures of the docs; needs the folder SHARED with data (see README).
 SHARED ?= ../shared
@@ -26,6 +34,7 @@ benchmarks: install
 	$(BIN)/python benchmarks/scaling.py $(SHARED)
 	$(BIN)/python benchmarks/factorize.py $(SHARED)
 	$(BIN)/python benchmarks/decode.py
+	$(BIN)/python benchmarks/polygons.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/seams.py $(SHARED)
 	$(BIN)/python benchmarks/embedded_on_glas.py $(SHARED)

@@ -47,10 +47,12 @@ class Outlining:
     Attributes:
         tolerance_px: corners that span a triangle of at most this squared, in px of the label map, are cut
             (Visvalingam & Whyatt, 1993); the default straightens the stairs of pixels. 0 keeps every corner.
-        min_area_px: smaller pieces are left out; the default, 64 px, is smaller than a nucleus at 0.5 µm/px.
+        min_area_px: smaller pieces, and smaller parts of cut ones, are left out; the default, 64 px, is smaller than
+            a nucleus at 0.5 µm/px.
         tile_px: pieces of tissue that are wider or higher are cut into tiles, and their phenotypes with them;
             a multiple of ``cell_px``. It bounds memory: at the default about 0.3 GB for each of two threads.
-        cell_px: tissue further apart than twice this counts as separate pieces.
+        cell_px: tissue further apart than twice this counts as separate pieces of tissue, which are simplified
+            without regard for each other; keep it well above 2 · tolerance_px², by which an outline may move.
     """
 
     tolerance_px: float = 1.0
@@ -118,7 +120,8 @@ def _tile_pieces(
     count = len(labels) - 1  # without the px that are in no piece
     means = np.full(count, None)
     if margin is not None:
-        means[:] = (piece_sums(ids, margin[tile.rows, tile.columns], len(labels))[1:] / areas[1:]).tolist()
+        sums = piece_sums(ids, np.array(margin[tile.rows, tile.columns]), len(labels))
+        means[:] = (sums[1:] / areas[1:]).tolist()
     x, y = (
         origin + np.arange(span.start, span.stop + 1) * per_px
         for origin, per_px, span in zip(label_map.origin, l0_per_px, (tile.columns, tile.rows), strict=True)

@@ -56,8 +56,8 @@ def tissue_tiles(labels: Raster, tile_px: int, cell_px: int) -> list[Tile]:
 
 
 def read_tile(labels: Raster, tile: Tile) -> NDArray[np.unsignedinteger[Any]]:
-    """Labels (height, width) under a tile, 0 where they belong to another piece of tissue."""
-    window: NDArray[np.unsignedinteger[Any]] = np.ascontiguousarray(labels[tile.rows, tile.columns])
+    """Copy the labels (height, width) under a tile, 0 where they belong to another piece of tissue."""
+    window: NDArray[np.unsignedinteger[Any]] = np.array(labels[tile.rows, tile.columns])
     if tile.cells.all():
         return window
     own = tile.cells.repeat(tile.cell_px, 0).repeat(tile.cell_px, 1)

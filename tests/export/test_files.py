@@ -4,7 +4,7 @@ import os
 import pytest
 
 from histofactor.errors import OutputError
-from histofactor.export.files import atomic, stable_uuid
+from histofactor.export.files import atomic, atomic_folder, stable_uuid
 
 
 def test_a_finished_block_leaves_only_the_file(tmp_path):
@@ -83,3 +83,38 @@ def test_a_stable_uuid_depends_on_its_parts_alone():
     assert stable_uuid("region", "a.svs", 1).version == 5
     others = {stable_uuid("region", name, label) for name in ("a.svs", "b.svs", "\udcff.svs") for label in (1, 2)}
     assert len(others) == 6
+
+
+def test_a_finished_folder_replaces_the_old_one(tmp_path):
+    path = tmp_path / "new" / "labels.ome.zarr"
+    for text in ("first", "second"):
+        with atomic_folder(path) as temporary:
+            assert temporary.name.endswith("labels.ome.zarr")
+            assert list(temporary.iterdir()) == []
+            (temporary / text).write_text(text)
+        assert [file.name for file in path.iterdir()] == [text]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def _write_half_a_folder(path):
+    with atomic_folder(path) as temporary:
+        (temporary / "half").write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_failed_block_keeps_the_old_folder(tmp_path):
+    path = tmp_path / "labels.ome.zarr"
+    path.mkdir()
+    (path / "old").write_text("old")
+    with pytest.raises(OutputError) as caught:
+        _write_half_a_folder(path)
+    assert "disk space" in caught.value.mend
+    assert [file.name for file in tmp_path.iterdir()] == ["labels.ome.zarr"]
+    assert [file.name for file in path.iterdir()] == ["old"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_kept(tmp_path):
+    (tmp_path / "labels").write_text("a file")
+    with pytest.raises(OutputError, match="not files"), atomic_folder(tmp_path / "labels"):
+        pass
+    assert (tmp_path / "labels").read_text() == "a file"

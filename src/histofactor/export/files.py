@@ -50,7 +50,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             ``OSError`` of the block is taken for such a failure, so do nothing but write in it.
     """
     path = Path(path)
-    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}-{path.name[-32:]}")
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -60,6 +60,36 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # gone already, or its folder cannot be touched, which is told above
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield the path of a temporary folder beside ``path`` that takes its place once the block ends well.
+
+    As ``atomic`` for results that are folders; a folder of that name is deleted just before.
+
+    Args:
+        path: the folder to write; replaced if it exists.
+
+    Yields:
+        An empty folder to write into, in the folder of ``path``.
+
+    Raises:
+        OutputError: the folder cannot be written, the disk is full, or ``path`` is a file; any ``OSError`` of
+            the block is taken for such a failure.
+    """
+    path = Path(path)
+    temporary = _temporary(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.is_dir():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # gone already, or its folder cannot be touched: told above
 
 
 def write_json(content: Any, path: Path) -> None:
@@ -89,6 +119,10 @@ def stable_uuid(*parts: object) -> uuid.UUID:
     """Return a UUID (version 5, RFC 9562) that depends on ``parts`` alone, so that equal results give equal bytes."""
     text = "\n".join(map(str, parts)).encode("utf-8", "surrogateescape")  # file names need not be Unicode
     return uuid.uuid5(_NAMESPACE, hashlib.sha256(text).hexdigest())
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{uuid.uuid4().hex[:12]}-{path.name[-32:]}")
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

@@ -1,0 +1,195 @@
+"""Weights of one input on disk: of every token the largest few, quantised, in a Zarr group read by token rows.
+
+Layout, version 1, a Zarr v3 group: ``index`` (h, w, m) uint8 or uint16 concepts, largest weight first; ``value``
+(h, w, m) uint16 steps of the token's largest weight; ``scale`` (h, w) float32, that weight; ``residual`` (h, w) uint16
+steps of 1. The attribute ``histofactor`` holds ``format_version`` and the fields of ``WeightsHeader``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from histofactor.errors import ImageError
+from histofactor.export.files import atomic_folder
+from histofactor.records import Color, Float
+
+FORMAT_VERSION = 1
+KEPT = 8
+_STEPS = 65535
+_CHUNK_ROWS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsHeader:
+    """What the weights of one input belong to.
+
+    Attributes:
+        slide: file name of the input, "" for an array.
+        size: (width, height) of the label map in working px.
+        mpp: µm per working px, or None if unknown.
+        l0_per_px: (x, y) level-0 px per working px.
+        stride_px: working px per token.
+        method: how the weights were found.
+        recipe: ``recipe_sha256`` of the segmentation.
+        names, colors: K names and colours of the concepts.
+    """
+
+    slide: str
+    size: tuple[int, int]
+    mpp: float | None
+    l0_per_px: tuple[float, float]
+    stride_px: int
+    method: str
+    recipe: str
+    names: tuple[str, ...]
+    colors: tuple[Color, ...]
+
+    @property
+    def g_size(self) -> tuple[int, int]:
+        """(width, height) in tokens."""
+        return -(-self.size[0] // self.stride_px), -(-self.size[1] // self.stride_px)
+
+
+@dataclass(frozen=True, slots=True)
+class SparseRows:
+    """The largest weights of some token rows.
+
+    Attributes:
+        index: (rows, w, m) uint8 or uint16 concepts, the largest weight first; 0 where the value is 0.
+        value: (rows, w, m) uint16, 65535 steps up to the token's largest weight.
+        scale: (rows, w) float32, that weight.
+    """
+
+    index: NDArray[np.unsignedinteger[Any]]
+    value: NDArray[np.uint16]
+    scale: Float
+
+
+def quantise(weights: Float, keep: int = KEPT) -> SparseRows:
+    """Keep the largest weights of every token in 65,536 steps.
+
+    A weight that is kept is off by at most 1/131,070 of its token's largest one; one that is not kept, and counts as 0
+    from here on, is no larger than any that is.
+
+    Args:
+        weights: (rows, w, K) ≥ 0, finite, K ≤ 65,536.
+        keep: how many weights a token keeps, at most.
+    """
+    rows, width, k = weights.shape
+    kept = min(keep, k)
+    flat = weights.reshape(-1, k)
+    scale = flat.max(axis=1)
+    used = flat[scale > 0]
+    top = np.sort(np.argpartition(-used, kept - 1, axis=1)[:, :kept], axis=1)
+    found = np.take_along_axis(used, top, axis=1)
+    order = np.argsort(-found, axis=1, kind="stable")
+    steps = np.rint(np.take_along_axis(found, order, axis=1).astype(np.float64) / found.max(1, keepdims=True) * _STEPS)
+    index = np.zeros((len(flat), kept), np.uint8 if k <= 256 else np.uint16)
+    value = np.zeros((len(flat), kept), np.uint16)
+    index[scale > 0] = np.where(steps > 0, np.take_along_axis(top, order, axis=1), 0)
+    value[scale > 0] = steps
+    shape = (rows, width, kept)
+    return SparseRows(index.reshape(shape), value.reshape(shape), scale.reshape(rows, width).astype(np.float32))
+
+
+def restore(rows: SparseRows, k: int) -> Float:
+    """The weights that ``quantise`` kept, (rows, w, K) float32; 0 for all others."""
+    kept = rows.index.shape[-1]
+    index, value = rows.index.reshape(-1, kept), rows.value.reshape(-1, kept)
+    unit = rows.scale.astype(np.float64).ravel() / _STEPS
+    dense = np.zeros((len(index), k), np.float32)
+    tokens = np.flatnonzero(unit)
+    for slot in reversed(range(kept)):  # weights of 0 share index 0 and come last in their token
+        dense[tokens, index[tokens, slot]] = value[tokens, slot] * unit[tokens]
+    return dense.reshape(*rows.scale.shape, k)
+
+
+def write_weights(
+    parts: Iterable[SparseRows], residual: Float, header: WeightsHeader, path: str | os.PathLike[str]
+) -> None:
+    """Write the weights of one input, a few token rows at a time; equal weights give equal bytes.
+
+    Args:
+        parts: the token rows from top to bottom, from ``quantise``; together they cover the grid.
+        residual: (h, w) in [0, 1], as in ``Weights``.
+        header: what they belong to.
+        path: the folder to write, by custom ``weights.zarr``; replaced if it exists.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    grid = header.g_size[::-1]
+    attributes = {"histofactor": {"format_version": FORMAT_VERSION, **asdict(header)}}
+    with atomic_folder(path) as temporary:
+        group = zarr.create_group(temporary, attributes=attributes)
+        steps = np.rint(residual * _STEPS).astype(np.uint16)
+        group.create_array("residual", data=steps, chunks=(_CHUNK_ROWS, grid[1]))
+        top = 0
+        arrays: dict[str, zarr.Array[Any]] = {}
+        for part in parts:
+            for name in ("index", "value", "scale"):
+                values: NDArray[Any] = getattr(part, name)
+                if top == 0:
+                    shape, chunks = (*grid, *values.shape[2:]), (_CHUNK_ROWS, *values.shape[1:])
+                    arrays[name] = group.create_array(name, shape=shape, chunks=chunks, dtype=values.dtype)
+                arrays[name][top : top + len(values)] = values
+            top += len(part.scale)
+
+
+class SparseWeights:
+    """Weights on disk, read by token rows.
+
+    Args:
+        path: a folder that ``write_weights`` wrote.
+
+    Raises:
+        ImageError: the folder is missing, damaged or of a newer version.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        try:
+            group = zarr.open_group(Path(path), mode="r")
+            stated: Any = dict(group.attrs)["histofactor"]
+            if stated["format_version"] != FORMAT_VERSION:
+                raise ValueError(f"format_version {stated['format_version']}; this histofactor reads {FORMAT_VERSION}")
+            self.header = _header(stated)
+            self._index, self._value, self._scale, self._residual = (
+                _array(group, name) for name in ("index", "value", "scale", "residual")
+            )
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            expected = "a folder that this version of histofactor wrote"
+            raise ImageError(f"cannot read the weights {path}", expected=expected, got=str(error)) from error
+
+    def rows(self, start: int, stop: int) -> Float:
+        """Weights of some token rows, (rows, w, K) float32."""
+        part = SparseRows(self._index[start:stop], self._value[start:stop], self._scale[start:stop])
+        return restore(part, len(self.header.names))
+
+    def residual(self, start: int, stop: int) -> Float:
+        """Residuals of some token rows, (rows, w) float32."""
+        steps: NDArray[np.uint16] = self._residual[start:stop]
+        return (steps / np.float32(_STEPS)).astype(np.float32)
+
+
+def _header(stated: dict[str, Any]) -> WeightsHeader:
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in stated.items()
+    }
+    fields["colors"] = tuple(map(tuple, stated["colors"]))
+    del fields["format_version"]
+    return WeightsHeader(**fields)
+
+
+def _array(group: zarr.Group, name: str) -> Any:
+    array = group[name]
+    if not isinstance(array, zarr.Array):
+        raise TypeError(f"{name} is no array")
+    return array

@@ -3,7 +3,9 @@
 Printed for each layout: the share of labels that change when the layout moves by half a window, and how much denser
 label changes are across window borders than elsewhere (compared at the same place within a token). ``full`` takes two
 fields as if they had 1 µm/px, so that all their 2048 × 1536 px are worked in the default windows of 1024 px; the other
-rows take all fields at 0.5 µm/px (1024 × 768 px worked) in windows of 512 px, which gives many borders.
+rows take all fields at 0.5 µm/px (1024 × 768 px worked) in windows of 512 px, which gives many borders. ``slide`` takes
+two whole slides, a real one and a phantom, and compares with the slide read as one image and encoded in one window: the
+share of tissue px whose label differs.
 
     python benchmarks/seams.py ../shared            prints a table and writes results/seams.csv
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from histofactor.pipeline.engine import SegmentOptions
 from histofactor.pipeline.segment import segment
 from histofactor.records import Segmentation, SlideInfo, WindowRule
 from histofactor.slides.grid import make_frame, plan_windows
+from histofactor.slides.phantom_slide import write_phantom_slide
 
 K = 16
 
@@ -66,6 +70,17 @@ def measure(images: list[Path], encoder: Encoder, source_mpp: float, name: str) 
     return name, len(images), float(np.median(changed)), float(np.max(changed)), float(at_border / elsewhere)
 
 
+def measure_slide(path: Path, encoder: Encoder) -> tuple[object, ...]:
+    """One row of the table: a slide in windows against the same slide in one piece."""
+    one = replace(encoder.spec.window, size_px=4096)
+    whole = segment(path, encoder=replace(encoder, spec=replace(encoder.spec, window=one)), k=K)
+    windowed = segment(path, encoder=encoder, k=K)
+    tissue = whole.label_map.labels[:] > 0
+    changed = float((whole.label_map.labels[:] != windowed.label_map.labels[:])[tissue].mean())
+    at_border, elsewhere = border_density(windowed, encoder)
+    return f"histofactor, slide {path.stem}", 1, changed, changed, at_border / elsewhere
+
+
 def main() -> None:
     shared = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared")
     images = sorted((shared / "data/oscc").glob("*.jpg"))
@@ -80,6 +95,10 @@ def main() -> None:
         measure(images, small, 0.5, "histofactor"),
         measure(images, tiles, 0.5, "plain tiles"),
     ]
+    with tempfile.TemporaryDirectory() as folder:
+        phantom = Path(folder) / "phantom.tif"
+        write_phantom_slide(phantom, (7000, 7000), seed=1, mpp=0.5)
+        rows += [measure_slide(path, ours) for path in (shared / "data/slides/cmu-1-small-region.svs", phantom)]
     header = ("layout", "images", "labels changed, median", "labels changed, worst", "border / elsewhere")
     table = Table(*header, box=None)
     for name, n, median, worst, ratio in rows:

@@ -48,7 +48,7 @@ def test_windows_without_tissue_are_left_out_and_tissue_is_covered(tiny_encoder,
         grid, part = token_overlap(plan.frame, window)
         covered[grid] |= taper(window, engine.encoder.spec.window, 8)[part] > 0
     assert covered[plan.g_tissue].all()
-    assert plan.g_tissue[76:94, 14:36].mean() > 0.95
+    assert plan.g_tissue[76:94, 14:36].mean() > 0.8
     assert not plan.g_tissue[:70].any()
 
 

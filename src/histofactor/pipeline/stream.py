@@ -85,11 +85,11 @@ class Encoding:
         plan, first = self._plan, self._next
         done, total = sum(len(row.windows) for row in plan.rows[:first]), plan.windows
         self._on_progress(done, total)
-        batches = [batch for row in plan.rows[first:] for batch in _batches(row)]
-        pixels = read_ahead(self._read, batches)
+        ahead = [batch for row in plan.rows[first:] for batch in batches(row)]
+        pixels = read_ahead(self._read, ahead)
         try:
             for index, row in enumerate(plan.rows[first:], first):
-                for batch in _batches(row):
+                for batch in batches(row):
                     with self._clock("read"):
                         read = next(pixels)
                     self._encode(batch, read)
@@ -179,7 +179,7 @@ class Decoder:
         return labels, margin
 
 
-def _batches(row: WindowRow) -> list[list[Window]]:
+def batches(row: WindowRow) -> list[list[Window]]:
     """The windows of a row in groups of about ``_BATCH_PX``."""
     if not row.windows:
         return []

@@ -217,30 +217,28 @@ def trace(ids):
 def assemble(points, start, piece, following):
     """Join arcs to the closed rings of all pieces.
 
-    Returns (corners (n, 2) as (row, column), first corner of every ring and the end, piece of every ring, whether it
-    is a hole).
+    Returns (corners (n, 2) as (row, column), first corner of every ring and the end, piece of every ring).
     """
     used = np.zeros(piece.shape[0], np.bool_)
     corners = np.empty((2 * points.shape[0] + piece.shape[0], 2), np.int32)
     first = np.zeros(piece.shape[0] + 1, np.int64)
-    owner, hole = np.empty(piece.shape[0], np.int32), np.empty(piece.shape[0], np.bool_)
+    owner = np.empty(piece.shape[0], np.int32)
     n, rings = 0, 0
     for begin in range(piece.shape[0]):
         if used[begin] or piece[begin] < 1:
             continue
-        half, area = begin, 0
+        half = begin
         while not used[half]:
             used[half] = True
             a, b = start[half // 2], start[half // 2 + 1]
             for i in range(b - a - 1):
-                p, q = (a + i, a + i + 1) if half % 2 == 0 else (b - 1 - i, b - 2 - i)
+                p = a + i if half % 2 == 0 else b - 1 - i
                 corners[n, 0], corners[n, 1] = points[p, 0], points[p, 1]
-                area += points[p, 1] * np.int64(points[q, 0]) - points[q, 1] * np.int64(points[p, 0])
                 n += 1
             half = following[half]
         corners[n, 0], corners[n, 1] = corners[first[rings], 0], corners[first[rings], 1]
         n += 1
-        owner[rings], hole[rings] = piece[begin], area < 0
+        owner[rings] = piece[begin]
         rings += 1
         first[rings] = n
-    return corners[:n], first[: rings + 1], owner[:rings], hole[:rings]
+    return corners[:n], first[: rings + 1], owner[:rings]

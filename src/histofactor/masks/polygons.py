@@ -146,9 +146,9 @@ def _outlines(ids: NDArray[np.int32], places: _Places, exact: _Places, tolerance
     if tolerance_px > 0:
         x, y = (np.asarray(side, np.int64) for side in exact)
         boundaries = thin(boundaries, int(2 * tolerance_px**2 + 1e-9), y, x)
-    corners, first, owner, is_hole = assemble(*boundaries[:4])
+    corners, first, owner = assemble(*boundaries[:4])
     points = np.column_stack([places[0][corners[:, 1]], places[1][corners[:, 0]]])
     rings = shapely.linearrings(points, indices=np.repeat(np.arange(len(owner)), np.diff(first)))
-    order = np.lexsort([is_hole, owner])  # the outer ring of a piece first
+    order = np.lexsort([~shapely.is_ccw(rings), owner])  # the outer ring of a piece first, then its holes
     polygons: NDArray[np.object_] = shapely.polygons(rings[order], indices=owner[order] - 1)
     return polygons

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histofactor.errors import OutputError
+from histofactor.export.weights import restore
 from histofactor.pipeline import store as module
 from histofactor.pipeline.store import Band, DiskStore, MemoryStore
 from histofactor.records import TokenMaps
@@ -80,6 +81,15 @@ def test_another_recipe_begins_anew(tmp_path):
     filled(DiskStore(tmp_path / "work", "a"))
     assert DiskStore(tmp_path / "work", "b").state() is None
     assert not list((tmp_path / "work").glob("band-*"))
+
+
+def test_the_largest_weights_are_kept_on_request(tmp_path):
+    disk, memory = DiskStore(tmp_path / "work", "a", keep_weights=True), MemoryStore()
+    for store in (disk, memory):
+        filled(store)
+    for band, *kept in zip(bands(), disk.weights(), memory.weights(), strict=True):
+        for rows in kept:
+            np.testing.assert_allclose(restore(rows, 5), band.weights, atol=1e-4)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

@@ -38,6 +38,10 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     resume: Annotated[
         bool, typer.Option(help="Keep what an earlier run finished, and go on where it stopped; else begin anew.")
     ] = True,
+    keep_weights: Annotated[
+        bool,
+        typer.Option(help="Write weights.zarr too, from which `histofactor relabel` derives other labels."),
+    ] = False,
     profile: Annotated[bool, typer.Option(help="Say how long each stage took.")] = False,
 ) -> None:
     """Segment images into tissue phenotypes, without labels.
@@ -60,7 +64,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     paths = find_inputs(inputs)
     options = SegmentOptions(weights, layer, device, components, seed, tissue, tissue_mask)
     engine = prepare(encoder=encoder, concepts=concepts, k=k, mpp=mpp, method=method, options=options)
-    outputs = Outputs(detailed=len(paths) <= _DETAILED)
+    outputs = Outputs(len(paths) <= _DETAILED, keep_weights)
     job = Job(paths, out, source_mpp, str(concepts or "embedded"), sys.argv[1:], outputs, resume)
     clock = Clock()
     with progress_reporter() as reporter, clock("in all"):

@@ -22,7 +22,7 @@ from histofactor.export.report import ReportEntry, ReportRun, write_report
 from histofactor.pipeline.clock import Clock
 from histofactor.pipeline.engine import Engine
 from histofactor.pipeline.methods import STREAMED
-from histofactor.pipeline.results import Outputs, write_results
+from histofactor.pipeline.results import Outputs, keep_weights, write_results
 from histofactor.pipeline.segment import segment_slide
 from histofactor.pipeline.store import DiskStore, MemoryStore
 from histofactor.pipeline.workspace import Place, claim, clear, read_seal, recipe_hash, seal, unseal
@@ -163,9 +163,12 @@ def _run_one(
         unseal(place)
         sweep(place.results)
         with open_slide(path, source_mpp=job.source_mpp) as slide:
-            store = DiskStore(place.work, recipe) if engine.method in STREAMED else MemoryStore()
+            store = _store(place, recipe, engine, job.outputs)
             segmentation = segment_slide(slide, engine, reporter.on_window, store=store, clock=clock)
             entry = write_results(segmentation, slide, place, job.outputs, clock)
+            if job.outputs.weights:
+                with clock("weights"):
+                    keep_weights(segmentation, store.weights(), place, recipe)
         seal(place, segmentation, recipe)
         clear(place)
         if segmentation.recipe["unreadable"]:
@@ -180,6 +183,13 @@ def _run_one(
     seconds = round(time.perf_counter() - started, 3)
     outcome = Outcome(str(path), status, place.name, seconds, error, notes=_notes(segmentation))
     return outcome, replace(entry, seconds=seconds)
+
+
+def _store(place: Place, recipe: str, engine: Engine, outputs: Outputs) -> DiskStore | MemoryStore:
+    """Where the bands of an input are kept: on disk, but for methods that need all tokens at once anyway."""
+    if engine.method in STREAMED:
+        return DiskStore(place.work, recipe, keep_weights=outputs.weights)
+    return MemoryStore()
 
 
 def _kept(path: Path, place: Place, sealed: Mapping[str, Any]) -> tuple[Outcome, ReportEntry]:

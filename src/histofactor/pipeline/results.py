@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from histofactor.export.geojson import write_geojson
@@ -10,6 +11,7 @@ from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.previews import write_preview
 from histofactor.export.report import ReportEntry, report_entry
 from histofactor.export.tables import write_phenotypes
+from histofactor.export.weights import WEIGHTS, SparseRows, WeightsHeader, write_weights
 from histofactor.pipeline.clock import Clock
 from histofactor.pipeline.workspace import Place
 from histofactor.records import Segmentation
@@ -23,9 +25,39 @@ class Outputs:
 
     Attributes:
         detailed: the report shows large images and typical patches, some 1 MB an input.
+        weights: the largest weights of every token, from which labels can be derived again.
     """
 
     detailed: bool = True
+    weights: bool = False
+
+
+def keep_weights(segmentation: Segmentation, rows: Iterable[SparseRows], place: Place, recipe: str) -> None:
+    """Write ``weights.zarr``.
+
+    Args:
+        segmentation: what the weights belong to.
+        rows: all token rows from top to bottom.
+        place: where to write.
+        recipe: ``recipe_hash`` of the run.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    label_map, path = segmentation.label_map, segmentation.slide.path
+    height, width = label_map.labels.shape
+    header = WeightsHeader(
+        slide="" if path is None else path.name,
+        size=(width, height),
+        mpp=label_map.mpp,
+        l0_per_px=segmentation.l0_per_px,
+        stride_px=segmentation.tokens.stride_px,
+        method=segmentation.recipe["method"],
+        recipe=recipe,
+        names=label_map.names,
+        colors=label_map.colors,
+    )
+    write_weights(rows, segmentation.tokens.residual, header, place.results / WEIGHTS)
 
 
 def write_results(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.export.files import atomic, output_error
+from histofactor.export.weights import SparseRows, quantise
 from histofactor.records import Float, Raster, TokenMaps
 
 _CHUNK_PX = 4096  # columns of a band that are packed together
@@ -96,6 +97,10 @@ class MemoryStore:
         )
         return Maps(labels, margin, _joined([band.tokens for band in self._bands]), unreadable, weights)
 
+    def weights(self) -> Iterator[SparseRows]:
+        """The largest weights of every token, band by band."""
+        return (quantise(band.weights) for band in self._bands)
+
 
 class DiskStore:
     """Keeps bands in files, each whole or not there, so that a run that was killed goes on after the last of them.
@@ -103,13 +108,14 @@ class DiskStore:
     Args:
         folder: for this input alone; made if it is missing, emptied if it belongs to another recipe.
         recipe: hash of all that the bands depend on.
+        keep_weights: keep the largest weights of every token too, see ``weights``.
 
     Raises:
         OutputError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, recipe: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, recipe: str, *, keep_weights: bool = False) -> None:
+        self._folder, self._keep_weights = folder, keep_weights
         seal = folder / "recipe.json"
         if not seal.is_file() or json.loads(seal.read_text()) != recipe:
             self.remove()
@@ -132,7 +138,7 @@ class DiskStore:
             OutputError: the disk is full, or the folder cannot be written.
         """
         with atomic(self._band(self._count)) as temporary:
-            _write_band(band, temporary)
+            _write_band(band, temporary, self._keep_weights)
         self._count += 1
         if state is None:
             return
@@ -152,6 +158,12 @@ class DiskStore:
         labels = BandRaster(files, bottoms, width, "labels", small[0]["dtype"].dtype)
         margin = BandRaster(files, bottoms, width, "margin", np.dtype(np.float32))
         return Maps(labels, margin, tokens, np.concatenate([part["unreadable"] for part in small]), None)
+
+    def weights(self) -> Iterator[SparseRows]:
+        """The largest weights of every token, band by band."""
+        for index in range(self._count):
+            with zipfile.ZipFile(self._band(index)) as archive:
+                yield SparseRows(*(_read_array(archive, name) for name in _WEIGHTS))
 
     def remove(self) -> None:
         """Delete everything.
@@ -202,10 +214,11 @@ class BandRaster:
         return values / np.float32(_LEVELS) if self._name == "margin" else values
 
 
+_WEIGHTS = ("weight_index", "weight_value", "weight_scale")
 _TOKENS = ("label", "share", "margin_of_token", "residual")
 
 
-def _write_band(band: Band, path: Path) -> None:
+def _write_band(band: Band, path: Path, keep_weights: bool) -> None:
     margin = np.rint(band.margin * _LEVELS).astype(np.uint8)
     tokens = band.tokens
     small = {
@@ -216,6 +229,9 @@ def _write_band(band: Band, path: Path) -> None:
         "unreadable": band.unreadable,
         **dict(zip(_TOKENS, (tokens.label, tokens.share, tokens.margin, tokens.residual), strict=True)),
     }
+    if keep_weights:
+        kept = quantise(band.weights)
+        small |= dict(zip(_WEIGHTS, (kept.index, kept.value, kept.scale), strict=True))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, values in small.items():
             _write_array(archive, name, values)

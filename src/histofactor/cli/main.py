@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import histofactor
-from histofactor.cli import concepts, demo, doctor, encoders, evaluate, segment
+from histofactor.cli import concepts, demo, doctor, encoders, evaluate, relabel, segment
 from histofactor.errors import HistofactorError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("segment")(segment.segment)
+app.command("relabel")(relabel.relabel)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)

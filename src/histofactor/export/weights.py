@@ -21,6 +21,7 @@ from histofactor.errors import ImageError
 from histofactor.export.files import atomic_folder
 from histofactor.records import Color, Float
 
+WEIGHTS = "weights.zarr"  # in the folder of an input's results
 FORMAT_VERSION = 1
 KEPT = 8
 _STEPS = 65535
@@ -121,7 +122,7 @@ def write_weights(
         parts: the token rows from top to bottom, from ``quantise``; together they cover the grid.
         residual: (h, w) in [0, 1], as in ``Weights``.
         header: what they belong to.
-        path: the folder to write, by custom ``weights.zarr``; replaced if it exists.
+        path: the folder to write, ``WEIGHTS`` among the results; replaced if it exists.
 
     Raises:
         OutputError: the folder cannot be written.

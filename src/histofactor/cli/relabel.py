@@ -1,0 +1,49 @@
+"""``histofactor relabel``: other concepts, without encoding again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from histofactor.errors import OptionError
+
+
+def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
+    source: Annotated[Path, typer.Argument(metavar="OUT/STEM", help="Results of one input, with its weights.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")],
+    merge: Annotated[list[str] | None, typer.Option(help="Labels that become one: 1+4+7=tumour; repeatable.")] = None,
+    rename: Annotated[list[str] | None, typer.Option(help="A label's new name: 3=stroma; repeatable.")] = None,
+    bank: Annotated[Path | None, typer.Option(help="Nested bank whose coarser concepts to take.")] = None,
+    k: Annotated[int | None, typer.Option("-k", help="Coarser number of concepts; default the next of --bank.")] = None,
+    slide: Annotated[Path | None, typer.Option(help="The input, for the overlay, if it was moved.")] = None,
+) -> None:
+    """Derive the labels of a segmented input again: merged, renamed or coarser, without encoding.
+
+    Labels are numbered as in phenotypes.csv, or as in the coarser bank if one is given. The new folder gets the files
+    of `segment`; labels are numbered anew, and a merged one takes the place and colour of its lowest label.
+    """
+    from histofactor.pipeline.regroup import Regrouping
+    from histofactor.pipeline.relabel import relabel as run
+
+    merges = [_labels_and_name(text, "--merge", "1+4+7=tumour") for text in merge or ()]
+    renames: dict[int, str] = {}
+    for text in rename or ():
+        labels, name = _labels_and_name(text, "--rename", "3=stroma")
+        if len(labels) > 1 or labels[0] in renames:
+            raise OptionError("--rename takes one label, once", expected="for example 3=stroma", got=text)
+        renames[labels[0]] = name
+    left_out = run(source, out, Regrouping(merges, renames, bank, k), slide)
+    typer.echo(f"wrote {out}")
+    for sentence in left_out:
+        typer.echo(sentence, err=True)
+
+
+def _labels_and_name(text: str, option: str, example: str) -> tuple[tuple[int, ...], str]:
+    """Labels and name of ``1+4=name``."""
+    left, _, name = text.partition("=")
+    labels = [part.strip() for part in left.split("+")]
+    if not name.strip() or not all(label.isdecimal() for label in labels):
+        raise OptionError(f"{option} cannot be read", expected=f"for example {example}", got=text)
+    return tuple(map(int, labels)), name.strip()

@@ -1,0 +1,204 @@
+"""Labels derived again from weights on disk: merged, renamed or at a coarser K, without encoding."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import histofactor
+from histofactor.errors import HistofactorError, ImageError, OptionError, OutputError
+from histofactor.export.files import sweep
+from histofactor.export.geojson import write_geojson
+from histofactor.export.labels import open_labels, write_labels
+from histofactor.export.overlay import thumbnail_size, write_overlay
+from histofactor.export.tables import write_phenotypes
+from histofactor.export.weights import WEIGHTS, SparseWeights
+from histofactor.masks.decode import label_pixels
+from histofactor.pipeline.regroup import Group, Regrouping, coarser, combine, regroup
+from histofactor.pipeline.store import Band, DiskStore, Maps
+from histofactor.pipeline.workspace import SEAL, Place, claim, clear, seal, unseal
+from histofactor.records import LabelMap, Raster, Segmentation, SlideInfo, TokenMaps
+from histofactor.slides.reader import Slide, open_slide
+from histofactor.slides.thumbnail import read_thumbnail
+
+LABELS = "labels.ome.tif"
+OVERLAY = "overlay.png"
+_BAND_ROWS = 32  # token rows decoded at a time
+
+
+def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = None) -> list[str]:
+    """Write the segmentation of one input anew with other concepts: merged, renamed, coarser, or all of these.
+
+    Only what had a label gets one. The files are those of ``segment``; the overlay only if the input can be opened.
+
+    Args:
+        source: folder of one input's results, with its weights.
+        out: the folder to write.
+        wanted: what becomes of the concepts.
+        slide: the input; None looks where the run that wrote ``source`` found it.
+
+    Returns:
+        What was left out and why, one sentence each.
+
+    Raises:
+        OptionError: the folder has no weights, or labels that are asked for do not exist or are asked for twice.
+        BankError: the bank does not belong to the segmentation, or is not nested.
+        ImageError: results of the segmentation are damaged, or the input given is not its input.
+        OutputError: the new folder cannot be written, or another process is writing it.
+    """
+    if source.resolve() == out.resolve():
+        raise OptionError("a segmentation cannot be relabelled into its own folder", mend="choose another folder")
+    weights, parent = _open(source)
+    groups = _groups(weights, parent, wanted)
+    recipe = _recipe(parent, groups, weights.header.method)
+    fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    place = Place(out.absolute().parent, out.name)
+    with claim(place) as mine:
+        if not mine:
+            raise OutputError(
+                f"cannot write {out}", got="another process that writes it", mend="wait, or choose another"
+            )
+        unseal(place)
+        sweep(place.results)
+        (out / OVERLAY).unlink(missing_ok=True)  # an old one would show other concepts
+        clear(place)
+        store = DiskStore(place.work, fingerprint)
+        with open_labels(source / LABELS) as before:
+            for band in _bands(weights, groups, before):
+                store.put(band, None)
+        segmentation = _assemble(weights, parent, groups, store.maps(), recipe)
+        write_labels(segmentation, out / LABELS)
+        write_geojson(segmentation, out / "regions.geojson.gz")
+        write_phenotypes(segmentation, out / "phenotypes.csv")
+        left_out = _write_overlay(segmentation, source, out, slide)
+        seal(place, segmentation, fingerprint)
+        clear(place)
+    return left_out
+
+
+def _open(source: Path) -> tuple[SparseWeights, dict[str, Any]]:
+    """Weights and ``segmentation.json`` of a folder, which must belong together."""
+    for name, what in ((SEAL, "finished results"), (WEIGHTS, "weights")):
+        if not (source / name).exists():
+            raise OptionError(
+                f"{source} holds no {what}",
+                expected="the folder of one input, segmented with its weights kept",
+                got=f"no {name}",
+                mend="segment the input again and keep its weights",
+            )
+    weights = SparseWeights(source / WEIGHTS)
+    try:
+        parent: dict[str, Any] = json.loads((source / SEAL).read_text(encoding="utf-8"))
+        recipe = parent["recipe_sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ImageError(f"cannot read {source / SEAL}", expected="what histofactor wrote", got=str(error)) from error
+    if recipe != weights.header.recipe:
+        raise ImageError(
+            f"the weights in {source} belong to another run than its {SEAL}",
+            expected=f"recipe {recipe[:12]}…",
+            got=f"recipe {weights.header.recipe[:12]}…",
+            mend="segment the input again and keep its weights",
+        )
+    return weights, parent
+
+
+def _groups(weights: SparseWeights, parent: Mapping[str, Any], wanted: Regrouping) -> list[Group]:
+    """What becomes of the concepts of a segmentation."""
+    names, colors = weights.header.names, weights.header.colors
+    if wanted.bank is not None:
+        groups = coarser(wanted.bank, parent["bank"]["sha256"], len(names), wanted.k)
+    elif wanted.k is not None:
+        raise OptionError("a coarser K needs a bank", mend="give the nested bank with --bank")
+    else:
+        groups = [Group((i,), *one) for i, one in enumerate(zip(names, colors, strict=True))]
+    return regroup(groups, wanted)
+
+
+def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster) -> Iterator[Band]:
+    """Decode the token rows in bands; px between two rows need both, so one row above and below is read with each."""
+    header = weights.header
+    (width, height), (columns, rows), stride = header.size, header.g_size, header.stride_px
+    if before.shape != (height, width):
+        raise ImageError(f"{LABELS} and {WEIGHTS} differ in size", expected=f"{(height, width)}", got=f"{before.shape}")
+    for start in range(0, rows, _BAND_ROWS):
+        stop = min(start + _BAND_ROWS, rows)
+        above, below = max(start - 1, 0), min(stop + 1, rows)
+        values = combine(weights.rows(above, below), groups, header.method)
+        labels, margin = label_pixels(values, (len(values) * stride, columns * stride))
+        top, bottom = start * stride, min(stop * stride, height)
+        part = slice((start - above) * stride, (start - above) * stride + bottom - top), slice(0, width)
+        labels, margin = labels[part], margin[part]
+        off = before[top:bottom] == 0
+        labels[off], margin[off] = 0, 0
+        own = values[start - above : stop - above]
+        first, total = own.max(-1), own.sum(-1)
+        share = np.divide(first, total, out=np.zeros_like(first), where=total > 0)
+        label, clearness = label_pixels(own, own.shape[:2])  # at the middle of every token
+        tokens = TokenMaps(stride, label, share, clearness, weights.residual(start, stop))
+        yield Band(labels, margin, tokens, np.zeros(label.shape, bool), own)
+
+
+def _recipe(parent: Mapping[str, Any], groups: Sequence[Group], method: str) -> dict[str, Any]:
+    """The parent's recipe, and what was made of its labels."""
+    concepts = [
+        {"label": label, "name": group.name, "color": list(group.color), "of": [member + 1 for member in group.members]}
+        for label, group in enumerate(groups, 1)
+    ]
+    made = {
+        "parent_recipe_sha256": parent["recipe_sha256"],
+        "weights": "largest" if method == "cluster" else "sum",
+        "concepts": concepts,
+    }
+    return {**parent, "histofactor": histofactor.__version__, "relabel": made}
+
+
+def _assemble(
+    weights: SparseWeights, parent: Mapping[str, Any], groups: Sequence[Group], maps: Maps, recipe: Mapping[str, Any]
+) -> Segmentation:
+    header, source = weights.header, parent["source"]
+    info = SlideInfo(
+        Path(header.slide) if header.slide else None, tuple(source["size"]), source["mpp"], (1.0,), source["reader"]
+    )
+    names, colors = tuple(group.name for group in groups), tuple(group.color for group in groups)
+    label_map = LabelMap(maps.labels, header.mpp, (0, 0), names, colors)
+    return Segmentation(info, label_map, maps.margin, maps.tokens, header.l0_per_px, recipe)
+
+
+def _write_overlay(segmentation: Segmentation, source: Path, out: Path, given: Path | None) -> list[str]:
+    """Write the overlay; returns why not, where the input is not given and cannot be opened."""
+    path = given or _input_of(source)
+    if path is None:
+        return [f"{OVERLAY} is left out: where the input lies is not known; give it with --slide"]
+    try:
+        with open_slide(path) as slide:
+            _check_slide(slide, segmentation)
+            rgb, _ = read_thumbnail(slide, thumbnail_size(slide.info.size))
+    except HistofactorError as error:
+        if given is not None:
+            raise
+        return [f"{OVERLAY} is left out: {error.what}; give the input with --slide"]
+    write_overlay(rgb, segmentation, out / OVERLAY)
+    return []
+
+
+def _check_slide(slide: Slide, segmentation: Segmentation) -> None:
+    if slide.info.size != segmentation.slide.size:
+        raise ImageError(
+            f"{slide.info.path} is not the input of this segmentation",
+            expected=f"{segmentation.slide.size} px",
+            got=f"{slide.info.size} px",
+        )
+
+
+def _input_of(source: Path) -> Path | None:
+    """Where the run that wrote a folder found its input, as its ``run.json`` tells."""
+    try:
+        run = json.loads((source.absolute().parent / "run.json").read_text(encoding="utf-8"))
+        return next((Path(one["input"]) for one in run["inputs"] if one.get("folder") == source.absolute().name), None)
+    except (OSError, ValueError, KeyError, TypeError):  # moved away from its run: the input is then not known
+        return None

@@ -167,6 +167,16 @@ def test_a_read_only_output_folder(histofactor, image, tmp_path):
     assert "may write" in err
 
 
+def test_an_interruption_says_how_to_go_on(histofactor, image, tmp_path, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("histofactor.pipeline.jobs.segment_slide", interrupt)
+    code, _, told = histofactor("segment", image, "-o", tmp_path / "out", "-k", 8)
+    assert code == 130
+    assert "the same command goes on" in told
+
+
 def test_unknown_resolution_is_said_and_areas_stay_empty(histofactor, image, tmp_path):
     assert histofactor("segment", image, "-o", tmp_path / "out", "-k", 8)[0] == 0
     recipe = json.loads((tmp_path / "out/tissue/segmentation.json").read_text())

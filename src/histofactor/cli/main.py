@@ -49,9 +49,6 @@ def main() -> None:
         app()
     except HistofactorError as error:
         sys.exit(_tell(error))
-    except KeyboardInterrupt:
-        typer.echo("interrupted; what is finished is kept, and the same command goes on from there", err=True)
-        sys.exit(130)
 
 
 def _tell(error: HistofactorError) -> int:

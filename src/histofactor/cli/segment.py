@@ -67,8 +67,12 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     outputs = Outputs(len(paths) <= _DETAILED, keep_weights)
     job = Job(paths, out, source_mpp, str(concepts or "embedded"), sys.argv[1:], outputs, resume)
     clock = Clock()
-    with progress_reporter() as reporter, clock("in all"):
-        outcomes = run_job(job, engine, reporter, clock)
+    try:
+        with progress_reporter() as reporter, clock("in all"):
+            outcomes = run_job(job, engine, reporter, clock)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what is finished is kept, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
     if profile:
         _tell_profile(clock)
     raise typer.Exit(summarize(outcomes, out))

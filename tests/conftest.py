@@ -1,6 +1,5 @@
 """Fixtures for every room."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,9 @@ from PIL import Image
 
 from histofactor.concepts.bank import new_bank
 from histofactor.encoders.build import Encoder
-from histofactor.export.weights import WeightsHeader, quantise, write_weights
 from histofactor.pipeline.engine import SegmentOptions, prepare
 from histofactor.pipeline.jobs import Job, run_job
+from histofactor.pipeline.results import Outputs
 from histofactor.pipeline.segment import segment_slide
 from histofactor.records import EncoderSpec, WeightsSource, WindowRule
 from histofactor.slides.phantom import phantom
@@ -70,17 +69,11 @@ def kept_weights(tiny_encoder, tiny_bank, tissue, tmp_path):
         image = tmp_path / "case 1.png"
         Image.fromarray(tissue).save(image)
         engine = prepare(encoder=tiny_encoder, concepts=bank, method=method, options=SegmentOptions(components=6))
-        (outcome,) = run_job(Job([image], tmp_path / "out", source_mpp=1.0), engine)
+        job = Job([image], tmp_path / "out", source_mpp=1.0, outputs=Outputs(weights=True))
+        (outcome,) = run_job(job, engine)
         assert outcome.status == "done"
-        folder = tmp_path / "out" / "case 1"
         with open_slide(image, source_mpp=1.0) as slide:
-            dense = segment_slide(slide, engine)
-        height, width = dense.label_map.labels.shape
-        recipe = json.loads((folder / "segmentation.json").read_text())["recipe_sha256"]
-        about = dense.label_map.mpp, dense.l0_per_px, dense.tokens.stride_px, method, recipe
-        header = WeightsHeader(image.name, (width, height), *about, dense.label_map.names, dense.label_map.colors)
-        write_weights([quantise(dense.weights.values)], dense.weights.residual, header, folder / "weights.zarr")
-        return dense, folder
+            return segment_slide(slide, engine), tmp_path / "out" / "case 1"
 
     return make
 

@@ -89,7 +89,7 @@ def _open(source: Path) -> tuple[SparseWeights, dict[str, Any]]:
                 f"{source} holds no {what}",
                 expected="the folder of one input, segmented with its weights kept",
                 got=f"no {name}",
-                mend="segment the input again and keep its weights",
+                mend="segment the input again with --keep-weights",
             )
     weights = SparseWeights(source / WEIGHTS)
     try:
@@ -102,7 +102,7 @@ def _open(source: Path) -> tuple[SparseWeights, dict[str, Any]]:
             f"the weights in {source} belong to another run than its {SEAL}",
             expected=f"recipe {recipe[:12]}…",
             got=f"recipe {weights.header.recipe[:12]}…",
-            mend="segment the input again and keep its weights",
+            mend="segment the input again with --keep-weights",
         )
     return weights, parent
 

@@ -5,6 +5,7 @@ import gzip
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def test_without_its_input_the_overlay_is_left_out_and_that_is_said(kept_weights
 
 def test_folders_that_cannot_be_relabelled(kept_weights, tmp_path):
     _, folder = kept_weights()
-    with pytest.raises(OptionError, match="own folder"):
+    with pytest.raises(OptionError, match="results of `histofactor segment`"):
         relabel(folder, folder, Regrouping())
     with pytest.raises(OptionError, match="--bank"):
         relabel(folder, tmp_path / "new", Regrouping(k=2))
@@ -160,3 +161,22 @@ def test_folders_that_cannot_be_relabelled(kept_weights, tmp_path):
     with pytest.raises(OptionError, match="no weights"):
         relabel(folder, tmp_path / "new", Regrouping())
     assert not (tmp_path / "new").exists()
+
+
+def test_results_of_another_segmentation_are_not_written_over(kept_weights, tmp_path):
+    _, folder = kept_weights()
+    shutil.copytree(folder, tmp_path / "other")
+    with pytest.raises(OptionError, match="results of `histofactor segment`"):
+        relabel(folder, tmp_path / "other", Regrouping())
+
+
+def test_nothing_unfinished_stays_behind(kept_weights, tmp_path, monkeypatch):
+    _, folder = kept_weights()
+    monkeypatch.chdir(folder)
+    relabel(Path(), Path("../new"), Regrouping())
+    assert {path.name for path in (tmp_path / "out" / "new").iterdir()} == FILES
+    tifffile.imwrite(folder / "labels.ome.tif", np.zeros((3, 4), np.uint8))
+    with pytest.raises(ImageError, match="differ in size"):
+        relabel(folder, tmp_path / "out" / "new", Regrouping())
+    assert not (tmp_path / "out" / ".work").exists()
+    assert not (tmp_path / "out" / "new" / "segmentation.json").exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import histofactor
 from histofactor.errors import HistofactorError, ImageError, OptionError, OutputError
@@ -16,6 +17,7 @@ from histofactor.export.files import sweep
 from histofactor.export.geojson import write_geojson
 from histofactor.export.labels import open_labels, write_labels
 from histofactor.export.overlay import thumbnail_size, write_overlay
+from histofactor.export.previews import NAME as PREVIEW
 from histofactor.export.tables import write_phenotypes
 from histofactor.export.weights import WEIGHTS, SparseWeights
 from histofactor.masks.decode import label_pixels
@@ -23,7 +25,7 @@ from histofactor.pipeline.regroup import Group, Regrouping, coarser, combine, re
 from histofactor.pipeline.store import Band, DiskStore, Maps
 from histofactor.pipeline.workspace import SEAL, Place, claim, clear, seal, unseal
 from histofactor.records import LabelMap, Raster, Segmentation, SlideInfo, TokenMaps
-from histofactor.slides.reader import Slide, open_slide
+from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
 
 LABELS = "labels.ome.tif"
@@ -46,38 +48,38 @@ def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = No
         What was left out and why, one sentence each.
 
     Raises:
-        OptionError: the folder has no weights, or labels that are asked for do not exist or are asked for twice.
+        OptionError: the folder has no weights, labels that are asked for do not exist or are asked for twice, or the
+            new folder holds a segmentation.
         BankError: the bank does not belong to the segmentation, or is not nested.
         ImageError: results of the segmentation are damaged, or the input given is not its input.
         OutputError: the new folder cannot be written, or another process is writing it.
     """
-    if source.resolve() == out.resolve():
-        raise OptionError("a segmentation cannot be relabelled into its own folder", mend="choose another folder")
+    source, out = source.resolve(), out.resolve()
+    if source == out or (out / PREVIEW).exists():
+        raise OptionError(f"{out} holds results of `histofactor segment`", mend="choose another folder to relabel into")
     weights, parent = _open(source)
     groups = _groups(weights, parent, wanted)
+    rgb, left_out = _read_input(source, parent, slide)
     recipe = _recipe(parent, groups, weights.header.method)
     fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
-    place = Place(out.absolute().parent, out.name)
+    place = Place(out.parent, out.name)
     with claim(place) as mine:
         if not mine:
-            raise OutputError(
-                f"cannot write {out}", got="another process that writes it", mend="wait, or choose another"
-            )
+            mend = "wait for it, or choose another folder"
+            raise OutputError(f"cannot write {out}", got="another process that writes it", mend=mend)
         unseal(place)
-        sweep(place.results)
+        sweep(out)
         (out / OVERLAY).unlink(missing_ok=True)  # an old one would show other concepts
-        clear(place)
-        store = DiskStore(place.work, fingerprint)
-        with open_labels(source / LABELS) as before:
-            for band in _bands(weights, groups, before):
-                store.put(band, None)
-        segmentation = _assemble(weights, parent, groups, store.maps(), recipe)
-        write_labels(segmentation, out / LABELS)
-        write_geojson(segmentation, out / "regions.geojson.gz")
-        write_phenotypes(segmentation, out / "phenotypes.csv")
-        left_out = _write_overlay(segmentation, source, out, slide)
+        try:
+            store = DiskStore(place.work, fingerprint)
+            with open_labels(source / LABELS) as before:
+                for band in _bands(weights, groups, before):
+                    store.put(band, None)
+            segmentation = _assemble(weights, parent, groups, store.maps(), recipe)
+            _write(segmentation, rgb, out)
+        finally:
+            clear(place)
         seal(place, segmentation, fingerprint)
-        clear(place)
     return left_out
 
 
@@ -87,7 +89,7 @@ def _open(source: Path) -> tuple[SparseWeights, dict[str, Any]]:
         if not (source / name).exists():
             raise OptionError(
                 f"{source} holds no {what}",
-                expected="the folder of one input, segmented with its weights kept",
+                expected="the folder of one input that `histofactor segment --keep-weights` wrote",
                 got=f"no {name}",
                 mend="segment the input again with --keep-weights",
             )
@@ -169,36 +171,37 @@ def _assemble(
     return Segmentation(info, label_map, maps.margin, maps.tokens, header.l0_per_px, recipe)
 
 
-def _write_overlay(segmentation: Segmentation, source: Path, out: Path, given: Path | None) -> list[str]:
-    """Write the overlay; returns why not, where the input is not given and cannot be opened."""
+def _write(segmentation: Segmentation, rgb: NDArray[np.uint8] | None, out: Path) -> None:
+    write_labels(segmentation, out / LABELS)
+    write_geojson(segmentation, out / "regions.geojson.gz")
+    write_phenotypes(segmentation, out / "phenotypes.csv")
+    if rgb is not None:
+        write_overlay(rgb, segmentation, out / OVERLAY)
+
+
+def _read_input(
+    source: Path, parent: Mapping[str, Any], given: Path | None
+) -> tuple[NDArray[np.uint8] | None, list[str]]:
+    """The whole input, small; or None and why not, where it is not given and cannot be opened."""
     path = given or _input_of(source)
     if path is None:
-        return [f"{OVERLAY} is left out: where the input lies is not known; give it with --slide"]
+        return None, [f"{OVERLAY} is left out: where the input lies is not known; give it with --slide"]
     try:
-        with open_slide(path) as slide:
-            _check_slide(slide, segmentation)
-            rgb, _ = read_thumbnail(slide, thumbnail_size(slide.info.size))
+        with open_slide(path, source_mpp=parent["source"]["mpp"]) as slide:
+            if list(slide.info.size) != parent["source"]["size"]:
+                expected, got = (f"{tuple(size)} px" for size in (parent["source"]["size"], slide.info.size))
+                raise ImageError(f"{path} is not the input of this segmentation", expected=expected, got=got)
+            return read_thumbnail(slide, thumbnail_size(slide.info.size))[0], []
     except HistofactorError as error:
         if given is not None:
             raise
-        return [f"{OVERLAY} is left out: {error.what}; give the input with --slide"]
-    write_overlay(rgb, segmentation, out / OVERLAY)
-    return []
-
-
-def _check_slide(slide: Slide, segmentation: Segmentation) -> None:
-    if slide.info.size != segmentation.slide.size:
-        raise ImageError(
-            f"{slide.info.path} is not the input of this segmentation",
-            expected=f"{segmentation.slide.size} px",
-            got=f"{slide.info.size} px",
-        )
+        return None, [f"{OVERLAY} is left out: {error.what}; give the input with --slide"]
 
 
 def _input_of(source: Path) -> Path | None:
     """Where the run that wrote a folder found its input, as its ``run.json`` tells."""
     try:
-        run = json.loads((source.absolute().parent / "run.json").read_text(encoding="utf-8"))
-        return next((Path(one["input"]) for one in run["inputs"] if one.get("folder") == source.absolute().name), None)
+        run = json.loads((source.parent / "run.json").read_text(encoding="utf-8"))
+        return next((Path(one["input"]) for one in run["inputs"] if one.get("folder") == source.name), None)
     except (OSError, ValueError, KeyError, TypeError):  # moved away from its run: the input is then not known
         return None

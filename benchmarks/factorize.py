@@ -7,9 +7,10 @@ of each time, and of each ratio taken field by field; "objective" is ½‖X − 
 problem has many local minima: another seed moves either side's objective by some tenths of a percent.
 
 Small products in many threads cost the peers time, far more so on a busy machine. On one core all are at their best,
-and the ratios hold on a busy machine too; the results in the folder were made so:
+and the ratios hold on a busy machine too; the results in the folder were made so. Without ``taskset`` all run on all
+cores, as a user calls them; the column "cores used" tells which it was.
 
-    taskset -c 0 python benchmarks/factorize.py ../shared       prints a table and writes results/factorize.csv
+    taskset -c 0 python benchmarks/factorize.py        reads ../shared, prints a table, writes results/factorize.csv
 """
 
 from __future__ import annotations

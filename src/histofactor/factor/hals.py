@@ -14,19 +14,29 @@ _TILE = 128  # rows worked side by side
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _sweep_tile(v, b, g, s, sweeps):
-    """Sweep the tile v (padded k, rows): v_j ← max(v_j + b_j − Σₘ g_jm·v_m, 0), for b and g divided by G_jj."""
-    k, rows = b.shape
+    """Sweep the tile v (padded k, rows): v_j ← max(v_j + b_j − Σₘ g_jm·v_m, 0), for b and g divided by G_jj.
+
+    Two components read v at once; the second then makes up for what the first has changed.
+    """
+    padded, rows = v.shape
     zero = v.dtype.type(0)
     for _ in range(sweeps):
-        for j in range(k):
+        for j in range(0, padded, 2):
             for c in range(rows):
-                s[c] = v[j, c] + b[j, c]
-            for m in range(0, len(v), 4):
+                s[0, c] = v[j, c] + b[j, c]
+                s[1, c] = v[j + 1, c] + b[j + 1, c]
+            for m in range(0, padded, 4):
                 g0, g1, g2, g3 = g[j, m], g[j, m + 1], g[j, m + 2], g[j, m + 3]
+                h0, h1, h2, h3 = g[j + 1, m], g[j + 1, m + 1], g[j + 1, m + 2], g[j + 1, m + 3]
                 for c in range(rows):
-                    s[c] = s[c] - g0 * v[m, c] - g1 * v[m + 1, c] - g2 * v[m + 2, c] - g3 * v[m + 3, c]
+                    v0, v1, v2, v3 = v[m, c], v[m + 1, c], v[m + 2, c], v[m + 3, c]
+                    s[0, c] = s[0, c] - g0 * v0 - g1 * v1 - g2 * v2 - g3 * v3
+                    s[1, c] = s[1, c] - h0 * v0 - h1 * v1 - h2 * v2 - h3 * v3
+            h = g[j + 1, j]
             for c in range(rows):
-                v[j, c] = max(s[c], zero)
+                first = max(s[0, c], zero)
+                v[j + 1, c] = max(s[1, c] - h * (first - v[j, c]), zero)
+                v[j, c] = first
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -39,8 +49,8 @@ def sweep_rows(W, B, G, sweeps):
     """
     n, k = W.shape
     padded = (k + 3) // 4 * 4
-    v, b = np.zeros((padded, _TILE), W.dtype), np.zeros((k, _TILE), W.dtype)
-    g, s, inverse = np.zeros((k, padded), W.dtype), np.empty(_TILE, W.dtype), np.zeros(k, W.dtype)
+    v, b = np.zeros((padded, _TILE), W.dtype), np.zeros((padded, _TILE), W.dtype)
+    g, s, inverse = np.zeros((padded, padded), W.dtype), np.empty((2, _TILE), W.dtype), np.zeros(k, W.dtype)
     for j in range(k):
         if G[j, j] > 0:
             inverse[j] = 1 / G[j, j]

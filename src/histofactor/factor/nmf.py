@@ -12,30 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.errors import OptionError
-from histofactor.factor.descent import SWEEPS, descend, plain
-from histofactor.factor.hals import sweep_rows
+from histofactor.factor.descent import descend, plain
 from histofactor.factor.start import leading_subspace, singular_start
 from histofactor.factor.workers import map_blocks
 
-_SKETCH_ROWS, _SKETCH_ROWS_PER_COMPONENT = 1024, 32
+_SKETCH_ROWS, _SKETCH_ROWS_PER_COMPONENT, _STRIDE = 1024, 32, 8  # a sketch has one in eight rows, or more
 _WIDE, _RANK = 10, 4  # features of at least 10k rows and columns are sketched by 4k directions
 _OVERSAMPLING = 4  # directions of a start beside those of the components, where there is no such sketch
-_ROUGH = 2  # tolerance on the sketch, beside that on the features
 
 Floats = NDArray[np.floating[Any]]
 Float = NDArray[np.float32]
 
 
 @overload
-def factorize(X: Floats, k: int, *, seed: int = 0, tol: float = 7e-4, max_iter: int = 500) -> tuple[Float, Float]: ...
+def factorize(X: Floats, k: int, *, seed: int = 0, tol: float = 6e-4, max_iter: int = 500) -> tuple[Float, Float]: ...
 @overload
 def factorize(
-    X: Sequence[Floats], k: int, *, seed: int = 0, tol: float = 7e-4, max_iter: int = 500
+    X: Sequence[Floats], k: int, *, seed: int = 0, tol: float = 6e-4, max_iter: int = 500
 ) -> tuple[list[Float], Float]: ...
 
 
 def factorize(
-    X: Floats | Sequence[Floats], k: int, *, seed: int = 0, tol: float = 7e-4, max_iter: int = 500
+    X: Floats | Sequence[Floats], k: int, *, seed: int = 0, tol: float = 6e-4, max_iter: int = 500
 ) -> tuple[Float | list[Float], Float]:
     """Minimise ½‖X − W·H‖² over W ≥ 0 and H ≥ 0, for one image or for several that share H.
 
@@ -72,7 +70,7 @@ def factorize(
 def _fit(A: Float, k: int, seed: int, tol: float, max_iter: int) -> tuple[Float, Float]:
     """Start and descend on a sketch of the features, then descend on the features themselves; see ``factorize``."""
     tol *= k * (1 / len(A) + 1 / A.shape[1])  # of the objective
-    stride = max(1, len(A) // max(_SKETCH_ROWS, _SKETCH_ROWS_PER_COMPONENT * k))
+    stride = min(max(1, len(A) // max(_SKETCH_ROWS, _SKETCH_ROWS_PER_COMPONENT * k)), _STRIDE)
     sketch = np.ascontiguousarray(A[::stride])
     wide = _WIDE * k <= min(sketch.shape)
     V, Z = leading_subspace(sketch, _RANK * k if wide else min(k + _OVERSAMPLING, *sketch.shape))
@@ -80,11 +78,8 @@ def _fit(A: Float, k: int, seed: int, tol: float, max_iter: int) -> tuple[Float,
     features, steps = plain(A), 0
     if wide or stride > 1:
         outline = features if stride == 1 else plain(sketch)
-        outline = outline._replace(Z=Z, V=V) if wide else outline
-        steps = descend(outline, W, Ht, _ROUGH * tol, max_iter // 2)
-    if stride > 1:  # the other rows have no weights yet
-        W = np.zeros((len(A), k), np.float32)
-        sweep_rows(W, A @ Ht, Ht.T @ Ht, SWEEPS)
+        steps = descend(outline._replace(Z=Z, V=V) if wide else outline, W, Ht, tol, max_iter // 2)
+    W = np.repeat(W, stride, axis=0)[: len(A)]  # a row outside the sketch starts as the one before it in the sketch
     descend(features, W, Ht, tol, max_iter - steps)
     norms = np.linalg.norm(Ht, axis=0)
     return W * norms, np.ascontiguousarray((Ht / np.where(norms > 0, norms, 1)).T)

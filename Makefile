@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow test-jts check install clean benchmarks
+.PHONY: demo test test-slow test-jts check install clean benchmarks benchmark-slides
 
 demo: install
 	$(BIN)/histofactor demo -o demo-out
@@ -38,6 +38,10 @@ benchmarks: install
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/seams.py $(SHARED)
 	$(BIN)/python benchmarks/embedded_on_glas.py $(SHARED)
+
+# What whole slides cost beyond their encoding, to 40,000 px a side: half an hour.
+benchmark-slides: install
+	$(BIN)/python benchmarks/slides.py
 
 check: install
 	$(BIN)/ruff check .

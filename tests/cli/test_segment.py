@@ -167,6 +167,14 @@ def test_a_read_only_output_folder(histofactor, image, tmp_path):
     assert "may write" in err
 
 
+def test_what_is_written_on_request(histofactor, image, tmp_path):
+    assert histofactor("segment", image, "-o", tmp_path / "out", "-k", 8, "--ome-zarr", "--keep-weights")[0] == 0
+    assert {path.name for path in (tmp_path / "out/tissue").iterdir()} == FILES | {"labels.ome.zarr", "weights.zarr"}
+    relabelled = histofactor("relabel", tmp_path / "out/tissue", "-o", tmp_path / "new", "--merge", "1+2=mixed")
+    assert relabelled[0] == 0
+    assert "mixed" in (tmp_path / "new/phenotypes.csv").read_text()
+
+
 def test_an_interruption_says_how_to_go_on(histofactor, image, tmp_path, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt

@@ -42,6 +42,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
         bool,
         typer.Option(help="Write weights.zarr too, from which `histofactor relabel` derives other labels."),
     ] = False,
+    ome_zarr: Annotated[bool, typer.Option(help="Write labels.ome.zarr too, for napari and others.")] = False,
     profile: Annotated[bool, typer.Option(help="Say how long each stage took.")] = False,
 ) -> None:
     """Segment images into tissue phenotypes, without labels.
@@ -64,7 +65,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     paths = find_inputs(inputs)
     options = SegmentOptions(weights, layer, device, components, seed, tissue, tissue_mask)
     engine = prepare(encoder=encoder, concepts=concepts, k=k, mpp=mpp, method=method, options=options)
-    outputs = Outputs(len(paths) <= _DETAILED, keep_weights)
+    outputs = Outputs(len(paths) <= _DETAILED, keep_weights, ome_zarr)
     job = Job(paths, out, source_mpp, str(concepts or "embedded"), sys.argv[1:], outputs, resume)
     clock = Clock()
     try:

@@ -65,7 +65,7 @@ def write_overlay(rgb: NDArray[np.uint8], segmentation: Segmentation, path: str 
     """
     image = Image.fromarray(render_overlay(rgb, segmentation))
     with atomic(path) as temporary:
-        image.save(temporary, format="PNG")
+        image.save(temporary, format="PNG", compress_level=3)
 
 
 def labels_at(segmentation: Segmentation, size: tuple[int, int]) -> NDArray[np.unsignedinteger[Any]]:

@@ -12,6 +12,7 @@ from histofactor.export.previews import write_preview
 from histofactor.export.report import ReportEntry, report_entry
 from histofactor.export.tables import write_phenotypes
 from histofactor.export.weights import WEIGHTS, SparseRows, WeightsHeader, write_weights
+from histofactor.export.zarr import write_ome_zarr
 from histofactor.pipeline.clock import Clock
 from histofactor.pipeline.workspace import Place
 from histofactor.records import Segmentation
@@ -26,10 +27,12 @@ class Outputs:
     Attributes:
         detailed: the report shows large images and typical patches, some 1 MB an input.
         weights: the largest weights of every token, from which labels can be derived again.
+        ome_zarr: the label map as OME-Zarr too.
     """
 
     detailed: bool = True
     weights: bool = False
+    ome_zarr: bool = False
 
 
 def keep_weights(segmentation: Segmentation, rows: Iterable[SparseRows], place: Place, recipe: str) -> None:
@@ -83,6 +86,9 @@ def write_results(
         rgb, _ = read_thumbnail(slide, thumbnail_size(slide.info.size))
     with clock("labels"):
         write_labels(segmentation, folder / "labels.ome.tif")
+    if outputs.ome_zarr:
+        with clock("ome-zarr"):
+            write_ome_zarr(segmentation, folder / "labels.ome.zarr")
     with clock("overlay"):
         write_overlay(rgb, segmentation, folder / "overlay.png")
     with clock("regions"):

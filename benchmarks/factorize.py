@@ -6,11 +6,10 @@ torchnmf's ``nmf.NMF(X.shape, rank=k).fit(X, beta=2)``, which starts at random. 
 of each time, and of each ratio taken field by field; "objective" is ½‖X − W·H‖² in float64, ours over the peer's. The
 problem has many local minima: another seed moves either side's objective by some tenths of a percent.
 
-Small products in many threads cost the peers time, far more so on a busy machine. On one core all are at their best,
-and the ratios hold on a busy machine too; the results in the folder were made so. Without ``taskset`` all run on all
-cores, as a user calls them; the column "cores used" tells which it was.
+The ratios are those on the machine's cores as a user has them. Small products in many threads cost the peers time, far
+more so on a busy machine; ``taskset -c 0`` in front shows all sides on one core.
 
-    taskset -c 0 python benchmarks/factorize.py        reads ../shared, prints a table, writes results/factorize.csv
+    python benchmarks/factorize.py ../shared       prints a table and writes results/factorize.csv
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ def objective(X: np.ndarray, factors: Factors) -> float:
 def compare(X: np.ndarray, k: int) -> np.ndarray:
     """Seconds of ours, scikit-learn and torchnmf; then their objectives."""
     ours_s, ours = median_seconds(lambda: factorize(X, k), REPEATS), factorize(X, k)
-    peer_s, peer = timed(lambda: by_scikit_learn(X, k))
+    peer_s, peer = median_seconds(lambda: by_scikit_learn(X, k), REPEATS), by_scikit_learn(X, k)
     torch_s, torch_factors = timed(lambda: by_torchnmf(X, k))
     return np.array([ours_s, peer_s, torch_s, *(objective(X, factors) for factors in (ours, peer, torch_factors))])
 

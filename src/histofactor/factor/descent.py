@@ -17,7 +17,7 @@ from histofactor.factor.hals import sweep_rows
 from histofactor.factor.workers import map_blocks
 
 SWEEPS = 3  # inner sweeps per matrix product: cheap beside the product, and each brings the optimum closer
-_SERIAL_FLOP = 1e8  # a pass over the features with less work than this is not worth starting threads
+_SERIAL_FLOP = 2e8  # a pass over the features with less work than this is not worth starting threads
 _LOWEST, _FIRST, _HIGHEST = 0.25, 0.8, 0.95  # extrapolation of H
 _GROWTH = 1.1  # of the extrapolation, with every step that lowers the objective
 

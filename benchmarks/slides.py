@@ -79,6 +79,9 @@ def main() -> None:
     sizes = [int(part) for part in sys.argv[1].split(",")] if len(sys.argv) > 1 else SIZES
     rows, smallest_s = [], None
     with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "small.tif"
+        write_phantom_slide(path, (2000, 2000), seed=SEED, mpp=MPP)
+        in_fresh_process(measure, path, Path(folder) / "small", False)  # compiles what later processes find compiled
         for size in sizes:
             path = Path(folder) / f"phantom-{size}k.tif"
             write_phantom_slide(path, (size * 1000, size * 1000), seed=SEED, mpp=MPP)

@@ -16,7 +16,7 @@ _DETAILED = 24  # inputs up to which the report shows each in detail
 
 
 def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, folders or globs.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Slides, images, folders or globs.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
     encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
     concepts: Annotated[Path | None, typer.Option(help="Concept bank; the embedded encoder brings its own.")] = None,
@@ -45,7 +45,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     ome_zarr: Annotated[bool, typer.Option(help="Write labels.ome.zarr too, for napari and others.")] = False,
     profile: Annotated[bool, typer.Option(help="Say how long each stage took.")] = False,
 ) -> None:
-    """Segment images into tissue phenotypes, without labels.
+    """Segment slides and images into tissue phenotypes, without labels.
 
     Every input gets a folder with labels.ome.tif, overlay.png, regions.geojson.gz (for QuPath), phenotypes.csv and
     segmentation.json; the output folder gets report.html to look at and run.json. Inputs that fail, or that are damaged

@@ -29,7 +29,10 @@ from histofactor.pipeline.workspace import Place, claim, clear, read_seal, recip
 from histofactor.records import Segmentation
 from histofactor.slides.reader import open_slide
 
-_LIBRARIES = ("numpy", "torch", "timm", "numba", "pillow", "opencv-python-headless", "shapely", "tifffile")
+_LIBRARIES = (
+    "numpy", "torch", "timm", "numba", "pillow", "opencv-python-headless", "shapely", "tifffile", "imagecodecs",
+    "openslide-python", "openslide-bin", "zarr",
+)  # fmt: skip
 _POLL_S = 1.0  # how often an input that another process works on is looked at
 
 

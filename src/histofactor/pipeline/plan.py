@@ -87,7 +87,10 @@ def tissue_rows(thumbnail: Mask, frame: Frame, start: int, stop: int) -> Mask:
     height, width = thumbnail.shape
     rows = (np.arange(start, stop) + 0.5) * (height / frame.t_size[1])
     columns = (np.arange(frame.t_size[0]) + 0.5) * (width / frame.t_size[0])
-    found: Mask = thumbnail[rows.astype(np.intp)][:, columns.astype(np.intp)]
+    whole = rows.astype(np.intp)
+    first = int(whole[0]) if len(whole) else 0
+    wide = thumbnail[first : int(whole[-1]) + 1 if len(whole) else 0][:, columns.astype(np.intp)]
+    found: Mask = wide[whole - first]
     return found
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import cast
 
 from histofactor.export.geojson import write_geojson
 from histofactor.export.labels import write_labels
@@ -18,6 +20,8 @@ from histofactor.pipeline.workspace import Place
 from histofactor.records import Segmentation
 from histofactor.slides.reader import Slide
 from histofactor.slides.thumbnail import read_thumbnail
+
+_WRITERS = 2  # files written at a time: most of each is work of one thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +88,26 @@ def write_results(
     folder = place.results
     with clock("thumbnail"):
         rgb, _ = read_thumbnail(slide, thumbnail_size(slide.info.size))
-    with clock("labels"):
-        write_labels(segmentation, folder / "labels.ome.tif")
-    if outputs.ome_zarr:
-        with clock("ome-zarr"):
-            write_ome_zarr(segmentation, folder / "labels.ome.zarr")
-    with clock("overlay"):
-        write_overlay(rgb, segmentation, folder / "overlay.png")
-    with clock("regions"):
-        write_geojson(segmentation, folder / "regions.geojson.gz")
-    with clock("tables"):
-        write_phenotypes(segmentation, folder / "phenotypes.csv")
-    with clock("preview"):
+
+    def preview() -> ReportEntry:
         entry = report_entry(segmentation, slide, rgb, folder=folder.name, detailed=outputs.detailed)
         write_preview(entry, folder)
-    return entry
+        return entry
+
+    writers: dict[str, Callable[[], object]] = {
+        "regions": lambda: write_geojson(segmentation, folder / "regions.geojson.gz"),
+        "preview": preview,
+        "overlay": lambda: write_overlay(rgb, segmentation, folder / "overlay.png"),
+        "labels": lambda: write_labels(segmentation, folder / "labels.ome.tif"),
+        "tables": lambda: write_phenotypes(segmentation, folder / "phenotypes.csv"),
+    }
+    if outputs.ome_zarr:
+        writers["ome-zarr"] = lambda: write_ome_zarr(segmentation, folder / "labels.ome.zarr")
+
+    def write(name: str) -> object:
+        with clock(name):
+            return writers[name]()
+
+    with clock("write"), ThreadPoolExecutor(_WRITERS) as pool:
+        written = dict(zip(writers, pool.map(write, writers), strict=True))
+    return cast("ReportEntry", written["preview"])

@@ -238,11 +238,13 @@ def _write_band(band: Band, path: Path, keep_weights: bool) -> None:
         for chunk in range(-(-band.labels.shape[1] // _CHUNK_PX)):
             columns = slice(chunk * _CHUNK_PX, (chunk + 1) * _CHUNK_PX)
             _write_array(archive, f"labels-{chunk}", band.labels[:, columns])
-            _write_array(archive, f"margin-{chunk}", margin[:, columns])
+            _write_array(archive, f"margin-{chunk}", margin[:, columns], packed=False)
 
 
-def _write_array(archive: zipfile.ZipFile, name: str, values: NDArray[Any]) -> None:
-    with archive.open(name, "w") as file:
+def _write_array(archive: zipfile.ZipFile, name: str, values: NDArray[Any], *, packed: bool = True) -> None:
+    entry = zipfile.ZipInfo(name)
+    entry.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED  # margins hardly shrink
+    with archive.open(entry, "w") as file:
         np.lib.format.write_array(file, np.asarray(values, order="C"), allow_pickle=False)
 
 

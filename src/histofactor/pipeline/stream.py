@@ -171,12 +171,11 @@ class Decoder:
         start, stop = known * stride + skipped, min(known * stride + kept, height)
         part = slice(skipped, skipped + max(stop - start, 0)), slice(0, width)
         labels, margin = labels[part], margin[part]
-        off = ~tissue_rows(self._plan.thumbnail, frame, start, max(stop, start))
+        on = tissue_rows(self._plan.thumbnail, frame, start, max(stop, start))
         if unreadable.any():
-            off |= unreadable.repeat(stride, 0).repeat(stride, 1)[part]
-        labels[off], margin[off] = 0, 0
+            on &= ~unreadable.repeat(stride, 0).repeat(stride, 1)[part]
         self._above = W[-1:], unreadable[-1:]
-        return labels, margin
+        return labels * on, margin * on
 
 
 def batches(row: WindowRow) -> list[list[Window]]:

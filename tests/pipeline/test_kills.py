@@ -43,10 +43,10 @@ def test_killed_at_random_moments(slide, tmp_path):
     subprocess.run(command(slide, tmp_path / "whole"), check=True, capture_output=True)
     whole_s = time.perf_counter() - started
     rng, out, killed, bands = random.Random(0), tmp_path / "out", 0, [0]
-    for _ in range(KILLS):
+    while killed < KILLS:
         process = subprocess.Popen(command(slide, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            process.wait(rng.uniform(0.2, 1.0) * whole_s)
+            process.wait(rng.uniform(0.2, 0.8) * whole_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -60,7 +60,6 @@ def test_killed_at_random_moments(slide, tmp_path):
                 path.unlink()
             bands = [0]
         assert bands == sorted(bands)  # nothing that was finished is lost
-    assert killed > KILLS / 2
     subprocess.run(command(slide, out), check=True, capture_output=True)
     assert contents(out / "field") == contents(tmp_path / "whole/field")
     assert not (out / ".work").exists()

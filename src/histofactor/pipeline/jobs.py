@@ -160,6 +160,7 @@ def _run_one(
         recipe = recipe_hash(path, job.source_mpp, engine, asdict(job.outputs))
         sealed = read_seal(place, recipe) if job.resume else None
         if sealed is not None:
+            clear(place)  # the run that sealed it may have been killed before it could
             return _kept(path, place, sealed)
         if not job.resume:
             clear(place)

@@ -1,5 +1,7 @@
 """Row blocks: order, limits on BLAS, errors."""
 
+import threading
+
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -55,4 +57,35 @@ def test_errors_of_items_reach_the_caller_in_their_turn():
     results = map_ahead(lambda i: 1 // i, [1, 0, 1])
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_results_come_in_order_from_other_threads():
+    threads = set()
+
+    def work(item):
+        threads.add(threading.get_ident())
+        return item * item
+
+    assert list(map_ahead(work, range(50))) == [i * i for i in range(50)]
+    assert threading.get_ident() not in threads
+
+
+def test_no_more_than_a_few_are_map_ahead():
+    begun = []
+    results = map_ahead(begun.append, range(1000))
+    next(results)
+    results.close()
+    assert len(begun) < 20
+
+
+def test_a_failure_reaches_whoever_consumes():
+    def work(item):
+        if item == 3:
+            raise ValueError("by design")
+        return item
+
+    results = map_ahead(work, range(10))
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="by design"):
         next(results)

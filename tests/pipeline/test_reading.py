@@ -1,45 +1,11 @@
-"""Reading ahead keeps the order and tells of failures; unreadable px come back in working px of the input."""
-
-import threading
+"""Windows are read whole; unreadable px come back in working px of the input."""
 
 import numpy as np
-import pytest
 
 from histofactor.errors import UnreadableRegion
-from histofactor.pipeline.reading import read_ahead, read_window
+from histofactor.pipeline.reading import read_window
 from histofactor.slides.grid import Window, make_frame
 from histofactor.slides.reader import open_slide
-
-
-def test_results_come_in_order_from_other_threads():
-    threads = set()
-
-    def work(item):
-        threads.add(threading.get_ident())
-        return item * item
-
-    assert list(read_ahead(work, range(50))) == [i * i for i in range(50)]
-    assert threading.get_ident() not in threads
-
-
-def test_no_more_than_a_few_are_read_ahead():
-    begun = []
-    results = read_ahead(begun.append, range(1000))
-    next(results)
-    results.close()
-    assert len(begun) < 20
-
-
-def test_a_failure_reaches_whoever_consumes():
-    def work(item):
-        if item == 3:
-            raise ValueError("by design")
-        return item
-
-    results = read_ahead(work, range(10))
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(ValueError, match="by design"):
-        next(results)
 
 
 def test_a_window_beyond_the_image_is_mirrored(tissue):

@@ -109,10 +109,22 @@ def sweep(folder: Path) -> None:
         OutputError: a file cannot be deleted.
     """
     for left in (path for path in folder.glob(".*") if _TEMPORARY.match(path.name)):
-        try:
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
-        except OSError as error:
-            raise output_error(left, error) from error
+        remove(left)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it, if it is there.
+
+    Raises:
+        OutputError: it cannot be deleted.
+    """
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from error
 
 
 def stable_uuid(*parts: object) -> uuid.UUID:

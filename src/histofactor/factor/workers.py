@@ -8,7 +8,7 @@ the number of threads, and callers may themselves run in threads.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
@@ -46,22 +46,30 @@ def map_blocks(work: Callable[[slice], Result], rows: int, block: int) -> list[R
             return list(pool.map(work, slices))
 
 
-def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int = 2) -> Iterator[Result]:
+def map_ahead(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int = 2, ahead: int | None = None
+) -> Generator[Result, None, None]:
     """Yield ``work`` of every item in their order, computed a few items ahead of whoever takes the results.
+
+    Closing the generator drops the items that no thread has begun.
 
     Args:
         work: must release the GIL where it matters.
         items: taken one by one, as threads become free.
-        threads: so many items are worked on at a time, and so many results wait at most.
+        threads: so many items are worked on at a time.
+        ahead: so many results wait at most; as many as threads if None.
 
     Yields:
         One result per item.
     """
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) > threads:
+            if len(waiting) > (threads if ahead is None else ahead):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

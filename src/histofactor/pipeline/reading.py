@@ -1,12 +1,8 @@
-"""Pixels of windows, read by a pool ahead of the encoder; what cannot be read is marked, never passed off as glass."""
+"""Pixels of windows; what cannot be read is marked, never passed off as glass."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +10,6 @@ from numpy.typing import NDArray
 from histofactor.slides.blocks import Block, read_blocks
 from histofactor.slides.grid import Frame, Window, visible_region
 from histofactor.slides.reader import Slide
-
-_WORKERS = 2
-_AHEAD = 4  # items read ahead of the one at work
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +23,6 @@ class Pixels:
 
     rgb: NDArray[np.uint8]
     unreadable: tuple[Block, ...]
-
-
-def read_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results of ``work`` in the order of the items, worked by a few threads ahead of whoever consumes them."""
-    pending: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="reading")
-    try:
-        for item in items:
-            pending.append(pool.submit(work, item))
-            if len(pending) > _AHEAD:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def read_window(slide: Slide, frame: Frame, window: Window) -> Pixels:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.export.files import atomic, output_error
+from histofactor.export.files import atomic, remove
 from histofactor.export.weights import SparseRows, quantise
 from histofactor.records import Float, Raster, TokenMaps
 
@@ -119,7 +118,7 @@ class DiskStore:
         self._folder, self._keep_weights = folder, keep_weights
         seal = folder / "recipe.json"
         if not seal.is_file() or json.loads(seal.read_text()) != recipe:
-            self.remove()
+            remove(folder)
             with atomic(seal) as temporary:
                 temporary.write_text(json.dumps(recipe))
         self._state: dict[str, NDArray[Any]] | None = None
@@ -165,18 +164,6 @@ class DiskStore:
         for index in range(self._count):
             with zipfile.ZipFile(self._band(index)) as archive:
                 yield SparseRows(*(_read_array(archive, name) for name in _WEIGHTS))
-
-    def remove(self) -> None:
-        """Delete everything.
-
-        Raises:
-            OutputError: it cannot be deleted.
-        """
-        try:
-            if self._folder.exists():
-                shutil.rmtree(self._folder)
-        except OSError as error:
-            raise output_error(self._folder, error) from error
 
     def _band(self, index: int) -> Path:
         return self._folder / f"band-{index:06d}.zip"

@@ -10,17 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.encoders.encode import encode, respond
+from histofactor.factor.workers import map_ahead
 from histofactor.masks.decode import label_pixels
 from histofactor.pipeline.canvas import Canvas
 from histofactor.pipeline.clock import Clock
 from histofactor.pipeline.engine import Engine
 from histofactor.pipeline.methods import directions
 from histofactor.pipeline.plan import Plan, WindowRow, tissue_rows
-from histofactor.pipeline.reading import Pixels, read_ahead, read_window
+from histofactor.pipeline.reading import Pixels, read_window
 from histofactor.slides.grid import Window
 from histofactor.slides.reader import Slide
 
 _BATCH_PX = 2**20  # px encoded at a time on a CPU
+_READ_AHEAD = 4  # batches read ahead of the one at work
 _BAND_ROWS = 32  # token rows that are solved and decoded at a time
 
 Float = NDArray[np.float32]
@@ -86,7 +88,7 @@ class Encoding:
         done, total = sum(len(row.windows) for row in plan.rows[:first]), plan.windows
         self._on_progress(done, total)
         ahead = [batch for row in plan.rows[first:] for batch in batches(row)]
-        pixels = read_ahead(self._read, ahead)
+        pixels = map_ahead(self._read, ahead, ahead=_READ_AHEAD)
         try:
             for index, row in enumerate(plan.rows[first:], first):
                 for batch in batches(row):
@@ -98,7 +100,7 @@ class Encoding:
                 self._next = index + 1
                 yield from self._finished(row)
         finally:
-            pixels.close()  # type: ignore[attr-defined]
+            pixels.close()
 
     def _read(self, batch: list[Window]) -> list[Pixels]:
         return [read_window(self._slide, self._plan.frame, window) for window in batch]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from filelock import FileLock, Timeout
 
 import histofactor
 from histofactor.concepts.bank import bank_hash
-from histofactor.export.files import output_error, write_json
+from histofactor.export.files import output_error, remove, write_json
 from histofactor.pipeline.engine import Engine
 from histofactor.records import Segmentation
 
@@ -80,19 +79,16 @@ def clear(place: Place) -> None:
     Raises:
         OutputError: it cannot be deleted.
     """
-    try:
-        if place.work.exists():
-            shutil.rmtree(place.work)
-    except OSError as error:
-        raise output_error(place.work, error) from error
+    remove(place.work)
 
 
 def unseal(place: Place) -> None:
-    """Take back that the results are whole, before they are written anew."""
-    try:
-        (place.results / SEAL).unlink(missing_ok=True)
-    except OSError as error:
-        raise output_error(place.results / SEAL, error) from error
+    """Take back that the results are whole, before they are written anew.
+
+    Raises:
+        OutputError: the seal cannot be deleted.
+    """
+    remove(place.results / SEAL)
 
 
 def seal(place: Place, segmentation: Segmentation, recipe: str) -> None:

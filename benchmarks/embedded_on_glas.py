@@ -21,7 +21,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -41,6 +40,7 @@ from histofactor.factor.nnls import project, unit_concepts
 from histofactor.masks.decode import label_pixels
 from histofactor.pipeline.engine import DEFAULT_BANK, SegmentOptions, prepare
 from histofactor.pipeline.segment import tissue_features
+from histofactor.records import EncoderSpec
 from histofactor.slides.grid import make_frame
 from histofactor.slides.reader import open_slide
 
@@ -48,19 +48,24 @@ KS, SEEDS = (16, 64), (0, 1, 2)
 TOKENS = 60_000  # clustered per fold
 
 
-def architectures(shared: Path) -> ModuleType:
-    """The networks of the public encoders, from the module beside their weights."""
+def public_encoder(shared: Path, row: EncoderSpec, architecture: str, weights: str, output: str) -> Encoder:
+    """A public encoder: a network of the module beside the weights, taken at one of its outputs, under a row."""
     spec = importlib.util.spec_from_file_location("architectures", shared / "weights/architectures.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    network = getattr(module, architecture)()
+    network.load_state_dict(load_file(shared / f"weights/{weights}.safetensors"), strict=True)
+    network.eval().requires_grad_(False)
+    return Encoder(row, lambda pixels: network(pixels)[output], torch.device("cpu"))
+
+
+def resnet(shared: Path, row: EncoderSpec) -> Encoder:
+    """The public ImageNet ResNet-50 v2 to stage 3, under a row of 1024 channels and 16 px a token."""
+    return public_encoder(shared, row, "ResNet50V2Trunk", "resnet50v2_imagenet_gluon_stage3", "s16")
 
 
 def teacher(shared: Path) -> Encoder:
     """The public encoder ``nic_multitask4`` on the same windows: 16 px a token at 1 µm/px."""
-    network = architectures(shared).NICEncoder()
-    network.load_state_dict(load_file(shared / "weights/nic_multitask4_pathology.safetensors"), strict=True)
-    network.eval().requires_grad_(False)
     row = replace(
         get("embedded"),
         name="nic_multitask4",
@@ -69,7 +74,7 @@ def teacher(shared: Path) -> Encoder:
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
     )
-    return Encoder(row, lambda pixels: network(pixels)["code"], torch.device("cpu"))
+    return public_encoder(shared, row, "NICEncoder", "nic_multitask4_pathology", "code")
 
 
 class Encoded:

@@ -26,15 +26,15 @@ import numpy as np
 import torch
 import torchnmf.nmf
 from common import median_seconds, report
-from embedded_on_glas import Encoded, architectures, teacher
-from safetensors.torch import load_file
+from embedded_on_glas import Encoded, resnet, teacher
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 
-from histofactor.encoders.build import Encoder, load_encoder
+from histofactor.encoders.build import load_encoder
 from histofactor.encoders.registry import get
 from histofactor.evaluation.datasets import load_dataset
 from histofactor.factor.nmf import factorize
+from histofactor.records import EncoderSpec
 
 FIELDS, KS, REPEATS = 12, (8, 20, 32), 3
 HEADER = (
@@ -45,20 +45,11 @@ HEADER = (
 Factors = tuple[np.ndarray, np.ndarray]
 
 
-def resnet(shared: Path) -> Encoder:
-    """ImageNet ResNet-50 v2 to stage 3: 1024 channels, 16 px a token at 1 µm/px."""
-    network = architectures(shared).ResNet50V2Trunk()
-    network.load_state_dict(load_file(shared / "weights/resnet50v2_imagenet_gluon_stage3.safetensors"), strict=True)
-    network.eval().requires_grad_(False)
-    row = replace(
-        get("embedded"),
-        name="resnet50v2",
-        patch_px=16,
-        dim=1024,
-        mean=(0.485, 0.456, 0.406),
-        std=(0.229, 0.224, 0.225),
-    )
-    return Encoder(row, lambda pixels: network(pixels)["s16"], torch.device("cpu"))
+def resnet_row() -> EncoderSpec:
+    """ImageNet ResNet-50 v2 to stage 3, at 1 µm/px."""
+    row = get("embedded")
+    imagenet = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    return replace(row, name="resnet50v2", patch_px=16, dim=1024, **imagenet)
 
 
 def by_scikit_learn(X: np.ndarray, k: int) -> Factors:
@@ -109,7 +100,7 @@ def main() -> None:
     dataset = load_dataset(shared / "data/glas-dev")
     sample = dataset.items[:: len(dataset.items) // FIELDS][:FIELDS]
     rows, cores = [], len(os.sched_getaffinity(0))
-    for encoder in (load_encoder("embedded"), teacher(shared), resnet(shared)):
+    for encoder in (load_encoder("embedded"), teacher(shared), resnet(shared, resnet_row())):
         fields = Encoded(replace(dataset, items=sample), encoder).features
         compare(fields[0], KS[0])  # compiles and loads what the calls need
         for features, matrices in (("each field", fields), ("all fields", [np.concatenate(fields)])):

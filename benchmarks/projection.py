@@ -21,17 +21,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from common import median_seconds, mixtures, report
-from embedded_on_glas import Encoded, architectures, teacher
-from safetensors.torch import load_file
+from embedded_on_glas import Encoded, resnet, teacher
 from scipy.optimize import nnls
 from sklearn.decomposition import non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
 from histofactor.concepts.legacy import read_legacy
 from histofactor.concepts.train import cluster
-from histofactor.encoders.build import Encoder, load_encoder
+from histofactor.encoders.build import load_encoder
 from histofactor.encoders.registry import get
 from histofactor.evaluation.datasets import load_dataset
 from histofactor.factor.nnls import certify, project
@@ -41,15 +39,6 @@ PUBLISHED = (("uni", 16), ("uni", 64), ("uni", 256), ("prov_gigapath", 128))
 REAL_KS, EVERY = (16, 64), 10  # every tenth field
 
 
-def resnet(shared: Path) -> Encoder:
-    """The public ImageNet ResNet-50 v2 to stage 3, 16 px a token at 0.5 µm/px."""
-    network = architectures(shared).ResNet50V2Trunk()
-    network.load_state_dict(load_file(shared / "weights/resnet50v2_imagenet_gluon_stage3.safetensors"), strict=True)
-    network.eval().requires_grad_(False)
-    row = replace(get("resnet50"), name="resnet50v2")
-    return Encoder(row, lambda pixels: network(pixels)["s16"], torch.device("cpu"))
-
-
 def cases(shared: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Name, features (4096, C) and concepts (K, C) of every case."""
     for name, k in PUBLISHED:
@@ -57,7 +46,11 @@ def cases(shared: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         yield f"mixtures of {name}", mixtures(H, ROWS), H
     dataset = load_dataset(shared / "data/glas-dev")
     dataset = replace(dataset, items=dataset.items[::EVERY])
-    for encoder in (load_encoder("embedded"), teacher(shared), resnet(shared)):
+    for encoder in (
+        load_encoder("embedded"),
+        teacher(shared),
+        resnet(shared, replace(get("resnet50"), name="resnet50v2")),
+    ):
         tokens = np.concatenate(Encoded(dataset, encoder).features)
         X = np.random.default_rng(0).permutation(tokens)[:ROWS]
         for clusters in cluster(X, REAL_KS).values():

@@ -41,7 +41,7 @@ def make_segmentation() -> Callable[..., Segmentation]:
             info,
             LabelMap(labels, mpp, (0, 0), names, palette(k)),
             margin,
-            token_maps(weights),
+            token_maps(weights.values, weights.residual, stride_px),
             (l0_per_px, l0_per_px),
             {"method": "project", "k": k},
             weights,

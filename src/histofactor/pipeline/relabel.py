@@ -22,9 +22,10 @@ from histofactor.export.tables import write_phenotypes
 from histofactor.export.weights import WEIGHTS, SparseWeights
 from histofactor.masks.decode import label_pixels
 from histofactor.pipeline.regroup import Group, Regrouping, coarser, combine, regroup
+from histofactor.pipeline.segment import token_maps
 from histofactor.pipeline.store import Band, DiskStore, Maps
 from histofactor.pipeline.workspace import SEAL, Place, claim, clear, seal, unseal
-from histofactor.records import LabelMap, Raster, Segmentation, SlideInfo, TokenMaps
+from histofactor.records import LabelMap, Raster, Segmentation, SlideInfo
 from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
 
@@ -138,11 +139,8 @@ def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster) -> I
         off = before[top:bottom] == 0
         labels[off], margin[off] = 0, 0
         own = values[start - above : stop - above]
-        first, total = own.max(-1), own.sum(-1)
-        share = np.divide(first, total, out=np.zeros_like(first), where=total > 0)
-        label, clearness = label_pixels(own, own.shape[:2])  # at the middle of every token
-        tokens = TokenMaps(stride, label, share, clearness, weights.residual(start, stop))
-        yield Band(labels, margin, tokens, np.zeros(label.shape, bool), own)
+        tokens = token_maps(own, weights.residual(start, stop), stride)
+        yield Band(labels, margin, tokens, np.zeros(own.shape[:2], bool), own)
 
 
 def _recipe(parent: Mapping[str, Any], groups: Sequence[Group], method: str) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def segment_slide(
         with clock("decode"):
             values, left = _spread(W, blended.tissue), _spread(residual, blended.tissue)
             labels, margin = decoder.rows(blended.g_rows, values, blended.unreadable)
-            tokens = token_maps(Weights(values, plan.frame.stride_px, bank, left))
+            tokens = token_maps(values, left, plan.frame.stride_px)
         with clock("store"):
             band = Band(labels, margin, tokens, blended.unreadable, values)
             store.put(band, {**encoding.state(), **decoder.state()} if blended.ends_row else None)
@@ -155,15 +155,20 @@ def _check_memory(needed: int, method: str) -> None:
         )
 
 
-def token_maps(weights: Weights) -> TokenMaps:
-    """What the weights say of every token: its strongest concept, that one's share, the margin, the residual."""
-    W = weights.values
+def token_maps(W: Float, residual: Float, stride_px: int) -> TokenMaps:
+    """What weights (h, w, K) say of every token: its strongest concept, that one's share, and the margin.
+
+    Args:
+        W: (h, w, K) weights ≥ 0.
+        residual: (h, w), kept with them.
+        stride_px: working px per token.
+    """
     first, total = W.max(axis=-1), W.sum(axis=-1)
     second = np.partition(W, -2, axis=-1)[..., -2] if W.shape[-1] > 1 else np.zeros_like(first)
     share = np.divide(first, total, out=np.zeros_like(first), where=first > 0)
     margin = np.divide(first - second, first, out=np.zeros_like(first), where=first > 0)
     label = np.where(first > 0, W.argmax(axis=-1) + 1, 0).astype(np.min_scalar_type(W.shape[-1]))
-    return TokenMaps(weights.stride_px, label, share, margin, weights.residual)
+    return TokenMaps(stride_px, label, share, margin, residual)
 
 
 def _assemble(slide: Slide, engine: Engine, plan: Plan, maps: Maps, bank: ConceptBank) -> Segmentation:

@@ -89,3 +89,14 @@ def test_a_failure_reaches_whoever_consumes():
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="by design"):
         next(results)
+
+
+def test_every_thread_is_prepared_once_before_its_first_item():
+    local, prepared = threading.local(), []
+
+    def prepare():
+        local.ready = True
+        prepared.append(threading.get_ident())
+
+    assert all(map_ahead(lambda i: local.ready, range(20), threads=3, initializer=prepare))
+    assert len(prepared) == len(set(prepared)) <= 3

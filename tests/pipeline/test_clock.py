@@ -23,3 +23,12 @@ def test_a_stage_that_fails_counts():
     with pytest.raises(ValueError, match="by design"), clock("a"):
         raise ValueError("by design")
     assert clock.seconds["a"] >= 0
+
+
+def test_workers_at_a_stage_each_count_their_part(monkeypatch):
+    ticks = iter([0.0, 3.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
+    clock = Clock()
+    with clock("a", workers=3):
+        pass
+    assert clock.seconds == {"a": 1.0}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from histofactor.encoders.encode import encode, respond
 from histofactor.factor.nnls import unit_concepts
@@ -94,3 +95,12 @@ def test_unreadable_tokens_have_no_label(setting):
     labels = np.concatenate([labels for labels, _ in parts])
     expected = unreadable.repeat(8, 0).repeat(8, 1)[: labels.shape[0], : labels.shape[1]]
     np.testing.assert_array_equal(labels == 0, expected)
+
+
+def test_the_caller_keeps_its_threads(setting):
+    slide, engine, plan = setting
+    before = torch.get_num_threads()
+    for _ in Encoding(slide, engine, plan, Clock(), silent):
+        assert torch.get_num_threads() == before
+    next(iter(Encoding(slide, engine, plan, Clock(), silent)))
+    assert torch.get_num_threads() == before

@@ -47,7 +47,11 @@ def map_blocks(work: Callable[[slice], Result], rows: int, block: int) -> list[R
 
 
 def map_ahead(
-    work: Callable[[Item], Result], items: Iterable[Item], threads: int = 2, ahead: int | None = None
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    threads: int = 2,
+    ahead: int | None = None,
+    initializer: Callable[[], object] | None = None,
 ) -> Generator[Result, None, None]:
     """Yield ``work`` of every item in their order, computed a few items ahead of whoever takes the results.
 
@@ -58,12 +62,13 @@ def map_ahead(
         items: taken one by one, as threads become free.
         threads: so many items are worked on at a time.
         ahead: so many results wait at most; as many as threads if None.
+        initializer: called once in every thread, before its first item.
 
     Yields:
         One result per item.
     """
     waiting: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(threads)
+    pool = ThreadPoolExecutor(threads, initializer=initializer)
     try:
         for item in items:
             waiting.append(pool.submit(work, item))

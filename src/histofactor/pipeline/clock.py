@@ -20,12 +20,12 @@ class Clock:
         self._lock = Lock()
 
     @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Count what happens inside towards a stage."""
+    def __call__(self, stage: str, workers: int = 1) -> Iterator[None]:
+        """Count what happens inside towards a stage; where several workers are at it, each counts its part."""
         started = time.perf_counter()
         try:
             yield
         finally:
-            took = time.perf_counter() - started
+            took = (time.perf_counter() - started) / workers
             with self._lock:
                 self.seconds[stage] = self.seconds.get(stage, 0.0) + took

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from histofactor.encoders.encode import encode, respond
@@ -17,17 +20,19 @@ from histofactor.pipeline.clock import Clock
 from histofactor.pipeline.engine import Engine
 from histofactor.pipeline.methods import directions
 from histofactor.pipeline.plan import Plan, WindowRow, tissue_rows
-from histofactor.pipeline.reading import Pixels, read_window
+from histofactor.pipeline.reading import read_window
+from histofactor.slides.blocks import Block
 from histofactor.slides.grid import Window
 from histofactor.slides.reader import Slide
 
 _BATCH_PX = 2**20  # px encoded at a time on a CPU
-_READ_AHEAD = 4  # batches read ahead of the one at work
+_LANES = 4  # batches at work at a time, at most
 _BAND_ROWS = 32  # token rows that are solved and decoded at a time
 
 Float = NDArray[np.float32]
 State = Mapping[str, NDArray[Any]]
 Progress = Callable[[int, int], None]
+Responses = tuple[Float, Float, list[Block]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,10 @@ class Blended:
 class Encoding:
     """Encodes an input row of windows by row of windows; iterate over it once.
 
+    Several batches are at work at a time, each in a lane that reads and encodes with its part of the cores: lanes never
+    wait for each other, where one batch on all cores waits at every layer for whichever core is also reading. Another
+    device than the CPU takes one batch at a time while the other lanes read.
+
     Args:
         slide: the input.
         engine: from ``prepare``.
@@ -70,6 +79,9 @@ class Encoding:
         self._canvas = Canvas(plan.frame, engine.encoder.spec.window, width)
         self._unreadable = np.zeros(plan.g_tissue.shape, bool)
         self._next = 0  # row of windows
+        self._lanes = max(1, min(_LANES, torch.get_num_threads(), sum(len(batches(row)) for row in plan.rows)))
+        on_cpu = engine.encoder.device.type == "cpu"
+        self._device: AbstractContextManager[object] = nullcontext() if on_cpu else Lock()
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What ``restore`` needs to go on after the row that came out last."""
@@ -88,32 +100,36 @@ class Encoding:
         done, total = sum(len(row.windows) for row in plan.rows[:first]), plan.windows
         self._on_progress(done, total)
         ahead = [batch for row in plan.rows[first:] for batch in batches(row)]
-        pixels = map_ahead(self._read, ahead, ahead=_READ_AHEAD)
+        lanes, threads = self._lanes, torch.get_num_threads()
+        responses = map_ahead(self._respond, ahead, lanes, initializer=lambda: torch.set_num_threads(threads // lanes))
         try:
             for index, row in enumerate(plan.rows[first:], first):
                 for batch in batches(row):
-                    with self._clock("read"):
-                        read = next(pixels)
-                    self._encode(batch, read)
+                    self._blend(batch, *next(responses))
                     done += len(batch)
                     self._on_progress(done, total)
                 self._next = index + 1
                 yield from self._finished(row)
         finally:
-            pixels.close()
+            responses.close()
+            torch.set_num_threads(threads)
 
-    def _read(self, batch: list[Window]) -> list[Pixels]:
-        return [read_window(self._slide, self._plan.frame, window) for window in batch]
+    def _respond(self, batch: list[Window]) -> Responses:
+        """Responses, squared norms and unreadable blocks of a batch."""
+        with self._clock("read", self._lanes):
+            read = [read_window(self._slide, self._plan.frame, window) for window in batch]
+        with self._device:
+            with self._clock("encode", self._lanes):
+                features = encode(self._engine.encoder, np.stack([pixels.rgb for pixels in read]))
+            with self._clock("respond", self._lanes):
+                B, sq_norms = respond(features, self._aims)
+        return B, sq_norms, [block for pixels in read for block in pixels.unreadable]
 
-    def _encode(self, batch: list[Window], read: list[Pixels]) -> None:
-        with self._clock("encode"):
-            features = encode(self._engine.encoder, np.stack([pixels.rgb for pixels in read]))
-        with self._clock("respond"):
-            B, sq_norms = respond(features, self._aims)
+    def _blend(self, batch: list[Window], B: Float, sq_norms: Float, unreadable: list[Block]) -> None:
         with self._clock("blend"):
             self._canvas.add(batch, B, sq_norms)
         stride = self._plan.frame.stride_px
-        for x, y, width, height in (block for pixels in read for block in pixels.unreadable):
+        for x, y, width, height in unreadable:
             rows, columns = (slice(a // stride, -(-(a + n) // stride)) for a, n in ((y, height), (x, width)))
             self._unreadable[rows, columns] = True
 

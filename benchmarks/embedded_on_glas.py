@@ -29,7 +29,7 @@ from rich.progress import track
 from rich.table import Table
 from safetensors.torch import load_file
 
-from histofactor.concepts.bank import load_bank
+from histofactor.concepts.bank_file import load_bank
 from histofactor.concepts.train import cluster
 from histofactor.encoders.build import Encoder, load_encoder
 from histofactor.encoders.registry import get

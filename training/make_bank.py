@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from sources import SLIDE, check_hashes
 
-from histofactor.concepts.bank import save_bank
+from histofactor.concepts.bank_file import save_bank
 from histofactor.concepts.train import banks_from_features
 from histofactor.pipeline.engine import prepare
 from histofactor.pipeline.segment import tissue_features

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histofactor.concepts.bank import load_banks
+from histofactor.concepts.bank_file import load_banks
 
 
 def test_import_published_bank(histofactor, shared, tmp_path):

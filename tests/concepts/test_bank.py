@@ -10,15 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from histofactor.concepts.bank import (
-    bank_hash,
-    check_features,
-    load_bank,
-    load_banks,
-    new_bank,
-    save_bank,
-    validate_bank,
-)
+from histofactor.concepts.bank import bank_hash, check_features, new_bank, validate_bank
+from histofactor.concepts.bank_file import load_bank, load_banks, save_bank
 from histofactor.errors import BankError, BankMismatch, OptionError
 from histofactor.records import EncoderKey
 

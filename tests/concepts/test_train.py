@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 
-from histofactor.concepts.bank import load_banks, save_bank
+from histofactor.concepts.bank_file import load_banks, save_bank
 from histofactor.concepts.train import banks_from_features, cluster
 from histofactor.errors import BankError, OptionError
 from histofactor.records import EncoderKey

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from histofactor.concepts.bank import new_bank, save_bank
+from histofactor.concepts.bank import new_bank
+from histofactor.concepts.bank_file import save_bank
 from histofactor.errors import BankError, BankMismatch, EncoderError, OptionError, ResolutionError
 from histofactor.pipeline.engine import SegmentOptions, prepare
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from histofactor.concepts.bank import bank_hash, new_bank, save_bank
+from histofactor.concepts.bank import bank_hash, new_bank
+from histofactor.concepts.bank_file import save_bank
 from histofactor.errors import BankError, BankMismatch, OptionError
 from histofactor.pipeline.regroup import Group, Regrouping, coarser, combine, regroup
 from histofactor.records import EncoderKey

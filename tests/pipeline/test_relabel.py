@@ -12,7 +12,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from histofactor.concepts.bank import new_bank, save_bank
+from histofactor.concepts.bank import new_bank
+from histofactor.concepts.bank_file import save_bank
 from histofactor.errors import ImageError, OptionError, OutputError
 from histofactor.export.tables import hex_color
 from histofactor.masks.decode import label_pixels

@@ -25,7 +25,7 @@ def import_(
     """
     from dataclasses import replace
 
-    from histofactor.concepts.bank import save_bank
+    from histofactor.concepts.bank_file import save_bank
     from histofactor.concepts.legacy import import_legacy
     from histofactor.encoders.registry import get
     from histofactor.slides.resolution import check_mpp
@@ -57,7 +57,7 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     from rich.progress import Progress
 
     from histofactor.cli.options import numbers
-    from histofactor.concepts.bank import save_bank
+    from histofactor.concepts.bank_file import save_bank
     from histofactor.pipeline.engine import SegmentOptions
     from histofactor.pipeline.learn import LearnOptions, train_concepts
     from histofactor.slides.inputs import find_inputs
@@ -87,7 +87,8 @@ def show(bank: Annotated[Path, typer.Argument(help="A concept bank.")]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from histofactor.concepts.bank import bank_hash, load_banks
+    from histofactor.concepts.bank import bank_hash
+    from histofactor.concepts.bank_file import load_banks
 
     table = Table("K", "dim", "encoder", "layer", "µm/px", "sha256", "source", box=None)
     for k, concepts in load_banks(bank).items():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from histofactor.concepts.bank import check_features, load_bank
+from histofactor.concepts.bank import check_features
+from histofactor.concepts.bank_file import load_bank
 from histofactor.encoders.build import Encoder, load_encoder
 from histofactor.encoders.registry import get
 from histofactor.encoders.weights import embedded_path

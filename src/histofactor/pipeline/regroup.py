@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from histofactor.concepts.bank import bank_hash, load_banks
+from histofactor.concepts.bank import bank_hash
+from histofactor.concepts.bank_file import load_banks
 from histofactor.errors import BankError, BankMismatch, OptionError
 from histofactor.records import Color, Float
 

@@ -281,7 +281,7 @@ def test_other_safetensors_files_are_not_banks(path):
 
 
 DAMAGED = {
-    "newer": ({"format_version": 2}, "update histofactor"),
+    "newer": ({"format_version": 3}, "update histofactor"),
     "no version": ({"format_version": None}, "format_version"),
     "no banks": ({"banks": {}}, "no banks by K"),
     "bad k": ({"banks": {"eight": {}}}, "no banks by K"),

@@ -46,6 +46,29 @@ def test_equals_interpolate_and_argmax(h, w, k, height, width, seed, offset):  #
     np.testing.assert_array_equal(decode(weights, (height, width))[decided], values.argmax(0)[decided])
 
 
+@settings(deadline=None, max_examples=40)
+@given(h=st.integers(1, 6), w=st.integers(1, 6), k=st.integers(2, 12), seed=st.integers(0, 99), data=st.data())
+def test_unions_are_called_by_their_owner(h, w, k, seed, data):
+    groups = data.draw(st.integers(1, k))
+    owners = np.random.default_rng(seed).permutation(np.arange(k) % groups)
+    weights = sparse_weights(h, w, k, seed)
+    size = (h * 5 + 1, w * 7)
+    labels, margin = label_pixels(weights, size, owners.tolist())
+    finest, _ = label_pixels(weights, size)
+    np.testing.assert_array_equal(labels, np.concatenate([[0], owners + 1])[finest])
+    maps = upsampled(weights, size)
+    best = np.stack([np.zeros(size), *(maps[owners == group].max(0) for group in range(groups))])
+    second, first = np.sort(best, axis=0)[-2:]
+    expected = np.divide(first - second, first, out=np.zeros_like(first), where=first > 0)
+    clear = first > 1e-4
+    np.testing.assert_allclose(margin[clear], expected[clear], atol=1e-3)
+
+
+def test_owners_must_fit():
+    with pytest.raises(OptionError, match="3 owners"):
+        label_pixels(np.ones((2, 2, 3), np.float32), (4, 4), [0, 1])
+
+
 def test_ties_go_to_the_lower_index():
     weights = np.ones((3, 4, 5), np.float32)
     weights[..., 0] = 0.5

@@ -1,13 +1,20 @@
 """Concepts from images: sampled evenly, repeatable, tolerant of a bad file."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from histofactor.concepts.kmeans import KMeansOptions
+from histofactor.concepts.train import TrainOptions
 from histofactor.errors import BankError, ImageError
-from histofactor.pipeline.learn import LearnOptions, train_concepts
+from histofactor.pipeline.gather import LearnOptions, LearnReporter
+from histofactor.pipeline.learn import train_concepts
 from histofactor.pipeline.segment import segment
 from histofactor.slides.phantom import phantom
+
+OPTIONS = LearnOptions(source_mpp=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -22,31 +29,73 @@ def images(tmp_path_factory):
 def test_banks_that_segment(images, tiny_encoder):
     paths = [images / name for name in ("0.png", "bad.png", "1.png")]
     told = {}
-    banks = train_concepts(
-        paths,
-        [3, 5],
-        encoder=tiny_encoder,
-        options=LearnOptions(source_mpp=1.0),
-        on_image=lambda path, error: told.update({path.name: error}),
-    )
+    reporter = LearnReporter(on_outcome=lambda name, error: told.update({name: error}))
+    learned = train_concepts(paths, [5, 3], encoder=tiny_encoder, options=OPTIONS, reporter=reporter)
+    banks, card = learned.banks, learned.card
     assert [len(bank.vectors) for bank in banks] == [3, 5]
     assert banks[0].encoder == tiny_encoder.spec.key
     assert banks[0].mpp == 1.0
-    assert banks[0].provenance["images"] == ["0.png", "1.png"]
-    assert list(banks[0].provenance["left_out"]) == ["bad.png"]
+    assert [slide["name"] for slide in card["slides"]] == ["0.png", "1.png"]
+    assert sum(slide["sampled"] for slide in card["slides"]) == card["options"]["tokens"]
+    assert list(card["left_out"]) == ["bad.png"]
+    assert json.loads(json.dumps(card)) == card
     assert isinstance(told["bad.png"], ImageError)
     assert told["0.png"] is None
+    assert np.shape(banks[0].provenance["per_slide"]) == (2, 3)
+    assert {one["slide"] for examples in banks[1].provenance["examples"] for one in examples} == {0, 1}
     labels = segment(images / "0.png", encoder=tiny_encoder, concepts=banks[1], source_mpp=1.0).label_map.labels
     assert len(np.unique(labels[labels > 0])) >= 4
 
 
-def test_same_seed_same_bank(images, tiny_encoder):
-    options = LearnOptions(source_mpp=1.0, seed=4, tokens_per_image=200)
-    first, second = (
-        train_concepts([images / "0.png"], [4], encoder=tiny_encoder, options=options)[0] for _ in range(2)
+@pytest.mark.parametrize("algorithm", ["kmeans", "nmf"])
+def test_same_seed_same_bank(images, tiny_encoder, algorithm):
+    train = TrainOptions(algorithm, kmeans=KMeansOptions(seed=4))
+    options = LearnOptions(source_mpp=1.0, seed=4, tokens=200, train=train)
+    first, second = (train_concepts([images / "0.png"], [4], encoder=tiny_encoder, options=options) for _ in range(2))
+    np.testing.assert_array_equal(first.banks[0].vectors, second.banks[0].vectors)
+    assert first.card == second.card
+    assert first.card["options"]["tokens"] == 200
+
+
+def test_cut_short_and_gone_on_with_gives_the_same_bank(images, tiny_encoder, tmp_path):
+    paths = [images / "0.png", images / "1.png"]
+    options = LearnOptions(source_mpp=1.0, checkpoint_s=0)
+
+    def stop(name, error):
+        raise KeyboardInterrupt
+
+    work = tmp_path / "work.npz"
+    with pytest.raises(KeyboardInterrupt):
+        train_concepts(
+            paths, [4, 8], encoder=tiny_encoder, options=options, work=work, reporter=LearnReporter(on_outcome=stop)
+        )
+    resumed = train_concepts(paths, [4, 8], encoder=tiny_encoder, options=options, work=work)
+    undisturbed = train_concepts(paths, [4, 8], encoder=tiny_encoder, options=options)
+    for got, wanted in zip(resumed.banks, undisturbed.banks, strict=True):
+        np.testing.assert_array_equal(got.vectors, wanted.vectors)
+        assert got.provenance == wanted.provenance
+    assert resumed.card == undisturbed.card
+
+
+def test_a_kept_sample_serves_other_ks(images, tiny_encoder, tmp_path):
+    def look(name, index, total):
+        raise AssertionError
+
+    work, paths = tmp_path / "work.npz", [images / "0.png", images / "1.png"]
+    train_concepts(paths, [4], encoder=tiny_encoder, options=OPTIONS, work=work)
+    again = train_concepts(
+        paths, [6], encoder=tiny_encoder, options=OPTIONS, work=work, reporter=LearnReporter(on_input=look)
     )
-    np.testing.assert_array_equal(first.vectors, second.vectors)
-    assert first.provenance["tokens"] == 200
+    anew = train_concepts(paths, [6], encoder=tiny_encoder, options=OPTIONS)
+    np.testing.assert_array_equal(again.banks[0].vectors, anew.banks[0].vectors)
+
+
+def test_groups_are_told(images, tiny_encoder, tmp_path):
+    (tmp_path / "t.csv").write_text("name,hospital\n0,north\n1,south\n")
+    options = LearnOptions(source_mpp=1.0, groups=(tmp_path / "t.csv", "hospital"))
+    learned = train_concepts([images / "0.png", images / "1.png"], [3], encoder=tiny_encoder, options=options)
+    assert learned.card["groups"] == {"north": 1, "south": 1}
+    assert sorted(learned.banks[0].provenance["per_group"]) == ["north", "south"]
 
 
 def test_nothing_to_learn_from(images, tiny_encoder, tmp_path):
@@ -57,6 +106,6 @@ def test_nothing_to_learn_from(images, tiny_encoder, tmp_path):
 
 
 def test_fewer_tokens_than_concepts(images, tiny_encoder):
-    options = LearnOptions(source_mpp=1.0, tokens_per_image=10)
+    options = LearnOptions(source_mpp=1.0, tokens=10)
     with pytest.raises(BankError, match="20"):
         train_concepts([images / "0.png"], [20], encoder=tiny_encoder, options=options)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
+from histofactor.concepts.bank import new_bank
 from histofactor.errors import EncoderError, OptionError
-from histofactor.pipeline.methods import METHODS, Factorization, Tokens, directions, weigh
+from histofactor.pipeline.methods import METHODS, Factorization, Tokens, by_owner, directions, owners, weigh
+from histofactor.records import Leaves
 
 
 @pytest.fixture
@@ -45,6 +47,30 @@ def test_cluster_is_the_nearest_concept(X, tiny_bank):
     assert (W >= 0).all()
     expected = np.minimum(distances.min(1) / np.linalg.norm(X, axis=1), 1)
     np.testing.assert_allclose(residual, expected, atol=2e-3)
+
+
+def test_cluster_of_unions_is_the_nearest_leaf(X, tiny_bank):
+    owned = (0, 1, 1, 0, 2, 1)
+    means = np.stack([tiny_bank.vectors[np.equal(owned, i)].mean(0) for i in range(3)])
+    union = replace(new_bank(means, tiny_bank.encoder), leaves=Leaves(tiny_bank.vectors, owned))
+    assert owners("cluster", union) == owned
+    W, residual, bank = run("cluster", X, union)
+    finest, left, _ = run("cluster", X, tiny_bank)
+    np.testing.assert_array_equal(W, finest)
+    np.testing.assert_array_equal(residual, left)
+    np.testing.assert_array_equal(by_owner(W, owned).argmax(1), np.array(owned)[finest.argmax(1)])
+    assert bank is union
+
+
+@pytest.mark.parametrize("method", ["project", "factorize"])
+def test_other_methods_take_the_means_of_unions(X, tiny_bank, method):
+    means = np.stack([tiny_bank.vectors[:3].mean(0), tiny_bank.vectors[3:].mean(0)])
+    plain = new_bank(means, tiny_bank.encoder)
+    union = replace(plain, leaves=Leaves(tiny_bank.vectors, (0, 0, 0, 1, 1, 1)))
+    assert owners(method, union) is None
+    np.testing.assert_array_equal(run(method, X, union)[0], run(method, X, plain)[0])
+    W = run(method, X, plain)[0]
+    assert by_owner(W, None) is W
 
 
 def test_cluster_of_interpolated_features_is_cluster_of_interpolated_scores(X, tiny_bank):

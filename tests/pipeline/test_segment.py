@@ -1,15 +1,18 @@
 """The page: labels do not depend on how windows fall, frames are kept, records are whole."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from histofactor.concepts.bank import new_bank
 from histofactor.errors import OptionError, ResolutionError
 from histofactor.pipeline import segment as page
 from histofactor.pipeline.engine import SegmentOptions
 from histofactor.pipeline.methods import METHODS
 from histofactor.pipeline.segment import segment
+from histofactor.records import Leaves
 
 
 @pytest.fixture
@@ -128,3 +131,15 @@ def test_real_tissue_shifted_by_half_a_window(shared):
     plain = segment(image, source_mpp=0.25, k=16)
     shifted = segment(image, source_mpp=0.25, k=16, options=SegmentOptions(shift_px=512))
     assert (plain.label_map.labels != shifted.label_map.labels).mean() <= 0.01
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_cluster_at_a_merged_level_is_a_lookup_in_the_finest_map(run, tissue, tiny_bank, k):
+    owned = {2: (0, 1, 1, 0, 0, 1), 3: (2, 0, 1, 1, 0, 2)}[k]
+    means = np.stack([tiny_bank.vectors[np.equal(owned, i)].mean(0) for i in range(k)])
+    union = replace(new_bank(means, tiny_bank.encoder, mpp=1.0), leaves=Leaves(tiny_bank.vectors, owned))
+    finest, merged = (run(tissue, concepts=bank, method="cluster") for bank in (tiny_bank, union))
+    lookup = np.array([0, *(owner + 1 for owner in owned)])
+    np.testing.assert_array_equal(merged.label_map.labels, lookup[finest.label_map.labels])
+    assert merged.weights.values.shape[2] == k
+    assert (merged.margin >= finest.margin - 1e-6).all()

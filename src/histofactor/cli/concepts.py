@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from histofactor.errors import HistofactorError
+from histofactor.cli import train
 
 app = typer.Typer(help="Learn, import and inspect concept banks.", no_args_is_help=True, rich_markup_mode=None)
+app.command("train")(train.train)
 
 
 @app.command("import")
@@ -38,47 +39,6 @@ def import_(
     out = out or file.with_suffix(".safetensors")
     save_bank(banks, out)
     typer.echo(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in banks)} for encoder {encoder}")
-
-
-@app.command("train")
-def train(  # noqa: PLR0913, PLR0917 - one parameter an option
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, folders or globs.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Bank to write, NAME.safetensors.")],
-    k: Annotated[str, typer.Option("-k", help="Numbers of concepts, separated by commas.")] = "8,16,32,64",
-    encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
-    weights: Annotated[Path | None, typer.Option(help="Local weights file of the encoder.")] = None,
-    layer: Annotated[str | None, typer.Option(help="Layer of the encoder.")] = None,
-    mpp: Annotated[float | None, typer.Option(help="µm/px to work at; default the encoder's own.")] = None,
-    source_mpp: Annotated[float | None, typer.Option(help="µm/px of inputs whose header lacks it.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of sampling and clustering.")] = 0,
-) -> None:
-    """Learn concepts from a collection of images: k-means over their tissue tokens, for every K."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from histofactor.cli.options import numbers
-    from histofactor.concepts.bank_file import save_bank
-    from histofactor.pipeline.engine import SegmentOptions
-    from histofactor.pipeline.learn import LearnOptions, train_concepts
-    from histofactor.slides.inputs import find_inputs
-    from histofactor.slides.resolution import check_mpp
-
-    if source_mpp is not None:
-        check_mpp(source_mpp, "--source-mpp")
-    ks = numbers(k, "-k")
-    paths = find_inputs(inputs)
-    options = LearnOptions(mpp, source_mpp, seed, encoder=SegmentOptions(weights, layer))
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("images", total=len(paths))
-
-        def on_image(path: Path, error: HistofactorError | None) -> None:
-            progress.advance(task)
-            if error is not None:
-                progress.console.print(f"left out {path}: {error}", markup=False, highlight=False)
-
-        banks = train_concepts(paths, ks, encoder=encoder, options=options, on_image=on_image)
-    save_bank(banks, out)
-    typer.echo(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in banks)} from {len(paths)} images")
 
 
 @app.command("show")

@@ -19,6 +19,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from histofactor.errors import HistofactorError
+from histofactor.pipeline.gather import LearnReporter
 from histofactor.pipeline.jobs import Outcome, Reporter
 
 
@@ -29,10 +31,35 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:.2f}/s" if task.speed else "")
 
 
+class _Bars:
+    """Two bars on stderr: inputs, and the windows of the one at work."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._inputs = progress.add_task("inputs", total=None)
+        self._windows = progress.add_task("windows", total=None)
+        self._begun = 0
+
+    def on_input(self, name: str, total: int) -> None:
+        self._begun = 0
+        self._progress.update(self._inputs, completed=self._progress.tasks[0].completed, total=total)
+        self._progress.reset(self._windows, description=name, total=None)
+
+    def on_window(self, done: int, total: int) -> None:
+        if not self._begun and done:  # what an earlier run did says nothing about the rate
+            self._progress.reset(self._windows, completed=done, total=total)
+        self._begun += 1
+        self._progress.update(self._windows, completed=done, total=total)
+
+    def on_outcome(self) -> None:
+        self._progress.advance(self._inputs)
+
+    def tell(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
+
+
 @contextmanager
-def progress_reporter() -> Iterator[Reporter]:
-    """Yield a reporter that shows inputs and windows on stderr, and a line for every finished input."""
-    console = Console(stderr=True)
+def _bars() -> Iterator[_Bars]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -41,31 +68,38 @@ def progress_reporter() -> Iterator[Reporter]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
+    console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, speed_estimate_period=120) as progress:
-        inputs = progress.add_task("inputs", total=None)
-        windows = progress.add_task("windows", total=None)
-        begun = 0
+        yield _Bars(progress)
 
-        def on_input(path: Path, index: int, total: int) -> None:
-            nonlocal begun
-            begun = 0
-            progress.update(inputs, completed=progress.tasks[0].completed, total=total)
-            progress.reset(windows, description=path.name, total=None)
 
-        def on_window(done: int, total: int) -> None:
-            nonlocal begun
-            if not begun and done:  # what an earlier run did says nothing about the rate
-                progress.reset(windows, completed=done, total=total)
-            begun += 1
-            progress.update(windows, completed=done, total=total)
+@contextmanager
+def progress_reporter() -> Iterator[Reporter]:
+    """Yield a reporter that shows inputs and windows on stderr, and a line for every finished input."""
+    with _bars() as bars:
 
         def on_outcome(outcome: Outcome) -> None:
-            progress.advance(inputs)
+            bars.on_outcome()
             told = f"{outcome.seconds:.1f} s" if outcome.status == "done" else outcome.status
             notes = "".join(f"\n  {note}" for note in outcome.notes)
-            progress.console.print(f"{Path(outcome.input).name}: {told}{notes}", markup=False, highlight=False)
+            bars.tell(f"{Path(outcome.input).name}: {told}{notes}")
 
-        def on_wait(path: Path) -> None:
-            progress.console.print(f"{path.name}: another process is at it", markup=False, highlight=False)
+        yield Reporter(
+            lambda path, index, total: bars.on_input(path.name, total),
+            bars.on_window,
+            on_outcome,
+            lambda path: bars.tell(f"{path.name}: another process is at it"),
+        )
 
-        yield Reporter(on_input, on_window, on_outcome, on_wait)
+
+@contextmanager
+def learn_reporter() -> Iterator[LearnReporter]:
+    """Yield a reporter that shows inputs and windows on stderr, and a line for every input that is left out."""
+    with _bars() as bars:
+
+        def on_outcome(name: str, error: HistofactorError | None) -> None:
+            bars.on_outcome()
+            if error is not None:
+                bars.tell(f"left out {name}: {error}")
+
+        yield LearnReporter(lambda name, index, total: bars.on_input(name, total), bars.on_window, on_outcome)

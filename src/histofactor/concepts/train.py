@@ -1,59 +1,96 @@
-"""Learn concepts: k-means over the tokens of many images, for every K."""
+"""Learn concepts from a sample of tokens: every K at once, nested by default."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import sklearn
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
+from numpy.typing import NDArray
 
-from histofactor.concepts.bank import new_bank
+from histofactor.concepts.bank import new_bank, validate_bank
+from histofactor.concepts.hierarchy import nest
+from histofactor.concepts.kmeans import KMeansOptions, assign, kmeans, lloyd, unit_rows
 from histofactor.errors import BankError, OptionError
-from histofactor.records import ConceptBank, EncoderKey, Float
+from histofactor.factor.nnls import project
+from histofactor.factor.online import OnlineNMF
+from histofactor.records import ConceptBank, EncoderKey, Float, Leaves
+
+ALGORITHMS = ("kmeans", "nmf")
+_NMF_BATCH = 16384  # rows that a factorization takes in at a time
+_NMF_ROUNDS = 3  # rounds over the whole sample after the first
 
 
 @dataclass(frozen=True, slots=True)
-class Clusters:
-    """K-means of one K, the most frequent cluster first.
+class TrainOptions:
+    """How concepts are learned from a sample.
 
     Attributes:
-        centroids: (K, d) float32.
-        counts: tokens of every cluster.
-        inertia: sum over tokens of the squared distance to their centroid.
+        algorithm: ``kmeans``, or ``nmf`` for the components of an ``OnlineNMF``, which are never nested.
+        nested: every smaller K is made of unions of the clusters of the largest; else each K is a clustering of its
+            own, as in arXiv 2409.05697.
+        kmeans: seeds and passes; its seed is that of ``nmf`` too.
     """
 
-    centroids: Float
-    counts: tuple[int, ...]
+    algorithm: str = "kmeans"
+    nested: bool = True
+    kmeans: KMeansOptions = field(default_factory=KMeansOptions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Level:
+    """Concepts of one K, the most frequent first.
+
+    Attributes:
+        vectors: (K, d) float32 ≥ 0.
+        counts: (K,) tokens of every concept.
+        labels: (N,) the concept of every token.
+        inertia: Σ over tokens of the squared distance to their centroid; for ``nmf`` to their approximation.
+        owners: (M,) for nested levels the concept that owns each concept of the largest K, else None.
+    """
+
+    vectors: Float
+    counts: NDArray[np.int64]
+    labels: NDArray[np.int32]
     inertia: float
+    owners: NDArray[np.intp] | None = None
 
 
-def cluster(features: Float, ks: Sequence[int], *, seed: int = 0) -> dict[int, Clusters]:
-    """Cluster tokens by k-means (Lloyd, from k-means++ seeds: Arthur & Vassilvitskii, SODA 2007).
+def train_levels(X: Float, ks: Sequence[int], options: TrainOptions | None = None) -> dict[int, Level]:
+    """Learn concepts for every K in one go.
+
+    The largest K is clustered. Nested levels are unions of its clusters by Ward's rule; separate clusterings start from
+    those unions, which is near the end already, so all the smaller K together cost about as much as the largest alone.
 
     Args:
-        features: (N, d) float32, ≥ 0, one row per token.
-        ks: numbers of clusters.
-        seed: seed of the k-means++ draw.
+        X: (N, d) float32 ≥ 0, one row per token, in random order.
+        ks: numbers of concepts.
+        options: how.
 
     Returns:
-        The clusters by K, ascending.
+        The levels by K, ascending.
 
     Raises:
-        OptionError: ``ks`` is empty or holds something else than distinct integers ≥ 1.
+        OptionError: ``ks`` is empty or holds something else than distinct integers ≥ 1, or the algorithm is unknown.
         BankError: the features are not as stated, or have fewer distinct tokens than the largest K.
     """
-    if not ks or len(set(ks)) < len(ks) or not all(type(k) is int and k >= 1 for k in ks):
-        raise OptionError("the numbers of concepts are not valid", expected="distinct integers ≥ 1", got=f"{ks!r}")
-    if features.ndim != 2 or features.dtype != np.float32 or features.shape[1] == 0:
-        raise _unfit("a float32 array (N, d)", f"{features.dtype} of shape {features.shape}")
-    if not np.isfinite(features).all() or features.min(initial=0) < 0:
-        raise _unfit("finite features ≥ 0", "NaN, infinite or negative entries")
-    return {k: _cluster(features, k, seed) for k in sorted(ks)}
+    options = options or TrainOptions()
+    _check(X, ks, options)
+    ks = sorted(ks)
+    if options.algorithm == "nmf":
+        return {k: _factorize(X, k, options.kmeans.seed) for k in ks}
+    if options.kmeans.spherical:
+        X = unit_rows(X)
+    finest = _cluster(X, ks[-1], kmeans(X, ks[-1], options.kmeans))
+    owners = nest(finest.vectors, finest.counts, ks)
+    unions = {k: _union(finest, owners[k], X) for k in ks[:-1]}
+    if not options.nested:
+        spherical, passes = options.kmeans.spherical, options.kmeans.passes
+        unions = {k: _cluster(X, k, lloyd(X, union.vectors, passes, spherical)[1]) for k, union in unions.items()}
+    elif unions:
+        finest = replace(finest, owners=np.arange(ks[-1]))
+    return {**unions, ks[-1]: finest}
 
 
 def banks_from_features(
@@ -62,52 +99,110 @@ def banks_from_features(
     encoder: EncoderKey,
     *,
     mpp: float | None = None,
-    seed: int = 0,
+    options: TrainOptions | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> list[ConceptBank]:
-    """Learn a concept bank for every K.
+    """Learn a concept bank for every K from tokens in any order.
 
     Args:
         features: (N, d) float32, ≥ 0, one row per token.
         ks: numbers of concepts.
         encoder: which features these are.
         mpp: µm/px that they were taken at, or None if not known.
-        seed: seed of the clustering.
+        options: how to learn.
         provenance: what the caller knows (images, licence, …), kept beside what is known here; JSON types only.
 
     Returns:
         One bank per K, ascending; concepts by falling number of tokens.
 
     Raises:
-        OptionError, BankError: as ``cluster``; BankError also where a concept would be all zero.
+        OptionError, BankError: as ``train_levels``.
     """
-    banks = []
-    for clusters in cluster(features, ks, seed=seed).values():
-        known = {
-            "algorithm": f"k-means, scikit-learn {sklearn.__version__}",
-            "seed": seed,
-            "tokens": len(features),
-            "counts": list(clusters.counts),
-            "inertia": clusters.inertia,
-        }
-        banks.append(new_bank(clusters.centroids, encoder, mpp=mpp, provenance={**(provenance or {}), **known}))
+    options = options or TrainOptions()
+    order = np.random.default_rng(options.kmeans.seed).permutation(len(features))
+    levels = train_levels(features[order], ks, options)
+    return banks_from_levels(levels, encoder, mpp, {k: dict(provenance or {}) for k in levels})
+
+
+def banks_from_levels(
+    levels: Mapping[int, Level], encoder: EncoderKey, mpp: float | None, provenance: Mapping[int, Mapping[str, Any]]
+) -> list[ConceptBank]:
+    """Banks of learned levels, ascending; nested ones know their parents and their leaves.
+
+    Args:
+        levels: by K, ascending.
+        encoder: which features they were learned on.
+        mpp: µm/px of those features.
+        provenance: what is known of every K.
+
+    Raises:
+        BankError: a concept is all zero.
+    """
+    banks, finest = [], levels[max(levels)]
+    coarser: Level | None = None
+    for k, level in levels.items():
+        known = {"counts": level.counts.tolist(), "inertia": level.inertia, **provenance[k]}
+        bank = new_bank(level.vectors, encoder, mpp=mpp, provenance=known)
+        if level.owners is not None and coarser is not None and coarser.owners is not None:
+            first = np.unique(level.owners, return_index=True)[1]
+            bank = replace(bank, parents=tuple(coarser.owners[first].tolist()))
+        if level.owners is not None and level is not finest:
+            bank = replace(bank, leaves=Leaves(finest.vectors, tuple(level.owners.tolist())))
+        validate_bank(bank)
+        banks.append(bank)
+        coarser = level
     return banks
 
 
-def _cluster(features: Float, k: int, seed: int) -> Clusters:
-    too_few = f"{len(features)} tokens, of which fewer than {k} distinct"
-    if len(features) < k:
-        raise _unfit(f"at least {k} distinct tokens", too_few)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", ConvergenceWarning)  # fewer distinct tokens than clusters
-            model = KMeans(k, n_init=1, random_state=seed).fit(features)
-    except ConvergenceWarning as warning:
-        raise _unfit(f"at least {k} distinct tokens", too_few) from warning
-    counts = np.bincount(model.labels_, minlength=k)
+def _cluster(X: Float, k: int, centroids: Float) -> Level:
+    """One last assignment to centroids."""
+    found = assign(X, centroids)
+    if (found.counts == 0).any():
+        raise _unfit(f"at least {k} distinct tokens", f"{len(X)} tokens, of which fewer than {k} distinct")
+    order = np.argsort(-found.counts, kind="stable")
+    rank = np.empty(k, np.int32)
+    rank[order] = np.arange(k, dtype=np.int32)
+    return Level(np.maximum(centroids[order], 0), found.counts[order], rank[found.labels], found.inertia)
+
+
+def _union(finest: Level, owners: NDArray[np.intp], X: Float) -> Level:
+    """Unions of clusters: each one's mean, and what the inertia is then (that of the parts, and between them)."""
+    k = int(owners.max()) + 1
+    counts = np.bincount(owners, finest.counts, k)
+    means = np.zeros((k, X.shape[1]))
+    np.add.at(means, owners, finest.vectors * finest.counts[:, None].astype(np.float64))
+    means /= counts[:, None]
+    apart = ((finest.vectors - means[owners]) ** 2).sum(1)
+    inertia = finest.inertia + float(apart @ finest.counts)
+    labels = owners.astype(np.int32)[finest.labels]
+    return Level(means.astype(np.float32), counts.astype(np.int64), labels, inertia, owners)
+
+
+def _factorize(X: Float, k: int, seed: int) -> Level:
+    """Components of an online factorization, used by falling number of tokens that they are strongest in."""
+    model = OnlineNMF(k, seed=seed).partial_fit(X[:_NMF_BATCH])
+    for _ in range(_NMF_ROUNDS):
+        parts = [model.measure(X[start : start + _NMF_BATCH]) for start in range(0, len(X), _NMF_BATCH)]
+        model = OnlineNMF(k, components=model.components).update(sum(parts[1:], parts[0]))
+    labels = project(X, model.components).argmax(1)
+    counts = np.bincount(labels, minlength=k)
     order = np.argsort(-counts, kind="stable")
-    centroids = np.maximum(model.cluster_centers_[order], 0)  # rounding can leave -1e-9
-    return Clusters(centroids.astype(np.float32), tuple(counts[order].tolist()), float(model.inertia_))
+    rank = np.empty(k, np.int32)
+    rank[order] = np.arange(k, dtype=np.int32)
+    return Level(model.components[order], counts[order], rank[labels], 2 * model.objective(X))
+
+
+def _check(X: Float, ks: Sequence[int], options: TrainOptions) -> None:
+    if not ks or len(set(ks)) < len(ks) or not all(type(k) is int and k >= 1 for k in ks):
+        raise OptionError("the numbers of concepts are not valid", expected="distinct integers ≥ 1", got=f"{ks!r}")
+    if options.algorithm not in ALGORITHMS:
+        raise OptionError(f"unknown algorithm {options.algorithm!r}", expected=f"one of {', '.join(ALGORITHMS)}")
+    if X.ndim != 2 or X.dtype != np.float32 or X.shape[1] == 0:
+        raise _unfit("a float32 array (N, d)", f"{X.dtype} of shape {X.shape}")
+    if not np.isfinite(X).all() or X.min(initial=0) < 0:
+        raise _unfit("finite features ≥ 0", "NaN, infinite or negative entries")
+    if len(X) < max(ks):
+        raise _unfit(f"at least {max(ks)} distinct tokens", f"{len(X)} tokens")
 
 
 def _unfit(expected: str, got: str) -> BankError:

@@ -52,23 +52,31 @@ def decode(weights: NDArray[np.floating[Any]] | torch.Tensor, size: tuple[int, i
     return labels
 
 
-def label_pixels(weights: NDArray[np.floating[Any]], size: tuple[int, int]) -> tuple[Labels, NDArray[np.float32]]:
+def label_pixels(
+    weights: NDArray[np.floating[Any]], size: tuple[int, int], owners: Sequence[int] | None = None
+) -> tuple[Labels, NDArray[np.float32]]:
     """Labels with room for "unassigned", and how clearly they won.
 
     Args:
         weights: (h, w, K) ≥ 0, finite.
         size: (height, width) of the result in px.
+        owners: the 0-based union that each of the K concepts is a part of; None where each is one of its own. The map
+            is that of the concepts, with every concept called by its union.
 
     Returns:
-        (labels, margin): labels (height, width) hold concept index + 1, or 0 where all weights are 0, as uint8 or
-        uint16; margin (height, width) float32 is (first − second) / first in [0, 1], 0 where unassigned.
+        (labels, margin): labels (height, width) hold the index of the concept or union + 1, or 0 where all weights are
+        0, as uint8 or uint16; margin (height, width) float32 is (first − second) / first in [0, 1], second the largest
+        weight of another concept or union, 0 where unassigned.
 
     Raises:
-        OptionError: the shape or the size is not valid.
+        OptionError: the shape, the size or the number of owners is not valid.
     """
     check_fit(weights.shape, size)
     values = np.ascontiguousarray(weights, np.float32)
-    labels = np.empty(size, np.min_scalar_type(values.shape[2]))
+    names = np.arange(values.shape[2], dtype=np.int32) if owners is None else np.array(owners, np.int32)
+    if len(names) != values.shape[2]:
+        raise OptionError("cannot decode", expected=f"{values.shape[2]} owners", got=f"{len(names)}")
+    labels = np.empty(size, np.min_scalar_type(int(names.max()) + 1))
     margin = np.empty(size, np.float32)
     (rows, down), (columns, along) = (place(*pair) for pair in zip(values.shape[:2], size, strict=True))
     row_start, column_start = (  # the first px of every token cell, and the end
@@ -77,7 +85,7 @@ def label_pixels(weights: NDArray[np.floating[Any]], size: tuple[int, int]) -> t
     )
 
     def decode_band(band: slice) -> None:
-        _decode_cells(values, (band.start, band.stop), row_start, down, column_start, along, labels, margin)
+        _decode_cells(values, names + 1, (band.start, band.stop), row_start, down, column_start, along, labels, margin)
 
     map_blocks(decode_band, values.shape[0], _BAND)
     return labels, margin
@@ -148,12 +156,12 @@ def _decode_tensor(weights: torch.Tensor, size: tuple[int, int]) -> torch.Tensor
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _candidates(a, b, c, d, found):
-    """Concepts that can have the largest or second largest weight between four tokens; returns how many.
+def _candidates(a, b, c, d, names, found):
+    """Concepts that can have the largest weight between four tokens, or the largest of another name; returns how many.
 
-    A concept whose largest corner lies below the second largest of all smallest corners never comes second.
+    A concept whose largest corner lies below the smallest corners of two of different names never comes second.
     """
-    count = 0
+    count, leader = 0, 0
     floor_first, floor_second = np.float32(0.0), np.float32(0.0)
     for k in range(a.shape[0]):
         if max(a[k], b[k], c[k], d[k]) > floor_second:
@@ -161,32 +169,33 @@ def _candidates(a, b, c, d, found):
             count += 1
             low = min(a[k], b[k], c[k], d[k])
             if low > floor_first:
-                floor_first, floor_second = low, floor_first
-            elif low > floor_second:
+                floor_second = floor_second if names[k] == leader else floor_first
+                floor_first, leader = low, names[k]
+            elif low > floor_second and names[k] != leader:
                 floor_second = low
     return count
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz"})
-def _rank_row(corners, found, count, t, part, first, second, best):
-    """Largest weight, second largest and label of the px of one cell row, all candidates in turn."""
+def _rank_row(corners, names, found, count, t, part, first, second, best):
+    """Largest weight, the largest of another name and the name of the px of one cell row, all candidates in turn."""
     first[:] = 0.0
     second[:] = 0.0
     best[:] = 0
     for m in range(count):
-        k = found[m]
+        k, name = found[m], names[found[m]]
         left = corners[0][k] + t * (corners[2][k] - corners[0][k])
         step = corners[1][k] + t * (corners[3][k] - corners[1][k]) - left
         for x in range(part.shape[0]):
             v = left + part[x] * step
             f = first[x]
-            second[x] = max(second[x], min(v, f))
-            best[x] = k + 1 if v > f else best[x]
+            second[x] = second[x] if best[x] == name else max(second[x], min(v, f))
+            best[x] = name if v > f else best[x]
             first[x] = max(v, f)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _decode_cells(values, band, row_start, row_part, column_start, column_part, labels, margin):
+def _decode_cells(values, names, band, row_start, row_part, column_start, column_part, labels, margin):
     h, w, K = values.shape
     found = np.empty(K, np.int64)
     widest = (column_start[1:] - column_start[:-1]).max()
@@ -197,11 +206,11 @@ def _decode_cells(values, band, row_start, row_part, column_start, column_part, 
         for j in range(w):
             right = min(j + 1, w - 1)
             corners = (values[i, j], values[i, right], values[below, j], values[below, right])
-            count = _candidates(*corners, found)
+            count = _candidates(*corners, names, found)
             x0, x1 = column_start[j], column_start[j + 1]
             part, n = column_part[x0:x1], x1 - x0
             for y in range(row_start[i], row_start[i + 1]):
-                _rank_row(corners, found, count, row_part[y], part, first[:n], second[:n], best[:n])
+                _rank_row(corners, names, found, count, row_part[y], part, first[:n], second[:n], best[:n])
                 for x in range(n):
                     labels[y, x0 + x] = best[x]
                     margin[y, x0 + x] = (first[x] - second[x]) / first[x] if best[x] > 0 else np.float32(0.0)

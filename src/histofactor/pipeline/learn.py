@@ -1,40 +1,36 @@
-"""Concepts from a collection of images: encode, sample tokens evenly over the images, cluster for every K."""
+"""Concepts from a collection: sample its tokens, learn every K, and write down what is known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.concepts.train import banks_from_features
+import histofactor
+from histofactor.concepts.evidence import evidence
+from histofactor.concepts.train import banks_from_levels, train_levels
 from histofactor.encoders.build import Encoder
-from histofactor.errors import HistofactorError, ImageError, ResolutionError
-from histofactor.pipeline.engine import SegmentOptions, prepare
-from histofactor.pipeline.segment import tissue_features
+from histofactor.errors import ImageError
+from histofactor.pipeline.engine import prepare
+from histofactor.pipeline.gather import Collection, LearnOptions, LearnReporter, Source, name_sources, read_groups
 from histofactor.records import ConceptBank
-from histofactor.slides.reader import open_slide
 
 
 @dataclass(frozen=True, slots=True)
-class LearnOptions:
-    """How concepts are learned.
+class Learned:
+    """What was learned.
 
     Attributes:
-        mpp: µm/px to work at; default the encoder's own.
-        source_mpp: µm/px of images whose header lacks it.
-        seed: seed of sampling and clustering.
-        tokens_per_image: no image gives more tokens than this, so that large ones do not drown the others.
-        encoder: weights, layer and device of the encoder.
+        banks: one per K, ascending.
+        card: what is true of all of them; JSON types only.
     """
 
-    mpp: float | None = None
-    source_mpp: float | None = None
-    seed: int = 0
-    tokens_per_image: int = 20_000
-    encoder: SegmentOptions = field(default_factory=SegmentOptions)
+    banks: list[ConceptBank]
+    card: dict[str, Any]
 
 
 def train_concepts(
@@ -43,49 +39,97 @@ def train_concepts(
     *,
     encoder: str | Encoder = "embedded",
     options: LearnOptions | None = None,
-    on_image: Callable[[Path, HistofactorError | None], None] = lambda path, error: None,
-) -> list[ConceptBank]:
-    """Cluster the tissue tokens of many images into concepts, one bank per K (arXiv 2409.05697, on tokens).
+    work: Path | None = None,
+    reporter: LearnReporter | None = None,
+) -> Learned:
+    """Learn concept banks, one per K, from the tissue of many images or slides (arXiv 2409.05697, on tokens).
 
-    An image that cannot be read is left out and named in the provenance.
+    An input that cannot be read, or that fails half-way, is left out as a whole and named on the card.
 
     Args:
-        inputs: image files.
+        inputs: files.
         ks: numbers of concepts.
         encoder: name of an encoder, or one that is loaded.
-        options: resolution, sampling, seed.
-        on_image: called after every image with its path and, if it was left out, why.
+        options: resolution, sampling, clustering, seeds.
+        work: file that holds the sample while it grows, to go on from after an interruption; None keeps none. It stays:
+            another run with the same inputs and sampling learns from it without encoding again.
+        reporter: who is told of progress.
 
     Returns:
-        Banks in ascending K.
+        Banks in ascending K, and their card.
 
     Raises:
-        ImageError: no image could be used.
+        ImageError: no input could be used, or none has tissue.
         BankError: there are fewer tokens than concepts.
-        EncoderError, OptionError: the encoder cannot be had, or an argument is out of range.
+        EncoderError, OptionError, OutputError: the encoder cannot be had, an argument is out of range, or the sample
+            cannot be written.
     """
-    options = options or LearnOptions()
+    options, reporter = options or LearnOptions(), reporter or LearnReporter()
+    sources = name_sources(inputs)
+    if options.groups is not None:
+        sources = read_groups(sources, *options.groups)
+    paths = dict(zip(sources, map(Path, inputs), strict=True))
     engine = prepare(encoder=encoder, mpp=options.mpp, method="single", options=options.encoder)
-    rng = np.random.default_rng(options.seed)
-    samples: list[NDArray[np.float32]] = []
-    used: list[str] = []
-    left_out: dict[str, str] = {}
-    for path in map(Path, inputs):
-        try:
-            with open_slide(path, source_mpp=options.source_mpp) as slide:
-                features = tissue_features(slide, engine)
-        except (ImageError, ResolutionError) as error:
-            left_out[path.name] = str(error)
-            on_image(path, error)
-            continue
-        size = min(len(features), options.tokens_per_image)
-        samples.append(features[np.sort(rng.choice(len(features), size, replace=False))])
-        used.append(path.name)
-        on_image(path, None)
-    if not sum(map(len, samples)):
-        raise ImageError("no tissue to learn from", expected="images with tissue", got=f"{len(inputs)} images without")
-    spec = engine.encoder.spec
-    provenance = {"images": used, "left_out": left_out, "tokens_per_image": options.tokens_per_image}
-    return banks_from_features(
-        np.concatenate(samples), ks, spec.key, mpp=options.mpp or spec.mpp, seed=options.seed, provenance=provenance
-    )
+    collection = Collection(sources, engine, options, work)
+    collection.gather(lambda todo: (paths[source] for source in todo), reporter)
+    return learn(collection, ks)
+
+
+def learn(collection: Collection, ks: Sequence[int]) -> Learned:
+    """Learn every K from a sample.
+
+    Args:
+        collection: after ``gather``.
+        ks: numbers of concepts.
+
+    Raises:
+        ImageError: there is none.
+        OptionError, BankError: as ``train_levels``.
+    """
+    sample, options, spec = collection.sample, collection.options, collection.spec
+    if not sample.size:
+        got = next(iter(collection.left_out.values()), f"{len(collection.sources)} inputs without")
+        raise ImageError("no tissue to learn from", expected="images with tissue", got=got)
+    sample.sort()
+    levels = train_levels(sample.tokens[: sample.size], ks, options.train)
+    used, slides = _used(collection)
+    groups = [source.group for source in used]
+    sides = [collection.slides[source.name]["side"] for source in used]
+    known = {k: evidence(sample, slides, level, groups, sides) for k, level in levels.items()}
+    banks = banks_from_levels(levels, spec.key, options.mpp or spec.mpp, known)
+    return Learned(banks, _card(collection, used, slides))
+
+
+def _used(collection: Collection) -> tuple[list[Source], NDArray[np.int64]]:
+    """The inputs that were used, and for every token in the sample the place of its own among them."""
+    is_used = np.array([source.name in collection.slides for source in collection.sources])
+    place = np.cumsum(is_used) - 1
+    used = [source for source in collection.sources if source.name in collection.slides]
+    return used, place[collection.sample.slides[: collection.sample.size]]
+
+
+def _card(collection: Collection, used: Sequence[Source], slides: NDArray[np.int64]) -> dict[str, Any]:
+    """What is true of all levels."""
+    sample, options = collection.sample, collection.options
+    train = options.train
+    sampled = np.bincount(slides, minlength=len(used)).tolist()
+    groups = [source.group for source in used if source.group is not None]
+    return {
+        "made": f"histofactor {histofactor.__version__}",
+        "algorithm": train.algorithm,
+        "options": {
+            **asdict(train.kmeans),
+            "sampling_seed": options.seed,
+            "tokens": sample.size,
+            "windows_per_slide": options.windows,
+            "pool": options.pool,
+            "nested": train.nested and train.algorithm == "kmeans",
+        },
+        "licence": "that of the slides and of the encoder",
+        "groups": {group: groups.count(group) for group in sorted(set(groups))},
+        "slides": [
+            {"name": source.name, "group": source.group, **collection.slides[source.name], "sampled": number}
+            for source, number in zip(used, sampled, strict=True)
+        ],
+        "left_out": collection.left_out,
+    }

@@ -2,7 +2,7 @@
 
 project    fixed concepts, exact projection
 factorize  factorization of the image, every component assigned to its nearest concept by cosine
-cluster    nearest concept of every token, no factorization
+cluster    nearest concept of every token, no factorization; for concepts that are unions, the nearest of their leaves
 single     factorization of the image alone, no bank
 """
 
@@ -49,7 +49,7 @@ class Factorization:
     seed: int = 0
 
 
-Solved = tuple[Float, Float, ConceptBank]  # weights (n, K) ≥ 0, residual (n,), the concepts they belong to
+Solved = tuple[Float, Float, ConceptBank]  # weights (n, K or leaves) ≥ 0, residual (n,), the concepts they belong to
 
 
 def directions(method: str, bank: ConceptBank | None) -> NDArray[np.floating[Any]] | None:
@@ -57,8 +57,29 @@ def directions(method: str, bank: ConceptBank | None) -> NDArray[np.floating[Any
     if method == "project" and bank is not None:
         return unit_concepts(bank.vectors)[0].T
     if method == "cluster" and bank is not None:
-        return bank.vectors.T
+        return _centroids(bank).T
     return None
+
+
+def owners(method: str, bank: ConceptBank | None) -> tuple[int, ...] | None:
+    """The concept that each column of weights belongs to, where ``cluster`` weighs the leaves of unions; else None.
+
+    The cell of a union is the union of cells, which is not the cell of its mean. The other methods take the mean of a
+    union for a concept like any other, as the paper does.
+    """
+    return bank.leaves.owners if method == "cluster" and bank is not None and bank.leaves is not None else None
+
+
+def by_owner(W: Float, owned: tuple[int, ...] | None) -> Float:
+    """Weights (…, M) of leaves to weights (…, K) of the concepts that own them: that of the nearest leaf."""
+    if owned is None:
+        return W
+    leaves = np.array(owned)
+    return np.stack([W[..., leaves == concept].max(-1) for concept in range(int(leaves.max()) + 1)], -1)
+
+
+def _centroids(bank: ConceptBank) -> Float:
+    return bank.vectors if bank.leaves is None else bank.leaves.vectors
 
 
 def weigh(method: str, tokens: Tokens, bank: ConceptBank | None, how: Factorization) -> Solved:
@@ -101,7 +122,7 @@ def _cluster(tokens: Tokens, bank: ConceptBank, how: Factorization) -> Solved:
     A constant per token moves the scores to ≥ 0; bilinear upsampling keeps it the same for all concepts of a px, so
     every px gets the concept nearest to its upsampled feature.
     """
-    scores = tokens.B - 0.5 * (bank.vectors.astype(np.float64) ** 2).sum(1)
+    scores = tokens.B - 0.5 * (_centroids(bank).astype(np.float64) ** 2).sum(1)
     distance = np.maximum(tokens.sq_norms - 2.0 * scores.max(1), 0)
     relative = np.divide(distance, tokens.sq_norms, out=np.zeros_like(distance), where=tokens.sq_norms > 0)
     W = scores - scores.min(1, keepdims=True)

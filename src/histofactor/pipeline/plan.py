@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -80,6 +80,30 @@ def make_plan(slide: Slide, engine: Engine) -> Plan:
     thumbnail = _find_tissue(slide, engine, frame)
     g_tissue = _on_grid(thumbnail, frame)
     return Plan(frame, thumbnail, g_tissue, _window_rows(frame, engine, g_tissue))
+
+
+def thin(plan: Plan, engine: Engine, windows: int, rng: np.random.Generator) -> Plan:
+    """A plan of so many of the windows, drawn at random, and of the tissue that they see well.
+
+    Args:
+        plan: from ``make_plan``.
+        engine: from ``prepare``.
+        windows: how many to keep; a plan of no more stays as it is.
+        rng: source of chance.
+    """
+    if plan.windows <= windows:
+        return plan
+    halo = engine.encoder.spec.window.halo_px // plan.frame.stride_px
+    drawn = set(rng.permutation(plan.windows)[:windows].tolist())
+    seen = np.zeros_like(plan.g_tissue)
+    rows, index = [], 0
+    for row in plan.rows:
+        kept = tuple(window for i, window in enumerate(row.windows, index) if i in drawn)
+        index += len(row.windows)
+        rows.append(replace(row, windows=kept))
+        for window in kept:
+            seen[_beyond_halo(plan.frame, window, halo)] = True
+    return replace(plan, g_tissue=plan.g_tissue & seen, rows=tuple(rows))
 
 
 def tissue_rows(thumbnail: Mask, frame: Frame, start: int, stop: int) -> Mask:
@@ -169,9 +193,17 @@ def _window_rows(frame: Frame, engine: Engine, g_tissue: Mask) -> tuple[WindowRo
 
 def _holds(g_tissue: Mask, frame: Frame, window: Window, halo: int) -> bool:
     """Whether a window has tissue beyond its halo."""
+    return bool(g_tissue[_beyond_halo(frame, window, halo)].any())
+
+
+def _beyond_halo(frame: Frame, window: Window, halo: int) -> tuple[slice, slice]:
+    """The part of the token grid, (rows, columns), that a window covers beyond its halo."""
     (rows, columns), (in_rows, in_columns) = token_overlap(frame, window)
-    part = g_tissue[rows, columns]
-    top, left = max(halo - in_rows.start, 0), max(halo - in_columns.start, 0)
-    bottom = part.shape[0] - max(in_rows.stop - (window.size[1] // frame.stride_px - halo), 0)
-    right = part.shape[1] - max(in_columns.stop - (window.size[0] // frame.stride_px - halo), 0)
-    return bool(part[top:bottom, left:right].any())
+    height, width = window.size[1] // frame.stride_px, window.size[0] // frame.stride_px
+    return _inner(rows, in_rows, height, halo), _inner(columns, in_columns, width, halo)
+
+
+def _inner(grid: slice, inside: slice, length: int, halo: int) -> slice:
+    """The part of a stretch of the grid that lies beyond the halo of a window of so many tokens."""
+    cut_before, cut_after = max(halo - inside.start, 0), max(inside.stop - (length - halo), 0)
+    return slice(grid.start + cut_before, max(grid.stop - cut_after, grid.start + cut_before))

@@ -131,8 +131,14 @@ def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster) -> I
     for start in range(0, rows, _BAND_ROWS):
         stop = min(start + _BAND_ROWS, rows)
         above, below = max(start - 1, 0), min(stop + 1, rows)
-        values = combine(weights.rows(above, below), groups, header.method)
-        labels, margin = label_pixels(values, (len(values) * stride, columns * stride))
+        values = weights.rows(above, below)
+        size = len(values) * stride, columns * stride
+        if header.method == "cluster":  # the cell of a group is the union of its members' cells
+            labels, margin = label_pixels(values, size, _owners(groups))
+            values = combine(values, groups, header.method)
+        else:
+            values = combine(values, groups, header.method)
+            labels, margin = label_pixels(values, size)
         top, bottom = start * stride, min(stop * stride, height)
         part = slice((start - above) * stride, (start - above) * stride + bottom - top), slice(0, width)
         labels, margin = labels[part], margin[part]
@@ -141,6 +147,12 @@ def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster) -> I
         own = values[start - above : stop - above]
         tokens = token_maps(own, weights.residual(start, stop), stride)
         yield Band(labels, margin, tokens, np.zeros(own.shape[:2], bool), own)
+
+
+def _owners(groups: Sequence[Group]) -> list[int]:
+    """The group of every concept."""
+    owner = {member: index for index, group in enumerate(groups) for member in group.members}
+    return [owner[concept] for concept in sorted(owner)]
 
 
 def _recipe(parent: Mapping[str, Any], groups: Sequence[Group], method: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from histofactor.encoders.build import Encoder
 from histofactor.errors import OptionError
 from histofactor.pipeline.clock import Clock
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
-from histofactor.pipeline.methods import STREAMED, Solved, Tokens, weigh
+from histofactor.pipeline.methods import STREAMED, Solved, Tokens, by_owner, owners, weigh
 from histofactor.pipeline.plan import Plan, make_plan, unreadable_share
 from histofactor.pipeline.store import Band, Maps, MemoryStore, Store
 from histofactor.pipeline.stream import Blended, Decoder, Encoding, Progress
@@ -81,7 +81,8 @@ def segment_slide(
     """
     plan = make_plan(slide, engine)
     store, clock = store or MemoryStore(), clock or Clock()
-    encoding, decoder = Encoding(slide, engine, plan, clock, on_progress), Decoder(plan)
+    owned = owners(engine.method, engine.bank)
+    encoding, decoder = Encoding(slide, engine, plan, clock, on_progress), Decoder(plan, owned)
     bank = engine.bank or _no_concepts(engine)
     if state := store.state():
         encoding.restore(state)
@@ -91,6 +92,7 @@ def segment_slide(
         with clock("decode"):
             values, left = _spread(W, blended.tissue), _spread(residual, blended.tissue)
             labels, margin = decoder.rows(blended.g_rows, values, blended.unreadable)
+            values = by_owner(values, owned)
             tokens = token_maps(values, left, plan.frame.stride_px)
         with clock("store"):
             band = Band(labels, margin, tokens, blended.unreadable, values)
@@ -127,7 +129,8 @@ def _weigh(B: Float, sq_norms: Float, engine: Engine, plan: Plan) -> Solved:
     """Weights (n, K) and residual (n,) of tissue tokens, none where there are none."""
     if not len(B):
         bank = engine.bank or _no_concepts(engine)
-        return np.zeros((0, len(bank.vectors)), np.float32), np.zeros(0, np.float32), bank
+        columns = len(owners(engine.method, bank) or bank.vectors)
+        return np.zeros((0, columns), np.float32), np.zeros(0, np.float32), bank
     tokens = Tokens(B, sq_norms, engine.encoder.spec.key, plan.frame.t_mpp)
     return weigh(engine.method, tokens, engine.bank, engine.factorization)
 

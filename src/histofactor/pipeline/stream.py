@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from threading import Lock
@@ -148,10 +148,11 @@ class Decoder:
 
     Args:
         plan: from ``make_plan``.
+        owners: as for ``label_pixels``.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, owners: Sequence[int] | None = None) -> None:
+        self._plan, self._owners = plan, owners
         self._above: tuple[Float, NDArray[np.bool_]] | None = None
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -185,7 +186,7 @@ class Decoder:
             known, skipped = known - 1, stride // 2
         last = g_rows[1] == frame.g_size[1]
         kept = len(W) * stride if last else (len(W) - 1) * stride + stride // 2
-        labels, margin = label_pixels(W, (len(W) * stride, W.shape[1] * stride))
+        labels, margin = label_pixels(W, (len(W) * stride, W.shape[1] * stride), self._owners)
         start, stop = known * stride + skipped, min(known * stride + kept, height)
         part = slice(skipped, skipped + max(stop - start, 0)), slice(0, width)
         labels, margin = labels[part], margin[part]

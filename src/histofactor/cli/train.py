@@ -1,0 +1,86 @@
+"""``histofactor concepts train``: concepts from a collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(  # noqa: PLR0913, PLR0917 - one parameter an option
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, slides, folders or globs.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Bank to write, NAME.safetensors.")],
+    k: Annotated[str, typer.Option("-k", help="Numbers of concepts, separated by commas.")] = "8,16,32,64,128,256",
+    encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
+    weights: Annotated[Path | None, typer.Option(help="Local weights file of the encoder.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer of the encoder.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    mpp: Annotated[float | None, typer.Option(help="µm/px to work at; default the encoder's own.")] = None,
+    source_mpp: Annotated[float | None, typer.Option(help="µm/px of inputs whose header lacks it.")] = None,
+    independent: Annotated[
+        bool, typer.Option("--independent", help="Cluster anew for every K, as the paper; else smaller K are unions.")
+    ] = False,
+    algorithm: Annotated[str, typer.Option(help="kmeans, or nmf: components of a factorization.")] = "kmeans",
+    spherical: Annotated[
+        bool, typer.Option("--spherical", help="Cluster directions: near is what has a high cosine.")
+    ] = False,
+    pool: Annotated[str, typer.Option(help="What is clustered: token, or tile: means of 256 px tiles.")] = "token",
+    table: Annotated[
+        Path | None, typer.Option(help="CSV of file names and groups (hospital, …) to balance the sample over.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="Column of the table that holds the group.")] = None,
+    tokens: Annotated[int, typer.Option(help="Tokens in the sample, at most.")] = 2**18,
+    windows: Annotated[int, typer.Option(help="Windows encoded of every slide, drawn at random; 0: all.")] = 32,
+    seeds: Annotated[int, typer.Option(help="Starts of the clustering; the best goes on.")] = 3,
+    passes: Annotated[int, typer.Option(help="Exact passes over the whole sample, at most.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of sampling and clustering.")] = 0,
+    keep_sample: Annotated[
+        bool, typer.Option("--keep-sample", help="Keep OUT.sample.npz: another run learns from it without encoding.")
+    ] = False,
+) -> None:
+    """Learn concepts from the tissue of a collection, for every K.
+
+    Tokens are sampled evenly over the inputs (over the groups of a table and the inputs of each), the largest K is
+    clustered, and every smaller K is made of unions of its clusters. A run that is cut short goes on where it stopped.
+    """
+    from histofactor.cli.options import numbers
+    from histofactor.cli.progress import learn_reporter
+    from histofactor.concepts.bank_file import save_bank
+    from histofactor.concepts.kmeans import KMeansOptions
+    from histofactor.concepts.train import TrainOptions
+    from histofactor.errors import OptionError
+    from histofactor.pipeline.engine import SegmentOptions
+    from histofactor.pipeline.gather import LearnOptions
+    from histofactor.pipeline.learn import train_concepts
+    from histofactor.slides.inputs import find_inputs
+    from histofactor.slides.resolution import check_mpp
+
+    if source_mpp is not None:
+        check_mpp(source_mpp, "--source-mpp")
+    if (table is None) != (group is None):
+        raise OptionError("--table and --group belong together", mend="give both, or none")
+    ks = numbers(k, "-k")
+    paths = find_inputs(inputs)
+    options = LearnOptions(
+        mpp=mpp,
+        source_mpp=source_mpp,
+        seed=seed,
+        tokens=tokens,
+        windows=windows,
+        groups=None if table is None or group is None else (table, group),
+        pool=pool,
+        train=TrainOptions(algorithm, not independent, KMeansOptions(seed, seeds, passes, spherical)),
+        encoder=SegmentOptions(weights, layer, device),
+    )
+    sample = out.with_name(f"{out.name}.sample.npz")
+    with learn_reporter() as reporter:
+        learned = train_concepts(paths, ks, encoder=encoder, options=options, work=sample, reporter=reporter)
+    save_bank(learned.banks, out)
+    if not keep_sample:
+        sample.unlink(missing_ok=True)
+    used, left_out = len(learned.card["slides"]), len(learned.card["left_out"])
+    told = f" ({left_out} left out)" if left_out else ""
+    typer.echo(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in learned.banks)} from {used} inputs{told}")
+    if left_out:
+        raise typer.Exit(1)

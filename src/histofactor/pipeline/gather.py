@@ -1,0 +1,237 @@
+"""The sample of a collection: slide after slide is encoded, and tokens of each are kept."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import histofactor
+from histofactor.concepts.sample import Sample, read_note
+from histofactor.concepts.train import TrainOptions
+from histofactor.errors import HistofactorError, OptionError
+from histofactor.pipeline.engine import Engine, SegmentOptions
+from histofactor.pipeline.plan import make_plan, thin
+from histofactor.pipeline.stream import Progress
+from histofactor.pipeline.tokens import units_of
+from histofactor.slides.reader import open_slide
+
+_SAMPLE_BYTES = 2**30  # of tokens, at most
+
+
+@dataclass(frozen=True, slots=True)
+class LearnOptions:
+    """How concepts are learned.
+
+    Attributes:
+        mpp: µm/px to work at; default the encoder's own.
+        source_mpp: µm/px of inputs whose header lacks it.
+        seed: of the sampling.
+        tokens: size of the sample, at most; it is no larger than 1 GiB either.
+        windows: so many windows of every slide are encoded, drawn at random; 0 encodes all.
+        groups: a table and its column, see ``read_groups``, to balance the sample over; None balances over inputs.
+        pool: what is clustered: each ``token``, or the mean of each ``tile``, as in arXiv 2409.05697.
+        train: how concepts are learned from the sample.
+        encoder: weights, layer and device of the encoder, and how tissue is found.
+        checkpoint_s: seconds between two savings of the sample.
+    """
+
+    mpp: float | None = None
+    source_mpp: float | None = None
+    seed: int = 0
+    tokens: int = 2**18
+    windows: int = 32
+    groups: tuple[Path, str] | None = None
+    pool: str = "token"
+    train: TrainOptions = field(default_factory=TrainOptions)
+    encoder: SegmentOptions = field(default_factory=SegmentOptions)
+    checkpoint_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One input to learn from.
+
+    Attributes:
+        name: what tells it from all others, wherever it lies.
+        group: hospital, project, …; tokens are balanced over groups, and over the slides of each.
+    """
+
+    name: str
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LearnReporter:
+    """Who is told of progress.
+
+    Attributes:
+        on_input: called with (name, index, number of inputs) before each input.
+        on_window: called with (windows done, windows in all) while it runs.
+        on_outcome: called with its name and, if it was left out, why.
+    """
+
+    on_input: Callable[[str, int, int], None] = lambda name, index, total: None
+    on_window: Progress = lambda done, total: None
+    on_outcome: Callable[[str, HistofactorError | None], None] = lambda name, error: None
+
+
+Found = Iterable[Path | HistofactorError]
+
+
+def name_sources(paths: Sequence[str | Path]) -> list[Source]:
+    """Sources by the shortest ends of their paths that tell them apart."""
+    whole = [Path(path).resolve().parts for path in paths]
+    depth = 1
+    while len({parts[-depth:] for parts in whole}) < len(set(whole)):
+        depth += 1
+    return [Source("/".join(parts[-depth:])) for parts in whole]
+
+
+def read_groups(sources: Sequence[Source], table: Path, column: str) -> list[Source]:
+    """Sources with the groups that a table gives them.
+
+    Args:
+        sources: the inputs.
+        table: CSV with a header; its first column holds file names, with or without suffix.
+        column: the column that holds the groups.
+
+    Raises:
+        OptionError: the table cannot be read, lacks the column, or does not name an input.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise OptionError(f"cannot read the table {table}", expected="a CSV file", got=str(error)) from error
+    header = list(rows[0]) if rows else []
+    if column not in header[1:]:
+        got = ", ".join(map(str, header)) or "no rows"
+        raise OptionError(f"{table} has no column {column!r} after the first", expected="file names, then it", got=got)
+    groups = {row[header[0]]: row[column] for row in rows}
+    found = []
+    for source in sources:
+        name = Path(source.name)
+        group = groups.get(source.name) or groups.get(name.name) or groups.get(name.stem)
+        if not group:
+            raise OptionError(f"{table} does not say the {column} of {source.name}", mend="add a row for it")
+        found.append(replace(source, group=group))
+    return found
+
+
+class Collection:
+    """A sample of the tissue of many inputs, and what became of each.
+
+    Args:
+        sources: the inputs, each of another name.
+        engine: from ``prepare``, for method ``single``.
+        options: how to sample.
+        work: file that holds the sample while it grows, or None.
+
+    Raises:
+        OptionError: a name is there twice, or an option is out of range.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], engine: Engine, options: LearnOptions, work: Path | None = None
+    ) -> None:
+        names = [source.name for source in sources]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise OptionError(f"{twice[0]} is there twice", mend="name every input once")
+        if options.windows < 0:
+            raise OptionError("the number of windows is out of range", expected="0 or more", got=f"{options.windows}")
+        self.sources, self.options = sources, options
+        self.spec = engine.encoder.spec
+        self._engine, self._work = engine, work
+        dim = self.spec.dim
+        self.sample = Sample(min(options.tokens, max(1, _SAMPLE_BYTES // (4 * dim))), dim, options.seed)
+        self.slides: dict[str, dict[str, Any]] = {}  # by name: what is known of those that were used
+        self.left_out: dict[str, str] = {}
+        self._saved = time.monotonic()
+        self._resume()
+
+    def gather(self, find: Callable[[Sequence[Source]], Found], reporter: LearnReporter) -> None:
+        """Encode the inputs that are not in the sample yet.
+
+        Args:
+            find: yields, for every source that is still to be done, where it lies or why it cannot be had.
+            reporter: who is told.
+        """
+        todo = [source for source in self.sources if source.name not in self.slides]
+        done = len(self.slides)
+        try:
+            for index, (source, path) in enumerate(zip(todo, find(todo), strict=True), done):
+                reporter.on_input(source.name, index, len(self.sources))
+                try:
+                    if isinstance(path, HistofactorError):
+                        raise path
+                    self._add(source, path, reporter.on_window)
+                except HistofactorError as error:
+                    self.left_out[source.name] = str(error)
+                    reporter.on_outcome(source.name, error)
+                else:
+                    reporter.on_outcome(source.name, None)
+                self._save(self.options.checkpoint_s)
+        finally:
+            self._save(0)
+
+    def _add(self, source: Source, path: Path, on_window: Progress) -> None:
+        """Sample one input; it counts only once all of it is there."""
+        number = next(i for i, one in enumerate(self.sources) if one.name == source.name)
+        members = sum(one.group == source.group for one in self.sources)
+        with open_slide(path, source_mpp=self.options.source_mpp) as slide:
+            plan = make_plan(slide, self._engine)
+            if self.options.windows:
+                seed = hashlib.sha256(f"{self.options.seed} windows\0{source.name}".encode()).digest()
+                rng = np.random.default_rng(np.frombuffer(seed, np.uint32))
+                plan = thin(plan, self._engine, self.options.windows, rng)
+            units = units_of(slide, self._engine, plan, self.options.pool, on_window)
+            draw = self.sample.draw(source.name, units.n, 1 / members)
+            indices, tokens, seen = [], [], 0
+            for found, features in units.stream():
+                seen += len(found)
+                wanted = draw.wanted[found] & features.any(axis=1)  # a token without features says nothing
+                indices.append(found[wanted])
+                tokens.append(features[wanted])
+        if indices:
+            chosen = np.concatenate(indices)
+            self.sample.add(np.concatenate(tokens), draw.keys[chosen], number, units.places[chosen])
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.slides[source.name] = {"tokens": seen, "sha256": digest, "side": units.side}
+
+    def _recipe(self) -> str:
+        """What the sample depends on."""
+        options, key = self.options, self.spec.key
+        sampling = [options.mpp, options.source_mpp, options.seed, self.sample.capacity, options.windows, options.pool]
+        inputs = [[source.name, source.group] for source in self.sources]
+        tissue = [options.encoder.tissue, str(options.encoder.tissue_mask)]
+        text = json.dumps([histofactor.__version__, asdict(key), sampling, tissue, inputs])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _resume(self) -> None:
+        """Go on from what an earlier run with the same recipe saved; anything else is begun anew."""
+        if self._work is None or not self._work.exists():
+            return
+        try:
+            note = json.loads(read_note(self._work))
+            if note["recipe"] != self._recipe():
+                return
+            self.sample.load(self._work)
+            self.slides = note["slides"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            mend = "delete it to begin anew"
+            raise OptionError(f"cannot go on from {self._work}", got=str(error), mend=mend) from error
+
+    def _save(self, every_s: float) -> None:
+        if self._work is not None and time.monotonic() - self._saved >= every_s:
+            note = {"recipe": self._recipe(), "slides": self.slides}
+            self.sample.save(self._work, json.dumps(note))
+            self._saved = time.monotonic()

@@ -19,7 +19,7 @@ from histofactor.records import ConceptBank, EncoderKey, Float, Leaves
 
 ALGORITHMS = ("kmeans", "nmf")
 _NMF_BATCH = 16384  # rows that a factorization takes in at a time
-_NMF_ROUNDS = 3  # rounds over the whole sample after the first
+_NMF_ROUNDS = 4  # rounds over the whole sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def train_levels(X: Float, ks: Sequence[int], options: TrainOptions | None = Non
     _check(X, ks, options)
     ks = sorted(ks)
     if options.algorithm == "nmf":
-        return {k: _factorize(X, k, options.kmeans.seed) for k in ks}
+        return {k: _factorize(X, k, options.kmeans) for k in ks}
     if options.kmeans.spherical:
         X = unit_rows(X)
     finest = _cluster(X, ks[-1], kmeans(X, ks[-1], options.kmeans))
@@ -91,6 +91,29 @@ def train_levels(X: Float, ks: Sequence[int], options: TrainOptions | None = Non
     elif unions:
         finest = replace(finest, owners=np.arange(ks[-1]))
     return {**unions, ks[-1]: finest}
+
+
+def label_tokens(X: Float, levels: Mapping[int, Level], options: TrainOptions) -> dict[int, NDArray[np.int32]]:
+    """The concept of every token, by K, as it was learned: the nearest, or for ``nmf`` the one of largest weight.
+
+    Args:
+        X: (N, d) float32 ≥ 0.
+        levels: from ``train_levels``.
+        options: those they were learned with.
+
+    Returns:
+        (N,) labels by K.
+    """
+    if options.algorithm == "nmf":
+        return {k: project(X, level.vectors).argmax(1).astype(np.int32) for k, level in levels.items()}
+    if options.kmeans.spherical:
+        X = unit_rows(X)
+    finest = levels[max(levels)]
+    leaves = assign(X, finest.vectors).labels
+    return {
+        k: assign(X, level.vectors).labels if level.owners is None else level.owners.astype(np.int32)[leaves]
+        for k, level in levels.items()
+    }
 
 
 def banks_from_features(
@@ -178,9 +201,9 @@ def _union(finest: Level, owners: NDArray[np.intp], X: Float) -> Level:
     return Level(means.astype(np.float32), counts.astype(np.int64), labels, inertia, owners)
 
 
-def _factorize(X: Float, k: int, seed: int) -> Level:
-    """Components of an online factorization, used by falling number of tokens that they are strongest in."""
-    model = OnlineNMF(k, seed=seed).partial_fit(X[:_NMF_BATCH])
+def _factorize(X: Float, k: int, how: KMeansOptions) -> Level:
+    """Components of an online factorization that starts from centroids, the strongest in most tokens first."""
+    model = OnlineNMF(k, components=kmeans(X, k, how))
     for _ in range(_NMF_ROUNDS):
         parts = [model.measure(X[start : start + _NMF_BATCH]) for start in range(0, len(X), _NMF_BATCH)]
         model = OnlineNMF(k, components=model.components).update(sum(parts[1:], parts[0]))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import histofactor
+from histofactor.concepts.choice import compare_ks
 from histofactor.concepts.evidence import evidence
 from histofactor.concepts.train import banks_from_levels, train_levels
 from histofactor.encoders.build import Encoder
@@ -97,7 +98,9 @@ def learn(collection: Collection, ks: Sequence[int]) -> Learned:
     sides = [collection.slides[source.name]["side"] for source in used]
     known = {k: evidence(sample, slides, level, groups, sides) for k, level in levels.items()}
     banks = banks_from_levels(levels, spec.key, options.mpp or spec.mpp, known)
-    return Learned(banks, _card(collection, used, slides))
+    choice = compare_ks(sample.tokens[: sample.size], slides, levels, options.train)
+    told = None if choice is None else {**asdict(choice), "rows": [asdict(row) for row in choice.rows]}
+    return Learned(banks, {**_card(collection, used, slides), "choice": told})
 
 
 def _used(collection: Collection) -> tuple[list[Source], NDArray[np.int64]]:

@@ -1,0 +1,136 @@
+"""How many concepts? What every K gains and how well it can be repeated, from resamples of the sample.
+
+Stability (Ben-Hur, Elisseeff & Guyon, PSB 2002): concepts learned on random halves name the same held-out tokens, and
+the adjusted Rand index says how far the names agree. Residual: ‖x − W·H‖ / ‖x‖ on slides that were held out. Inertia:
+share of the variance that is left within concepts, whose elbow is the K farthest below the line from the smallest to
+the largest K, over log K (Satopää et al., ICDCSW 2011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
+
+from histofactor.concepts.train import Level, TrainOptions, label_tokens, train_levels
+from histofactor.factor.nnls import gram, project, relative_residual, unit_concepts
+from histofactor.records import Float
+
+_TOKENS = 2**15  # tokens that resamples are drawn from
+_TEST = 4096  # tokens named by all resamples
+_RESAMPLES = 4
+_HELD_OUT = 0.2  # share of the slides
+_REPEATABLE = 0.75  # share of the best stability that still counts as stable
+
+
+@dataclass(frozen=True, slots=True)
+class KReport:
+    """What is known of one K.
+
+    Attributes:
+        k: number of concepts.
+        inertia: share of the variance within concepts, in [0, 1].
+        stability: mean adjusted Rand index between resamples, at most 1.
+        residual: mean share of a held-out token that no concept explains, in [0, 1].
+    """
+
+    k: int
+    inertia: float
+    stability: float
+    residual: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """All K side by side.
+
+    Attributes:
+        rows: by K, ascending.
+        elbow: K at the elbow of the inertia.
+        recommended: the elbow, or the next smaller K that has three quarters of the best stability: what is less
+            stable depends on the sample.
+    """
+
+    rows: tuple[KReport, ...]
+    elbow: int
+    recommended: int
+
+
+def compare_ks(
+    X: Float, slides: NDArray[np.integer[Any]], levels: Mapping[int, Level], options: TrainOptions
+) -> Choice | None:
+    """Report on every K that was learned.
+
+    Args:
+        X: (N, d) the sample, in random order.
+        slides: (N,) the slide of every token.
+        levels: what was learned from it.
+        options: how it was learned.
+
+    Returns:
+        The report; None where the sample is too small to be halved for the largest K.
+    """
+    ks, options = sorted(levels), replace(options, kmeans=replace(options.kmeans, seeds=1))
+    part, of = X[:_TOKENS], slides[:_TOKENS]
+    test = part[: min(_TEST, len(part) // 4)]
+    rest = part[len(test) :]
+    if len(rest) < 4 * ks[-1]:
+        return None
+    stability = _stability(rest, test, ks, options)
+    residual = _residual(part, of, ks, options)
+    total = float(((X - X.mean(0, dtype=np.float64)) ** 2).sum(dtype=np.float64))
+    rows = tuple(KReport(k, levels[k].inertia / total, stability[k], residual[k]) for k in ks)
+    elbow = _elbow(rows)
+    return Choice(rows, elbow, _recommend(rows, elbow))
+
+
+def _stability(rest: Float, test: Float, ks: Sequence[int], options: TrainOptions) -> dict[int, float]:
+    """Mean agreement of resamples on the test tokens, by K."""
+    names: dict[int, list[NDArray[np.int32]]] = {k: [] for k in ks}
+    for resample in range(_RESAMPLES):
+        rng = np.random.default_rng([options.kmeans.seed, resample])
+        half = rest[rng.permutation(len(rest))[: len(rest) // 2]]
+        for k, labels in label_tokens(test, train_levels(half, ks, options), options).items():
+            names[k].append(labels)
+    return {
+        k: float(np.mean([adjusted_rand_score(a, b) for a, b in combinations(labels, 2)]))
+        for k, labels in names.items()
+    }
+
+
+def _residual(X: Float, slides: NDArray[np.integer[Any]], ks: Sequence[int], options: TrainOptions) -> dict[int, float]:
+    """Mean residual of the tokens of held-out slides, by K; of held-out tokens where there are few slides."""
+    rng = np.random.default_rng([options.kmeans.seed, _RESAMPLES])
+    present = np.unique(slides)
+    if len(present) * _HELD_OUT >= 1:
+        out = np.isin(slides, rng.choice(present, int(len(present) * _HELD_OUT), replace=False))
+    else:
+        out = rng.random(len(X)) < _HELD_OUT
+    found = {}
+    held, norms = X[out], (X[out].astype(np.float64) ** 2).sum(1)
+    for k, level in train_levels(X[~out], ks, options).items():
+        H = unit_concepts(level.vectors)[0]
+        found[k] = float(relative_residual(norms, project(held, H), held @ H.T, gram(H)).mean())
+    return found
+
+
+def _elbow(rows: Sequence[KReport]) -> int:
+    """K of the row farthest below the chord of the inertia over log K."""
+    if len(rows) < 3:
+        return rows[0].k
+    x = np.log([row.k for row in rows])
+    y = np.array([row.inertia for row in rows])
+    chord = y[0] + (y[-1] - y[0]) * (x - x[0]) / (x[-1] - x[0])
+    return rows[int((chord - y).argmax())].k
+
+
+def _recommend(rows: Sequence[KReport], elbow: int) -> int:
+    """The largest stable K up to the elbow, else the smallest K."""
+    best = max(row.stability for row in rows)
+    stable = [row.k for row in rows if row.k <= elbow and row.stability >= _REPEATABLE * best]
+    return max(stable, default=rows[0].k)

@@ -30,7 +30,7 @@ from rich.table import Table
 from safetensors.torch import load_file
 
 from histofactor.concepts.bank_file import load_bank
-from histofactor.concepts.train import cluster
+from histofactor.concepts.kmeans import KMeansOptions, kmeans
 from histofactor.encoders.build import Encoder, load_encoder
 from histofactor.encoders.registry import get
 from histofactor.encoders.weights import embedded_path
@@ -126,7 +126,7 @@ def learn(data: Encoded, images: np.ndarray, k: int, seed: int) -> np.ndarray:
     tokens = np.concatenate([data.features[i] for i in images])
     rng = np.random.default_rng(seed)
     sample = tokens[rng.choice(len(tokens), min(TOKENS, len(tokens)), replace=False)]
-    return cluster(sample, [k], seed=seed)[k].centroids
+    return kmeans(sample, k, KMeansOptions(seed))
 
 
 def score_fold_banks(data: Encoded, k: int, seed: int) -> dict[str, float]:

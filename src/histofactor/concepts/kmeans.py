@@ -8,7 +8,9 @@ mattered. The rows of a sample come in random order, so every prefix is a sample
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -18,13 +20,14 @@ from numpy.typing import NDArray
 from histofactor.factor.workers import map_blocks
 
 _BLOCK, _BLOCKS = 4096, 32  # rows per task, at least; tasks, at most
-_SEED_ROWS = 32  # rows for every centroid that seeds are drawn from
+_SEED_ROWS = 16  # rows for every centroid that seeds are drawn from
 _TRIALS = 4  # candidates at every draw of a seed
-_BATCH_PASSES = 4  # passes over a prefix before it doubles, at most
+_BATCH_PASSES = 3  # passes over a prefix before it doubles, at most
 _SETTLED = 1e-3  # a pass that lowers the inertia by a smaller share than this ends a prefix
 
 Float = NDArray[np.float32]
 Indices = NDArray[np.int32]
+_Part = tuple[Indices, NDArray[np.int64], NDArray[np.float64], Float]  # labels, counts, sums, squared distances
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class KMeansOptions:
 
     seed: int = 0
     seeds: int = 3
-    passes: int = 3
+    passes: int = 2
     spherical: bool = False
 
 
@@ -52,42 +55,49 @@ class Assigned:
         labels: (N,) nearest centroid of every row.
         counts: (K,) rows of every cluster.
         sums: (K, d) float64, their sums.
-        inertia: Σ ‖x − c‖².
-        worst: (min(N, K),) rows that lie farthest from their centroid, farthest first.
+        gaps: (N,) ‖x − c‖² of every row.
+        inertia: their sum.
     """
 
     labels: Indices
     counts: NDArray[np.int64]
     sums: NDArray[np.float64]
+    gaps: Float
     inertia: float
-    worst: NDArray[np.int64]
 
 
-def assign(X: Float, centroids: Float) -> Assigned:
-    """Find the nearest centroid of every row, and what the next centroids need.
+def assign(X: Float, *centroids: Float) -> list[Assigned]:
+    """Find the nearest centroid of every row, and what the next centroids need, for several clusterings in one pass.
 
-    Nearest is argmax x·c − ½‖c‖²: one matrix product, and no (N, K) array is ever held.
+    Nearest is argmax x·c − ½‖c‖²: one matrix product for all, and no (N, K) array is ever held.
 
     Args:
         X: (N, d) rows.
-        centroids: (K, d).
+        centroids: (K, d) of every clustering.
     """
-    k, aims = len(centroids), np.ascontiguousarray(centroids.T)
-    half = (0.5 * (centroids.astype(np.float64) ** 2).sum(1)).astype(np.float32)
+    aims = np.ascontiguousarray(np.concatenate(centroids).T)
+    halves = [(0.5 * (one.astype(np.float64) ** 2).sum(1)).astype(np.float32) for one in centroids]
+    ends = np.cumsum([0, *map(len, centroids)])
 
-    def assign_block(rows: slice) -> tuple[Indices, NDArray[np.int64], NDArray[np.float64], Float]:
+    def assign_block(rows: slice) -> list[_Part]:
         part = X[rows]
-        return _nearest(part, part @ aims, half)
+        scores, norms = part @ aims, np.einsum("nd,nd->n", part, part)
+        return [
+            _nearest(part, norms, scores[:, a:b], half) for (a, b), half in zip(pairwise(ends), halves, strict=True)
+        ]
 
     parts = map_blocks(assign_block, len(X), max(_BLOCK, -(-len(X) // _BLOCKS)))
+    return [_joined([part[i] for part in parts]) for i in range(len(centroids))]
+
+
+def _joined(parts: list[_Part]) -> Assigned:
+    """The blocks of one clustering put together, in their order."""
     labels, gaps = (np.concatenate([part[i] for part in parts]) for i in (0, 3))
     counts, sums = parts[0][1].copy(), parts[0][2].copy()
     for _, more, further, _ in parts[1:]:
         counts += more
         sums += further
-    farthest = np.argpartition(gaps, -min(k, len(X)))[-min(k, len(X)) :]
-    worst = farthest[np.argsort(-gaps[farthest], kind="stable")]
-    return Assigned(labels, counts, sums, float(gaps.sum(dtype=np.float64)), worst)
+    return Assigned(labels, counts, sums, gaps, float(gaps.sum(dtype=np.float64)))
 
 
 def kmeans(X: Float, k: int, options: KMeansOptions | None = None) -> Float:
@@ -106,39 +116,46 @@ def kmeans(X: Float, k: int, options: KMeansOptions | None = None) -> Float:
     starts = []
     for start in range(options.seeds):
         seeds = draw_seeds(first, k, np.random.default_rng([options.seed, k, start]))
-        starts.append(lloyd(first, seeds, _BATCH_PASSES, options.spherical))
+        starts += lloyd(first, [seeds], _BATCH_PASSES, options.spherical)
     centroids = min(starts, key=lambda found: found[0])[1]
     rows = 2 * len(first)
-    while rows < len(X):
-        _, centroids = lloyd(X[:rows], centroids, _BATCH_PASSES, options.spherical)
+    while rows <= len(X) // 2:
+        ((_, centroids),) = lloyd(X[:rows], [centroids], _BATCH_PASSES, options.spherical)
         rows *= 2
-    return lloyd(X, centroids, options.passes, options.spherical)[1]
+    ((_, centroids),) = lloyd(X, [centroids], options.passes, options.spherical)
+    return centroids
 
 
-def lloyd(X: Float, centroids: Float, passes: int, spherical: bool = False) -> tuple[float, Float]:
+def lloyd(X: Float, starts: Sequence[Float], passes: int, spherical: bool = False) -> list[tuple[float, Float]]:
     """Pass over the rows until the inertia settles (Lloyd, 1982); a cluster that lost its rows moves to a far row.
 
     Args:
         X: (N, d) rows.
-        centroids: (K, d) to start from.
+        starts: (K, d) centroids to start from, of several clusterings that are passed over together.
         passes: at most so many.
         spherical: whether centroids have unit length.
 
     Returns:
-        Inertia of the last pass, and the centroids (K, d) after it.
+        For every clustering the inertia of its last pass, and its centroids (K, d) after it.
     """
-    before = np.inf
+    before, centroids = [np.inf] * len(starts), list(starts)
     for _ in range(passes):
-        found = assign(X, centroids)
-        empty = np.flatnonzero(found.counts == 0)
-        centroids = (found.sums / np.maximum(found.counts, 1)[:, None]).astype(np.float32)
-        centroids[empty] = X[found.worst[: len(empty)]]
-        if spherical:
-            centroids = unit_rows(centroids)
-        if not len(empty) and found.inertia > before * (1 - _SETTLED):
+        found = assign(X, *centroids)
+        centroids = [_moved(X, one, spherical) for one in found]
+        settled = [one.inertia > (1 - _SETTLED) * last for one, last in zip(found, before, strict=True)]
+        before = [one.inertia for one in found]
+        if all(settled) and all(one.counts.all() for one in found):
             break
-        before = found.inertia
-    return found.inertia, centroids
+    return list(zip(before, centroids, strict=True))
+
+
+def _moved(X: Float, found: Assigned, spherical: bool) -> Float:
+    """The centroids after a pass."""
+    empty = np.flatnonzero(found.counts == 0)
+    centroids = (found.sums / np.maximum(found.counts, 1)[:, None]).astype(np.float32)
+    if len(empty):
+        centroids[empty] = X[np.argsort(-found.gaps, kind="stable")[: len(empty)]]
+    return unit_rows(centroids) if spherical else centroids
 
 
 def draw_seeds(X: Float, k: int, rng: np.random.Generator) -> Float:
@@ -177,7 +194,7 @@ def unit_rows(X: Float) -> Float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _nearest(X: Float, S: Float, half: Float) -> tuple[Any, Any, Any, Any]:
+def _nearest(X: Float, norms: Float, S: Float, half: Float) -> Any:
     """Labels, counts, sums and squared distances of the rows X (n, d) with responses S (n, K)."""
     (n, d), k = X.shape, len(half)
     labels, gaps = np.empty(n, np.int32), np.empty(n, np.float32)
@@ -188,10 +205,8 @@ def _nearest(X: Float, S: Float, half: Float) -> tuple[Any, Any, Any, Any]:
             score = S[i, j] - half[j]
             if score > best:
                 best, label = score, j
-        norm = np.float32(0)
         for c in range(d):
-            norm += X[i, c] * X[i, c]
             sums[label, c] += X[i, c]
         labels[i], counts[label] = label, counts[label] + 1
-        gaps[i] = max(norm - 2 * best, np.float32(0))
+        gaps[i] = max(norms[i] - 2 * best, np.float32(0))
     return labels, counts, sums, gaps

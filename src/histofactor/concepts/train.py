@@ -18,6 +18,7 @@ from histofactor.factor.online import OnlineNMF
 from histofactor.records import ConceptBank, EncoderKey, Float, Leaves
 
 ALGORITHMS = ("kmeans", "nmf")
+_FIRST = 4  # separate clusterings pass over this part of the sample first: a quarter
 _NMF_BATCH = 16384  # rows that a factorization takes in at a time
 _NMF_ROUNDS = 4  # rounds over the whole sample
 
@@ -82,12 +83,14 @@ def train_levels(X: Float, ks: Sequence[int], options: TrainOptions | None = Non
         return {k: _factorize(X, k, options.kmeans) for k in ks}
     if options.kmeans.spherical:
         X = unit_rows(X)
-    finest = _cluster(X, ks[-1], kmeans(X, ks[-1], options.kmeans))
+    (finest,) = _clusters(X, [kmeans(X, ks[-1], options.kmeans)])
     owners = nest(finest.vectors, finest.counts, ks)
     unions = {k: _union(finest, owners[k], X) for k in ks[:-1]}
-    if not options.nested:
-        spherical, passes = options.kmeans.spherical, options.kmeans.passes
-        unions = {k: _cluster(X, k, lloyd(X, union.vectors, passes, spherical)[1]) for k, union in unions.items()}
+    if unions and not options.nested:
+        vectors = [union.vectors for union in unions.values()]
+        for rows in (X[: len(X) // _FIRST + ks[-1]], X):
+            vectors = [found for _, found in lloyd(rows, vectors, options.kmeans.passes, options.kmeans.spherical)]
+        unions = dict(zip(unions, _clusters(X, vectors), strict=True))
     elif unions:
         finest = replace(finest, owners=np.arange(ks[-1]))
     return {**unions, ks[-1]: finest}
@@ -109,11 +112,11 @@ def label_tokens(X: Float, levels: Mapping[int, Level], options: TrainOptions) -
     if options.kmeans.spherical:
         X = unit_rows(X)
     finest = levels[max(levels)]
-    leaves = assign(X, finest.vectors).labels
-    return {
-        k: assign(X, level.vectors).labels if level.owners is None else level.owners.astype(np.int32)[leaves]
-        for k, level in levels.items()
-    }
+    if finest.owners is None:
+        found = assign(X, *(level.vectors for level in levels.values()))
+        return {k: one.labels for k, one in zip(levels, found, strict=True)}
+    (leaves,) = assign(X, finest.vectors)
+    return {k: level.owners.astype(np.int32)[leaves.labels] for k, level in levels.items() if level.owners is not None}
 
 
 def banks_from_features(
@@ -177,15 +180,18 @@ def banks_from_levels(
     return banks
 
 
-def _cluster(X: Float, k: int, centroids: Float) -> Level:
-    """One last assignment to centroids."""
-    found = assign(X, centroids)
-    if (found.counts == 0).any():
-        raise _unfit(f"at least {k} distinct tokens", f"{len(X)} tokens, of which fewer than {k} distinct")
-    order = np.argsort(-found.counts, kind="stable")
-    rank = np.empty(k, np.int32)
-    rank[order] = np.arange(k, dtype=np.int32)
-    return Level(np.maximum(centroids[order], 0), found.counts[order], rank[found.labels], found.inertia)
+def _clusters(X: Float, centroids: Sequence[Float]) -> list[Level]:
+    """One last assignment to centroids, of several clusterings."""
+    levels = []
+    for own, found in zip(centroids, assign(X, *centroids), strict=True):
+        k = len(own)
+        if not found.counts.all():
+            raise _unfit(f"at least {k} distinct tokens", f"{len(X)} tokens, of which fewer than {k} distinct")
+        order = np.argsort(-found.counts, kind="stable")
+        rank = np.empty(k, np.int32)
+        rank[order] = np.arange(k, dtype=np.int32)
+        levels.append(Level(np.maximum(own[order], 0), found.counts[order], rank[found.labels], found.inertia))
+    return levels
 
 
 def _union(finest: Level, owners: NDArray[np.intp], X: Float) -> Level:
@@ -222,7 +228,7 @@ def _check(X: Float, ks: Sequence[int], options: TrainOptions) -> None:
         raise OptionError(f"unknown algorithm {options.algorithm!r}", expected=f"one of {', '.join(ALGORITHMS)}")
     if X.ndim != 2 or X.dtype != np.float32 or X.shape[1] == 0:
         raise _unfit("a float32 array (N, d)", f"{X.dtype} of shape {X.shape}")
-    if not np.isfinite(X).all() or X.min(initial=0) < 0:
+    if not (X.min(initial=0) >= 0 and X.max(initial=0) < np.inf):  # NaN fails both
         raise _unfit("finite features ≥ 0", "NaN, infinite or negative entries")
     if len(X) < max(ks):
         raise _unfit(f"at least {max(ks)} distinct tokens", f"{len(X)} tokens")

@@ -1,4 +1,4 @@
-"""Which concepts become one, what their weight is, and what is refused."""
+"""What the weight of a group is, and what nested banks say belongs together."""
 
 from dataclasses import replace
 
@@ -7,8 +7,9 @@ import pytest
 
 from histofactor.concepts.bank import bank_hash, new_bank
 from histofactor.concepts.bank_file import save_bank
+from histofactor.concepts.groups import Group, regroup
 from histofactor.errors import BankError, BankMismatch, OptionError
-from histofactor.pipeline.regroup import Group, Regrouping, coarser, combine, regroup
+from histofactor.pipeline.regroup import coarser, combine
 from histofactor.records import EncoderKey
 
 
@@ -39,36 +40,6 @@ def test_parts_of_a_mixture_add_up_and_the_nearest_member_wins():
     assert combine(weights, groups, "cluster").tolist() == [[4, 3]]
 
 
-def test_a_merge_takes_the_place_and_color_of_its_lowest_label(groups):
-    found = regroup(groups, Regrouping([((4, 2), "tumour")], {5: "stroma"}))
-    assert [(group.members, group.name, group.color[0]) for group in found] == [
-        ((0,), "Concept 1", 0),
-        ((1, 3), "tumour", 1),
-        ((2,), "Concept 3", 2),
-        ((4,), "stroma", 4),
-    ]
-
-
-def test_nothing_asked_for_changes_nothing(groups):
-    assert regroup(groups, Regrouping()) == groups
-
-
-@pytest.mark.parametrize(
-    ("wanted", "message"),
-    [
-        (Regrouping([((1, 9), "a")]), "no label 9"),
-        (Regrouping(renames={0: "a"}), "no label 0"),
-        (Regrouping([((1, 2), "a"), ((2, 3), "b")]), "label 2 is asked for twice"),
-        (Regrouping([((1, 1), "a")]), "label 1 is asked for twice"),
-        (Regrouping([((1, 2), "a")], {2: "b"}), "label 2 is asked for twice"),
-        (Regrouping([((1,), "a")]), "nothing to merge"),
-    ],
-)
-def test_mistakes_are_named(groups, wanted, message):
-    with pytest.raises(OptionError, match=message):
-        regroup(groups, wanted)
-
-
 def test_nested_banks_say_what_belongs_together(nested):
     path, sha256 = nested
     assert [group.members for group in coarser(path, sha256, 6)] == [(0, 1), (2,), (4,), (3, 5)]
@@ -78,7 +49,7 @@ def test_nested_banks_say_what_belongs_together(nested):
 
 
 def test_merges_count_in_the_coarser_labels(nested):
-    found = regroup(coarser(*nested, 6), Regrouping([((1, 4), "epithelium")]))
+    found = regroup(coarser(*nested, 6), [((1, 4), "epithelium")], {})
     assert [group.members for group in found] == [(0, 1, 3, 5), (2,), (4,)]
 
 

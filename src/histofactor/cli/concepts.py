@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
-from histofactor.cli import train
+from histofactor.cli import bank_care, train
 
-app = typer.Typer(help="Learn, import and inspect concept banks.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Learn, import, look at, name and merge concepts.", no_args_is_help=True, rich_markup_mode=None)
 app.command("train")(train.train)
+app.command("show")(bank_care.show)
+app.command("name")(bank_care.name)
+app.command("merge")(bank_care.merge)
 
 
 @app.command("import")
@@ -39,22 +42,3 @@ def import_(
     out = out or file.with_suffix(".safetensors")
     save_bank(banks, out)
     typer.echo(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in banks)} for encoder {encoder}")
-
-
-@app.command("show")
-def show(bank: Annotated[Path, typer.Argument(help="A concept bank.")]) -> None:
-    """Show what a bank holds."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from histofactor.concepts.bank import bank_hash
-    from histofactor.concepts.bank_file import load_banks
-
-    table = Table("K", "dim", "encoder", "layer", "µm/px", "sha256", "source", box=None)
-    for k, concepts in load_banks(bank).items():
-        encoder, provenance = concepts.encoder, concepts.provenance
-        source = str(provenance.get("source", provenance.get("method", "")))
-        mpp = "?" if concepts.mpp is None else f"{concepts.mpp:g}"
-        identity = (encoder.name, encoder.layer, mpp, bank_hash(concepts)[:12])
-        table.add_row(str(k), str(concepts.vectors.shape[1]), *identity, source)
-    Console().print(table)

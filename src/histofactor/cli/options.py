@@ -15,3 +15,16 @@ def numbers(text: str, option: str) -> list[int]:
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise OptionError(f"{option} is not a list of numbers", expected="for example 8,16,32", got=text)
     return [int(part) for part in parts]
+
+
+def labels_and_name(text: str, option: str, example: str) -> tuple[tuple[int, ...], str]:
+    """Labels and name of ``1+4=name``.
+
+    Raises:
+        OptionError: the text is something else.
+    """
+    left, _, name = text.partition("=")
+    labels = [part.strip() for part in left.split("+")]
+    if not name.strip() or not all(label.isdecimal() for label in labels):
+        raise OptionError(f"{option} cannot be read", expected=f"for example {example}", got=text)
+    return tuple(map(int, labels)), name.strip()

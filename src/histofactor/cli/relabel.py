@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from histofactor.cli.options import labels_and_name
 from histofactor.errors import OptionError
 
 
@@ -27,10 +28,10 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
     from histofactor.pipeline.regroup import Regrouping
     from histofactor.pipeline.relabel import relabel as run
 
-    merges = [_labels_and_name(text, "--merge", "1+4+7=tumour") for text in merge or ()]
+    merges = [labels_and_name(text, "--merge", "1+4+7=tumour") for text in merge or ()]
     renames: dict[int, str] = {}
     for text in rename or ():
-        labels, name = _labels_and_name(text, "--rename", "3=stroma")
+        labels, name = labels_and_name(text, "--rename", "3=stroma")
         if len(labels) > 1 or labels[0] in renames:
             raise OptionError("--rename takes one label, once", expected="for example 3=stroma", got=text)
         renames[labels[0]] = name
@@ -38,12 +39,3 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
     typer.echo(f"wrote {out}")
     for sentence in left_out:
         typer.echo(sentence, err=True)
-
-
-def _labels_and_name(text: str, option: str, example: str) -> tuple[tuple[int, ...], str]:
-    """Labels and name of ``1+4=name``."""
-    left, _, name = text.partition("=")
-    labels = [part.strip() for part in left.split("+")]
-    if not name.strip() or not all(label.isdecimal() for label in labels):
-        raise OptionError(f"{option} cannot be read", expected=f"for example {example}", got=text)
-    return tuple(map(int, labels)), name.strip()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,11 +47,13 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     from histofactor.cli.options import numbers
     from histofactor.cli.progress import learn_reporter
-    from histofactor.concepts.bank_file import save_bank
+    from histofactor.concepts.bank_file import read_bank_file, save_bank
     from histofactor.concepts.kmeans import KMeansOptions
     from histofactor.concepts.train import TrainOptions
     from histofactor.errors import OptionError
+    from histofactor.export.bank_page import write_bank_page
     from histofactor.pipeline.engine import SegmentOptions
+    from histofactor.pipeline.examples import read_examples
     from histofactor.pipeline.gather import LearnOptions
     from histofactor.pipeline.learn import train_concepts
     from histofactor.slides.inputs import find_inputs
@@ -76,11 +79,28 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     sample = out.with_name(f"{out.name}.sample.npz")
     with learn_reporter() as reporter:
         learned = train_concepts(paths, ks, encoder=encoder, options=options, work=sample, reporter=reporter)
-    save_bank(learned.banks, out)
+    save_bank(learned.banks, out, learned.card)
+    file, page = read_bank_file(out), out.with_suffix(".html")
+    write_bank_page(file, page, out.stem, read_examples(file, paths)[0])
     if not keep_sample:
         sample.unlink(missing_ok=True)
     used, left_out = len(learned.card["slides"]), len(learned.card["left_out"])
     told = f" ({left_out} left out)" if left_out else ""
+    if choice := learned.card["choice"]:
+        _print_choice(choice)
     typer.echo(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in learned.banks)} from {used} inputs{told}")
+    typer.echo(f"wrote {page}, to look at")
     if left_out:
         raise typer.Exit(1)
+
+
+def _print_choice(choice: Mapping[str, Any]) -> None:
+    """How every K did, and which one is recommended."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("K", "stability", "inertia", "held-out residual", "", box=None)
+    for row in choice["rows"]:
+        mark = "recommended" if row["k"] == choice["recommended"] else ""
+        table.add_row(str(row["k"]), *(f"{row[name]:.3f}" for name in ("stability", "inertia", "residual")), mark)
+    Console().print(table)

@@ -56,8 +56,15 @@ def validate_bank(bank: ConceptBank) -> None:
     vectors, k, key = bank.vectors, len(bank.names), bank.encoder
     if not isinstance(vectors, np.ndarray) or vectors.dtype != np.float32 or vectors.ndim != 2:
         raise invalid("vectors", "a float32 array (K, d)", f"{getattr(vectors, 'dtype', type(vectors))}")
-    if vectors.shape[0] != k or not vectors.size or not all(_is(str, name) and name for name in bank.names):
+    if vectors.shape[0] != k or not vectors.size or not all(is_a(str, name) and name for name in bank.names):
         raise invalid("names", f"{vectors.shape[0]} ≥ 1 names, none empty", f"{k}: {bank.names!r:.200}")
+    if twice := sorted({name for name in bank.names if bank.names.count(name) > 1}):
+        raise BankError(
+            "two concepts of the bank have the same name",
+            expected=f"{k} different names",
+            got=f"{twice[0]!r} twice",
+            mend="give each its own name, or merge them with: histofactor concepts merge",
+        )
     if not np.isfinite(vectors).all():
         raise invalid("vectors", "finite numbers", f"{np.sum(~np.isfinite(vectors))} NaN or infinite entries")
     if vectors.min() < 0:
@@ -68,14 +75,14 @@ def validate_bank(bank: ConceptBank) -> None:
     if len(bank.colors) != k or not all(_is_color(color) for color in bank.colors):
         raise invalid("colors", f"{k} triples of 0…255", f"{len(bank.colors)}: {bank.colors!r:.200}")
     parents = (0,) * k if bank.parents is None else bank.parents
-    if len(parents) != k or not all(_is(int, parent) and parent >= 0 for parent in parents):
+    if len(parents) != k or not all(is_a(int, parent) and parent >= 0 for parent in parents):
         raise invalid("parents", f"{k} concept indices ≥ 0, or none", f"{parents!r:.200}")
     if bank.leaves is not None:
         _validate_leaves(bank.leaves, vectors)
-    if bank.mpp is not None and not (_is(int | float, bank.mpp) and 0 < bank.mpp < math.inf):
+    if bank.mpp is not None and not (is_a(int | float, bank.mpp) and 0 < bank.mpp < math.inf):
         raise invalid("mpp", "µm/px > 0, or none", f"{bank.mpp!r}")
     stated = (key.name, key.layer, key.transform, key.revision or "none")
-    if not all(_is(str, text) and text for text in stated):
+    if not all(is_a(str, text) and text for text in stated):
         raise invalid("encoder", "a name, a layer, a transform and a revision or none", f"{key}")
 
 
@@ -88,7 +95,7 @@ def _validate_leaves(leaves: Leaves, vectors: Float) -> None:
         raise invalid("leaves", expected, f"shape {finest.shape}")
     if not (np.isfinite(finest).all() and finest.min() >= 0 and finest.any(axis=1).all()):
         raise invalid("leaves", expected, "NaN, infinite or negative entries, or zero rows")
-    if len(owners) != len(finest) or not all(_is(int, owner) for owner in owners) or set(owners) != set(range(k)):
+    if len(owners) != len(finest) or not all(is_a(int, owner) for owner in owners) or set(owners) != set(range(k)):
         raise invalid("owners", f"{len(finest)} concept indices, each of 0 … {k - 1} at least once", f"{owners!r:.200}")
 
 
@@ -146,8 +153,9 @@ def _describe(key: EncoderKey) -> str:
 
 
 def _is_color(color: Any) -> bool:
-    return _is(tuple, color) and len(color) == 3 and all(_is(int, value) and 0 <= value <= 255 for value in color)
+    return is_a(tuple, color) and len(color) == 3 and all(is_a(int, value) and 0 <= value <= 255 for value in color)
 
 
-def _is(kind: Any, value: Any) -> bool:
+def is_a(kind: Any, value: Any) -> bool:
+    """Whether a value is of a type; ``True`` and ``False`` are no numbers here."""
     return isinstance(value, kind) and not isinstance(value, bool)

@@ -103,9 +103,9 @@ def report_entry(
         slide=segmentation.slide,
         mpp=segmentation.label_map.mpp,
         rows=tuple(phenotype_table(segmentation)),
-        image=_jpeg(np.asarray(small)),
-        overlay=_jpeg(render_overlay(np.asarray(small), segmentation)),
-        patches={label: tuple(map(_jpeg, found)) for label, found in patches.items()},
+        image=jpeg(np.asarray(small)),
+        overlay=jpeg(render_overlay(np.asarray(small), segmentation)),
+        patches={label: tuple(map(jpeg, found)) for label, found in patches.items()},
         folder=folder,
     )
 
@@ -129,7 +129,7 @@ def write_report(entries: Sequence[ReportEntry], run: ReportRun, path: str | os.
     )
     environment.filters |= {
         "area": _area, "percent": _percent, "number": _number, "duration": _duration,
-        "hex": hex_color, "jpeg": _data_uri, "url": _url, "largest_first": _largest_first,
+        "hex": hex_color, "jpeg": data_uri, "url": _url, "largest_first": _largest_first,
     }  # fmt: skip
     source = resources.files("histofactor.export").joinpath("report.html.jinja").read_text(encoding="utf-8")
     page = environment.from_string(source).stream(entries=entries, run=run)
@@ -165,7 +165,8 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s"
 
 
-def _jpeg(rgb: NDArray[np.uint8]) -> bytes:
+def jpeg(rgb: NDArray[np.uint8]) -> bytes:
+    """An image (h, w, 3) as a JPEG file."""
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, format="JPEG", quality=85, subsampling=0, optimize=True)
     return file.getvalue()
@@ -175,5 +176,6 @@ def _url(path: str) -> str:
     return quote(os.fsencode(path))
 
 
-def _data_uri(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+def data_uri(content: bytes) -> str:
+    """A JPEG file as the address that a page embeds it by."""
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")

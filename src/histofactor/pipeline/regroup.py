@@ -1,33 +1,18 @@
-"""Concepts put together and named anew: which ones become one, and what its weight is."""
+"""What becomes of the concepts of a segmentation: groups of them, and what the weight of a group is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from histofactor.concepts.bank import bank_hash
 from histofactor.concepts.bank_file import load_banks
+from histofactor.concepts.groups import Group, Merge
 from histofactor.errors import BankError, BankMismatch, OptionError
-from histofactor.records import Color, Float
-
-Merge = tuple[tuple[int, ...], str]  # labels ≥ 1, and the name of what they become
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """One concept of a relabelled segmentation.
-
-    Attributes:
-        members: 0-based concepts of the original.
-        name, color: its name and colour.
-    """
-
-    members: tuple[int, ...]
-    name: str
-    color: Color
+from histofactor.records import Float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +42,6 @@ def combine(weights: Float, groups: Sequence[Group], method: str) -> Float:
     for index, group in enumerate(groups):
         members = weights[..., list(group.members)]
         found[..., index] = members.max(-1) if method == "cluster" else members.sum(-1)
-    return found
-
-
-def regroup(groups: Sequence[Group], wanted: Regrouping) -> list[Group]:
-    """Merge and rename; a merged group takes the place and the colour of its lowest label.
-
-    Args:
-        groups: one for each label from 1 on.
-        wanted: its ``merges`` and ``renames``.
-
-    Raises:
-        OptionError: a label does not exist, is asked for twice, or a merge has fewer than two.
-    """
-    renames = wanted.renames or {}
-    _check([label for labels, _ in wanted.merges for label in labels] + list(renames), len(groups))
-    for labels, name in wanted.merges:
-        if len(labels) < 2:
-            raise OptionError(f"nothing to merge into {name!r}", expected="two labels or more", got=str(labels[0]))
-    named = [replace(group, name=renames.get(label, group.name)) for label, group in enumerate(groups, 1)]
-    merged = {label: (min(labels), labels, name) for labels, name in wanted.merges for label in labels}
-    found = []
-    for label, group in enumerate(named, 1):
-        first, labels, name = merged.get(label, (label, (label,), group.name))
-        if label == first:
-            members = sorted(member for one in labels for member in groups[one - 1].members)
-            found.append(Group(tuple(members), name, group.color))
     return found
 
 
@@ -126,19 +85,3 @@ def coarser(path: Path, bank_sha256: str, k: int, wanted_k: int | None = None) -
     bank = banks[wanted_k]
     members = [tuple(i for i, own in enumerate(owner) if own == index) for index in range(wanted_k)]
     return [Group(*group) for group in zip(members, bank.names, bank.colors, strict=True)]
-
-
-def _check(labels: Sequence[int], k: int) -> None:
-    """Raise OptionError unless all labels exist and none is there twice."""
-    unknown = sorted({label for label in labels if not 1 <= label <= k})
-    if unknown:
-        raise OptionError(
-            f"there is no label {', '.join(map(str, unknown))}", expected=f"labels from 1 to {k}", got=str(unknown[0])
-        )
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice:
-        raise OptionError(
-            f"label {', '.join(map(str, twice))} is asked for twice",
-            expected="each label in one merge or one rename",
-            mend="name what a merge becomes in the merge itself: 1+4=tumour",
-        )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import histofactor
+from histofactor.concepts.groups import Group, regroup
 from histofactor.errors import HistofactorError, ImageError, OptionError, OutputError
 from histofactor.export.files import sweep
 from histofactor.export.geojson import write_geojson
@@ -21,7 +22,7 @@ from histofactor.export.previews import NAME as PREVIEW
 from histofactor.export.tables import write_phenotypes
 from histofactor.export.weights import WEIGHTS, SparseWeights
 from histofactor.masks.decode import label_pixels
-from histofactor.pipeline.regroup import Group, Regrouping, coarser, combine, regroup
+from histofactor.pipeline.regroup import Regrouping, coarser, combine
 from histofactor.pipeline.segment import token_maps
 from histofactor.pipeline.store import Band, DiskStore, Maps
 from histofactor.pipeline.workspace import SEAL, Place, claim, clear, seal, unseal
@@ -119,7 +120,7 @@ def _groups(weights: SparseWeights, parent: Mapping[str, Any], wanted: Regroupin
         raise OptionError("a coarser K needs a bank", mend="give the nested bank with --bank")
     else:
         groups = [Group((i,), *one) for i, one in enumerate(zip(names, colors, strict=True))]
-    return regroup(groups, wanted)
+    return regroup(groups, wanted.merges, wanted.renames or {})
 
 
 def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster) -> Iterator[Band]:

@@ -1,0 +1,153 @@
+"""``histofactor concepts show|name|merge``: banks looked at and kept in order."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histofactor.cli.options import labels_and_name
+from histofactor.errors import OptionError
+
+if TYPE_CHECKING:
+    from histofactor.concepts.bank_file import BankFile
+    from histofactor.records import Color
+
+
+def show(
+    bank: Annotated[Path, typer.Argument(help="A concept bank.")],
+    inputs: Annotated[list[Path] | None, typer.Argument(metavar="[INPUT...]", help="Its slides, for patches.")] = None,
+    k: Annotated[int | None, typer.Option("-k", help="List the concepts of this K.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with everything, to look at.")] = None,
+) -> None:
+    """Show what a bank holds: its levels, its concepts, where they come from.
+
+    The page shows typical patches of every concept where the slides that it was learned on are given.
+    """
+    from histofactor.concepts.bank_file import read_bank_file
+    from histofactor.export.bank_page import write_bank_page
+    from histofactor.pipeline.examples import read_examples
+    from histofactor.slides.inputs import find_inputs
+
+    file = read_bank_file(bank)
+    _print_levels(file)
+    if k is not None:
+        _print_concepts(file, k)
+    if html is not None:
+        patches, missing = read_examples(file, find_inputs(inputs)) if inputs else ({}, [])
+        for sentence in missing:
+            typer.echo(f"no patches: {sentence}", err=True)
+        write_bank_page(file, html, file.card.get("title") or bank.stem, patches)
+        typer.echo(f"wrote {html}")
+
+
+def name(
+    bank: Annotated[Path, typer.Argument(help="A concept bank.")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="[LABEL=NAME...]", help="For example 3=stroma.")] = None,
+    k: Annotated[int | None, typer.Option("-k", help="Which K; needed where the bank has several.")] = None,
+    table: Annotated[Path | None, typer.Option(help="CSV with label, name and perhaps color (#rrggbb).")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Bank to write; default BANK itself.")] = None,
+) -> None:
+    """Name concepts, once for all slides; a phenotypes.csv that was edited serves as the table."""
+    from histofactor.concepts.bank_file import read_bank_file, write_bank_file
+    from histofactor.concepts.care import rename
+
+    file = read_bank_file(bank)
+    k = _which(file, k)
+    new, colors = _read_table(table) if table is not None else ({}, {})
+    for text in names or ():
+        labels, called = labels_and_name(text, "LABEL=NAME", "3=stroma")
+        if len(labels) > 1:
+            raise OptionError("a name is for one label", expected="for example 3=stroma", got=text)
+        new[labels[0]] = called
+    if not new and not colors:
+        raise OptionError("nothing to name", mend="give LABEL=NAME, or --table")
+    write_bank_file(rename(file, k, new, colors), out or bank)
+    typer.echo(f"wrote {out or bank}: {len(new)} names at K = {k}")
+
+
+def merge(
+    bank: Annotated[Path, typer.Argument(help="A concept bank.")],
+    merges: Annotated[list[str], typer.Argument(metavar="LABEL+LABEL=NAME...", help="For example 1+4=tumour.")],
+    k: Annotated[int | None, typer.Option("-k", help="Which K; needed where the bank has several.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Bank to write; default BANK itself.")] = None,
+) -> None:
+    """Put concepts together: adds a coarser level in which they are one; a level of that K is replaced."""
+    from histofactor.concepts.bank_file import read_bank_file, write_bank_file
+    from histofactor.concepts.care import merge as run
+
+    file = read_bank_file(bank)
+    k = _which(file, k)
+    wanted = [labels_and_name(text, "LABEL+LABEL=NAME", "1+4=tumour") for text in merges]
+    merged = run(file, k, wanted)
+    write_bank_file(merged, out or bank)
+    coarser = k - sum(len(labels) - 1 for labels, _ in wanted)
+    typer.echo(f"wrote {out or bank}: K = {', '.join(map(str, merged.banks))}; the merged level is K = {coarser}")
+
+
+def _which(file: BankFile, k: int | None) -> int:
+    """The K that is meant."""
+    if k is None and len(file.banks) > 1:
+        raise OptionError("the bank has several K", mend=f"choose one with -k: {', '.join(map(str, file.banks))}")
+    k = next(iter(file.banks)) if k is None else k
+    if k not in file.banks:
+        raise OptionError(f"the bank has no K = {k}", expected=f"one of {', '.join(map(str, file.banks))}")
+    return k
+
+
+def _read_table(path: Path) -> tuple[dict[int, str], dict[int, Color]]:
+    """Names and colours by label; label 0 is no concept and is passed over."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+        names = {int(row["label"]): row["name"] for row in rows if int(row["label"])}
+        colors = {int(row["label"]): _color(row["color"]) for row in rows if int(row["label"]) and row.get("color")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        expected = "CSV with the columns label, name and perhaps color"
+        raise OptionError(f"cannot read the names in {path}", expected=expected, got=str(error)) from error
+    return names, colors
+
+
+def _color(text: str) -> Color:
+    if not re.fullmatch("#[0-9a-fA-F]{6}", text):
+        raise ValueError(f"color {text!r}, not #rrggbb")
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+
+
+def _print_levels(file: BankFile) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from histofactor.concepts.bank import bank_hash
+
+    table = Table("K", "dim", "encoder", "layer", "transform", "µm/px", "unions", "sha256", box=None)
+    for k, concepts in file.banks.items():
+        key = concepts.encoder
+        mpp = "?" if concepts.mpp is None else f"{concepts.mpp:g}"
+        unions = "" if concepts.leaves is None else f"of {len(concepts.leaves.owners)}"
+        facts = (key.name, key.layer, key.transform, mpp, unions, bank_hash(concepts)[:8])
+        table.add_row(str(k), str(concepts.vectors.shape[1]), *facts)
+    console = Console()
+    console.print(table)
+    if slides := file.card.get("slides"):
+        console.print(f"learned from {len(slides)} inputs; {file.card.get('licence', '')}", markup=False)
+
+
+def _print_concepts(file: BankFile, k: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from histofactor.concepts.summary import summarize
+
+    table = Table("label", "color", "name", "share", "nearest", "where", box=None)
+    for one in summarize(file, _which(file, k)):
+        color = "#{:02x}{:02x}{:02x}".format(*one.color)
+        share = "" if one.share is None else f"{one.share:.1%}"
+        nearest = ", ".join(f"{label} ({cosine:.2f})" for label, cosine in one.neighbours[:1])
+        where = f"nearly all from {one.alone}" if one.alone else ", ".join(f"{n} {s:.0%}" for n, s in one.origins[:2])
+        table.add_row(str(one.label), Text("██ ", color) + Text(color), Text(one.name), share, nearest, Text(where))
+    Console().print(table)

@@ -1,0 +1,77 @@
+"""The page of a bank: its card, how many concepts it should have, and every concept to look at."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.concepts.bank_file import BankFile
+from histofactor.concepts.summary import summarize
+from histofactor.export.files import atomic
+from histofactor.export.report import data_uri, jpeg
+from histofactor.export.tables import hex_color
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 300, 24, 144  # of a plot, in its own units
+
+
+def write_bank_page(
+    file: BankFile,
+    path: str | os.PathLike[str],
+    title: str,
+    patches: Mapping[tuple[int, int], Sequence[NDArray[np.uint8]]],
+) -> None:
+    """Write one self-contained page: it holds its images and styles, loads nothing and runs no script.
+
+    Args:
+        file: from ``read_bank_file``.
+        path: the page to write.
+        title: what the bank is called.
+        patches: typical patches (h, w, 3) by K and label; may be empty.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"hex": hex_color, "jpeg": lambda rgb: data_uri(jpeg(rgb))}
+    source = resources.files("histofactor.export").joinpath("bank_page.html.jinja").read_text(encoding="utf-8")
+    first = next(iter(file.banks.values()))
+    choice = file.card.get("choice")
+    page = environment.from_string(source).stream(
+        title=title,
+        encoder=first.encoder,
+        mpp=first.mpp,
+        card=file.card,
+        levels={k: summarize(file, k) for k in file.banks},
+        plots=_plots(choice["rows"]) if choice else {},
+        patches=patches,
+    )
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        page.dump(stream, encoding="utf-8", errors="xmlcharrefreplace")
+
+
+def _plots(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Points (x, y, K) and ticks (y, value) of a plot over log K, for every figure."""
+    logs = [math.log2(row["k"]) for row in rows]
+    span = max(logs[-1] - logs[0], 1e-9)
+    found: dict[str, dict[str, Any]] = {}
+    for name in ("stability", "inertia", "residual"):
+        values = [row[name] for row in rows]
+        low, high = min(values), max(values)
+        reach = max(high - low, 1e-9)
+        points = [
+            (
+                round(_LEFT + (_RIGHT - _LEFT) * (log - logs[0]) / span, 1),
+                round(_BOTTOM - (_BOTTOM - _TOP) * (value - low) / reach, 1),
+                row["k"],
+            )
+            for log, value, row in zip(logs, values, rows, strict=True)
+        ]
+        found[name] = {"points": points, "ticks": [(float(_BOTTOM), low), (float(_TOP), high)]}
+    return found

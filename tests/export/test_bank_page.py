@@ -1,0 +1,90 @@
+"""The page of a bank: self-contained, everything in it, foreign text inert."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+
+from histofactor.concepts.bank_file import BankFile
+from histofactor.concepts.train import banks_from_features
+from histofactor.export.bank_page import write_bank_page
+from histofactor.records import EncoderKey
+
+CHOICE = {
+    "recommended": 4,
+    "elbow": 4,
+    "rows": [
+        {"k": k, "stability": 1 / k, "inertia": 2 / k, "residual": 3 / k} for k in (2, 4, 8)
+    ],
+}  # fmt: skip
+
+
+def page(tmp_path, card, patches=None, name="stroma"):
+    X = np.random.default_rng(0).gamma(0.6, 1.0, (300, 5)).astype(np.float32)
+    banks = {len(bank.names): bank for bank in banks_from_features(X, [2, 4, 8], EncoderKey("e", None, "l", "relu"))}
+    banks[2] = replace(banks[2], names=(name, "other"))
+    write_bank_page(BankFile(banks, card), tmp_path / "p.html", "my bank", patches or {})
+    return (tmp_path / "p.html").read_text(encoding="utf-8")
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in {"meta", "img", "br"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_everything_is_on_it_and_well_formed(tmp_path):
+    card = {
+        "choice": CHOICE,
+        "algorithm": "kmeans",
+        "slides": [{"name": "a"}],
+        "options": {"seed": 3},
+        "licence": "CC0",
+    }
+    patches = {(4, 2): [np.full((8, 8, 3), 99, np.uint8)] * 3}
+    text = page(tmp_path, card, patches)
+    tags = Tags()
+    tags.feed(text)
+    assert not tags.open
+    kinds = [tag for tag, _ in tags.seen]
+    assert kinds.count("details") == 3
+    assert kinds.count("svg") == 3
+    assert kinds.count("circle") == 9
+    assert kinds.count("img") == 3
+    for word in ("K = 4 is recommended", "stroma", "CC0", "seed 3", "part of"):
+        assert word in text
+    points = re.findall(r"points=\"([^\"]+)\"", text)[0].split()
+    xs = [float(point.split(",")[0]) for point in points]
+    assert xs[1] - xs[0] == xs[2] - xs[1]  # log K
+
+
+def test_it_loads_nothing(tmp_path):
+    text = page(tmp_path, {}, {(2, 1): [np.zeros((4, 4, 3), np.uint8)]})
+    assert "http" not in text.replace("http-equiv", "")
+    assert "<script" not in text
+
+
+def test_foreign_names_are_text(tmp_path):
+    text = page(tmp_path, {"licence": "<img src=x>"}, name="<b>bold</b>")
+    assert "<b>bold" not in text
+    assert "&lt;b&gt;bold" in text
+    assert "<img src=x>" not in text
+
+
+def test_a_bank_without_a_card(tmp_path):
+    text = page(tmp_path, {})
+    assert "not stated" in text
+    assert "<svg" not in text
+    assert "Typical patches are shown where" in text

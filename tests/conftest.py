@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gdc_server import serve
 from histofactor.concepts.bank import new_bank
 from histofactor.encoders.build import Encoder
 from histofactor.pipeline.engine import SegmentOptions, prepare
@@ -82,3 +83,10 @@ def kept_weights(tiny_encoder, tiny_bank, tissue, tmp_path):
 def tissue() -> np.ndarray:
     """A phantom of 400 × 300 px at 1 µm/px."""
     return phantom((400, 300), seed=3, mpp=1.0).image
+
+
+@pytest.fixture
+def gdc():
+    """A server on loopback that behaves as the Genomic Data Commons does."""
+    with serve() as server:
+        yield server

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histofactor.concepts.bank_file import load_banks
+from histofactor.concepts.bank_file import load_banks, read_bank_file
 
 
 def test_import_published_bank(histofactor, shared, tmp_path):
@@ -64,3 +64,29 @@ def test_lists_of_numbers(histofactor, tmp_path):
     code, _, err = histofactor("concepts", "train", tmp_path, "-k", "8;16", "-o", tmp_path / "b")
     assert code == 2
     assert "8,16,32" in err
+
+
+def test_the_recipe_of_the_paper_from_a_manifest(histofactor, gdc, tmp_path):
+    gdc.fill_with_images()
+    manifest, bank = tmp_path / "m.tsv", tmp_path / "bank.safetensors"
+    assert histofactor("tcga", "list", "-o", manifest, "--per-project", 2, "--endpoint", gdc.endpoint)[0] == 0
+    gdc.fail_every = 3
+    arguments = ("--preset", "tcga", "-k", "2,4", "--source-mpp", 1, "--endpoint", gdc.endpoint, "-o", bank)
+    code, out, err = histofactor("concepts", "train", manifest, *arguments)
+    assert code == 0, err
+    assert "from 4 inputs" in out
+    file = read_bank_file(bank)
+    assert file.banks[4].parents is None
+    assert file.card["options"]["pool"] == "tile"
+    assert file.card["groups"] == {"TCGA-A": 2, "TCGA-B": 2}
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        "bank.html",
+        "bank.safetensors",
+        "m.tsv",
+    ]
+
+
+def test_an_unknown_preset(histofactor, tmp_path):
+    code, _, err = histofactor("concepts", "train", tmp_path, "--preset", "magic", "-o", tmp_path / "b")
+    assert code == 2
+    assert "expected: tcga" in err

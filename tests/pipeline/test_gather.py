@@ -9,8 +9,19 @@ from PIL import Image
 from histofactor.errors import ImageError, OptionError
 from histofactor.pipeline import gather, stream
 from histofactor.pipeline.engine import SegmentOptions, prepare
-from histofactor.pipeline.gather import Collection, LearnOptions, LearnReporter, Source, name_sources, read_groups
+from histofactor.pipeline.gather import (
+    Collection,
+    LearnOptions,
+    LearnReporter,
+    Source,
+    Supply,
+    name_sources,
+    read_groups,
+    supply_files,
+    supply_manifest,
+)
 from histofactor.slides.phantom import phantom
+from histofactor.tcga.fetch import FetchOptions
 
 OPTIONS = LearnOptions(source_mpp=1.0, tokens=500, checkpoint_s=0)
 
@@ -29,8 +40,9 @@ def collect(images, tiny_encoder):
 
     def build(numbers=range(4), options=OPTIONS, work=None, find=None, groups=None):
         sources = [Source(f"{n}.png", groups and groups[n]) for n in numbers]
-        collection = Collection(sources, engine, options, work)
-        collection.gather(find or (lambda todo: (images / source.name for source in todo)), LearnReporter())
+        supply = Supply(sources, find or (lambda todo: (images / source.name for source in todo)))
+        collection = Collection(supply, engine, options, work)
+        collection.gather(LearnReporter())
         return collection
 
     return build
@@ -173,3 +185,20 @@ def test_groups_from_a_table(tmp_path):
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(OptionError, match="no rows"):
         read_groups(sources, tmp_path / "empty.csv", "hospital")
+
+
+def test_a_manifest_is_fetched_worked_on_and_deleted(gdc, tmp_path):
+    supply = supply_manifest(gdc.files[:4], tmp_path, FetchOptions(gdc.endpoint))
+    assert [source.group for source in supply.sources] == ["TCGA-A", "TCGA-B"] * 2
+    for source, path in zip(supply.sources[1:], supply.find(supply.sources[1:]), strict=True):
+        assert path == tmp_path / source.name
+        assert path.exists()
+    assert list(tmp_path.iterdir()) == []
+    assert "/data/id-00" not in {path for path, _ in gdc.requests}
+
+
+def test_files_with_groups(tmp_path):
+    (tmp_path / "t.csv").write_text("slide,hospital\n1,north\n")
+    supply = supply_files([tmp_path / "a/1.png"], (tmp_path / "t.csv", "hospital"))
+    assert supply.sources == [Source("1.png", "north")]
+    assert list(supply.find(supply.sources)) == [tmp_path / "a/1.png"]

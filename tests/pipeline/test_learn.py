@@ -9,7 +9,7 @@ from PIL import Image
 from histofactor.concepts.kmeans import KMeansOptions
 from histofactor.concepts.train import TrainOptions
 from histofactor.errors import BankError, ImageError
-from histofactor.pipeline.gather import LearnOptions, LearnReporter
+from histofactor.pipeline.gather import LearnOptions, LearnReporter, supply_files
 from histofactor.pipeline.learn import train_concepts
 from histofactor.pipeline.segment import segment
 from histofactor.slides.phantom import phantom
@@ -92,8 +92,8 @@ def test_a_kept_sample_serves_other_ks(images, tiny_encoder, tmp_path):
 
 def test_groups_are_told(images, tiny_encoder, tmp_path):
     (tmp_path / "t.csv").write_text("name,hospital\n0,north\n1,south\n")
-    options = LearnOptions(source_mpp=1.0, groups=(tmp_path / "t.csv", "hospital"))
-    learned = train_concepts([images / "0.png", images / "1.png"], [3], encoder=tiny_encoder, options=options)
+    supply = supply_files([images / "0.png", images / "1.png"], (tmp_path / "t.csv", "hospital"))
+    learned = train_concepts(supply, [3], encoder=tiny_encoder, options=OPTIONS)
     assert learned.card["groups"] == {"north": 1, "south": 1}
     assert sorted(learned.banks[0].provenance["per_group"]) == ["north", "south"]
 

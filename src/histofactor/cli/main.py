@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import histofactor
-from histofactor.cli import concepts, demo, doctor, encoders, evaluate, relabel, segment
+from histofactor.cli import concepts, demo, doctor, encoders, evaluate, relabel, segment, tcga
 from histofactor.errors import HistofactorError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(concepts.app, name="concepts")
 app.add_typer(encoders.app, name="encoders")
+app.add_typer(tcga.app, name="tcga")
 
 
 def _version(asked: bool) -> None:

@@ -10,7 +10,10 @@ import typer
 
 
 def train(  # noqa: PLR0913, PLR0917 - one parameter an option
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, slides, folders or globs.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="Images, slides, folders, globs, or one manifest."),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Bank to write, NAME.safetensors.")],
     k: Annotated[str, typer.Option("-k", help="Numbers of concepts, separated by commas.")] = "8,16,32,64,128,256",
     encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
@@ -36,6 +39,13 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     seeds: Annotated[int, typer.Option(help="Starts of the clustering; the best goes on.")] = 3,
     passes: Annotated[int, typer.Option(help="Exact passes over the whole sample, at most.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of sampling and clustering.")] = 0,
+    preset: Annotated[
+        str | None, typer.Option(help="tcga: the paper's recipe, tile means and separate clusterings of every K.")
+    ] = None,
+    download: Annotated[
+        Path | None, typer.Option(help="Folder for the slides of a manifest, a few at a time; default OUT.slides.")
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Address that a manifest's slides are fetched from.")] = None,
     keep_sample: Annotated[
         bool, typer.Option("--keep-sample", help="Keep OUT.sample.npz: another run learns from it without encoding.")
     ] = False,
@@ -44,6 +54,7 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     Tokens are sampled evenly over the inputs (over the groups of a table and the inputs of each), the largest K is
     clustered, and every smaller K is made of unions of its clusters. A run that is cut short goes on where it stopped.
+    The slides of a manifest are fetched, encoded and deleted one after another, balanced over their projects.
     """
     from histofactor.cli.options import numbers
     from histofactor.cli.progress import learn_reporter
@@ -54,31 +65,43 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     from histofactor.export.bank_page import write_bank_page
     from histofactor.pipeline.engine import SegmentOptions
     from histofactor.pipeline.examples import read_examples
-    from histofactor.pipeline.gather import LearnOptions
+    from histofactor.pipeline.gather import LearnOptions, supply_files, supply_manifest
     from histofactor.pipeline.learn import train_concepts
     from histofactor.slides.inputs import find_inputs
     from histofactor.slides.resolution import check_mpp
+    from histofactor.tcga.fetch import FetchOptions
+    from histofactor.tcga.gdc import ENDPOINT
+    from histofactor.tcga.manifest import read_manifest
 
     if source_mpp is not None:
         check_mpp(source_mpp, "--source-mpp")
     if (table is None) != (group is None):
         raise OptionError("--table and --group belong together", mend="give both, or none")
+    if preset not in {None, "tcga"}:
+        raise OptionError(f"unknown preset {preset!r}", expected="tcga")
     ks = numbers(k, "-k")
-    paths = find_inputs(inputs)
+    if preset == "tcga":
+        pool, independent = "tile", True
+    manifest = inputs[0] if len(inputs) == 1 and inputs[0].suffix in {".tsv", ".txt"} else None
+    paths = [] if manifest is not None else find_inputs(inputs)
+    if manifest is not None:
+        fetching = FetchOptions(endpoint or ENDPOINT)
+        supply = supply_manifest(read_manifest(manifest), download or out.with_name(f"{out.name}.slides"), fetching)
+    else:
+        supply = supply_files(paths, None if table is None or group is None else (table, group))
     options = LearnOptions(
         mpp=mpp,
         source_mpp=source_mpp,
         seed=seed,
         tokens=tokens,
         windows=windows,
-        groups=None if table is None or group is None else (table, group),
         pool=pool,
         train=TrainOptions(algorithm, not independent, KMeansOptions(seed, seeds, passes, spherical)),
         encoder=SegmentOptions(weights, layer, device),
     )
     sample = out.with_name(f"{out.name}.sample.npz")
     with learn_reporter() as reporter:
-        learned = train_concepts(paths, ks, encoder=encoder, options=options, work=sample, reporter=reporter)
+        learned = train_concepts(supply, ks, encoder=encoder, options=options, work=sample, reporter=reporter)
     save_bank(learned.banks, out, learned.card)
     file, page = read_bank_file(out), out.with_suffix(".html")
     write_bank_page(file, page, out.stem, read_examples(file, paths)[0])

@@ -22,6 +22,8 @@ from histofactor.pipeline.plan import make_plan, thin
 from histofactor.pipeline.stream import Progress
 from histofactor.pipeline.tokens import units_of
 from histofactor.slides.reader import open_slide
+from histofactor.tcga.fetch import FetchOptions, fetched
+from histofactor.tcga.gdc import GdcFile
 
 _SAMPLE_BYTES = 2**30  # of tokens, at most
 
@@ -36,7 +38,6 @@ class LearnOptions:
         seed: of the sampling.
         tokens: size of the sample, at most; it is no larger than 1 GiB either.
         windows: so many windows of every slide are encoded, drawn at random; 0 encodes all.
-        groups: a table and its column, see ``read_groups``, to balance the sample over; None balances over inputs.
         pool: what is clustered: each ``token``, or the mean of each ``tile``, as in arXiv 2409.05697.
         train: how concepts are learned from the sample.
         encoder: weights, layer and device of the encoder, and how tissue is found.
@@ -48,7 +49,6 @@ class LearnOptions:
     seed: int = 0
     tokens: int = 2**18
     windows: int = 32
-    groups: tuple[Path, str] | None = None
     pool: str = "token"
     train: TrainOptions = field(default_factory=TrainOptions)
     encoder: SegmentOptions = field(default_factory=SegmentOptions)
@@ -83,7 +83,48 @@ class LearnReporter:
     on_outcome: Callable[[str, HistofactorError | None], None] = lambda name, error: None
 
 
-Found = Iterable[Path | HistofactorError]
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Inputs, and how to get at them.
+
+    Attributes:
+        sources: all of them.
+        find: yields, for those that are still to be done, where each lies or why it cannot be had; asked for the next
+            one, it may take the one before away.
+    """
+
+    sources: Sequence[Source]
+    find: Callable[[Sequence[Source]], Iterable[Path | HistofactorError]]
+
+
+def supply_files(paths: Sequence[str | Path], groups: tuple[Path, str] | None = None) -> Supply:
+    """Files on disk.
+
+    Args:
+        paths: where they lie.
+        groups: a table and its column, see ``read_groups``.
+
+    Raises:
+        OptionError: as ``read_groups``.
+    """
+    sources = name_sources(paths)
+    if groups is not None:
+        sources = read_groups(sources, *groups)
+    by_name = {source.name: Path(path) for source, path in zip(sources, paths, strict=True)}
+    return Supply(sources, lambda todo: (by_name[source.name] for source in todo))
+
+
+def supply_manifest(files: Sequence[GdcFile], folder: Path, options: FetchOptions | None = None) -> Supply:
+    """Files that are fetched, worked on and deleted one after another, balanced over their projects.
+
+    Args:
+        files: from ``read_manifest``.
+        folder: where a few of them lie at a time.
+        options: how they are fetched.
+    """
+    by_name = {file.name: file for file in files}
+    sources = [Source(file.name, file.project or None) for file in files]
+    return Supply(sources, lambda todo: fetched([by_name[source.name] for source in todo], folder, options))
 
 
 def name_sources(paths: Sequence[str | Path]) -> list[Source]:
@@ -130,7 +171,7 @@ class Collection:
     """A sample of the tissue of many inputs, and what became of each.
 
     Args:
-        sources: the inputs, each of another name.
+        supply: the inputs, each of another name.
         engine: from ``prepare``, for method ``single``.
         options: how to sample.
         work: file that holds the sample while it grows, or None.
@@ -139,9 +180,8 @@ class Collection:
         OptionError: a name is there twice, or an option is out of range.
     """
 
-    def __init__(
-        self, sources: Sequence[Source], engine: Engine, options: LearnOptions, work: Path | None = None
-    ) -> None:
+    def __init__(self, supply: Supply, engine: Engine, options: LearnOptions, work: Path | None = None) -> None:
+        sources = supply.sources
         names = [source.name for source in sources]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise OptionError(f"{twice[0]} is there twice", mend="name every input once")
@@ -149,7 +189,7 @@ class Collection:
             raise OptionError("the number of windows is out of range", expected="0 or more", got=f"{options.windows}")
         self.sources, self.options = sources, options
         self.spec = engine.encoder.spec
-        self._engine, self._work = engine, work
+        self._engine, self._work, self._find = engine, work, supply.find
         dim = self.spec.dim
         self.sample = Sample(min(options.tokens, max(1, _SAMPLE_BYTES // (4 * dim))), dim, options.seed)
         self.slides: dict[str, dict[str, Any]] = {}  # by name: what is known of those that were used
@@ -157,17 +197,12 @@ class Collection:
         self._saved = time.monotonic()
         self._resume()
 
-    def gather(self, find: Callable[[Sequence[Source]], Found], reporter: LearnReporter) -> None:
-        """Encode the inputs that are not in the sample yet.
-
-        Args:
-            find: yields, for every source that is still to be done, where it lies or why it cannot be had.
-            reporter: who is told.
-        """
+    def gather(self, reporter: LearnReporter) -> None:
+        """Encode the inputs that are not in the sample yet, and tell the reporter."""
         todo = [source for source in self.sources if source.name not in self.slides]
         done = len(self.slides)
         try:
-            for index, (source, path) in enumerate(zip(todo, find(todo), strict=True), done):
+            for index, (source, path) in enumerate(zip(todo, self._find(todo), strict=True), done):
                 reporter.on_input(source.name, index, len(self.sources))
                 try:
                     if isinstance(path, HistofactorError):

@@ -17,7 +17,7 @@ from histofactor.concepts.train import banks_from_levels, train_levels
 from histofactor.encoders.build import Encoder
 from histofactor.errors import ImageError
 from histofactor.pipeline.engine import prepare
-from histofactor.pipeline.gather import Collection, LearnOptions, LearnReporter, Source, name_sources, read_groups
+from histofactor.pipeline.gather import Collection, LearnOptions, LearnReporter, Source, Supply, supply_files
 from histofactor.records import ConceptBank
 
 
@@ -35,7 +35,7 @@ class Learned:
 
 
 def train_concepts(
-    inputs: Sequence[str | Path],
+    inputs: Sequence[str | Path] | Supply,
     ks: Sequence[int],
     *,
     encoder: str | Encoder = "embedded",
@@ -48,7 +48,7 @@ def train_concepts(
     An input that cannot be read, or that fails half-way, is left out as a whole and named on the card.
 
     Args:
-        inputs: files.
+        inputs: files, or a supply of them.
         ks: numbers of concepts.
         encoder: name of an encoder, or one that is loaded.
         options: resolution, sampling, clustering, seeds.
@@ -66,13 +66,10 @@ def train_concepts(
             cannot be written.
     """
     options, reporter = options or LearnOptions(), reporter or LearnReporter()
-    sources = name_sources(inputs)
-    if options.groups is not None:
-        sources = read_groups(sources, *options.groups)
-    paths = dict(zip(sources, map(Path, inputs), strict=True))
+    supply = inputs if isinstance(inputs, Supply) else supply_files(inputs)
     engine = prepare(encoder=encoder, mpp=options.mpp, method="single", options=options.encoder)
-    collection = Collection(sources, engine, options, work)
-    collection.gather(lambda todo: (paths[source] for source in todo), reporter)
+    collection = Collection(supply, engine, options, work)
+    collection.gather(reporter)
     return learn(collection, ks)
 
 

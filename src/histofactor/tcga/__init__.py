@@ -1,0 +1,1 @@
+"""Slides of The Cancer Genome Atlas: listed and fetched from the Genomic Data Commons."""

@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow test-jts check install clean benchmarks benchmark-slides
+.PHONY: demo test test-slow test-jts check install clean benchmarks benchmark-slides benchmark-concepts
 
 demo: install
 	$(BIN)/histofactor demo -o demo-out
@@ -42,6 +42,13 @@ benchmarks: install
 # What whole slides cost beyond their encoding, to 40,000 px a side: half an hour.
 benchmark-slides: install
 	$(BIN)/python benchmarks/slides.py
+
+# Concepts beside scikit-learn and faiss, their memory over long streams, and what they are worth: a quarter of an hour.
+benchmark-concepts: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	$(BIN)/python benchmarks/concepts.py $(SHARED)
+	$(BIN)/python benchmarks/concepts_stream.py
+	$(BIN)/python benchmarks/concepts_on_glas.py $(SHARED)
 
 check: install
 	$(BIN)/ruff check .

@@ -1,55 +1,43 @@
-"""Learn the embedded encoder's concept bank from the training images, through histofactor's own interface."""
+"""Learn the embedded encoder's concept bank from the training images, by ``histofactor concepts train``."""
 
 from __future__ import annotations
 
 import argparse
+import csv
+import subprocess
+import tempfile
 from pathlib import Path
 
-import numpy as np
 from sources import SLIDE, check_hashes
 
-from histofactor.concepts.bank_file import save_bank
-from histofactor.concepts.train import banks_from_features
-from histofactor.pipeline.engine import prepare
-from histofactor.pipeline.segment import tissue_features
-from histofactor.slides.reader import open_slide
+from histofactor.concepts.bank_file import read_bank_file, write_bank_file
 
-KS = (8, 16, 32, 64)
-TOKENS_PER_IMAGE = 5_000
+TOKENS = 60_000  # so that the slide counts as a few fields
+LICENCE = "CC BY 4.0 (oral fields and tiles), CC0 (slide); the encoder is MIT"
 
 
 def main() -> None:
-    """Encode, sample tissue tokens, cluster, save."""
+    """Write the table of resolutions, run the command, state the licence."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, help="folder with data/ and weights/")
     parser.add_argument("-o", "--out", type=Path, required=True, help="concepts.safetensors to write")
-    parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     root: Path = arguments.root
     check_hashes(root)
-    inputs: list[tuple[Path, float | None]] = [(p, 0.25) for p in sorted((root / "data/oscc").glob("*.jpg"))]
-    inputs += [(p, 0.5) for p in sorted((root / "data/ocdc/images").glob("*.jpg"))]
-    inputs.append((root / SLIDE, None))
-
-    engine = prepare(encoder="embedded", method="single")
-    spec = engine.encoder.spec
-    rng = np.random.default_rng(arguments.seed)
-    samples = []
-    for path, mpp in inputs:
-        with open_slide(path, source_mpp=mpp) as slide:
-            features = tissue_features(slide, engine)
-        # a slide counts as four fields
-        size = min(len(features), TOKENS_PER_IMAGE if mpp else 4 * TOKENS_PER_IMAGE)
-        samples.append(features[np.sort(rng.choice(len(features), size, replace=False))])
-        print(f"{path.name}: {size} of {len(features)} tokens", flush=True)
-    provenance = {
-        "images": [path.relative_to(root).as_posix() for path, _ in inputs],
-        "licence": "CC BY 4.0 (oral fields and tiles), CC0 (slide)",
-    }
-    banks = banks_from_features(
-        np.concatenate(samples), KS, spec.key, mpp=spec.mpp, seed=arguments.seed, provenance=provenance
+    fields, tiles = sorted((root / "data/oscc").glob("*.jpg")), sorted((root / "data/ocdc/images").glob("*.jpg"))
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "resolutions.csv"
+        with table.open("w", newline="") as file:
+            rows = [*((path.name, 0.25) for path in fields), *((path.name, 0.5) for path in tiles)]
+            csv.writer(file).writerows([("file", "mpp"), *rows, (Path(SLIDE).name, "")])
+        command = ["histofactor", "concepts", "train", *fields, *tiles, root / SLIDE, "--table", table]
+        command += ["-k", "8,16,32,64", "--tokens", TOKENS, "-o", arguments.out]
+        subprocess.run([str(part) for part in command], check=True)
+    file = read_bank_file(arguments.out)
+    write_bank_file(
+        type(file)(file.banks, {**file.card, "title": "embedded, oral and skin tissue", "licence": LICENCE}),
+        arguments.out,
     )
-    save_bank(banks, arguments.out)
 
 
 if __name__ == "__main__":

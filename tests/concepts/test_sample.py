@@ -86,6 +86,13 @@ def test_it_holds_the_smallest_keys_of_all():
     np.testing.assert_array_equal(content(filled(sizes, 77))[1], np.sort(keys)[:77])
 
 
+def test_no_more_is_wanted_than_can_be_held():
+    sample = Sample(50, 3)
+    assert sample.draw("large", 10_000).wanted.sum() == 50
+    take(sample, 0, 60)
+    assert 0 < sample.draw("another", 10_000).wanted.sum() < 60
+
+
 def test_a_prefix_is_balanced_too():
     slides = content(filled([1000] * 4, 400))[2]
     assert np.ptp(np.bincount(slides[:80], minlength=4)) <= 4

@@ -7,6 +7,7 @@ import pytest
 
 from histofactor.concepts.bank import new_bank
 from histofactor.concepts.bank_file import save_bank
+from histofactor.encoders.build import load_encoder
 from histofactor.errors import BankError, BankMismatch, EncoderError, OptionError, ResolutionError
 from histofactor.pipeline.engine import SegmentOptions, prepare
 
@@ -80,3 +81,11 @@ def test_vectors_of_another_width(tiny_encoder, tiny_bank):
     short = new_bank(np.ones((3, 5), np.float32), tiny_bank.encoder)
     with pytest.raises(BankMismatch, match="5"):
         prepare(encoder=tiny_encoder, concepts=short)
+
+
+def test_the_encoder_is_loaded_as_the_concepts_were_learned():
+    split = load_encoder("embedded", transform="split").spec
+    bank = new_bank(np.ones((2, split.dim), np.float32), split.key)
+    assert prepare(concepts=bank).encoder.spec == split
+    with pytest.raises(BankMismatch, match="transform relu"):
+        prepare(concepts=bank, options=SegmentOptions(transform="relu"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histofactor.errors import ImageError, OptionError
+from histofactor.errors import ImageError, OptionError, ResolutionError
 from histofactor.pipeline import gather, stream
 from histofactor.pipeline.engine import SegmentOptions, prepare
 from histofactor.pipeline.gather import (
@@ -16,7 +16,7 @@ from histofactor.pipeline.gather import (
     Source,
     Supply,
     name_sources,
-    read_groups,
+    read_table,
     supply_files,
     supply_manifest,
 )
@@ -171,20 +171,20 @@ def test_groups_from_a_table(tmp_path):
     table = tmp_path / "t.csv"
     table.write_text("slide,age,hospital\n1,50,north\n2.png,60,south\n")
     sources = [Source("1.png"), Source("2.png")]
-    assert [source.group for source in read_groups(sources, table, "hospital")] == ["north", "south"]
+    assert [source.group for source in read_table(sources, table, "hospital")] == ["north", "south"]
     for column, others, told in (
         ("project", sources, "no column 'project'"),
         ("slide", sources, "no column 'slide' after the first"),
         ("hospital", [Source("3.png")], "hospital of 3.png"),
     ):
         with pytest.raises(OptionError, match=told):
-            read_groups(others, table, column)
+            read_table(others, table, column)
     for wrong in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(OptionError, match="cannot read the table"):
-            read_groups(sources, wrong, "hospital")
+            read_table(sources, wrong, "hospital")
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(OptionError, match="no rows"):
-        read_groups(sources, tmp_path / "empty.csv", "hospital")
+        read_table(sources, tmp_path / "empty.csv", "hospital")
 
 
 def test_a_manifest_is_fetched_worked_on_and_deleted(gdc, tmp_path):
@@ -199,6 +199,24 @@ def test_a_manifest_is_fetched_worked_on_and_deleted(gdc, tmp_path):
 
 def test_files_with_groups(tmp_path):
     (tmp_path / "t.csv").write_text("slide,hospital\n1,north\n")
-    supply = supply_files([tmp_path / "a/1.png"], (tmp_path / "t.csv", "hospital"))
+    supply = supply_files([tmp_path / "a/1.png"], tmp_path / "t.csv", "hospital")
     assert supply.sources == [Source("1.png", "north")]
     assert list(supply.find(supply.sources)) == [tmp_path / "a/1.png"]
+
+
+def test_resolutions_from_a_table(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("file,mpp\n1,0.25\n2,\n3,coarse\n4,-1\n")
+    sources = [Source("1.png"), Source("2.png")]
+    assert [(source.mpp, source.group) for source in read_table(sources, table)] == [(0.25, None), (None, None)]
+    for name, told in (("3.png", "no number"), ("4.png", "mpp of 4.png")):
+        with pytest.raises(ResolutionError, match=told):
+            read_table([Source(name)], table)
+
+
+def test_a_resolution_is_used(collect, images, tiny_encoder):
+    engine = prepare(encoder=tiny_encoder, method="single")
+    supply = Supply([Source("3.png", mpp=0.5)], lambda todo: [images / "3.png"])
+    collection = Collection(supply, engine, LearnOptions(tokens=5000))
+    collection.gather(LearnReporter())
+    assert collection.slides["3.png"]["tokens"] < 0.3 * collect([3]).slides["3.png"]["tokens"]

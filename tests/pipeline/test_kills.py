@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from histofactor.slides.phantom import phantom
 
@@ -63,3 +64,46 @@ def test_killed_at_random_moments(slide, tmp_path):
     subprocess.run(command(slide, out), check=True, capture_output=True)
     assert contents(out / "field") == contents(tmp_path / "whole/field")
     assert not (out / ".work").exists()
+
+
+TRAIN = """
+import sys
+from pathlib import Path
+from histofactor.concepts.bank_file import save_bank
+from histofactor.pipeline.gather import LearnOptions
+from histofactor.pipeline.learn import train_concepts
+folder, out = map(Path, sys.argv[1:])
+options = LearnOptions(source_mpp=1.0, checkpoint_s=0.0)
+learned = train_concepts(sorted(folder.glob("*.png")), [4, 8, 16], options=options, work=out.with_suffix(".npz"))
+save_bank(learned.banks, out, learned.card)
+"""
+
+
+@pytest.mark.slow
+def test_training_of_concepts_killed_at_random_moments(tmp_path):
+    folder = tmp_path / "fields"
+    folder.mkdir()
+    for seed in range(12):
+        Image.fromarray(phantom((700, 700), seed=seed, mpp=1.0).image).save(folder / f"{seed}.png")
+
+    def run(out):
+        return [sys.executable, "-c", TRAIN, str(folder), str(out)]
+
+    started = time.perf_counter()
+    subprocess.run(run(tmp_path / "whole.safetensors"), check=True, capture_output=True)
+    whole_s = time.perf_counter() - started
+    rng, out, killed = random.Random(1), tmp_path / "out.safetensors", 0
+    while killed < KILLS // 2:
+        process = subprocess.Popen(run(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(rng.uniform(0.3, 0.9) * whole_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed += 1
+        if out.exists():
+            assert out.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+            out.unlink()
+            out.with_suffix(".npz").unlink()
+    subprocess.run(run(out), check=True, capture_output=True)
+    assert out.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()

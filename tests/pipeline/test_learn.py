@@ -92,7 +92,7 @@ def test_a_kept_sample_serves_other_ks(images, tiny_encoder, tmp_path):
 
 def test_groups_are_told(images, tiny_encoder, tmp_path):
     (tmp_path / "t.csv").write_text("name,hospital\n0,north\n1,south\n")
-    supply = supply_files([images / "0.png", images / "1.png"], (tmp_path / "t.csv", "hospital"))
+    supply = supply_files([images / "0.png", images / "1.png"], tmp_path / "t.csv", "hospital")
     learned = train_concepts(supply, [3], encoder=tiny_encoder, options=OPTIONS)
     assert learned.card["groups"] == {"north": 1, "south": 1}
     assert sorted(learned.banks[0].provenance["per_group"]) == ["north", "south"]

@@ -19,6 +19,9 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
     weights: Annotated[Path | None, typer.Option(help="Local weights file of the encoder.")] = None,
     layer: Annotated[str | None, typer.Option(help="Layer of the encoder.")] = None,
+    transform: Annotated[
+        str | None, typer.Option(help="relu, or split: negative evidence in channels of its own.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     mpp: Annotated[float | None, typer.Option(help="µm/px to work at; default the encoder's own.")] = None,
     source_mpp: Annotated[float | None, typer.Option(help="µm/px of inputs whose header lacks it.")] = None,
@@ -31,9 +34,9 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     ] = False,
     pool: Annotated[str, typer.Option(help="What is clustered: token, or tile: means of 256 px tiles.")] = "token",
     table: Annotated[
-        Path | None, typer.Option(help="CSV of file names and groups (hospital, …) to balance the sample over.")
+        Path | None, typer.Option(help="CSV of file names, with a column mpp or groups to balance over.")
     ] = None,
-    group: Annotated[str | None, typer.Option(help="Column of the table that holds the group.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column of the table that holds the groups (hospital, …).")] = None,
     tokens: Annotated[int, typer.Option(help="Tokens in the sample, at most.")] = 2**18,
     windows: Annotated[int, typer.Option(help="Windows encoded of every slide, drawn at random; 0: all.")] = 32,
     seeds: Annotated[int, typer.Option(help="Starts of the clustering; the best goes on.")] = 3,
@@ -75,8 +78,8 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     if source_mpp is not None:
         check_mpp(source_mpp, "--source-mpp")
-    if (table is None) != (group is None):
-        raise OptionError("--table and --group belong together", mend="give both, or none")
+    if group is not None and table is None:
+        raise OptionError("--group is a column of a table", mend="give the table with --table")
     if preset not in {None, "tcga"}:
         raise OptionError(f"unknown preset {preset!r}", expected="tcga")
     ks = numbers(k, "-k")
@@ -88,7 +91,7 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
         fetching = FetchOptions(endpoint or ENDPOINT)
         supply = supply_manifest(read_manifest(manifest), download or out.with_name(f"{out.name}.slides"), fetching)
     else:
-        supply = supply_files(paths, None if table is None or group is None else (table, group))
+        supply = supply_files(paths, table, group)
     options = LearnOptions(
         mpp=mpp,
         source_mpp=source_mpp,
@@ -97,7 +100,7 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
         windows=windows,
         pool=pool,
         train=TrainOptions(algorithm, not independent, KMeansOptions(seed, seeds, passes, spherical)),
-        encoder=SegmentOptions(weights, layer, device),
+        encoder=SegmentOptions(weights, layer, device, transform=transform),
     )
     sample = out.with_name(f"{out.name}.sample.npz")
     with learn_reporter() as reporter:

@@ -74,8 +74,9 @@ class Sample:
         """
         digest = hashlib.sha256(f"{self.seed}\0{name}".encode()).digest()
         rng = np.random.default_rng(np.frombuffer(digest, np.uint32))
-        keys = (rng.permutation(n) + rng.random(n)) / weight
-        return Draw(keys, keys < self.keys.max())
+        ranks = rng.permutation(n)
+        keys = (ranks + rng.random(n)) / weight
+        return Draw(keys, (ranks < self.capacity) & (keys < self.keys.max()))
 
     def add(self, tokens: Float, keys: Keys, slide: int, places: NDArray[np.float32]) -> None:
         """Take in tokens of one slide.

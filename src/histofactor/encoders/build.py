@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from histofactor.encoders import registry
+from histofactor.encoders.transforms import TRANSFORMS
 from histofactor.encoders.weights import (
     as_float,
     embedded_path,
@@ -41,7 +42,12 @@ class Encoder:
 
 
 def load_encoder(
-    name: str, *, weights: str | Path | None = None, layer: str | None = None, device: str = "auto"
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    layer: str | None = None,
+    device: str = "auto",
+    transform: str | None = None,
 ) -> Encoder:
     """Load an encoder by name.
 
@@ -51,13 +57,16 @@ def load_encoder(
         layer: where to take features, for example ``blocks[-2]``, ``blocks[-1]+norm`` or ``layer2``; default as in
             the registry.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        transform: what makes features non-negative, ``relu`` or ``split``; default as in the registry.
 
     Raises:
         EncoderError: the encoder is unknown or its weights cannot be had.
-        OptionError: the layer or the device does not exist.
+        OptionError: the layer, the device or the transform does not exist.
     """
+    if transform not in {None, *TRANSFORMS}:
+        raise OptionError(f"unknown transform {transform!r}", expected=f"one of {', '.join(TRANSFORMS)}")
     if "," in name:
-        return _load_joint(name, weights=weights, layer=layer, device=device)
+        return _load_joint(name, weights=weights, layer=layer, device=device, transform=transform)
     spec = registry.get(name)
     target = choose_device(device)
     path = None if weights is None else Path(weights)
@@ -67,16 +76,26 @@ def load_encoder(
     if path is None:
         path = embedded_path(spec.source.filename) if spec.source.library == "embedded" else fetch_weights(spec)
     load_state(network, as_float(read_weights(path)), spec.name)
-    return assemble(spec, network, layer=layer, device=target)
+    encoder = assemble(spec, network, layer=layer, device=target)
+    return encoder if transform is None else with_transform(encoder, transform)
 
 
-def _load_joint(name: str, *, weights: str | Path | None, layer: str | None, device: str) -> Encoder:
+def with_transform(encoder: Encoder, transform: str) -> Encoder:
+    """The same encoder with another way to make its features non-negative; ``split`` has twice the channels."""
+    spec = encoder.spec
+    dim = spec.dim // 2 if spec.transform == "split" else spec.dim
+    return replace(encoder, spec=replace(spec, transform=transform, dim=2 * dim if transform == "split" else dim))
+
+
+def _load_joint(
+    name: str, *, weights: str | Path | None, layer: str | None, device: str, transform: str | None
+) -> Encoder:
     """Several encoders as one, each with its registry's weights and layer."""
     from histofactor.encoders.joint import join
 
-    if weights is not None or layer is not None:
+    if weights is not None or layer is not None or transform not in {None, "relu"}:
         raise OptionError(
-            f"weights and layer cannot be given for the joint encoder {name!r}",
+            f"weights, layer and transform cannot be given for the joint encoder {name!r}",
             mend="load each encoder on its own and join them with histofactor.encoders.joint.join",
         )
     return join([load_encoder(part.strip(), device=device) for part in name.split(",")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from histofactor.encoders.build import Encoder
+from histofactor.encoders.transforms import TRANSFORMS
 from histofactor.errors import EncoderError
 from histofactor.records import Features
-
-# What makes features non-negative. The paper drops negative evidence (arXiv 2409.05697).
-TRANSFORMS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"relu": torch.relu}
 
 
 @torch.inference_mode()
@@ -36,7 +33,7 @@ def encode(encoder: Encoder, pixels: NDArray[np.uint8]) -> Features:
         torch.from_numpy(np.require(pixels, requirements="W")).to(encoder.device).permute(0, 3, 1, 2).float().div_(255)
     )
     mean, std = (torch.tensor(values, device=encoder.device).view(3, 1, 1) for values in (spec.mean, spec.std))
-    maps = encoder.dense((images - mean) / std)
+    maps = TRANSFORMS[spec.transform](encoder.dense((images - mean) / std).float())
     expected = (len(pixels), spec.dim, pixels.shape[1] // spec.patch_px, pixels.shape[2] // spec.patch_px)
     if tuple(maps.shape) != expected:
         raise EncoderError(
@@ -44,8 +41,7 @@ def encode(encoder: Encoder, pixels: NDArray[np.uint8]) -> Features:
             expected=f"(n, d, h, w) = {expected}",
             got=str(tuple(maps.shape)),
         )
-    values = TRANSFORMS[spec.transform](maps.float()).permute(0, 2, 3, 1)
-    return Features(values, spec.patch_px, spec.key)
+    return Features(maps.permute(0, 2, 3, 1), spec.patch_px, spec.key)
 
 
 def respond(features: Features, directions: NDArray[np.floating[Any]] | None) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from histofactor.encoders.build import Encoder
-from histofactor.encoders.encode import TRANSFORMS
+from histofactor.encoders.transforms import TRANSFORMS
 from histofactor.errors import OptionError
 from histofactor.records import EncoderSpec, WeightsSource, WindowRule
 

@@ -24,13 +24,14 @@ class SegmentOptions:
 
     Attributes:
         weights: local weights file of the encoder.
-        layer: where features are taken; default as in the registry.
+        layer: where features are taken; default as for the concepts, else as in the registry.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         components: number of components of ``factorize``, and of ``single`` where K is not given.
         seed: seed of ``factorize`` and ``single``.
         tissue: find tissue first; else everything counts as tissue.
         tissue_mask: an image of the tissue (> 0), or a folder of such images with the stems of the inputs; it takes the
             place of finding tissue.
+        transform: what makes features non-negative; default as for the concepts, else as in the registry.
         shift_px: move the window layout by this many working px; labels must not care.
     """
 
@@ -41,6 +42,7 @@ class SegmentOptions:
     seed: int = 0
     tissue: bool = True
     tissue_mask: str | Path | None = None
+    transform: str | None = None
     shift_px: int = 0
 
 
@@ -82,12 +84,20 @@ def prepare(
     )
     bank = None if method == "single" else _find_bank(name, concepts, k)
     if isinstance(encoder, str):
-        encoder = load_encoder(encoder, weights=options.weights, layer=options.layer, device=options.device)
+        encoder = _load(name, bank, options)
     if bank is not None:
         check_features(bank, encoder.spec.key)
         _check_width(bank, encoder)
     components = k if method == "single" and k is not None else options.components
     return Engine(encoder, bank, method, mpp, Factorization(components, options.seed), options)
+
+
+def _load(name: str, bank: ConceptBank | None, options: SegmentOptions) -> Encoder:
+    """The encoder, with the layer and the transform that its concepts were learned with unless others are asked for."""
+    layer, transform = options.layer, options.transform
+    if bank is not None and bank.encoder.name == name and "," not in name:
+        layer, transform = layer or bank.encoder.layer, transform or bank.encoder.transform
+    return load_encoder(name, weights=options.weights, layer=layer, device=options.device, transform=transform)
 
 
 def _find_bank(name: str, concepts: str | Path | ConceptBank | None, k: int | None) -> ConceptBank:

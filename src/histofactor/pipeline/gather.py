@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ import numpy as np
 import histofactor
 from histofactor.concepts.sample import Sample, read_note
 from histofactor.concepts.train import TrainOptions
-from histofactor.errors import HistofactorError, OptionError
+from histofactor.errors import HistofactorError, OptionError, ResolutionError
 from histofactor.pipeline.engine import Engine, SegmentOptions
 from histofactor.pipeline.plan import make_plan, thin
 from histofactor.pipeline.stream import Progress
 from histofactor.pipeline.tokens import units_of
 from histofactor.slides.reader import open_slide
+from histofactor.slides.resolution import check_mpp
 from histofactor.tcga.fetch import FetchOptions, fetched
 from histofactor.tcga.gdc import GdcFile
 
@@ -62,10 +63,12 @@ class Source:
     Attributes:
         name: what tells it from all others, wherever it lies.
         group: hospital, project, …; tokens are balanced over groups, and over the slides of each.
+        mpp: µm/px where its header lacks it, or None for that of ``LearnOptions``.
     """
 
     name: str
     group: str | None = None
+    mpp: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +100,20 @@ class Supply:
     find: Callable[[Sequence[Source]], Iterable[Path | HistofactorError]]
 
 
-def supply_files(paths: Sequence[str | Path], groups: tuple[Path, str] | None = None) -> Supply:
+def supply_files(paths: Sequence[str | Path], table: Path | None = None, group: str | None = None) -> Supply:
     """Files on disk.
 
     Args:
         paths: where they lie.
-        groups: a table and its column, see ``read_groups``.
+        table: says more of them, see ``read_table``.
+        group: its column of groups.
 
     Raises:
-        OptionError: as ``read_groups``.
+        OptionError, ResolutionError: as ``read_table``.
     """
     sources = name_sources(paths)
-    if groups is not None:
-        sources = read_groups(sources, *groups)
+    if table is not None:
+        sources = read_table(sources, table, group)
     by_name = {source.name: Path(path) for source, path in zip(sources, paths, strict=True)}
     return Supply(sources, lambda todo: (by_name[source.name] for source in todo))
 
@@ -136,16 +140,18 @@ def name_sources(paths: Sequence[str | Path]) -> list[Source]:
     return [Source("/".join(parts[-depth:])) for parts in whole]
 
 
-def read_groups(sources: Sequence[Source], table: Path, column: str) -> list[Source]:
-    """Sources with the groups that a table gives them.
+def read_table(sources: Sequence[Source], table: Path, group: str | None = None) -> list[Source]:
+    """Sources with the groups and the µm/px that a table gives them.
 
     Args:
         sources: the inputs.
-        table: CSV with a header; its first column holds file names, with or without suffix.
-        column: the column that holds the groups.
+        table: CSV with a header; its first column holds file names, with or without suffix. A column ``mpp`` may hold
+            the µm/px of files whose header lacks it.
+        group: the column that holds the groups, or None.
 
     Raises:
         OptionError: the table cannot be read, lacks the column, or does not name an input.
+        ResolutionError: a µm/px is not plausible.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -153,18 +159,30 @@ def read_groups(sources: Sequence[Source], table: Path, column: str) -> list[Sou
     except (OSError, ValueError, csv.Error) as error:
         raise OptionError(f"cannot read the table {table}", expected="a CSV file", got=str(error)) from error
     header = list(rows[0]) if rows else []
-    if column not in header[1:]:
+    wanted = group or "mpp"
+    if wanted not in header[1:]:
         got = ", ".join(map(str, header)) or "no rows"
-        raise OptionError(f"{table} has no column {column!r} after the first", expected="file names, then it", got=got)
-    groups = {row[header[0]]: row[column] for row in rows}
+        raise OptionError(f"{table} has no column {wanted!r} after the first", expected="file names, then it", got=got)
+    by_name = {row[header[0]]: row for row in rows}
     found = []
     for source in sources:
         name = Path(source.name)
-        group = groups.get(source.name) or groups.get(name.name) or groups.get(name.stem)
-        if not group:
-            raise OptionError(f"{table} does not say the {column} of {source.name}", mend="add a row for it")
-        found.append(replace(source, group=group))
+        row = by_name.get(source.name) or by_name.get(name.name) or by_name.get(name.stem)
+        if not row or (group and not row[group]):
+            raise OptionError(f"{table} does not say the {wanted} of {source.name}", mend="add a row for it")
+        found.append(replace(source, group=row[group] if group else None, mpp=_mpp(row, source.name)))
     return found
+
+
+def _mpp(row: Mapping[str, str], name: str) -> float | None:
+    text = row.get("mpp") or ""
+    try:
+        mpp = float(text) if text else None
+    except ValueError as error:
+        raise ResolutionError(f"the µm/px of {name} is no number", expected="for example 0.25", got=text) from error
+    if mpp is not None:
+        check_mpp(mpp, f"the mpp of {name}")
+    return mpp
 
 
 class Collection:
@@ -221,7 +239,7 @@ class Collection:
         """Sample one input; it counts only once all of it is there."""
         number = next(i for i, one in enumerate(self.sources) if one.name == source.name)
         members = sum(one.group == source.group for one in self.sources)
-        with open_slide(path, source_mpp=self.options.source_mpp) as slide:
+        with open_slide(path, source_mpp=source.mpp or self.options.source_mpp) as slide:
             plan = make_plan(slide, self._engine)
             if self.options.windows:
                 seed = hashlib.sha256(f"{self.options.seed} windows\0{source.name}".encode()).digest()
@@ -246,7 +264,7 @@ class Collection:
         """What the sample depends on."""
         options, key = self.options, self.spec.key
         sampling = [options.mpp, options.source_mpp, options.seed, self.sample.capacity, options.windows, options.pool]
-        inputs = [[source.name, source.group] for source in self.sources]
+        inputs = [asdict(source) for source in self.sources]
         tissue = [options.encoder.tissue, str(options.encoder.tissue_mask)]
         text = json.dumps([histofactor.__version__, asdict(key), sampling, tissue, inputs])
         return hashlib.sha256(text.encode()).hexdigest()

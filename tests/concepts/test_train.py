@@ -138,7 +138,7 @@ def test_separate_banks_know_no_parents(features):
         assert bank.leaves is None
 
 
-@pytest.mark.parametrize("ks", [[], [0], [-1], [2, 2], [2.0], ["2"], [True]])
+@pytest.mark.parametrize("ks", [[], [0], [-1], [2, 2], [2.0], ["2"], [True], [257]])
 def test_ks_that_are_not_numbers_of_concepts(features, ks):
     with pytest.raises(OptionError, match="distinct integers"):
         train_levels(features, ks)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from histofactor.concepts.kmeans import KMeansOptions
 from histofactor.concepts.train import TrainOptions
-from histofactor.errors import BankError, ImageError
+from histofactor.errors import BankError, ImageError, OptionError
 from histofactor.pipeline.gather import LearnOptions, LearnReporter, supply_files
 from histofactor.pipeline.learn import train_concepts
 from histofactor.pipeline.segment import segment
@@ -109,3 +109,12 @@ def test_fewer_tokens_than_concepts(images, tiny_encoder):
     options = LearnOptions(source_mpp=1.0, tokens=10)
     with pytest.raises(BankError, match="20"):
         train_concepts([images / "0.png"], [20], encoder=tiny_encoder, options=options)
+
+
+def test_ks_are_checked_before_anything_is_encoded(images, tiny_encoder):
+    def look(name, index, total):
+        raise AssertionError
+
+    for ks in ([300], [], [4, 4]):
+        with pytest.raises(OptionError, match="1 to 256"):
+            train_concepts([images / "0.png"], ks, encoder=tiny_encoder, reporter=LearnReporter(on_input=look))

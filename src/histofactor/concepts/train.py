@@ -18,6 +18,7 @@ from histofactor.factor.online import OnlineNMF
 from histofactor.records import ConceptBank, EncoderKey, Float, Leaves
 
 ALGORITHMS = ("kmeans", "nmf")
+MAX_K = 256  # for which there are colours
 _FIRST = 4  # separate clusterings pass over this part of the sample first: a quarter
 _NMF_BATCH = 16384  # rows that a factorization takes in at a time
 _NMF_ROUNDS = 4  # rounds over the whole sample
@@ -73,7 +74,8 @@ def train_levels(X: Float, ks: Sequence[int], options: TrainOptions | None = Non
         The levels by K, ascending.
 
     Raises:
-        OptionError: ``ks`` is empty or holds something else than distinct integers ≥ 1, or the algorithm is unknown.
+        OptionError: ``ks`` is empty or holds something else than distinct integers from 1 to 256, or the algorithm is
+            unknown.
         BankError: the features are not as stated, or have fewer distinct tokens than the largest K.
     """
     options = options or TrainOptions()
@@ -221,9 +223,15 @@ def _factorize(X: Float, k: int, how: KMeansOptions) -> Level:
     return Level(model.components[order], counts[order], rank[labels], 2 * model.objective(X))
 
 
+def check_ks(ks: Sequence[int]) -> None:
+    """Raise OptionError unless these are numbers of concepts that banks may have."""
+    if not ks or len(set(ks)) < len(ks) or not all(type(k) is int and 1 <= k <= MAX_K for k in ks):
+        expected = f"distinct integers from 1 to {MAX_K}"
+        raise OptionError("the numbers of concepts are not valid", expected=expected, got=f"{ks!r}")
+
+
 def _check(X: Float, ks: Sequence[int], options: TrainOptions) -> None:
-    if not ks or len(set(ks)) < len(ks) or not all(type(k) is int and k >= 1 for k in ks):
-        raise OptionError("the numbers of concepts are not valid", expected="distinct integers ≥ 1", got=f"{ks!r}")
+    check_ks(ks)
     if options.algorithm not in ALGORITHMS:
         raise OptionError(f"unknown algorithm {options.algorithm!r}", expected=f"one of {', '.join(ALGORITHMS)}")
     if X.ndim != 2 or X.dtype != np.float32 or X.shape[1] == 0:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import histofactor
 from histofactor.concepts.choice import compare_ks
 from histofactor.concepts.evidence import evidence
-from histofactor.concepts.train import banks_from_levels, train_levels
+from histofactor.concepts.train import banks_from_levels, check_ks, train_levels
 from histofactor.encoders.build import Encoder
 from histofactor.errors import ImageError
 from histofactor.pipeline.engine import prepare
@@ -66,6 +66,7 @@ def train_concepts(
             cannot be written.
     """
     options, reporter = options or LearnOptions(), reporter or LearnReporter()
+    check_ks(ks)
     supply = inputs if isinstance(inputs, Supply) else supply_files(inputs)
     engine = prepare(encoder=encoder, mpp=options.mpp, method="single", options=options.encoder)
     collection = Collection(supply, engine, options, work)

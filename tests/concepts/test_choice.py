@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histofactor.concepts.choice import KReport, _elbow, _recommend, compare_ks
+from histofactor.concepts.kmeans import KMeansOptions
 from histofactor.concepts.train import TrainOptions, train_levels
 from histofactor.factor.nnls import project
 
@@ -41,6 +42,15 @@ def test_inertia_is_the_share_of_the_variance(phenotypes):
     found = compare_ks(X, slides, levels, TrainOptions())
     within = ((X - levels[8].vectors[levels[8].labels]) ** 2).sum()
     assert found.rows[1].inertia == pytest.approx(within / ((X - X.mean(0)) ** 2).sum(), rel=1e-3)
+
+
+def test_inertia_of_directions_is_the_share_of_theirs(phenotypes):
+    X, slides = phenotypes
+    options = TrainOptions(nested=False, kmeans=KMeansOptions(spherical=True))
+    levels = train_levels(X, [1, 8], options)
+    found = compare_ks(X, slides, levels, options)
+    assert found.rows[0].inertia == pytest.approx(1, abs=0.05)
+    assert found.rows[1].inertia < 0.3
 
 
 def test_the_residual_is_that_of_slides_that_were_held_out(phenotypes):

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
+from histofactor.concepts.kmeans import unit_rows
 from histofactor.concepts.train import Level, TrainOptions, label_tokens, train_levels
 from histofactor.factor.nnls import gram, project, relative_residual, unit_concepts
 from histofactor.records import Float
@@ -83,10 +84,15 @@ def compare_ks(
         return None
     stability = _stability(rest, test, ks, options)
     residual = _residual(part, of, ks, options)
-    total = float(((X - X.mean(0, dtype=np.float64)) ** 2).sum(dtype=np.float64))
+    total = _variance(unit_rows(X) if options.kmeans.spherical else X)
     rows = tuple(KReport(k, levels[k].inertia / total, stability[k], residual[k]) for k in ks)
     elbow = _elbow(rows)
     return Choice(rows, elbow, _recommend(rows, elbow))
+
+
+def _variance(X: Float) -> float:
+    """Σ ‖x − mean‖²."""
+    return float(np.einsum("nd,nd->", X, X, dtype=np.float64) - len(X) * (X.mean(0, dtype=np.float64) ** 2).sum())
 
 
 def _stability(rest: Float, test: Float, ks: Sequence[int], options: TrainOptions) -> dict[int, float]:

@@ -98,12 +98,14 @@ class WeightsSource:
     """Where a network and its weights come from.
 
     Attributes:
-        library: ``embedded`` or ``timm``.
+        library: ``embedded``, ``timm``, ``transformers``, ``own`` (``encoders.own``) or ``plugin``.
         architecture: the library's name of the network.
         arguments: keyword arguments of the constructor.
         repository: hub repository, or "" where the weights ship with the package.
         filename: the file in the repository.
-        revision: pinned commit of the repository, or version of the shipped weights.
+        revision: pinned commit of the repository, or version of the shipped weights; None where none is known.
+        key_prefix: what the names of the network's tensors begin with in the file; others are left aside.
+        remote_code: whether the network is code of the repository, which runs only if the user allows it.
     """
 
     library: str
@@ -112,6 +114,8 @@ class WeightsSource:
     repository: str = ""
     filename: str = ""
     revision: str | None = None
+    key_prefix: str = ""
+    remote_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,7 @@ class EncoderSpec:
         licence: licence of the weights.
         gated: whether the hub asks for an account with access.
         facts: where these facts come from.
+        precision: number format of its inference on an accelerator; ``float32`` on a CPU.
     """
 
     name: str
@@ -164,6 +169,7 @@ class EncoderSpec:
     licence: str
     gated: bool
     facts: str
+    precision: str = "float32"
 
     @property
     def key(self) -> EncoderKey:

@@ -32,7 +32,7 @@ def test_split_loses_nothing(tiny_encoder):
 
 
 def test_an_unknown_transform():
-    with pytest.raises(OptionError, match="one of relu, split"):
+    with pytest.raises(OptionError, match="one of relu, shift, split"):
         load_encoder("embedded", transform="abs")
 
 

@@ -29,6 +29,12 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     weights: Annotated[Path | None, typer.Option(help="Local weights file of the encoder.")] = None,
     layer: Annotated[str | None, typer.Option(help="Layer of the encoder, e.g. blocks[-2] or layer2.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default by device.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Let torch.compile work on the encoder.")] = False,
+    mend: Annotated[bool, typer.Option("--mend", help="Replace tokens whose norm stands out.")] = False,
+    remote_code: Annotated[
+        str | None, typer.Option(metavar="COMMIT", help="Run the code of the encoder's repository at this commit.")
+    ] = None,
     components: Annotated[int, typer.Option(help="Components of factorize, and of single without -k.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of factorize and single.")] = 0,
     tissue: Annotated[bool, typer.Option(help="Find tissue first; else everything counts as tissue.")] = True,
@@ -53,6 +59,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     it stopped when the same command is given again; several may share a folder.
     """
     from histofactor.cli.progress import progress_reporter
+    from histofactor.encoders.build import Inference
     from histofactor.pipeline.clock import Clock
     from histofactor.pipeline.engine import SegmentOptions, prepare
     from histofactor.pipeline.jobs import Job, run_job
@@ -63,7 +70,8 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     if source_mpp is not None:
         check_mpp(source_mpp, "--source-mpp")
     paths = find_inputs(inputs)
-    options = SegmentOptions(weights, layer, device, components, seed, tissue, tissue_mask)
+    inference = Inference(precision, compiled, mend, remote_code)
+    options = SegmentOptions(weights, layer, device, components, seed, tissue, tissue_mask, inference=inference)
     engine = prepare(encoder=encoder, concepts=concepts, k=k, mpp=mpp, method=method, options=options)
     outputs = Outputs(len(paths) <= _DETAILED, keep_weights, ome_zarr)
     job = Job(paths, out, source_mpp, str(concepts or "embedded"), sys.argv[1:], outputs, resume)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from histofactor.pipeline.gather import Supply
 
 
 def train(  # noqa: PLR0913, PLR0917 - one parameter an option
@@ -23,6 +26,12 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
         str | None, typer.Option(help="relu, or split: negative evidence in channels of its own.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default by device.")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Let torch.compile work on the encoder.")] = False,
+    mend: Annotated[bool, typer.Option("--mend", help="Replace tokens whose norm stands out.")] = False,
+    remote_code: Annotated[
+        str | None, typer.Option(metavar="COMMIT", help="Run the code of the encoder's repository at this commit.")
+    ] = None,
     mpp: Annotated[float | None, typer.Option(help="µm/px to work at; default the encoder's own.")] = None,
     source_mpp: Annotated[float | None, typer.Option(help="µm/px of inputs whose header lacks it.")] = None,
     independent: Annotated[
@@ -64,17 +73,15 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     from histofactor.concepts.bank_file import read_bank_file, save_bank
     from histofactor.concepts.kmeans import KMeansOptions
     from histofactor.concepts.train import TrainOptions
+    from histofactor.encoders.build import Inference
     from histofactor.errors import OptionError
     from histofactor.export.bank_page import write_bank_page
     from histofactor.pipeline.engine import SegmentOptions
     from histofactor.pipeline.examples import read_examples
-    from histofactor.pipeline.gather import LearnOptions, supply_files, supply_manifest
+    from histofactor.pipeline.gather import LearnOptions, supply_files
     from histofactor.pipeline.learn import train_concepts
     from histofactor.slides.inputs import find_inputs
     from histofactor.slides.resolution import check_mpp
-    from histofactor.tcga.fetch import FetchOptions
-    from histofactor.tcga.gdc import ENDPOINT
-    from histofactor.tcga.manifest import read_manifest
 
     if source_mpp is not None:
         check_mpp(source_mpp, "--source-mpp")
@@ -82,14 +89,13 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
         raise OptionError("--group is a column of a table", mend="give the table with --table")
     if preset not in {None, "tcga"}:
         raise OptionError(f"unknown preset {preset!r}", expected="tcga")
-    ks = numbers(k, "-k")
     if preset == "tcga":
         pool, independent = "tile", True
+    ks = numbers(k, "-k")
     manifest = inputs[0] if len(inputs) == 1 and inputs[0].suffix in {".tsv", ".txt"} else None
     paths = [] if manifest is not None else find_inputs(inputs)
     if manifest is not None:
-        fetching = FetchOptions(endpoint or ENDPOINT)
-        supply = supply_manifest(read_manifest(manifest), download or out.with_name(f"{out.name}.slides"), fetching)
+        supply = _fetched(manifest, download or out.with_name(f"{out.name}.slides"), endpoint)
     else:
         supply = supply_files(paths, table, group)
     options = LearnOptions(
@@ -100,7 +106,9 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
         windows=windows,
         pool=pool,
         train=TrainOptions(algorithm, not independent, KMeansOptions(seed, seeds, passes, spherical)),
-        encoder=SegmentOptions(weights, layer, device, transform=transform),
+        encoder=SegmentOptions(
+            weights, layer, device, transform=transform, inference=Inference(precision, compiled, mend, remote_code)
+        ),
     )
     sample = out.with_name(f"{out.name}.sample.npz")
     with learn_reporter() as reporter:
@@ -118,6 +126,16 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     typer.echo(f"wrote {page}, to look at")
     if left_out:
         raise typer.Exit(1)
+
+
+def _fetched(manifest: Path, folder: Path, endpoint: str | None) -> Supply:
+    """The slides of a manifest, a few on disk at a time."""
+    from histofactor.pipeline.gather import supply_manifest
+    from histofactor.tcga.fetch import FetchOptions
+    from histofactor.tcga.gdc import ENDPOINT
+    from histofactor.tcga.manifest import read_manifest
+
+    return supply_manifest(read_manifest(manifest), folder, FetchOptions(endpoint or ENDPOINT))
 
 
 def _print_choice(choice: Mapping[str, Any]) -> None:

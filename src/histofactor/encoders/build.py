@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from histofactor.encoders import registry
+from histofactor.encoders.layers import Dense, compile_blocks, dense_at, prefix_of
+from histofactor.encoders.networks import adapt, build_network, build_remote
 from histofactor.encoders.transforms import TRANSFORMS
 from histofactor.encoders.weights import (
     as_float,
+    commit_of,
     embedded_path,
     fetch_weights,
     file_revision,
@@ -23,7 +23,7 @@ from histofactor.encoders.weights import (
 from histofactor.errors import EncoderError, OptionError
 from histofactor.records import EncoderSpec
 
-Dense = Callable[[torch.Tensor], torch.Tensor]
+_FORMATS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,32 @@ class Encoder:
         spec: its row, with the layer, width and revision actually in use.
         dense: normalised RGB (n, 3, height, width) to a feature map (n, d, h, w) before the transform.
         device: where it runs.
+        autocast: shorter number format that the network runs in, or None for float32.
+        mended: whether tokens that stand out are replaced, see ``encoders.artefacts``.
     """
 
     spec: EncoderSpec
     dense: Dense
     device: torch.device
+    autocast: torch.dtype | None = None
+    mended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """How an encoder is run.
+
+    Attributes:
+        precision: ``float32``, ``bfloat16`` or ``float16``; default as in the registry on an accelerator, else float32.
+        compiled: let ``torch.compile`` work on the blocks of the network; the first windows then take long.
+        mended: replace tokens whose norm stands out, see ``encoders.artefacts``.
+        remote_code: the commit of an encoder's repository whose code may run here, for those that are such code.
+    """
+
+    precision: str | None = None
+    compiled: bool = False
+    mended: bool = False
+    remote_code: str | None = None
 
 
 def load_encoder(
@@ -48,36 +69,70 @@ def load_encoder(
     layer: str | None = None,
     device: str = "auto",
     transform: str | None = None,
+    inference: Inference | None = None,
 ) -> Encoder:
     """Load an encoder by name.
 
     Args:
-        name: a name of the registry, or several with commas between, joined into one (see ``encoders.joint``).
+        name: a name of the registry, ``timm:NAME``, ``transformers:ID``, or several with commas between, joined into
+            one (see ``encoders.joint``).
         weights: a local file of weights; else the package's own or the hub's at the pinned revision.
-        layer: where to take features, for example ``blocks[-2]``, ``blocks[-1]+norm`` or ``layer2``; default as in
-            the registry.
+        layer: where to take features, for example ``blocks[-2]``, ``blocks[-1]+norm``, ``blocks[9].keys`` or
+            ``layer2`` (see ``encoders.layers``); default as in the registry.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-        transform: what makes features non-negative, ``relu`` or ``split``; default as in the registry.
+        transform: what makes features non-negative, see ``encoders.transforms``; default as in the registry.
+        inference: number format and the like.
 
     Raises:
         EncoderError: the encoder is unknown or its weights cannot be had.
-        OptionError: the layer, the device or the transform does not exist.
+        OptionError: the layer, the device, the transform or the precision does not exist.
     """
+    inference = inference or Inference()
+    if inference.precision not in {None, *_FORMATS}:
+        raise OptionError(f"unknown precision {inference.precision!r}", expected=f"one of {', '.join(_FORMATS)}")
     if transform not in {None, *TRANSFORMS}:
         raise OptionError(f"unknown transform {transform!r}", expected=f"one of {', '.join(TRANSFORMS)}")
     if "," in name:
-        return _load_joint(name, weights=weights, layer=layer, device=device, transform=transform)
-    spec = registry.get(name)
-    target = choose_device(device)
+        if weights is not None or layer is not None or transform not in {None, "relu"}:
+            raise _not_for_joint(name)
+        from histofactor.encoders.joint import join
+
+        return join([load_encoder(part.strip(), device=device, inference=inference) for part in name.split(",")])
+    spec, target = registry.get(name), choose_device(device)
     path = None if weights is None else Path(weights)
     if path is not None:
         spec = replace(spec, source=replace(spec.source, revision=file_revision(path)))
-    network = build_network(spec)
-    if path is None:
-        path = embedded_path(spec.source.filename) if spec.source.library == "embedded" else fetch_weights(spec)
-    load_state(network, as_float(read_weights(path)), spec.name)
-    encoder = assemble(spec, network, layer=layer, device=target)
-    return encoder if transform is None else with_transform(encoder, transform)
+    if spec.source.library == "plugin":
+        encoder = assemble(spec, registry.plugins()[name].build(path), layer=layer, device=target)
+    elif spec.source.remote_code:
+        spec = replace(spec, source=replace(spec.source, revision=inference.remote_code))
+        encoder = assemble(spec, build_remote(spec), layer=layer, device=target)
+    else:
+        if path is None:
+            path, spec = _find_weights(spec)
+        network = build_network(spec)
+        load_state(network, adapt(network, as_float(read_weights(path)), spec), spec.name)
+        if inference.compiled:
+            compile_blocks(network)
+        encoder = assemble(spec, network, layer=layer, device=target)
+    encoder = encoder if transform is None else with_transform(encoder, transform)
+    return _run_as(encoder, inference)
+
+
+def _run_as(encoder: Encoder, inference: Inference) -> Encoder:
+    """The encoder as it is to be run: shorter numbers only where there is an accelerator, or where asked for."""
+    on_cpu = encoder.device.type == "cpu"
+    precision = inference.precision or ("float32" if on_cpu else encoder.spec.precision)
+    return replace(encoder, autocast=_FORMATS[precision], mended=inference.mended)
+
+
+def _find_weights(spec: EncoderSpec) -> tuple[Path, EncoderSpec]:
+    """Where the weights of a row are, and the row with the commit that they are of."""
+    if spec.source.library == "embedded":
+        return embedded_path(spec.source.filename), spec
+    path = fetch_weights(spec)
+    revision = spec.source.revision or commit_of(path) or file_revision(path)
+    return path, replace(spec, source=replace(spec.source, revision=revision))
 
 
 def with_transform(encoder: Encoder, transform: str) -> Encoder:
@@ -87,32 +142,11 @@ def with_transform(encoder: Encoder, transform: str) -> Encoder:
     return replace(encoder, spec=replace(spec, transform=transform, dim=2 * dim if transform == "split" else dim))
 
 
-def _load_joint(
-    name: str, *, weights: str | Path | None, layer: str | None, device: str, transform: str | None
-) -> Encoder:
-    """Several encoders as one, each with its registry's weights and layer."""
-    from histofactor.encoders.joint import join
-
-    if weights is not None or layer is not None or transform not in {None, "relu"}:
-        raise OptionError(
-            f"weights, layer and transform cannot be given for the joint encoder {name!r}",
-            mend="load each encoder on its own and join them with histofactor.encoders.joint.join",
-        )
-    return join([load_encoder(part.strip(), device=device) for part in name.split(",")])
-
-
-def build_network(spec: EncoderSpec) -> torch.nn.Module:
-    """The network of a row, with random weights."""
-    if spec.source.library == "embedded":
-        from histofactor.encoders.embedded.network import EmbeddedNetwork
-
-        return EmbeddedNetwork()
-    import timm
-
-    network: torch.nn.Module = timm.create_model(
-        spec.source.architecture, pretrained=False, num_classes=0, **spec.source.arguments
+def _not_for_joint(name: str) -> OptionError:
+    return OptionError(
+        f"weights, layer and transform cannot be given for the joint encoder {name!r}",
+        mend="load each encoder on its own and join them with histofactor.encoders.joint.join",
     )
-    return network
 
 
 def assemble(
@@ -128,52 +162,18 @@ def assemble(
     network = network.eval().requires_grad_(False).to(device)
     if device.type == "cpu":
         network = network.to(memory_format=torch.channels_last)
-    if spec.source.library == "embedded":
+    if spec.source.library in {"embedded", "plugin"}:
         if layer not in (None, spec.layer):
             raise OptionError(f"encoder {spec.name!r} has no layer {layer!r}", expected=spec.layer)
         return Encoder(spec, network, device)
-    prefix = getattr(network, "num_prefix_tokens", 0)
-    if prefix != spec.prefix_tokens:
-        raise EncoderError(
-            f"encoder {spec.name!r} contradicts its registry row",
-            expected=f"{spec.prefix_tokens} prefix tokens",
-            got=str(prefix),
-        )
-    index, norm, spec = _resolve_layer(spec, network, layer or spec.layer)
-
-    def dense(pixels: torch.Tensor) -> torch.Tensor:
-        (features,) = network.forward_intermediates(  # type: ignore[operator]
-            pixels, indices=[index], norm=norm, stop_early=True, output_fmt="NCHW", intermediates_only=True
-        )
-        return features  # type: ignore[no-any-return]
-
+    if (prefix := prefix_of(network)) != spec.prefix_tokens:
+        raise _contradiction(spec, f"{spec.prefix_tokens} prefix tokens", str(prefix))
+    dense, spec = dense_at(spec, network, layer or spec.layer)
     return Encoder(spec, dense, device)
 
 
-def _resolve_layer(spec: EncoderSpec, network: Any, layer: str) -> tuple[int, bool, EncoderSpec]:
-    """Index of a layer, whether the final norm follows, and the row with the layer's own width and stride."""
-    modules = [str(info["module"]) for info in network.feature_info]
-    matched = re.fullmatch(r"(\w+?)(?:\[(-?\d+)\])?(\+norm)?", layer)
-    names = [module for module in modules if matched and module.split(".")[0] == matched[1]]
-    position = int(matched[2]) if matched and matched[2] else 0
-    indexed = bool(matched and matched[2])
-    if not names or not -len(names) <= position < len(names) or indexed != ("." in names[0]):
-        shown = f"{modules[0].split('.')[0]}[0…{len(modules) - 1}]" if "." in modules[0] else ", ".join(modules)
-        raise OptionError(f"encoder {spec.name!r} has no layer {layer!r}", expected=shown)
-    index = modules.index(names[position])
-    last = index == len(modules) - 1
-    norm = bool(matched and matched[3])
-    if norm and not (last and indexed):
-        raise OptionError(
-            f"layer {layer!r} has no final norm", expected="+norm only on the last block of a transformer"
-        )
-    info = network.feature_info[index]
-    name = f"{names[0].split('.')[0]}[{-1 if last else index}]" if indexed else layer
-    return (
-        index,
-        norm,
-        replace(spec, layer=name + "+norm" * norm, dim=int(info["num_chs"]), patch_px=int(info["reduction"])),
-    )
+def _contradiction(spec: EncoderSpec, expected: str, got: str) -> EncoderError:
+    return EncoderError(f"encoder {spec.name!r} contradicts its registry row", expected=expected, got=got)
 
 
 def choose_device(name: str) -> torch.device:

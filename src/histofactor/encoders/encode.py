@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from histofactor.encoders.artefacts import mend
 from histofactor.encoders.build import Encoder
 from histofactor.encoders.transforms import TRANSFORMS
 from histofactor.errors import EncoderError
-from histofactor.records import Features
+from histofactor.records import EncoderSpec, Features
 
 
 @torch.inference_mode()
@@ -29,11 +31,12 @@ def encode(encoder: Encoder, pixels: NDArray[np.uint8]) -> Features:
         EncoderError: the network does not return the grid that its registry row promises.
     """
     spec = encoder.spec
-    images = (
-        torch.from_numpy(np.require(pixels, requirements="W")).to(encoder.device).permute(0, 3, 1, 2).float().div_(255)
-    )
-    mean, std = (torch.tensor(values, device=encoder.device).view(3, 1, 1) for values in (spec.mean, spec.std))
-    maps = TRANSFORMS[spec.transform](encoder.dense((images - mean) / std).float())
+    shorter = nullcontext() if encoder.autocast is None else torch.autocast(encoder.device.type, encoder.autocast)
+    with shorter:
+        maps = encoder.dense(normalise(pixels, spec, encoder.device))
+    if encoder.mended:
+        maps = mend(maps)
+    maps = TRANSFORMS[spec.transform](maps.float())
     expected = (len(pixels), spec.dim, pixels.shape[1] // spec.patch_px, pixels.shape[2] // spec.patch_px)
     if tuple(maps.shape) != expected:
         raise EncoderError(
@@ -42,6 +45,16 @@ def encode(encoder: Encoder, pixels: NDArray[np.uint8]) -> Features:
             got=str(tuple(maps.shape)),
         )
     return Features(maps.permute(0, 2, 3, 1), spec.patch_px, spec.key)
+
+
+def normalise(pixels: NDArray[np.uint8], spec: EncoderSpec, device: torch.device) -> torch.Tensor:
+    """RGB (n, height, width, 3) as an encoder's network takes it, (n, 3, height, width) on a device."""
+    images = torch.from_numpy(np.require(pixels, requirements="W"))
+    if device.type == "cuda":  # pinned memory is copied while the device works
+        images = images.pin_memory()
+    images = images.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+    mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (spec.mean, spec.std))
+    return (images - mean) / std
 
 
 def respond(features: Features, directions: NDArray[np.floating[Any]] | None) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -1,153 +1,161 @@
-"""The encoders: one literal table. Each row names where its facts come from; they are checked on the built network."""
+"""The encoders: rows of the literal table ``registry.toml``, and those of plug-ins.
+
+A plug-in is a Python package with an entry point in the group ``histofactor.encoders`` that loads a ``Plugin``.
+"""
 
 from __future__ import annotations
 
 import difflib
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from histofactor.errors import EncoderError
 from histofactor.records import EncoderSpec, WeightsSource, WindowRule
 
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_PAPER = "arXiv 2409.05697 and its reference package: layer, class token dropped, ReLU"
+if TYPE_CHECKING:
+    import torch
 
-SPECS: tuple[EncoderSpec, ...] = (
-    EncoderSpec(
-        name="embedded",
-        source=WeightsSource("embedded", "EmbeddedNetwork", filename="encoder.safetensors", revision="1"),
-        patch_px=8,
-        dim=128,
-        prefix_tokens=0,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        mpp=1.0,
-        window=WindowRule(1024, 192, 96, fixed=False),
-        layer="code",
-        transform="relu",
-        licence="Apache-2.0",
-        gated=False,
-        facts="ships with the package: encoders/embedded/MODEL_CARD.md",
-    ),
-    EncoderSpec(
-        name="resnet50",
-        source=WeightsSource(
-            "timm",
-            "resnet50",
-            repository="timm/resnet50.tv_in1k",
-            filename="pytorch_model.bin",
-            revision="78f3ecfdb38e06d9b8397f662e7ab8fee96026fa",
-        ),
-        patch_px=16,
-        dim=1024,
-        prefix_tokens=0,
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
-        mpp=0.5,
-        window=WindowRule(1024, 256, 128, fixed=False),
-        layer="layer3",
-        transform="relu",
-        licence="BSD-3-Clause",
-        gated=False,
-        facts=f"torchvision IMAGENET1K_V1 weights; {_PAPER}",
-    ),
-    EncoderSpec(
-        name="dinov2-small",
-        source=WeightsSource(
-            "timm",
-            "vit_small_patch14_dinov2",
-            {"img_size": 518, "dynamic_img_size": True},
-            repository="timm/vit_small_patch14_dinov2.lvd142m",
-            filename="model.safetensors",
-            revision="4610ca143709d58a633b6397a74412c2c3842454",
-        ),
-        patch_px=14,
-        dim=384,
-        prefix_tokens=1,
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
-        mpp=0.5,
-        window=WindowRule(518, 252),
-        layer="blocks[-1]",
-        transform="relu",
-        licence="Apache-2.0",
-        gated=False,
-        facts="timm model card; resolution-agnostic, worked at 0.5 µm/px",
-    ),
-    EncoderSpec(
-        name="uni",
-        source=WeightsSource(
-            "timm",
-            "vit_large_patch16_224",
-            {"img_size": 224, "init_values": 1e-5, "dynamic_img_size": True},
-            repository="MahmoodLab/UNI",
-            filename="pytorch_model.bin",
-            revision="b55a5ec6cade1a39edfe6534189a9b8ca7a022f0",
-        ),
-        patch_px=16,
-        dim=1024,
-        prefix_tokens=1,
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
-        mpp=0.5,
-        window=WindowRule(224, 112),
-        layer="blocks[-1]",
-        transform="relu",
-        licence="CC-BY-NC-ND-4.0",
-        gated=True,
-        facts=f"UNI model card; {_PAPER}",
-    ),
-    EncoderSpec(
-        name="prov-gigapath",
-        source=WeightsSource(
-            "timm",
-            "vit_giant_patch14_dinov2",
-            {
-                "img_size": 224,
-                "patch_size": 16,
-                "embed_dim": 1536,
-                "depth": 40,
-                "num_heads": 24,
-                "init_values": 1e-5,
-                "mlp_ratio": 5.33334,
-                "dynamic_img_size": True,
-            },
-            repository="prov-gigapath/prov-gigapath",
-            filename="pytorch_model.bin",
-            revision="eba85dd46097c3eedfcc2a3a9a930baecb6bcc19",
-        ),
-        patch_px=16,
-        dim=1536,
-        prefix_tokens=1,
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
-        mpp=0.5,
-        window=WindowRule(224, 112),
-        layer="blocks[-1]",
-        transform="relu",
-        licence="Apache-2.0 with conditions",
-        gated=True,
-        facts=f"Prov-GigaPath model card (tile encoder); {_PAPER}",
-    ),
-)
+GROUP = "histofactor.encoders"
+_SHOWN = 8  # names in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """An encoder that comes from elsewhere.
+
+    Attributes:
+        spec: its row; ``source.library`` is ``plugin``.
+        build: gives the network, from a file of weights or with its own if None. The network takes normalised RGB
+            (n, 3, height, width) and returns a feature map (n, d, h, w) before the transform.
+    """
+
+    spec: EncoderSpec
+    build: Callable[[Path | None], torch.nn.Module]
+
+
+_registered: dict[str, Plugin] = {}
+
+
+def register(plugin: Plugin) -> None:
+    """Make an encoder known to this process.
+
+    Raises:
+        EncoderError: its name is taken, or its row is not that of a plug-in.
+    """
+    name = plugin.spec.name
+    if name in _rows() or _registered.get(name, plugin) is not plugin:
+        raise EncoderError(f"there is an encoder {name!r} already", mend="give the plug-in another name")
+    if plugin.spec.source.library != "plugin":
+        raise EncoderError(
+            f"the row of {name!r} is not that of a plug-in",
+            expected="source.library = 'plugin'",
+            got=repr(plugin.spec.source.library),
+        )
+    _registered[name] = plugin
+
+
+def plugins() -> dict[str, Plugin]:
+    """The plug-ins of installed packages and of this process, by name.
+
+    Raises:
+        EncoderError: an entry point does not load a ``Plugin``.
+    """
+    found = {}
+    for point in entry_points(group=GROUP):
+        loaded = point.load()
+        if not isinstance(loaded, Plugin):
+            raise EncoderError(
+                f"the entry point {point.name!r} is no encoder", expected="a Plugin", got=repr(loaded)[:80]
+            )
+        found[loaded.spec.name] = loaded
+    return {**found, **_registered}
 
 
 def list_encoders() -> tuple[EncoderSpec, ...]:
-    """All rows of the registry, in table order."""
-    return SPECS
+    """All rows: the table's in its order, then those of plug-ins."""
+    return (*_rows().values(), *(plugin.spec for plugin in plugins().values()))
 
 
 def get(name: str) -> EncoderSpec:
     """The row of an encoder.
 
+    Besides the rows of the table and of plug-ins, ``timm:NAME`` stands for any network of timm, and ``transformers:ID``
+    for a repository of the hub or a folder with a vision transformer of transformers.
+
     Raises:
         EncoderError: no encoder has this name; the message lists the nearest ones.
     """
-    for spec in SPECS:
-        if spec.name == name:
-            return spec
-    names = [spec.name for spec in SPECS]
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
+    kind, _, rest = name.partition(":")
+    if rest and kind in {"timm", "transformers"}:
+        from histofactor.encoders.anything import row_of
+
+        return row_of(kind, rest)
+    rows = {spec.name: spec for spec in list_encoders()}
+    if name in rows:
+        return rows[name]
+    near = difflib.get_close_matches(name.lower(), rows, n=3, cutoff=0.4)
     raise EncoderError(
         f"unknown encoder {name!r}",
-        expected=f"one of {', '.join(names)}",
-        mend=f"did you mean {near[0]!r}?" if near else "`histofactor encoders list` shows them",
+        expected=f"one of {', '.join([*rows][:_SHOWN])} … or timm:NAME, transformers:ID",
+        mend=f"did you mean {' or '.join(map(repr, near))}?" if near else "`histofactor encoders list` shows them",
+    )
+
+
+def markdown_table(specs: Sequence[EncoderSpec]) -> str:
+    """The table of the docs, one row an encoder."""
+    lines = [
+        "| name | network | channels | patch px | prefix | µm/px | window px | licence | access | facts |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for spec in specs:
+        access = "in the package" if not spec.source.repository else "gated" if spec.gated else "open"
+        cells = (
+            *(f"`{spec.name}`", f"{spec.source.library} {spec.source.architecture}", spec.dim, spec.patch_px),
+            *(spec.prefix_tokens, f"{spec.mpp:g}", spec.window.size_px, spec.licence, access, spec.facts),
+        )
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+@cache
+def _rows() -> dict[str, EncoderSpec]:
+    text = resources.files("histofactor.encoders").joinpath("registry.toml").read_text(encoding="utf-8")
+    table = tomllib.loads(text)
+    return {name: _spec(name, row, table["norms"]) for name, row in table["encoders"].items()}
+
+
+def _spec(name: str, row: dict[str, Any], norms: dict[str, list[list[float]]]) -> EncoderSpec:
+    mean, std = norms[row["norm"]]
+    side, overlap, halo = row["window"]
+    return EncoderSpec(
+        name=name,
+        source=WeightsSource(
+            row["library"],
+            row["architecture"],
+            row["arguments"],
+            row["repository"],
+            row["filename"],
+            row["revision"] or None,
+            row.get("key_prefix", ""),
+            row.get("remote_code", False),
+        ),
+        patch_px=row["patch_px"],
+        dim=row["dim"],
+        prefix_tokens=row["prefix_tokens"],
+        mean=(mean[0], mean[1], mean[2]),
+        std=(std[0], std[1], std[2]),
+        mpp=row["mpp"],
+        window=WindowRule(side, overlap, halo, row["fixed"]),
+        layer=row["layer"],
+        transform="relu",
+        licence=row["licence"],
+        gated=row["gated"],
+        facts=row["facts"],
+        precision=row["precision"],
     )

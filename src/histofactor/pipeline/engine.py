@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from histofactor.concepts.bank import check_features
 from histofactor.concepts.bank_file import load_bank
-from histofactor.encoders.build import Encoder, load_encoder
+from histofactor.encoders.build import Encoder, Inference, load_encoder
 from histofactor.encoders.registry import get
 from histofactor.encoders.weights import embedded_path
 from histofactor.errors import BankMismatch, OptionError
@@ -32,6 +32,7 @@ class SegmentOptions:
         tissue_mask: an image of the tissue (> 0), or a folder of such images with the stems of the inputs; it takes the
             place of finding tissue.
         transform: what makes features non-negative; default as for the concepts, else as in the registry.
+        inference: number format and the like of the encoder.
         shift_px: move the window layout by this many working px; labels must not care.
     """
 
@@ -43,6 +44,7 @@ class SegmentOptions:
     tissue: bool = True
     tissue_mask: str | Path | None = None
     transform: str | None = None
+    inference: Inference = field(default_factory=Inference)
     shift_px: int = 0
 
 
@@ -97,7 +99,14 @@ def _load(name: str, bank: ConceptBank | None, options: SegmentOptions) -> Encod
     layer, transform = options.layer, options.transform
     if bank is not None and bank.encoder.name == name and "," not in name:
         layer, transform = layer or bank.encoder.layer, transform or bank.encoder.transform
-    return load_encoder(name, weights=options.weights, layer=layer, device=options.device, transform=transform)
+    return load_encoder(
+        name,
+        weights=options.weights,
+        layer=layer,
+        device=options.device,
+        transform=transform,
+        inference=options.inference,
+    )
 
 
 def _find_bank(name: str, concepts: str | Path | ConceptBank | None, k: int | None) -> ConceptBank:

@@ -198,6 +198,7 @@ def _recipe(info: SlideInfo, engine: Engine, frame: Frame, bank: ConceptBank) ->
     return {
         "histofactor": histofactor.__version__,
         "encoder": asdict(spec.key),
+        "inference": {"format": str(engine.encoder.autocast or "float32"), "mended": engine.encoder.mended},
         "bank": {"sha256": bank_hash(bank), "k": len(bank.vectors), "provenance": dict(bank.provenance)},
         "method": engine.method,
         "factorization": asdict(engine.factorization) if engine.method in {"factorize", "single"} else None,

@@ -128,7 +128,10 @@ def recipe_hash(path: Path, source_mpp: float | None, engine: Engine, outputs: A
         "histofactor": histofactor.__version__,
         "input": [path.name, None if found is None else [found.st_size, found.st_mtime_ns]],
         "source_mpp": source_mpp,
-        "encoder": [asdict(spec.key), spec.patch_px, asdict(spec.window)],
+        "encoder": [
+            *(asdict(spec.key), spec.patch_px, asdict(spec.window)),
+            *(str(engine.encoder.autocast), engine.encoder.mended),
+        ],
         "bank": None if bank is None else [bank_hash(bank), list(bank.names), list(bank.colors)],
         "method": [engine.method, asdict(engine.factorization)],
         "mpp": engine.mpp,

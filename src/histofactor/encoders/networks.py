@@ -1,0 +1,142 @@
+"""The network of a row, with random weights, and how tensors of a file become its own."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+
+from histofactor.encoders.weights import State
+from histofactor.errors import EncoderError
+from histofactor.records import EncoderSpec
+
+_EXTRA = "pip install 'histofactor[transformers]'"
+
+
+def build_network(spec: EncoderSpec) -> torch.nn.Module:
+    """The network of a row, with random weights.
+
+    Raises:
+        EncoderError: the network cannot be built here; the message says what is missing.
+    """
+    source = spec.source
+    if source.library == "embedded":
+        from histofactor.encoders.embedded.network import EmbeddedNetwork
+
+        return EmbeddedNetwork()
+    if source.library == "own":
+        from histofactor.encoders import own
+
+        network: torch.nn.Module = getattr(own, source.architecture)(**source.arguments)
+        return network
+    if source.library == "transformers":
+        return _transformers(spec)
+    return _timm(spec)
+
+
+def _timm(spec: EncoderSpec) -> torch.nn.Module:
+    import timm
+    from timm.layers.mlp import SwiGLUPacked
+
+    classes = {"SwiGLUPacked": SwiGLUPacked, "SiLU": torch.nn.SiLU}
+    arguments: dict[str, Any] = {
+        name: classes[value] if name in {"mlp_layer", "act_layer"} else value
+        for name, value in spec.source.arguments.items()
+    }
+    network: torch.nn.Module = timm.create_model(spec.source.architecture, pretrained=False, num_classes=0, **arguments)
+    return network
+
+
+def _transformers(spec: EncoderSpec) -> torch.nn.Module:
+    source = spec.source
+    library = import_transformers(spec.name)
+    config = getattr(library, source.architecture).config_class(**source.arguments)
+    options = {"add_pooling_layer": False} if source.architecture == "ViTModel" else {}
+    network: torch.nn.Module = getattr(library, source.architecture)(config, **options)
+    return network
+
+
+def build_remote(spec: EncoderSpec) -> torch.nn.Module:
+    """The network of a row that is code of its repository, with its weights.
+
+    Raises:
+        EncoderError: no commit of that code is allowed to run, or it cannot be had.
+    """
+    source = spec.source
+    if source.revision is None:
+        raise EncoderError(
+            f"encoder {spec.name!r} is code of its repository, which is not run unasked",
+            expected=f"a commit of {source.repository} whose code you have read",
+            got="none",
+            mend="name it with --remote-code COMMIT",
+        )
+    library = import_transformers(spec.name)
+    try:
+        network: torch.nn.Module = library.AutoModel.from_pretrained(
+            source.repository, revision=source.revision, code_revision=source.revision, trust_remote_code=True
+        )
+    except (OSError, ValueError) as error:
+        raise EncoderError(
+            f"encoder {spec.name!r} cannot be had from {source.repository}",
+            expected=f"its code and weights at {source.revision}",
+            got=str(error).splitlines()[0],
+            mend="check the commit, ask for access on its page and run `hf auth login`",
+        ) from error
+    return network
+
+
+def import_transformers(name: str) -> Any:
+    """The library transformers.
+
+    Raises:
+        EncoderError: it is not installed.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise EncoderError(
+            f"encoder {name!r} needs the library transformers", got="it is not installed", mend=_EXTRA
+        ) from error
+    return transformers
+
+
+def adapt(network: torch.nn.Module, state: State, spec: EncoderSpec) -> State:
+    """Tensors of a file under the names that the network gives them.
+
+    Files name tensors as the code did that wrote them; timm, transformers and the networks of ``encoders.own`` know how
+    older names became theirs. A file that fits stays as it is.
+
+    Args:
+        network: with random weights.
+        state: tensors of a file.
+        spec: the row of the network.
+    """
+    prefix = spec.source.key_prefix
+    if prefix and any(key.startswith(prefix) for key in state):
+        state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    if state.keys() >= network.state_dict().keys():
+        return state
+    if spec.source.library == "transformers":
+        return _by_transformers(network, state)
+    convert = getattr(network, "convert", None) or getattr(
+        sys.modules[type(network).__module__], "checkpoint_filter_fn", None
+    )
+    if convert is None:
+        return state
+    try:
+        converted: State = convert(state, network)
+    except (KeyError, ValueError, RuntimeError, AttributeError, IndexError, TypeError):
+        return state  # not a file of this family: loading it says which tensors differ
+    return converted
+
+
+def _by_transformers(network: Any, state: State) -> State:
+    """Let transformers rename the tensors of its own files; tensors that do not fit keep their names."""
+    loaded, report = type(network).from_pretrained(
+        None, config=network.config, state_dict=dict(state), output_loading_info=True
+    )
+    if report["missing_keys"] or report["mismatched_keys"]:
+        return state
+    own: State = loaded.state_dict()
+    return own

@@ -1,0 +1,172 @@
+"""Every row of the registry, on a randomly initialised network of its true architecture at reduced depth.
+
+A network that is code of its repository is stood in for by one with its token geometry.
+"""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from histofactor.encoders.build import assemble
+from histofactor.encoders.encode import encode
+from histofactor.encoders.layers import PARTS
+from histofactor.encoders.networks import build_network
+from histofactor.encoders.registry import get, list_encoders
+from histofactor.records import WeightsSource
+
+ROWS = [spec.name for spec in list_encoders()]
+STAND_IN = {
+    "rudolfv-2": WeightsSource(
+        "timm",
+        "vit_giant_patch14_224",
+        {
+            "img_size": 224,
+            "patch_size": 8,
+            "embed_dim": 1536,
+            "num_heads": 24,
+            "reg_tokens": 8,
+            "dynamic_img_size": True,
+        },
+    )
+}
+
+
+def shallow(name, depth=2):
+    """The row with fewer blocks: the geometry of its tokens stays."""
+    spec = get(name)
+    source = STAND_IN.get(name, spec.source)
+    if source.library == "transformers":
+        fewer = {"num_hidden_layers": depth}
+    elif source.architecture == "CTransPath":
+        fewer = {"depths": (1, 1, 1, 1)}
+    elif spec.prefix_tokens:
+        fewer = {"depth": depth}
+    else:
+        fewer = {}
+    return replace(spec, source=replace(source, arguments={**source.arguments, **fewer}))
+
+
+@cache
+def built(name):
+    torch.manual_seed(0)
+    spec = shallow(name)
+    return spec, build_network(spec).eval()
+
+
+def side_of(spec):
+    """A window that the network takes: its own where that is fixed, else a small one that is not square."""
+    if spec.source.arguments.get("dynamic_img_size"):
+        return 6 * spec.patch_px, 9 * spec.patch_px
+    if spec.window.fixed and spec.source.architecture != "ViTModel" and not spec.source.architecture.startswith("vit_"):
+        return (spec.window.size_px,) * 2
+    if spec.source.arguments.get("dynamic_img_size") is False:
+        return (spec.window.size_px,) * 2
+    if not spec.prefix_tokens:
+        return 31 * spec.patch_px, 41 * spec.patch_px
+    return 6 * spec.patch_px, 9 * spec.patch_px
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    """Keep one network in memory at a time."""
+    yield
+    if built.cache_info().currsize > 1:
+        built.cache_clear()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_contract(name):
+    spec, network = built(name)
+    encoder = assemble(spec, network)
+    assert encoder.spec.layer == spec.layer
+    assert encoder.spec.dim == spec.dim
+    height, width = side_of(spec)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(100, 140, (1, height, width, 3), np.uint8)
+    rows, columns = height // spec.patch_px, width // spec.patch_px
+    features = encode(encoder, pixels)
+    assert features.values.shape == (1, rows, columns, spec.dim)
+    assert features.values.dtype == torch.float32
+    assert torch.isfinite(features.values).all()
+    assert (features.values >= 0).all()
+    assert features.encoder == encoder.spec.key
+    # a lit patch lights its own token more than any other; convolutions blur it, and there its centre must be right
+    row, column = rows // 2, columns // 2
+    lit = pixels.copy()
+    step = spec.patch_px
+    lit[:, row * step : (row + 1) * step, column * step : (column + 1) * step] = 255
+    change = (raw(encoder, lit) - raw(encoder, pixels)).norm(dim=1)[0].double().numpy()
+    if spec.prefix_tokens:
+        assert np.unravel_index(change.argmax(), change.shape) == (row, column)
+    else:
+        centre = [(change.sum(1 - axis) * np.arange(change.shape[axis])).sum() / change.sum() for axis in (0, 1)]
+        np.testing.assert_allclose(centre, (row, column), atol=0.5)
+
+
+@torch.inference_mode()
+def raw(encoder, pixels):
+    """The map before the transform."""
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (encoder.spec.mean, encoder.spec.std))
+    return encoder.dense((images - mean) / std)
+
+
+@pytest.mark.parametrize("name", ["uni", "uni2-h", "dinov3-small", "phikon", "phikon-v2", "hibou-b", "musk"])
+def test_tokens_are_those_of_the_library(name):
+    spec, network = built(name)
+    height, width = side_of(spec)
+    torch.manual_seed(1)
+    pixels = torch.randn(1, 3, height, width)
+    with torch.inference_mode():
+        if spec.source.library == "transformers":
+            options = {"interpolate_pos_encoding": True} if name == "phikon" else {}
+            theirs = network(pixels, **options).last_hidden_state
+        else:
+            theirs = getattr(network, "forward_features", network)(pixels)
+        ours = assemble(spec, network, layer="blocks[-1]+norm").dense(pixels)
+    grid = theirs[:, spec.prefix_tokens :].transpose(1, 2).reshape(ours.shape)
+    torch.testing.assert_close(ours, grid, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["uni", "dinov3-small", "phikon", "hibou-b", "musk"])
+def test_parts_of_attention(name):
+    """The attention of a block, put together again from its queries, keys and values, gives its own output."""
+    spec, network = built(name)
+    height, width = side_of(spec)
+    pixels = torch.randn(1, 3, height, width)
+    maps = {part: assemble(spec, network, layer=f"blocks[0].{part}") for part in PARTS}
+    with torch.inference_mode():
+        found = {part: encoder.dense(pixels) for part, encoder in maps.items()}
+    assert {encoder.spec.layer for encoder in maps.values()} == {f"blocks[0].{part}" for part in PARTS}
+    assert all(
+        value.shape == (1, spec.dim, height // spec.patch_px, width // spec.patch_px) for value in found.values()
+    )
+    block = (getattr(network, "blocks", None) or getattr(network, "layers", None) or network.encoder.layer)[0]
+    seen = {}
+    attention = getattr(block, "attn", None) or getattr(block, "attention", None) or block.self_attn
+    handle = attention.register_forward_pre_hook(
+        lambda module, inputs, options: seen.update(x=inputs[0] if inputs else next(iter(options.values()))),
+        with_kwargs=True,
+    )
+    with torch.inference_mode():
+        assemble(spec, network).dense(pixels)
+        handle.remove()
+        for place, part in enumerate(PARTS):
+            if hasattr(attention, "qkv"):
+                expected = attention.qkv(seen["x"]).chunk(3, -1)[place]
+            else:
+                expected = getattr(attention, f"{part[0]}_proj")(seen["x"])
+            grid = expected[:, spec.prefix_tokens :].transpose(1, 2).reshape(found[part].shape)
+            torch.testing.assert_close(found[part], grid, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dinov2-small", "phikon", "virchow2"])
+def test_another_size_and_shape(name):
+    spec, network = built(name)
+    encoder = assemble(spec, network)
+    for rows, columns in ((3, 11), (20, 4)):
+        pixels = np.zeros((2, rows * spec.patch_px, columns * spec.patch_px, 3), np.uint8)
+        assert encode(encoder, pixels).values.shape == (2, rows, columns, spec.dim)

@@ -1,8 +1,11 @@
 """``histofactor concepts show|name|merge``."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from histofactor.concepts.bank import new_bank
 from histofactor.concepts.bank_file import load_banks, save_bank
 from histofactor.concepts.train import banks_from_features
 from histofactor.records import EncoderKey
@@ -56,7 +59,9 @@ def test_a_page(histofactor, bank, tmp_path):
         (("name", "1=a", "-k", 3), "no K = 3"),
         (("name", "9=a", "-k", 4), "no label 9"),
         (("name", "1+2=a", "-k", 4), "one label"),
+        (("name", "1=a", "1=b", "-k", 4), "once"),
         (("name", "-k", 4), "nothing to name"),
+        (("show", "slide.svs"), "--html"),
         (("name", "1=a", "2=a", "-k", 4), "same name"),
         (("merge", "1=a", "-k", 4), "nothing to merge"),
         (("merge", "stroma", "-k", 4), "cannot be read"),
@@ -77,4 +82,17 @@ def test_tables_that_cannot_be_read(histofactor, bank, tmp_path, text):
     (tmp_path / "t.csv").write_text(text)
     code, _, err = histofactor("concepts", "name", bank, "-k", 2, "--table", tmp_path / "t.csv")
     assert code == 2
-    assert "cannot read the names" in err
+    assert str(tmp_path / "t.csv") in err
+
+
+def test_what_a_terminal_would_obey_is_not_printed(histofactor, tmp_path):
+    named = replace(
+        new_bank(np.eye(2, dtype=np.float32), EncoderKey("e\x1b[2J", None, "l", "relu")),
+        names=("a\x1b[31m", "[red]\udcff"),
+    )
+    save_bank([named], tmp_path / "b.safetensors", {"slides": [{"name": "a"}], "licence": "\x1b]0;x\x07"})
+    code, out, _ = histofactor("concepts", "show", tmp_path / "b.safetensors", "-k", 2)
+    assert code == 0
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert "[red]" in out

@@ -2,7 +2,7 @@
 
 import pytest
 
-from histofactor.cli.options import numbers
+from histofactor.cli.options import numbers, printable
 from histofactor.errors import OptionError
 
 
@@ -14,3 +14,7 @@ def test_numbers():
 def test_what_is_no_list(text):
     with pytest.raises(OptionError, match="-k"):
         numbers(text, "-k")
+
+
+def test_foreign_text_is_made_harmless():
+    assert printable("µ 基质 a\x1b[31m\r\n\u202e\udcff") == "µ 基质 a�[31m����"

@@ -1,7 +1,6 @@
 """Banks on disk: everything survives, and whatever is not a bank is refused by name."""
 
 import json
-import pickle
 import struct
 from dataclasses import replace
 
@@ -9,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from histofactor.concepts.bank import bank_hash, new_bank, validate_bank
 from histofactor.concepts.bank_file import (
     FORMAT_VERSION,
+    BankFile,
     load_bank,
     load_banks,
     read_bank_file,
@@ -155,6 +155,53 @@ def test_unknown_fields_survive(path):
     assert read_bank_file(path).unknown == {"later": {"field": [1, 2]}}
 
 
+def test_unknown_tensors_and_metadata_survive(path):
+    tensors = {
+        "k2/vectors": vectors(2),
+        "k4/vectors": vectors(4),
+        "k2/spread": np.arange(6, dtype=np.float16).reshape(2, 3),
+        "mean": np.array(3, np.int64),
+    }
+    header = edit(path)
+    save_file(tensors, path, {"histofactor": json.dumps(header), "signed by": "me"})
+    file = read_bank_file(path)
+    write_bank_file(replace(file, banks={**file.banks, 2: replace(file.banks[2], names=("a", "b"))}), path)
+    written = load_file(path)
+    assert written.keys() == tensors.keys()
+    for name, values in tensors.items():
+        assert written[name].dtype == values.dtype
+        np.testing.assert_array_equal(written[name], values)
+    assert read_bank_file(path).metadata == {"signed by": "me"}
+
+
+@pytest.mark.parametrize("place", ["top", "banks", "provenance"])
+def test_a_key_that_is_there_twice_is_refused(path, place):
+    text = json.dumps(edit(path))
+    text = {
+        "top": text[:-1] + ', "mpp": 1}',
+        "banks": text.replace('"4": {', '"2": {}, "4": {'),
+        "provenance": text.replace('"images": 3', '"images": 3, "images": 4', 1),
+    }[place]
+    save_file({"k2/vectors": vectors(2), "k4/vectors": vectors(4)}, path, {"histofactor": text})
+    with pytest.raises(BankError, match="is there twice"):
+        load_banks(path)
+
+
+def test_a_bank_stands_under_its_own_k(path):
+    for banks in ({3: bank(2)}, {}):
+        with pytest.raises(BankError, match="by its K"):
+            write_bank_file(BankFile(banks), path)
+    assert not path.exists()
+
+
+def test_two_concepts_of_one_name_are_told_with_a_mend(path):
+    header = edit(path)
+    header["banks"]["2"]["names"] = ["a", "a"]
+    edit(path, **header)
+    with pytest.raises(BankError, match="give each its own name"):
+        load_banks(path)
+
+
 def test_version_1_is_read(path):
     header = edit(path)
     for entry in header["banks"].values():
@@ -184,6 +231,7 @@ def test_k_in_any_order_comes_out_ascending(path):
         ([bank(2), bank(4, mpp=1.0)], "of one encoder"),
         ([bank(2), bank(4, encoder=replace(KEY, name="other"))], "of one encoder"),
         ([bank(2), bank(4, vectors=vectors(4, 7))], "of one encoder"),
+        ([bank(2, names=("a", "a"))], "each its own name"),
         ([bank(2, provenance={"array": np.zeros(2)})], "JSON"),
         ([bank(2, provenance={"inertia": float("nan")})], "JSON"),
     ],
@@ -192,62 +240,6 @@ def test_banks_that_cannot_share_a_file(path, banks, told):
     with pytest.raises(BankError, match=told):
         save_bank(banks, path)
     assert not path.exists()
-
-
-class Trap:
-    def __reduce__(self):
-        return print, ("must not run",)
-
-
-FOREIGN = {
-    "empty": (b"", "an empty file"),
-    "text": (b"concepts: 8\nencoder: uni\n", "a text file"),
-    "pickle 4": (pickle.dumps(Trap(), 4), "concepts import FILE --encoder NAME"),
-    "pickle 2": (pickle.dumps(Trap(), 2), "concepts import FILE --encoder NAME"),
-    "npy": (b"\x93NUMPY\x01\x00v\x00{'descr'", "concepts import FILE --encoder NAME"),
-    "npz": (b"PK\x03\x04" + b"\0" * 60, "concepts import FILE --encoder NAME"),
-    "huge header": (struct.pack("<Q", 2**63) + b"{}", "damaged or foreign"),
-    "long header": (struct.pack("<Q", 99_000_000) + b"{}", "damaged or foreign"),
-    "short": (b"\x05\0", "damaged or foreign"),
-    "noise": (np.random.default_rng(0).bytes(500), "damaged or foreign"),
-}
-
-
-@pytest.mark.parametrize(("content", "told"), FOREIGN.values(), ids=FOREIGN.keys())
-def test_foreign_files_are_named(path, capsys, content, told):
-    path.write_bytes(content)
-    with pytest.raises(BankError) as error:
-        load_banks(path)
-    assert told in str(error.value)
-    assert str(path) in str(error.value)
-    assert capsys.readouterr().out == ""
-
-
-def test_a_joblib_file_is_known_by_its_name(tmp_path):
-    path = tmp_path / "uni.joblib"
-    path.write_bytes(b"x\x9c" + bytes(range(60)))  # compressed
-    with pytest.raises(BankError, match="concepts import FILE --encoder NAME"):
-        load_banks(path)
-
-
-def test_missing_file_and_folder(tmp_path):
-    with pytest.raises(BankError, match="no such file"):
-        load_banks(tmp_path / "none.safetensors")
-    with pytest.raises(BankError, match="a folder"):
-        load_banks(tmp_path)
-
-
-def tensors_at(*spans):
-    header = {f"t{i}": {"dtype": "F32", "shape": [2, 2], "data_offsets": span} for i, span in enumerate(spans)}
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + bytes(32)
-
-
-@pytest.mark.parametrize("spans", [([0, 16], [8, 24]), ([0, 16], [0, 16]), ([0, 4096], [16, 32]), ([16, 0],)])
-def test_hostile_offsets_are_refused(path, spans):
-    path.write_bytes(tensors_at(*spans))
-    with pytest.raises(BankError, match="damaged or foreign"):
-        load_banks(path)
 
 
 def test_other_safetensors_files_are_not_banks(path):
@@ -274,6 +266,9 @@ DAMAGED = {
         "a name, a layer",
     ),
     "mpp": ({"mpp": -1}, "mpp is not valid"),
+    "mpp NaN": ({"mpp": float("nan")}, "not JSON"),
+    "mpp beyond": ({"mpp": 10**400}, "mpp is not valid"),
+    "card": ({"card": []}, "no JSON object"),
 }
 
 
@@ -295,6 +290,7 @@ def test_damaged_metadata(path, changes, told):
         ("colors", [1, 2]),
         ("parents", [0]),
         ("provenance", "ab"),
+        ("owners", 3),
     ],
 )
 def test_damaged_entries(path, field, value):

@@ -1,8 +1,11 @@
 """Concepts named and merged: nothing else changes, and nesting stays true."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from histofactor.concepts.bank import new_bank
 from histofactor.concepts.bank_file import BankFile, load_banks, write_bank_file
 from histofactor.concepts.care import merge, rename
 from histofactor.concepts.train import banks_from_features
@@ -81,3 +84,63 @@ def test_mistakes(file):
     for names, colors in (({7: "a"}, {}), ({}, {7: (0, 0, 0)})):
         with pytest.raises(OptionError, match="no label 7"):
             rename(file, 6, names, colors)
+
+
+def test_a_level_above_those_between(file):
+    owners = file.banks[3].leaves.owners
+    whole = [tuple(i + 1 for i in range(12) if owners[i] == one) for one in range(3)]
+    merges = [(labels, f"all {i}") for i, labels in enumerate(whole) if len(labels) > 1]
+    made = merge(file, 12, merges)
+    assert len(made.banks[3].names) == 3
+    assert made.banks[12].parents == file.banks[12].parents
+    assert len(set(zip(made.banks[6].parents, file.banks[6].parents, strict=True))) == 3
+
+
+def test_levels_elsewhere_keep_what_they_state():
+    flat = {k: new_bank(np.eye(k, 8, dtype=np.float32) + 1, KEY) for k in (2, 3, 5, 8)}
+    flat[3] = replace(flat[3], parents=(0, 1, 1))  # without leaves to tell it by
+    made = merge(BankFile(flat), 8, [((1, 2), "a")])
+    assert list(made.banks) == [2, 3, 5, 7, 8]
+    assert made.banks[3].parents == (0, 1, 1)
+    assert [made.banks[k].parents for k in (2, 5, 7)] == [None] * 3
+    assert made.banks[8].parents == (0, 0, 1, 2, 3, 4, 5, 6)
+
+
+def told(**provenance):
+    return BankFile({3: replace(new_bank(np.diag([1, 2, 3]).astype(np.float32), KEY), provenance=provenance)})
+
+
+def test_what_adds_up_is_added():
+    examples = [
+        [{"slide": 0, "x": 1, "y": 2, "side": 8, "distance": distance} for distance in distances]
+        for distances in ([0.1, 0.4], [0.5], [0.2, 0.3])
+    ]
+    known = {"counts": [6, 3, 2], "per_group": {"A": [6, 1, 0], "B": [0, 2, 2]}, "per_slide": [[1, 2, 3]]}
+    file = told(**known, examples=examples, inertia=3.5, licence="CC0", images=["a"])
+    provenance = dict(merge(file, 3, [((3, 1), "a")]).banks[2].provenance)
+    assert [one["distance"] for one in provenance.pop("examples")[0]] == [0.1, 0.2]
+    assert provenance == {
+        "licence": "CC0",
+        "merged_from": 3,
+        "members": [[1, 3], [2]],
+        "counts": [8, 3],
+        "per_group": {"A": [6, 1], "B": [2, 2]},
+        "per_slide": [[4, 2]],
+    }
+
+
+@pytest.mark.parametrize("provenance", [{}, {"counts": [0, 5, 0]}])
+def test_members_without_tokens_weigh_alike(provenance):
+    merged = merge(told(**provenance), 3, [((1, 3), "a")]).banks[2]
+    np.testing.assert_allclose(merged.vectors, [[0.5, 0, 1.5], [0, 2, 0]])
+
+
+def test_what_is_not_known_of_a_level_goes_with_it():
+    flat = BankFile(
+        {k: new_bank(np.eye(k, 3, dtype=np.float32) + 1, KEY) for k in (2, 3)},
+        unknown_by_k={2: {"icons": 1}, 3: {"icons": 2}},
+        unknown_tensors={"k2/spread": np.zeros(1), "k20/spread": np.zeros(1)},
+    )
+    made = merge(flat, 3, [((1, 2), "a")])
+    assert made.unknown_by_k == {3: {"icons": 2}}
+    assert list(made.unknown_tensors) == ["k20/spread"]

@@ -7,14 +7,16 @@ import pytest
 
 from histofactor.concepts.bank import new_bank
 from histofactor.concepts.bank_file import BankFile
+from histofactor.concepts.card import Example
 from histofactor.concepts.summary import summarize
+from histofactor.errors import BankError
 from histofactor.records import EncoderKey
 
 VECTORS = np.array([[1, 0, 0], [2, 0.1, 0], [0, 1, 0.2], [0, 0, 3]], np.float32)
 KNOWN = {
     "counts": [10, 20, 30, 40],
     "per_slide": [[9, 10, 15, 0], [1, 10, 15, 40]],
-    "examples": [[{"slide": 0, "x": 1.0, "y": 2.0, "side": 8.0}], [], [], []],
+    "examples": [[{"slide": 0, "x": 1.0, "y": 2.0, "side": 8.0, "distance": 0.5}], [], [], []],
 }
 
 
@@ -38,7 +40,7 @@ def test_every_field():
     assert second.alone == ""
     assert last.origins == (("b.svs", 1.0),)
     assert last.alone == ""  # most tokens come from there anyway
-    assert first.examples == (KNOWN["examples"][0][0],)
+    assert first.examples == (Example(0, 1.0, 2.0, 8.0, 0.5),)
 
 
 def test_groups_go_before_slides():
@@ -50,6 +52,15 @@ def test_a_bank_that_tells_nothing():
     for one in summarize(file({}, {}), 4):
         assert one.share is None
         assert (one.origins, one.alone, one.parent, one.examples) == ((), "", None, ())
+
+
+def test_counts_of_other_slides_than_those_on_the_card_tell_nothing():
+    assert summarize(file(KNOWN, {"slides": [{"name": "a.svs"}]}), 4)[0].origins == ()
+
+
+def test_nonsense_is_told():
+    with pytest.raises(BankError, match="counts cannot be read"):
+        summarize(file({"counts": "1234"}, {}), 4)
 
 
 def test_one_concept_has_no_neighbours():

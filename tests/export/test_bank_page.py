@@ -5,9 +5,11 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
+import pytest
 
 from histofactor.concepts.bank_file import BankFile
 from histofactor.concepts.train import banks_from_features
+from histofactor.errors import BankError
 from histofactor.export.bank_page import write_bank_page
 from histofactor.records import EncoderKey
 
@@ -81,6 +83,16 @@ def test_foreign_names_are_text(tmp_path):
     assert "<b>bold" not in text
     assert "&lt;b&gt;bold" in text
     assert "<img src=x>" not in text
+
+
+@pytest.mark.parametrize(
+    "card",
+    [{"slides": 3}, {"options": [1]}, {"left_out": 1}, {"choice": [1]}, {"choice": {"rows": [{"k": 2}]}}],
+)
+def test_a_card_that_makes_no_sense_is_told(tmp_path, card):
+    with pytest.raises(BankError, match="cannot be read"):
+        page(tmp_path, card)
+    assert not (tmp_path / "p.html").exists()
 
 
 def test_a_bank_without_a_card(tmp_path):

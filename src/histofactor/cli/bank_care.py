@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +12,6 @@ from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
     from histofactor.concepts.bank_file import BankFile
-    from histofactor.records import Color
 
 
 def show(
@@ -22,25 +19,32 @@ def show(
     inputs: Annotated[list[Path] | None, typer.Argument(metavar="[INPUT...]", help="Its slides, for patches.")] = None,
     k: Annotated[int | None, typer.Option("-k", help="List the concepts of this K.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with everything, to look at.")] = None,
+    source_mpp: Annotated[float | None, typer.Option(help="µm/px of slides whose header lacks it.")] = None,
 ) -> None:
     """Show what a bank holds: its levels, its concepts, where they come from.
 
     The page shows typical patches of every concept where the slides that it was learned on are given.
     """
+    from histofactor.cli.options import printable
     from histofactor.concepts.bank_file import read_bank_file
     from histofactor.export.bank_page import write_bank_page
     from histofactor.pipeline.examples import read_examples
     from histofactor.slides.inputs import find_inputs
+    from histofactor.slides.resolution import check_mpp
 
+    if inputs and html is None:
+        raise OptionError("slides are for the patches of a page", mend="name the page with --html PAGE.html")
+    if source_mpp is not None:
+        check_mpp(source_mpp, "--source-mpp")
     file = read_bank_file(bank)
     _print_levels(file)
     if k is not None:
         _print_concepts(file, k)
     if html is not None:
-        patches, missing = read_examples(file, find_inputs(inputs)) if inputs else ({}, [])
+        patches, missing = read_examples(file, find_inputs(inputs), source_mpp=source_mpp) if inputs else ({}, [])
         for sentence in missing:
-            typer.echo(f"no patches: {sentence}", err=True)
-        write_bank_page(file, html, file.card.get("title") or bank.stem, patches)
+            typer.echo(printable(f"no patches: {sentence}"), err=True)
+        write_bank_page(file, html, str(file.card.get("title") or bank.stem), patches)
         typer.echo(f"wrote {html}")
 
 
@@ -54,15 +58,18 @@ def name(
     """Name concepts, once for all slides; a phenotypes.csv that was edited serves as the table."""
     from histofactor.concepts.bank_file import read_bank_file, write_bank_file
     from histofactor.concepts.care import rename
+    from histofactor.concepts.name_table import Naming, read_names
 
     file = read_bank_file(bank)
     k = _which(file, k)
-    new, colors = _read_table(table) if table is not None else ({}, {})
+    naming = read_names(table) if table is not None else Naming()
+    given: dict[int, str] = {}
     for text in names or ():
         labels, called = labels_and_name(text, "LABEL=NAME", "3=stroma")
-        if len(labels) > 1:
-            raise OptionError("a name is for one label", expected="for example 3=stroma", got=text)
-        new[labels[0]] = called
+        if len(labels) > 1 or labels[0] in given:
+            raise OptionError("a name is for one label, once", expected="for example 3=stroma", got=text)
+        given[labels[0]] = called
+    new, colors = {**naming.names, **given}, naming.colors
     if not new and not colors:
         raise OptionError("nothing to name", mend="give LABEL=NAME, or --table")
     write_bank_file(rename(file, k, new, colors), out or bank)
@@ -98,42 +105,27 @@ def _which(file: BankFile, k: int | None) -> int:
     return k
 
 
-def _read_table(path: Path) -> tuple[dict[int, str], dict[int, Color]]:
-    """Names and colours by label; label 0 is no concept and is passed over."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        names = {int(row["label"]): row["name"] for row in rows if int(row["label"])}
-        colors = {int(row["label"]): _color(row["color"]) for row in rows if int(row["label"]) and row.get("color")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        expected = "CSV with the columns label, name and perhaps color"
-        raise OptionError(f"cannot read the names in {path}", expected=expected, got=str(error)) from error
-    return names, colors
-
-
-def _color(text: str) -> Color:
-    if not re.fullmatch("#[0-9a-fA-F]{6}", text):
-        raise ValueError(f"color {text!r}, not #rrggbb")
-    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
-
-
 def _print_levels(file: BankFile) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from histofactor.cli.options import printable
     from histofactor.concepts.bank import bank_hash
+    from histofactor.concepts.card import slides_of
 
     table = Table("K", "dim", "encoder", "layer", "transform", "µm/px", "unions", "sha256", box=None)
     for k, concepts in file.banks.items():
         key = concepts.encoder
         mpp = "?" if concepts.mpp is None else f"{concepts.mpp:g}"
         unions = "" if concepts.leaves is None else f"of {len(concepts.leaves.owners)}"
-        facts = (key.name, key.layer, key.transform, mpp, unions, bank_hash(concepts)[:8])
-        table.add_row(str(k), str(concepts.vectors.shape[1]), *facts)
+        key_facts = (Text(printable(text)) for text in (key.name, key.layer, key.transform))
+        table.add_row(str(k), str(concepts.vectors.shape[1]), *key_facts, mpp, unions, bank_hash(concepts)[:8])
     console = Console()
     console.print(table)
-    if slides := file.card.get("slides"):
-        console.print(f"learned from {len(slides)} inputs; {file.card.get('licence', '')}", markup=False)
+    if slides := slides_of(file.card):
+        told = f"learned from {len(slides)} inputs; {file.card.get('licence', '')}"
+        console.print(printable(told), markup=False, highlight=False)
 
 
 def _print_concepts(file: BankFile, k: int) -> None:
@@ -141,6 +133,7 @@ def _print_concepts(file: BankFile, k: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from histofactor.cli.options import printable
     from histofactor.concepts.summary import summarize
 
     table = Table("label", "color", "name", "share", "nearest", "where", box=None)
@@ -149,5 +142,12 @@ def _print_concepts(file: BankFile, k: int) -> None:
         share = "" if one.share is None else f"{one.share:.1%}"
         nearest = ", ".join(f"{label} ({cosine:.2f})" for label, cosine in one.neighbours[:1])
         where = f"nearly all from {one.alone}" if one.alone else ", ".join(f"{n} {s:.0%}" for n, s in one.origins[:2])
-        table.add_row(str(one.label), Text("██ ", color) + Text(color), Text(one.name), share, nearest, Text(where))
+        table.add_row(
+            str(one.label),
+            Text("██ ", color) + Text(color),
+            Text(printable(one.name)),
+            share,
+            nearest,
+            Text(printable(where)),
+        )
     Console().print(table)

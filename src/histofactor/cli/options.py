@@ -28,3 +28,8 @@ def labels_and_name(text: str, option: str, example: str) -> tuple[tuple[int, ..
     if not name.strip() or not all(label.isdecimal() for label in labels):
         raise OptionError(f"{option} cannot be read", expected=f"for example {example}", got=text)
     return tuple(map(int, labels)), name.strip()
+
+
+def printable(text: str) -> str:
+    """Foreign text without what a terminal would obey or cannot show."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)

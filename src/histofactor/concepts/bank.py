@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -79,8 +79,8 @@ def validate_bank(bank: ConceptBank) -> None:
         raise invalid("parents", f"{k} concept indices ≥ 0, or none", f"{parents!r:.200}")
     if bank.leaves is not None:
         _validate_leaves(bank.leaves, vectors)
-    if bank.mpp is not None and not (is_a(int | float, bank.mpp) and 0 < bank.mpp < math.inf):
-        raise invalid("mpp", "µm/px > 0, or none", f"{bank.mpp!r}")
+    if bank.mpp is not None and not (is_a(int | float, bank.mpp) and 0 < bank.mpp <= sys.float_info.max):
+        raise invalid("mpp", "µm/px > 0, or none", f"{bank.mpp!r:.80}")
     stated = (key.name, key.layer, key.transform, key.revision or "none")
     if not all(is_a(str, text) and text for text in stated):
         raise invalid("encoder", "a name, a layer, a transform and a revision or none", f"{key}")

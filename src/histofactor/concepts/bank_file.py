@@ -3,8 +3,8 @@
 Layout, version 2: a float32 tensor ``k8/vectors`` (K, d) per K, ``k8/leaves`` (M, d) where concepts are unions of finer
 ones, and one metadata entry ``histofactor`` with JSON: ``format_version``, ``encoder`` (name, revision, layer,
 transform), ``mpp``, ``card`` (what is true of all K), and in ``banks`` per K ``names``, ``colors``, ``parents``,
-``provenance`` and ``owners`` of the leaves. Version 1 had neither leaves nor a card. Fields that this version does not
-know survive reading and writing.
+``provenance`` and ``owners`` of the leaves. Version 1 had neither leaves nor a card. Fields, tensors and metadata that
+this version does not know survive reading and writing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from histofactor.concepts.bank import invalid, is_a, validate_bank
+from histofactor.concepts.tensor_file import REWRITE, not_a_bank, parse_json, read_tensors
 from histofactor.errors import BankError, OptionError
 from histofactor.export.files import atomic
 from histofactor.records import ConceptBank, EncoderKey, Float, Leaves
@@ -30,9 +31,6 @@ DEFAULT_K = 16
 _ENTRY = "histofactor"
 _FIELDS = ("names", "colors", "parents", "provenance")
 _KNOWN = ("format_version", "encoder", "mpp", "card", "banks")
-_IMPORT = "convert it with: histofactor concepts import FILE --encoder NAME -o BANK"
-_GIVE = "give the path of a bank that histofactor wrote"
-_REWRITE = "write the bank again, or get a fresh copy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +42,16 @@ class BankFile:
         card: what is true of all K: data, counts, hashes, seeds, licence; JSON types only.
         unknown: fields that this version does not know, kept for those that do.
         unknown_by_k: the same within the entry of a K.
+        unknown_tensors: tensors that this version does not know; those of a K are called ``k8/…``.
+        metadata: entries of the safetensors header beside histofactor's own.
     """
 
     banks: dict[int, ConceptBank]
     card: Mapping[str, Any] = field(default_factory=dict)
     unknown: Mapping[str, Any] = field(default_factory=dict)
     unknown_by_k: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    unknown_tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def save_bank(banks: Sequence[ConceptBank], path: str | Path, card: Mapping[str, Any] | None = None) -> None:
@@ -65,9 +67,8 @@ def save_bank(banks: Sequence[ConceptBank], path: str | Path, card: Mapping[str,
         OutputError: the file cannot be written.
     """
     by_k = {len(bank.names): bank for bank in sorted(banks, key=lambda bank: len(bank.names))}
-    if not banks or len(by_k) < len(banks):
-        got = f"K = {[len(bank.names) for bank in banks]}"
-        raise invalid("file", "one bank for every K, at least one", got)
+    if len(by_k) < len(banks):
+        raise invalid("file", "one bank for every K", f"K = {[len(bank.names) for bank in banks]}")
     write_bank_file(BankFile(by_k, card or {}), path)
 
 
@@ -75,7 +76,7 @@ def write_bank_file(file: BankFile, path: str | Path) -> None:
     """Write all that a file holds.
 
     Args:
-        file: with at least one bank, all of equal ``encoder`` and ``mpp``.
+        file: with at least one bank, each by its K, all of equal ``encoder`` and ``mpp``.
         path: the file; replaced if it exists.
 
     Raises:
@@ -85,6 +86,8 @@ def write_bank_file(file: BankFile, path: str | Path) -> None:
     banks = list(file.banks.values())
     for bank in banks:
         validate_bank(bank)
+    if not banks or [len(bank.names) for bank in banks] != list(file.banks):
+        raise invalid("file", "at least one bank, each by its K", f"K = {list(file.banks)}")
     if len({(bank.encoder, bank.mpp, bank.vectors.shape[1]) for bank in banks}) > 1:
         raise invalid("file", "banks of one encoder, mpp and dimension", f"{[bank.encoder for bank in banks]}")
     header = {
@@ -97,13 +100,14 @@ def write_bank_file(file: BankFile, path: str | Path) -> None:
     }
     try:
         text = json.dumps(header, allow_nan=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise invalid("provenance or card", "JSON types only", str(error)) from error
-    tensors = {f"k{k}/vectors": np.ascontiguousarray(bank.vectors) for k, bank in file.banks.items()}
+    tensors = {**file.unknown_tensors}
+    tensors |= {f"k{k}/vectors": np.ascontiguousarray(bank.vectors) for k, bank in file.banks.items()}
     leaves = {f"k{k}/leaves": bank.leaves for k, bank in file.banks.items()}
     tensors |= {name: np.ascontiguousarray(one.vectors) for name, one in leaves.items() if one is not None}
     with atomic(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata={_ENTRY: text}))
+        temporary.write_bytes(save(tensors, metadata={**file.metadata, _ENTRY: text}))
 
 
 def load_bank(path: str | Path, k: int | None = None) -> ConceptBank:
@@ -146,31 +150,23 @@ def read_bank_file(path: str | Path) -> BankFile:
         BankError: the file is missing, not a bank, of a newer version, or damaged.
     """
     path = Path(path)
-    if not path.is_file():
-        raise _not_a_bank(path, "a folder" if path.is_dir() else "no such file", _GIVE)
-    if not path.stat().st_size:
-        raise _not_a_bank(path, "an empty file", _REWRITE)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = _parse(path, (file.metadata() or {}).get(_ENTRY))
-            vectors = {k: _read_tensor(path, file, f"k{k}/vectors", k) for k in sorted(header["banks"])}
-            merged = [k for k in vectors if f"k{k}/leaves" in file.keys()]  # noqa: SIM118 (the handle is no mapping)
-            leaves = {k: _read_tensor(path, file, f"k{k}/leaves", None) for k in merged}
-    except SafetensorError as error:
-        raise _not_a_bank(path, *_diagnose(path, error)) from error
-    except OSError as error:
-        raise _not_a_bank(path, f"{error.strerror or error}", "check that the file can be read") from error
+    metadata, tensors = read_tensors(path)
+    header = _parse(path, metadata.pop(_ENTRY, None))
+    vectors = {k: _take(path, tensors, f"k{k}/vectors", k) for k in sorted(header["banks"])}
+    leaves = {k: _take(path, tensors, f"k{k}/leaves", None) for k in vectors if f"k{k}/leaves" in tensors}
     try:
         encoder = EncoderKey(*(header["encoder"][field] for field in ("name", "revision", "layer", "transform")))
         entries = header["banks"]
         banks = {k: _build(vectors[k], encoder, header["mpp"], entries[k]) for k in vectors}
         banks = {k: _with_leaves(bank, leaves.get(k), entries[k].get("owners")) for k, bank in banks.items()}
         unknown = {k: _without(entry, (*_FIELDS, "owners")) for k, entry in entries.items()}
-        return BankFile(banks, dict(header.get("card") or {}), _without(header, _KNOWN), unknown)
+        return BankFile(banks, header["card"], _without(header, _KNOWN), unknown, tensors, metadata)
     except (KeyError, TypeError, ValueError) as error:
-        raise _not_a_bank(path, f"damaged metadata ({type(error).__name__}: {error})", _REWRITE) from error
+        raise not_a_bank(path, f"damaged metadata ({type(error).__name__}: {error})", REWRITE) from error
     except BankError as error:
-        raise BankError(f"{path}: {error.what}", expected=error.expected, got=error.got, mend=_REWRITE) from error
+        raise BankError(
+            f"{path}: {error.what}", expected=error.expected, got=error.got, mend=error.mend or REWRITE
+        ) from error
 
 
 def _build(vectors: Float, encoder: EncoderKey, mpp: float | None, entry: dict[str, Any]) -> ConceptBank:
@@ -201,46 +197,32 @@ def _entry_of(bank: ConceptBank) -> dict[str, Any]:
 
 
 def _parse(path: Path, text: str | None) -> dict[str, Any]:
-    """Read the metadata entry; the keys of ``banks`` become integers."""
+    """Read the metadata entry; the keys of ``banks`` become integers, and the card is there."""
     if text is None:
-        raise _not_a_bank(path, "a safetensors file of something else (weights?)", "give a concept bank")
+        raise not_a_bank(path, "a safetensors file of something else (weights?)", "give a concept bank")
     try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _not_a_bank(path, "metadata that is not JSON", _REWRITE) from error
+        header = parse_json(text)
+    except ValueError as error:
+        raise not_a_bank(path, f"metadata that is not JSON ({error})", REWRITE) from error
     if not isinstance(header, dict) or not is_a(int, header.get("format_version")):
-        raise _not_a_bank(path, "metadata without format_version", _REWRITE)
+        raise not_a_bank(path, "metadata without format_version", REWRITE)
     if header["format_version"] not in range(1, FORMAT_VERSION + 1):
         got = f"format_version {header['format_version']}, where this histofactor reads up to {FORMAT_VERSION}"
-        raise _not_a_bank(path, got, "update histofactor")
-    entries = header.get("banks")
+        raise not_a_bank(path, got, "update histofactor")
+    entries, card = header.get("banks"), header.get("card", {})
     if not isinstance(entries, dict) or not entries or not all(re.fullmatch("[1-9][0-9]{0,5}", k) for k in entries):
-        raise _not_a_bank(path, "metadata that lists no banks by K", _REWRITE)
-    return {**header, "banks": {int(k): entry for k, entry in entries.items()}}
+        raise not_a_bank(path, "metadata that lists no banks by K", REWRITE)
+    if not isinstance(card, dict):
+        raise not_a_bank(path, "metadata with a card that is no JSON object", REWRITE)
+    return {**header, "card": card, "banks": {int(k): entry for k, entry in entries.items()}}
 
 
-def _read_tensor(path: Path, file: Any, name: str, rows: int | None) -> Float:
-    if name not in file.keys():  # noqa: SIM118 (the handle is no mapping)
-        raise _not_a_bank(path, f"no tensor {name}", _REWRITE)
-    tensor = file.get_slice(name)
-    shape, dtype = tuple(tensor.get_shape()), tensor.get_dtype()
-    if dtype != "F32" or len(shape) != 2 or rows not in (None, shape[0]):
-        raise _not_a_bank(path, f"tensor {name} of {dtype} {shape}, not F32 ({rows or 'M'}, d)", _REWRITE)
-    return np.asarray(file.get_tensor(name), np.float32)
-
-
-def _diagnose(path: Path, error: SafetensorError) -> tuple[str, str]:
-    """Say what a file that is not safetensors is instead, and what to do about it."""
-    with path.open("rb") as file:
-        head = file.read(256)
-    if (head[0] == 0x80 and head[1:2] <= b"\x05") or path.suffix in {".joblib", ".pkl", ".pickle"}:
-        return "a pickle, which could run code and is not opened here", _IMPORT
-    if head.startswith((b"\x93NUMPY", b"PK\x03\x04")):
-        return "a NumPy file", _IMPORT
-    if all(byte >= 0x20 or byte in b"\t\r\n" for byte in head):
-        return "a text file", _GIVE
-    return f"a damaged or foreign file ({error})", _REWRITE
-
-
-def _not_a_bank(path: Path, got: str, mend: str) -> BankError:
-    return BankError(f"{path} is not a concept bank", expected="a safetensors file of histofactor", got=got, mend=mend)
+def _take(path: Path, tensors: dict[str, NDArray[Any]], name: str, rows: int | None) -> Float:
+    """Remove a tensor from those that were read, and check its shape."""
+    if name not in tensors:
+        raise not_a_bank(path, f"no tensor {name}", REWRITE)
+    tensor = tensors.pop(name)
+    if tensor.dtype != np.float32 or tensor.ndim != 2 or rows not in (None, len(tensor)):
+        got = f"tensor {name} of {tensor.dtype} {tensor.shape}, not float32 ({rows or 'M'}, d)"
+        raise not_a_bank(path, got, REWRITE)
+    return np.array(tensor)  # writeable

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from histofactor.concepts.bank_file import BankFile
+from histofactor.concepts.card import Counts, Example, counts_of, examples_of, per_group_of, per_slide_of
 from histofactor.concepts.groups import Group, Merge, regroup
 from histofactor.errors import BankError
-from histofactor.records import Color, ConceptBank, Leaves
+from histofactor.records import Color, ConceptBank, Float, Leaves
 
 
 def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int, Color] | None = None) -> BankFile:
@@ -48,41 +50,74 @@ def merge(file: BankFile, k: int, merges: Sequence[Merge]) -> BankFile:
         merges: labels, 1 … K, that become one, and its name.
 
     Raises:
-        BankError: there is no such K.
+        BankError: there is no such K, or what the bank tells of its concepts cannot be read.
         OptionError: a label does not exist, is asked for twice, or a merge has fewer than two.
     """
     bank = _bank_of(file, k)
     groups = regroup(_groups(bank), merges, {})
     owner = {member: index for index, group in enumerate(groups) for member in group.members}
     parents = tuple(owner[concept] for concept in range(k))
-    counts = np.asarray(bank.provenance.get("counts", np.ones(k)), np.float64)
-    weights = np.stack([np.bincount(group.members, counts[list(group.members)], k) for group in groups])
-    means = (weights @ bank.vectors / weights.sum(1, keepdims=True)).astype(np.float32)
     leaves = bank.leaves or Leaves(bank.vectors, tuple(range(k)))
     merged = ConceptBank(
-        means,
+        _means(bank, groups),
         bank.encoder,
         tuple(group.name for group in groups),
         tuple(group.color for group in groups),
         bank.mpp,
         None,
-        {"merged_from": k, "members": [[member + 1 for member in group.members] for group in groups]}
-        | ({"counts": (weights > 0).astype(float).dot(counts).tolist()} if "counts" in bank.provenance else {}),
+        _provenance(bank, groups),
         Leaves(leaves.vectors, tuple(parents[owner_] for owner_ in leaves.owners)),
     )
-    banks = {**file.banks, k: replace(bank, parents=parents), len(groups): merged}
-    banks = {level: banks[level] for level in sorted(banks)}
-    unknown = {level: known for level, known in file.unknown_by_k.items() if level != len(groups)}
-    return replace(file, banks=_relinked(banks, k), unknown_by_k=unknown)
+    new = len(groups)
+    banks = dict(sorted({**file.banks, new: merged}.items()))
+    for coarse, fine in pairwise([0, *banks]):
+        if new in (coarse, fine):  # the others stand beside the same level as before
+            above = _parents(banks[fine], banks[coarse]) if coarse else None
+            banks[fine] = replace(banks[fine], parents=above)
+    return replace(
+        file,
+        banks=banks,
+        unknown_by_k={level: known for level, known in file.unknown_by_k.items() if level != new},
+        unknown_tensors={name: one for name, one in file.unknown_tensors.items() if not name.startswith(f"k{new}/")},
+    )
 
 
-def _relinked(banks: dict[int, ConceptBank], k: int) -> dict[int, ConceptBank]:
-    """Parents that are true of the levels as they now are: the concept of the next coarser level, or none."""
-    levels = list(banks)
-    found = {levels[0]: replace(banks[levels[0]], parents=None)}
-    for coarse, fine in pairwise(levels):
-        found[fine] = replace(banks[fine], parents=_parents(banks[fine], banks[coarse]))
+def _means(bank: ConceptBank, groups: Sequence[Group]) -> Float:
+    """The mean of each group's members, weighed by their tokens where these are told and there are any."""
+    counts = counts_of(bank)
+    rows = []
+    for group in groups:
+        members = list(group.members)
+        weights = counts[members] if counts is not None and counts[members].any() else None
+        rows.append(np.average(bank.vectors[members].astype(np.float64), 0, weights))
+    return np.array(rows, np.float32)
+
+
+def _provenance(bank: ConceptBank, groups: Sequence[Group]) -> dict[str, Any]:
+    """What stays true of unions: texts (licence, source, …), and what adds up."""
+
+    def added(counts: Counts) -> list[int]:
+        return [int(counts[list(group.members)].sum()) for group in groups]
+
+    found: dict[str, Any] = {name: value for name, value in bank.provenance.items() if isinstance(value, str)}
+    found["merged_from"] = len(bank.names)
+    found["members"] = [[member + 1 for member in group.members] for group in groups]
+    counts, per_group, per_slide, examples = counts_of(bank), per_group_of(bank), per_slide_of(bank), examples_of(bank)
+    if counts is not None:
+        found["counts"] = added(counts)
+    if per_group:
+        found["per_group"] = {name: added(one) for name, one in per_group.items()}
+    if per_slide:
+        found["per_slide"] = [added(one) for one in per_slide]
+    if any(examples):
+        found["examples"] = [_nearest([examples[member] for member in group.members]) for group in groups]
     return found
+
+
+def _nearest(lists: Sequence[Sequence[Example]]) -> list[dict[str, Any]]:
+    """As many examples as the longest list has, those nearest to their concept first."""
+    merged = sorted((one for examples in lists for one in examples), key=lambda one: one.distance)
+    return [asdict(one) for one in merged[: max(map(len, lists))]]
 
 
 def _parents(fine: ConceptBank, coarse: ConceptBank) -> tuple[int, ...] | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from histofactor.concepts.bank_file import BankFile
+from histofactor.concepts.card import Counts, Example, counts_of, examples_of, per_group_of, per_slide_of, slides_of
 from histofactor.factor.nnls import unit_concepts
 from histofactor.records import Color, ConceptBank
 
@@ -27,8 +27,7 @@ class ConceptSummary:
         origins: (group or slide, share of the concept's tokens), the largest first; empty if not known.
         alone: the group or slide that nearly all of it comes from though it gives few tokens, or "".
         parent: label at the next coarser level, or None.
-        examples: where typical tokens are, as training wrote them: ``slide`` (its index on the card), ``x``, ``y`` and
-            ``side`` in level-0 px.
+        examples: where typical tokens are, the nearest first.
     """
 
     label: int
@@ -39,7 +38,7 @@ class ConceptSummary:
     origins: tuple[tuple[str, float], ...]
     alone: str
     parent: int | None
-    examples: tuple[dict[str, Any], ...]
+    examples: tuple[Example, ...]
 
 
 def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
@@ -48,13 +47,15 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
     Args:
         file: from ``read_bank_file``.
         k: one of its K.
+
+    Raises:
+        BankError: what the bank tells of its concepts cannot be read.
     """
     bank = file.banks[k]
     units = unit_concepts(bank.vectors)[0]
     cosines = units @ units.T
     np.fill_diagonal(cosines, -np.inf)
-    counts, origins = bank.provenance.get("counts"), _origins(file, bank)
-    examples = bank.provenance.get("examples") or [()] * k
+    counts, origins, examples = counts_of(bank), _origins(file, bank), examples_of(bank)
     found = []
     for index in range(k):
         nearest = np.argsort(-cosines[index], kind="stable")[: min(_NEIGHBOURS, k - 1)]
@@ -64,31 +65,33 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
                 index + 1,
                 bank.names[index],
                 bank.colors[index],
-                None if counts is None else counts[index] / max(sum(counts), 1),
+                None if counts is None else float(counts[index] / max(counts.sum(), 1)),
                 tuple((int(other) + 1, float(cosines[index, other])) for other in nearest),
                 own,
                 alone,
                 None if bank.parents is None else bank.parents[index] + 1,
-                tuple(examples[index]),
+                examples[index],
             )
         )
     return found
 
 
-def _origins(file: BankFile, bank: ConceptBank) -> dict[str, list[int]]:
+def _origins(file: BankFile, bank: ConceptBank) -> dict[str, Counts]:
     """Counts of every concept by group, else by slide, else nothing."""
-    if groups := bank.provenance.get("per_group"):
-        return dict(groups)
-    slides = [slide["name"] for slide in file.card.get("slides", ())]
-    return dict(zip(slides, bank.provenance.get("per_slide", ()), strict=False))
+    if groups := per_group_of(bank):
+        return groups
+    slides, per_slide = slides_of(file.card), per_slide_of(bank)
+    if len(slides) != len(per_slide):
+        return {}
+    return {slide.name: counts for slide, counts in zip(slides, per_slide, strict=True)}
 
 
-def _where(origins: dict[str, list[int]], index: int) -> tuple[tuple[tuple[str, float], ...], str]:
+def _where(origins: dict[str, Counts], index: int) -> tuple[tuple[tuple[str, float], ...], str]:
     """Shares by origin of one concept, the largest first, and the origin that it is alone in, or ""."""
     total = sum(counts[index] for counts in origins.values())
     if not total:
         return (), ""
-    shares = sorted(((counts[index] / total, name) for name, counts in origins.items()), key=lambda one: -one[0])
+    shares = sorted(((float(counts[index] / total), name) for name, counts in origins.items()), key=lambda one: -one[0])
     share, name = shares[0]
-    of_all = sum(origins[name]) / sum(map(sum, origins.values()))
+    of_all = origins[name].sum() / sum(counts.sum() for counts in origins.values())
     return tuple((n, s) for s, n in shares if s), name if share >= _ALONE and of_all < _MINORITY else ""

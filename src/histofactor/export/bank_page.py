@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.concepts.bank_file import BankFile
+from histofactor.concepts.card import CHOICE, check_card
 from histofactor.concepts.summary import summarize
 from histofactor.export.files import atomic
 from histofactor.export.report import data_uri, jpeg
@@ -36,12 +37,14 @@ def write_bank_page(
         patches: typical patches (h, w, 3) by K and label; may be empty.
 
     Raises:
+        BankError: what the bank tells of itself cannot be read.
         OutputError: the file cannot be written.
     """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"hex": hex_color, "jpeg": lambda rgb: data_uri(jpeg(rgb))}
     source = resources.files("histofactor.export").joinpath("bank_page.html.jinja").read_text(encoding="utf-8")
     first = next(iter(file.banks.values()))
+    check_card(file.card)
     choice = file.card.get("choice")
     page = environment.from_string(source).stream(
         title=title,
@@ -49,7 +52,7 @@ def write_bank_page(
         mpp=first.mpp,
         card=file.card,
         levels={k: summarize(file, k) for k in file.banks},
-        plots=_plots(choice["rows"]) if choice else {},
+        plots=_plots(choice["rows"]) if choice and choice["rows"] else {},
         patches=patches,
     )
     with atomic(path) as temporary, temporary.open("wb") as stream:
@@ -61,7 +64,7 @@ def _plots(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     logs = [math.log2(row["k"]) for row in rows]
     span = max(logs[-1] - logs[0], 1e-9)
     found: dict[str, dict[str, Any]] = {}
-    for name in ("stability", "inertia", "residual"):
+    for name in CHOICE:
         values = [row[name] for row in rows]
         low, high = min(values), max(values)
         reach = max(high - low, 1e-9)

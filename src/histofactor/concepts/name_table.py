@@ -1,0 +1,68 @@
+"""Names and colours of concepts from a table, such as an edited ``phenotypes.csv``."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from histofactor.errors import OptionError
+from histofactor.records import Color
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What concepts are to be called.
+
+    Attributes:
+        names: by label, from 1 on.
+        colors: by label.
+    """
+
+    names: dict[int, str] = field(default_factory=dict)
+    colors: dict[int, Color] = field(default_factory=dict)
+
+
+def read_names(path: Path) -> Naming:
+    """Read the columns ``label``, ``name`` and, where it is there, ``color`` (#rrggbb) of a CSV file.
+
+    Label 0, which is no concept, and other columns are passed over; an empty name or colour leaves what is there.
+
+    Args:
+        path: UTF-8, separated by commas or semicolons.
+
+    Raises:
+        OptionError: the file cannot be read, lacks a column, or a row makes no sense.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        separator = ";" if lines and lines[0].count(";") > lines[0].count(",") else ","
+        reader = csv.DictReader(lines, delimiter=separator, strict=True)
+        header, rows = reader.fieldnames or [], list(reader)
+    except (OSError, ValueError, csv.Error) as error:
+        mend = "save the table as CSV in UTF-8"
+        raise OptionError(f"cannot read {path}", expected="a CSV file", got=str(error), mend=mend) from error
+    if not {"label", "name"} <= set(header):
+        got = ", ".join(header) or "an empty file"
+        raise OptionError(f"{path} lacks a column", expected="the columns label and name, if you like color", got=got)
+    found = Naming()
+    for line, row in enumerate(rows, 2):
+        label, name, color = ((row.get(column) or "").strip() for column in ("label", "name", "color"))
+        if label == "0":
+            continue
+        if not label.isdecimal() or int(label) in found.names or int(label) in found.colors:
+            expected = "a label from 1 on, each once"
+            raise OptionError(f"{path}, line {line}: the label makes no sense", expected=expected, got=repr(label))
+        if name:
+            found.names[int(label)] = name
+        if color:
+            found.colors[int(label)] = _color(color, f"{path}, line {line}")
+    return found
+
+
+def _color(text: str, where: str) -> Color:
+    if not re.fullmatch("#[0-9a-fA-F]{6}", text):
+        raise OptionError(f"{where}: the colour makes no sense", expected="for example #e69f00", got=repr(text))
+    red, green, blue = bytes.fromhex(text[1:])
+    return red, green, blue

@@ -36,6 +36,7 @@ benchmarks: install
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/polygons.py
 	$(BIN)/python benchmarks/reading.py
+	$(BIN)/python benchmarks/encoding.py
 	$(BIN)/python benchmarks/seams.py $(SHARED)
 	$(BIN)/python benchmarks/embedded_on_glas.py $(SHARED)
 

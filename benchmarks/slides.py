@@ -46,7 +46,7 @@ def measure(path: Path, out: Path, compare: bool) -> dict[str, Any]:
     with open_slide(path) as slide:
         plan = make_plan(slide, engine)
         if compare:
-            groups = [group for row in plan.rows for group in batches(row)]
+            groups = [group for row in plan.rows for group in batches(row, engine.encoder)]
             pixels = [np.stack([read_window(slide, plan.frame, window).rgb for window in group]) for group in groups]
 
     def encode_all() -> None:

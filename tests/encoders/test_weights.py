@@ -2,16 +2,28 @@
 
 import os
 import pickle
+import socket
+import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import huggingface_hub
+import huggingface_hub.constants
 import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors.torch import save_file
 
 from histofactor.encoders.registry import get
-from histofactor.encoders.weights import as_float, fetch_weights, file_revision, load_state, read_weights
+from histofactor.encoders.weights import (
+    answers,
+    as_float,
+    commit_of,
+    fetch_weights,
+    file_revision,
+    load_state,
+    read_weights,
+)
 from histofactor.errors import EncoderError
 
 
@@ -102,6 +114,7 @@ def test_the_hub_says_no(monkeypatch, error, words):
         assert kwargs["revision"] == get("uni").source.revision
         raise error
 
+    monkeypatch.setattr("histofactor.encoders.weights.answers", lambda address: True)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
     with pytest.raises(EncoderError) as caught:
         fetch_weights(get("uni"))
@@ -110,5 +123,39 @@ def test_the_hub_says_no(monkeypatch, error, words):
 
 
 def test_the_hub_says_yes(monkeypatch, tmp_path):
+    monkeypatch.setattr("histofactor.encoders.weights.answers", lambda address: True)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args, **kwargs: str(tmp_path / "file"))
     assert fetch_weights(get("uni")) == tmp_path / "file"
+
+
+def test_nobody_there_is_told_at_once(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    started = time.monotonic()
+    with pytest.raises(EncoderError, match="hub cannot be reached") as error:
+        fetch_weights(get("h-optimus-0"))
+    assert time.monotonic() - started < 5
+    assert "--weights FILE" in error.value.mend
+
+
+def test_a_server_that_never_answers_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        assert not answers(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert time.monotonic() - started < 5
+
+
+def test_a_server_that_refuses_answers_too(gdc):
+    assert answers(gdc.endpoint)
+
+
+def test_commits_of_the_cache(tmp_path):
+    assert commit_of(tmp_path / "models--a--b/snapshots/abc123/model.safetensors") == "abc123"
+    assert commit_of(tmp_path / "model.safetensors") is None
+
+
+def test_weights_beside_a_folder_of_transformers(tmp_path):
+    spec = replace(get("phikon"), name=f"transformers:{tmp_path}", source=replace(get("phikon").source, repository=""))
+    with pytest.raises(EncoderError, match="no weights on the hub"):
+        fetch_weights(spec)
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    assert fetch_weights(spec) == tmp_path / "model.safetensors"

@@ -111,7 +111,8 @@ def _is_placed_right(encoder: Encoder, tissue: np.ndarray, dark: torch.Tensor) -
     change = (raw(encoder, lit) - dark).norm(dim=1)[0].double().cpu().numpy()
     if encoder.spec.prefix_tokens:
         return bool(change.argmax() == row * columns + column)
-    centre = [(change.sum(1 - axis) * np.arange(change.shape[axis])).sum() / change.sum() for axis in (0, 1)]
+    energy = change**2
+    centre = [(energy.sum(1 - axis) * np.arange(energy.shape[axis])).sum() / energy.sum() for axis in (0, 1)]
     return bool(np.abs(np.subtract(centre, (row, column))).max() <= 1)
 
 

@@ -52,9 +52,15 @@ def _transformers(spec: EncoderSpec) -> torch.nn.Module:
     source = spec.source
     library = import_transformers(spec.name)
     config = getattr(library, source.architecture).config_class(**source.arguments)
-    options = {"add_pooling_layer": False} if source.architecture == "ViTModel" else {}
-    network: torch.nn.Module = getattr(library, source.architecture)(config, **options)
+    kind = getattr(library, source.architecture)
+    network: torch.nn.Module = kind(config, **_options(kind))
     return network
+
+
+def _options(kind: Any) -> dict[str, bool]:
+    """What a network of transformers is built with: no head that dense features do not need."""
+    name = kind.__name__ if isinstance(kind, type) else type(kind).__name__
+    return {"add_pooling_layer": False} if name == "ViTModel" else {}
 
 
 def build_remote(spec: EncoderSpec) -> torch.nn.Module:
@@ -133,9 +139,16 @@ def adapt(network: torch.nn.Module, state: State, spec: EncoderSpec) -> State:
 
 def _by_transformers(network: Any, state: State) -> State:
     """Let transformers rename the tensors of its own files; tensors that do not fit keep their names."""
-    loaded, report = type(network).from_pretrained(
-        None, config=network.config, state_dict=dict(state), output_loading_info=True
-    )
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity(40)  # errors only; what does not fit is told by whoever loads the tensors
+    try:
+        loaded, report = type(network).from_pretrained(
+            None, config=network.config, state_dict=dict(state), output_loading_info=True, **_options(network)
+        )
+    finally:
+        logging.set_verbosity(level)
     if report["missing_keys"] or report["mismatched_keys"]:
         return state
     own: State = loaded.state_dict()

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from histofactor.encoders.batch import windows_at_once
+from histofactor.encoders.build import Encoder
 from histofactor.encoders.encode import encode, respond
 from histofactor.factor.workers import map_ahead
 from histofactor.masks.decode import label_pixels
@@ -25,7 +27,6 @@ from histofactor.slides.blocks import Block
 from histofactor.slides.grid import Window
 from histofactor.slides.reader import Slide
 
-_BATCH_PX = 2**20  # px encoded at a time on a CPU
 _LANES = 4  # batches at work at a time, at most
 _BAND_ROWS = 32  # token rows that are solved and decoded at a time
 
@@ -79,7 +80,8 @@ class Encoding:
         self._canvas = Canvas(plan.frame, engine.encoder.spec.window, width)
         self._unreadable = np.zeros(plan.g_tissue.shape, bool)
         self._next = 0  # row of windows
-        self._lanes = max(1, min(_LANES, torch.get_num_threads(), sum(len(batches(row)) for row in plan.rows)))
+        self._batches = [batches(row, engine.encoder) for row in plan.rows]
+        self._lanes = max(1, min(_LANES, torch.get_num_threads(), sum(map(len, self._batches))))
         on_cpu = engine.encoder.device.type == "cpu"
         self._device: AbstractContextManager[object] = nullcontext() if on_cpu else Lock()
 
@@ -99,12 +101,12 @@ class Encoding:
         plan, first = self._plan, self._next
         done, total = sum(len(row.windows) for row in plan.rows[:first]), plan.windows
         self._on_progress(done, total)
-        ahead = [batch for row in plan.rows[first:] for batch in batches(row)]
+        ahead = [batch for row in self._batches[first:] for batch in row]
         lanes, threads = self._lanes, torch.get_num_threads()
         responses = map_ahead(self._respond, ahead, lanes, initializer=lambda: torch.set_num_threads(threads // lanes))
         try:
             for index, row in enumerate(plan.rows[first:], first):
-                for batch in batches(row):
+                for batch in self._batches[index]:
                     self._blend(batch, *next(responses))
                     done += len(batch)
                     self._on_progress(done, total)
@@ -197,11 +199,10 @@ class Decoder:
         return labels * on, margin * on
 
 
-def batches(row: WindowRow) -> list[list[Window]]:
-    """The windows of a row in groups of about ``_BATCH_PX``."""
+def batches(row: WindowRow, encoder: Encoder) -> list[list[Window]]:
+    """The windows of a row in groups that are encoded at a time."""
     if not row.windows:
         return []
-    width, height = row.windows[0].size
-    n = min(16, max(1, _BATCH_PX // (width * height)))
+    n = windows_at_once(encoder, row.windows[0].size)
     windows = list(row.windows)
     return [windows[start : start + n] for start in range(0, len(windows), n)]

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _HOME = {
     "segment": "histofactor.pipeline.segment",
     "train_concepts": "histofactor.pipeline.learn",
-    "evaluate": "histofactor.evaluation.protocol",
+    "evaluate": "histofactor.evaluation.run",
     "load_encoder": "histofactor.encoders.build",
     "list_encoders": "histofactor.encoders.registry",
     "load_bank": "histofactor.concepts.bank_file",

@@ -131,6 +131,19 @@ def test_tokens_are_those_of_the_library(name):
     torch.testing.assert_close(ours, grid, atol=1e-5, rtol=1e-5)
 
 
+@torch.inference_mode()
+def test_stages_are_those_of_the_library():
+    spec, network = built("resnet50")
+    pixels = torch.randn(1, 3, 96, 64)
+    theirs = network.maxpool(network.act1(network.bn1(network.conv1(pixels))))
+    theirs = network.layer3(network.layer2(network.layer1(theirs)))
+    torch.testing.assert_close(assemble(spec, network).dense(pixels), theirs, atol=1e-5, rtol=1e-5)
+    spec, network = built("ctranspath")
+    pixels = torch.randn(1, 3, 224, 224)
+    theirs = network.layers(network.patch_embed(pixels)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(assemble(spec, network).dense(pixels), theirs, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["uni", "dinov3-small", "phikon", "hibou-b", "musk"])
 def test_parts_of_attention(name):
     """The attention of a block, put together again from its queries, keys and values, gives its own output."""

@@ -21,15 +21,26 @@ def evaluate(
     Concepts become classes by majority on the training patients; the held-out patients are scored.
     """
     from rich.console import Console
+    from rich.progress import Progress
     from rich.table import Table
 
     from histofactor.cli.options import numbers
-    from histofactor.evaluation.protocol import evaluate as run
+    from histofactor.evaluation.datasets import load_dataset
+    from histofactor.evaluation.run import evaluate as run
 
     ks = numbers(k, "-k")
-    console = Console(stderr=True)
-    with console.status(f"segmenting {dataset}"):
-        results = run(dataset, out, encoder=encoder, concepts=concepts, ks=ks, methods=methods.split(","))
+    images = len(load_dataset(dataset).items)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("images", total=images)
+        results = run(
+            dataset,
+            out,
+            encoder=encoder,
+            concepts=concepts,
+            ks=ks,
+            methods=methods.split(","),
+            on_image=lambda stem: progress.advance(task),
+        )
     table = Table("method", "K", "mIoU", "Dice", "accuracy", "mIoU per image", "NMI", "ARI", box=None)
     for result in results:
         scores = result.scores

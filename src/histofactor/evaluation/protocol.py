@@ -8,27 +8,22 @@ held-out images. More concepts fit the classes better, so compare methods at equ
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histofactor import __version__
-from histofactor.errors import ImageError, OptionError
+from histofactor.errors import ImageError
 from histofactor.evaluation import metrics
-from histofactor.evaluation.datasets import IGNORED, Dataset, load_dataset, read_truth
+from histofactor.evaluation.datasets import IGNORED, Dataset, Item, read_truth
 from histofactor.export.files import atomic
-from histofactor.records import ConceptBank, EncoderKey, Segmentation
-
-if TYPE_CHECKING:
-    from histofactor.encoders.build import Encoder
+from histofactor.records import EncoderKey
 
 Labels = NDArray[np.integer[Any]]
 Predict = Callable[[Path], Labels]
@@ -87,50 +82,6 @@ class Result:
     scores: Scores
 
 
-def evaluate(
-    folder: str | Path,
-    out: str | Path | None = None,
-    *,
-    encoder: str | Encoder = "embedded",
-    concepts: str | Path | ConceptBank | None = None,
-    ks: Sequence[int] = (8, 16, 32, 64),
-    methods: Sequence[str] = ("project",),
-) -> list[Result]:
-    """Segment a labelled data set with every method and K, and score it by cross-validation over patients.
-
-    Args:
-        folder: the data set, laid out as ``datasets`` says.
-        out: folder for ``evaluation.json`` and ``evaluation.csv``; None writes nothing.
-        encoder, concepts: as for ``segment``.
-        ks: numbers of concepts.
-        methods: methods of ``segment`` whose labels mean the same in every image; ``single`` has none.
-
-    Returns:
-        One result per method and K, in their order.
-
-    Raises:
-        OptionError: the data set is not as stated, has one patient only, or there is nothing to do.
-        ImageError: an image or its labels cannot be used.
-        BankError, EncoderError, ResolutionError, OutputError: as told by ``segment`` and the writers.
-    """
-    from histofactor.encoders.build import load_encoder
-    from histofactor.pipeline.engine import SegmentOptions
-    from histofactor.pipeline.segment import segment
-
-    if not ks or not methods:
-        raise OptionError("nothing to evaluate", expected="at least one K and one method", got=f"{ks}, {methods}")
-    dataset = load_dataset(folder)
-    encoder = load_encoder(encoder) if isinstance(encoder, str) else encoder
-    results = []
-    for method, k in itertools.product(methods, ks):
-        run = partial(segment, encoder=encoder, concepts=concepts, k=k, source_mpp=dataset.mpp, method=method)
-        run = partial(run, options=SegmentOptions(tissue=False))  # lumina and glass are scored like the rest
-        results.append(_evaluate_one(dataset, run, method, k))
-    if out is not None:
-        write_evaluation(dataset, results, out)
-    return results
-
-
 def cross_validate(dataset: Dataset, predict: Predict, n_labels: int) -> Scores:
     """Segment every image once and score the held-out patients.
 
@@ -146,8 +97,22 @@ def cross_validate(dataset: Dataset, predict: Predict, n_labels: int) -> Scores:
         OptionError: fewer than two patients, or a label out of range.
         ImageError: an image or its labels cannot be read, or they differ in size.
     """
+    metrics.grouped_folds([item.patient for item in dataset.items])
+    tables = [count(dataset, item, read_truth(dataset, item), predict(item.image), n_labels) for item in dataset.items]
+    return score_tables(dataset, np.stack(tables))
+
+
+def score_tables(dataset: Dataset, tables: metrics.Table) -> Scores:
+    """Scores of the held-out patients from counts.
+
+    Args:
+        dataset: at least two patients.
+        tables: (images, labels, classes) px of every image.
+
+    Raises:
+        OptionError: fewer than two patients.
+    """
     folds = metrics.grouped_folds([item.patient for item in dataset.items])
-    tables = np.stack([_count(dataset, i, predict, n_labels) for i in range(len(dataset.items))])
     total = tables.sum(axis=0)
     matrices = np.zeros((len(tables), len(dataset.classes), len(dataset.classes)), np.int64)
     for held_out in folds:
@@ -178,23 +143,6 @@ def cross_validate(dataset: Dataset, predict: Predict, n_labels: int) -> Scores:
         ari=metrics.ari(total),
         images=images,
     )
-
-
-def level0_labels(segmentation: Segmentation) -> Labels:
-    """Bring the labels of a whole image from the working resolution to its own pixels, by nearest neighbour.
-
-    Args:
-        segmentation: of a whole image.
-
-    Returns:
-        (height, width) labels in level-0 px.
-    """
-    labels: Labels = segmentation.label_map.labels[:]
-    columns, rows = (
-        np.minimum((np.arange(side) + 0.5) / scale, limit - 1).astype(np.intp)
-        for side, scale, limit in zip(segmentation.slide.size, segmentation.l0_per_px, labels.shape[::-1], strict=True)
-    )
-    return labels[np.ix_(rows, columns)]
 
 
 def write_evaluation(dataset: Dataset, results: Sequence[Result], out: str | Path) -> None:
@@ -232,28 +180,13 @@ def write_evaluation(dataset: Dataset, results: Sequence[Result], out: str | Pat
         writer.writerows(rows)
 
 
-def _evaluate_one(dataset: Dataset, run: Callable[[Path], Segmentation], method: str, k: int) -> Result:
-    recipes: dict[str, Mapping[str, Any]] = {}
+def count(dataset: Dataset, item: Item, truth: Labels, labels: Labels, n_labels: int) -> metrics.Table:
+    """Px of one image by label and class, (n_labels, classes).
 
-    def predict(image: Path) -> Labels:
-        segmentation = run(image)
-        recipes[segmentation.recipe["bank"]["sha256"]] = segmentation.recipe
-        if len(recipes) > 1:
-            raise OptionError(
-                f"labels of method {method!r} mean something else in every image",
-                expected="one concept bank for all images",
-                mend="choose a method that takes its concepts from a bank",
-            )
-        return level0_labels(segmentation)
-
-    scores = cross_validate(dataset, predict, k + 1)
-    ((digest, recipe),) = recipes.items()
-    return Result(method, k, EncoderKey(**recipe["encoder"]), digest, scores)
-
-
-def _count(dataset: Dataset, i: int, predict: Predict, n_labels: int) -> metrics.Table:
-    item = dataset.items[i]
-    truth, labels = read_truth(dataset, item), predict(item.image)
+    Raises:
+        ImageError: labels and truth differ in size.
+        OptionError: a label is out of range.
+    """
     if labels.shape != truth.shape:
         sizes = [f"{values.shape[1]} × {values.shape[0]} px" for values in (labels, truth)]
         raise ImageError(f"{item.labels} does not lie on its image", expected=sizes[0], got=sizes[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from histofactor.concepts.bank import bank_hash, new_bank
 from histofactor.encoders.build import Encoder
 from histofactor.errors import OptionError
 from histofactor.pipeline.clock import Clock
+from histofactor.pipeline.encoded import Encoded, Replay
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
 from histofactor.pipeline.methods import STREAMED, Solved, Tokens, by_owner, owners, weigh
 from histofactor.pipeline.plan import Plan, make_plan, unreadable_share
@@ -68,6 +69,7 @@ def segment_slide(
     *,
     store: Store | None = None,
     clock: Clock | None = None,
+    encoded: Encoded | None = None,
 ) -> Segmentation:
     """Segment an open input: encode → respond → blend → solve → decode, band by band from top to bottom.
 
@@ -78,11 +80,15 @@ def segment_slide(
         store: where bands are kept, in memory by default; one on disk may hold some already, which are not made again
             (only for the methods in ``STREAMED``: the others need all tokens at once).
         clock: told how long each stage takes.
+        encoded: the features, where they are at hand.
     """
-    plan = make_plan(slide, engine)
+    plan = make_plan(slide, engine) if encoded is None else encoded.plan
     store, clock = store or MemoryStore(), clock or Clock()
     owned = owners(engine.method, engine.bank)
-    encoding, decoder = Encoding(slide, engine, plan, clock, on_progress), Decoder(plan, owned)
+    decoder = Decoder(plan, owned)
+    encoding: Encoding | Replay = (
+        Encoding(slide, engine, plan, clock, on_progress) if encoded is None else Replay(encoded, engine)
+    )
     bank = engine.bank or _no_concepts(engine)
     if state := store.state():
         encoding.restore(state)
@@ -106,7 +112,7 @@ def tissue_features(slide: Slide, engine: Engine) -> NDArray[np.float32]:
     return np.concatenate([part.B[part.tissue] for part in encoding])
 
 
-def _solve(encoding: Encoding, engine: Engine, plan: Plan, clock: Clock) -> Iterator[tuple[Blended, Solved]]:
+def _solve(encoding: Iterable[Blended], engine: Engine, plan: Plan, clock: Clock) -> Iterator[tuple[Blended, Solved]]:
     """Weights of the tissue tokens of every band; methods that factorize the input itself wait for all of it."""
     if engine.method in STREAMED:
         for part in encoding:

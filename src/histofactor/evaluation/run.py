@@ -1,0 +1,133 @@
+"""A labelled data set segmented in several ways, every image encoded once, and scored."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histofactor.errors import OptionError
+from histofactor.evaluation import metrics
+from histofactor.evaluation.datasets import Dataset, load_dataset, read_truth
+from histofactor.evaluation.protocol import Labels, Result, count, score_tables, write_evaluation
+from histofactor.pipeline.encoded import encode_slide
+from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
+from histofactor.pipeline.segment import segment_slide
+from histofactor.records import ConceptBank, EncoderKey, Segmentation
+from histofactor.slides.reader import open_slide
+
+if TYPE_CHECKING:
+    from histofactor.encoders.build import Encoder
+
+
+def evaluate(  # noqa: PLR0913 - the public face of the evaluation
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    encoder: str | Encoder = "embedded",
+    concepts: str | Path | ConceptBank | None = None,
+    ks: Sequence[int] = (8, 16, 32, 64),
+    methods: Sequence[str] = ("project",),
+    on_image: Callable[[str], None] = lambda stem: None,
+) -> list[Result]:
+    """Segment a labelled data set with every method and K, and score it by cross-validation over patients.
+
+    Every image is encoded once, whatever the number of methods and K.
+
+    Args:
+        folder: the data set, laid out as ``datasets`` says.
+        out: folder for ``evaluation.json`` and ``evaluation.csv``; None writes nothing.
+        encoder, concepts: as for ``segment``.
+        ks: numbers of concepts.
+        methods: methods of ``segment`` whose labels mean the same in every image; ``single`` has none.
+        on_image: called with the stem of every image that is done.
+
+    Returns:
+        One result per method and K, in their order.
+
+    Raises:
+        OptionError: the data set is not as stated, has one patient only, or there is nothing to do.
+        ImageError: an image or its labels cannot be used.
+        BankError, EncoderError, ResolutionError, OutputError: as told by ``segment`` and the writers.
+    """
+    if not ks or not methods:
+        raise OptionError("nothing to evaluate", expected="at least one K and one method", got=f"{ks}, {methods}")
+    dataset = load_dataset(folder)
+    metrics.grouped_folds([item.patient for item in dataset.items])  # tells before any work that patients are too few
+    engines = _engines(encoder, concepts, list(itertools.product(methods, ks)))
+    counted = {way: Counted([], {}) for way in engines}
+    for item in dataset.items:
+        truth = read_truth(dataset, item)
+        with open_slide(item.image, source_mpp=dataset.mpp) as slide:
+            encoded = encode_slide(slide, next(iter(engines.values())))
+            for way, engine in engines.items():
+                segmentation = segment_slide(slide, engine, encoded=encoded)
+                counted[way].recipes[segmentation.recipe["bank"]["sha256"]] = segmentation.recipe
+                _check_recipes(counted[way].recipes, way[0])
+                counted[way].tables.append(count(dataset, item, truth, level0_labels(segmentation), way[1] + 1))
+        on_image(item.stem)
+    results = [_result(dataset, way, one) for way, one in counted.items()]
+    if out is not None:
+        write_evaluation(dataset, results, out)
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted of one method and K.
+
+    Attributes:
+        tables: (k + 1, classes) of every image so far.
+        recipes: how, by hash of the bank.
+    """
+
+    tables: list[metrics.Table]
+    recipes: dict[str, Mapping[str, Any]]
+
+
+def _engines(
+    encoder: str | Encoder, concepts: str | Path | ConceptBank | None, ways: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], Engine]:
+    """An engine for every method and K, which share one encoder; lumina and glass are scored like the rest."""
+    options = SegmentOptions(tissue=False)
+    engines: dict[tuple[str, int], Engine] = {}
+    for method, k in ways:
+        engine = prepare(encoder=encoder, concepts=concepts, k=k, method=method, options=options)
+        encoder = engine.encoder
+        engines[method, k] = engine
+    return engines
+
+
+def _check_recipes(recipes: Mapping[str, Any], method: str) -> None:
+    if len(recipes) > 1:
+        raise OptionError(
+            f"labels of method {method!r} mean something else in every image",
+            expected="one concept bank for all images",
+            mend="choose a method that takes its concepts from a bank",
+        )
+
+
+def _result(dataset: Dataset, way: tuple[str, int], counted: Counted) -> Result:
+    ((digest, recipe),) = counted.recipes.items()
+    return Result(*way, EncoderKey(**recipe["encoder"]), digest, score_tables(dataset, np.stack(counted.tables)))
+
+
+def level0_labels(segmentation: Segmentation) -> Labels:
+    """Bring the labels of a whole image from the working resolution to its own pixels, by nearest neighbour.
+
+    Args:
+        segmentation: of a whole image.
+
+    Returns:
+        (height, width) labels in level-0 px.
+    """
+    labels: Labels = segmentation.label_map.labels[:]
+    columns, rows = (
+        np.minimum((np.arange(side) + 0.5) / scale, limit - 1).astype(np.intp)
+        for side, scale, limit in zip(segmentation.slide.size, segmentation.l0_per_px, labels.shape[::-1], strict=True)
+    )
+    return labels[np.ix_(rows, columns)]

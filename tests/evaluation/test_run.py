@@ -1,0 +1,111 @@
+"""Every image is encoded once, and scored as if it were segmented anew."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from histofactor.concepts.bank import bank_hash, new_bank
+from histofactor.concepts.bank_file import save_bank
+from histofactor.encoders.build import load_encoder
+from histofactor.errors import OptionError
+from histofactor.evaluation import run as protocol
+from histofactor.evaluation.datasets import load_dataset
+from histofactor.evaluation.protocol import cross_validate
+from histofactor.evaluation.run import evaluate, level0_labels
+from histofactor.pipeline.engine import SegmentOptions
+from histofactor.pipeline.segment import segment
+from histofactor.slides.phantom import phantom
+
+PATIENTS = {"a1": "A", "a2": "A", "b1": "B", "c1": "C"}
+
+
+@pytest.fixture
+def tissue_folder(folder):
+    """The same data set with tissue in its images."""
+    for index, path in enumerate(sorted((folder / "images").iterdir())):
+        with Image.open(path) as image:
+            size = image.size
+        Image.fromarray(phantom((64, 64), seed=index, mpp=1.0).image[: size[1], : size[0]]).save(path)
+    return folder
+
+
+def test_every_image_is_encoded_once_for_all_methods_and_ks(tissue_folder, tiny_encoder, tmp_path, monkeypatch):
+    encoded, done = [], []
+    real = protocol.encode_slide
+    monkeypatch.setattr(protocol, "encode_slide", lambda slide, engine: encoded.append(slide) or real(slide, engine))
+    rng = np.random.default_rng(0)
+    banks = [new_bank(rng.gamma(0.5, 1.0, (k, 12)).astype(np.float32), tiny_encoder.spec.key) for k in (2, 3)]
+    save_bank(banks, tmp_path / "b.safetensors")
+    out = tmp_path / "out"
+    results = evaluate(
+        tissue_folder,
+        out,
+        encoder=tiny_encoder,
+        concepts=tmp_path / "b.safetensors",
+        ks=(2, 3),
+        methods=("project", "cluster"),
+        on_image=done.append,
+    )
+    assert [(one.method, one.k) for one in results] == [("project", 2), ("project", 3), ("cluster", 2), ("cluster", 3)]
+    assert len(encoded) == 4
+    assert done == sorted(PATIENTS)
+    assert [one.bank for one in results] == [bank_hash(bank) for bank in banks] * 2
+    assert {path.name for path in out.iterdir()} == {"evaluation.json", "evaluation.csv"}
+    for one in results:  # as segmenting every image anew would score
+        run = partial(segment, encoder=tiny_encoder, concepts=banks[one.k - 2], source_mpp=1.0, method=one.method)
+        dataset = load_dataset(tissue_folder)
+        again = cross_validate(
+            dataset, lambda path, run=run: level0_labels(run(path, options=SegmentOptions(tissue=False))), one.k + 1
+        )
+        assert one.scores == again
+
+
+def test_the_encoder_is_loaded_as_the_concepts_were_learned(tissue_folder, tmp_path):
+    split = load_encoder("embedded", transform="split").spec
+    save_bank([new_bank(np.eye(2, split.dim, dtype=np.float32), split.key)], tmp_path / "b.safetensors")
+    (result,) = evaluate(tissue_folder, concepts=tmp_path / "b.safetensors", ks=(2,))
+    assert result.encoder.transform == "split"
+
+
+def test_methods_with_concepts_of_every_image_cannot_be_evaluated(tissue_folder, tiny_encoder):
+    with pytest.raises(OptionError, match="'single' mean something else in every image"):
+        evaluate(tissue_folder, encoder=tiny_encoder, ks=(2,), methods=("single",))
+
+
+@pytest.mark.parametrize("options", [{"ks": ()}, {"methods": ()}])
+def test_nothing_to_evaluate(folder, options):
+    with pytest.raises(OptionError, match="nothing to evaluate"):
+        evaluate(folder, **options)
+
+
+def test_one_patient_is_too_few_and_is_told_before_any_work(folder):
+    (folder / "images.csv").write_text("name,patient\n" + "".join(f"{stem},A\n" for stem in PATIENTS))
+    with pytest.raises(OptionError, match="at least two"):
+        cross_validate(load_dataset(folder), lambda path: pytest.fail("worked"), 2)
+
+
+def segmentation(labels, size, l0_per_px):
+    return SimpleNamespace(
+        label_map=SimpleNamespace(labels=labels), slide=SimpleNamespace(size=size), l0_per_px=l0_per_px
+    )
+
+
+def test_labels_go_to_the_pixel_whose_centre_they_hold():
+    labels = np.arange(6, dtype=np.uint16).reshape(2, 3)
+    np.testing.assert_array_equal(level0_labels(segmentation(labels, (3, 2), (1.0, 1.0))), labels)
+    doubled = level0_labels(segmentation(labels, (6, 4), (2.0, 2.0)))
+    np.testing.assert_array_equal(doubled, np.kron(labels, np.ones((2, 2))))
+    assert doubled.dtype == np.uint16
+    # 7 px at 7/3 px a label: centres 0.5 … 6.5 fall into 0 0 1 1 1 2 2
+    uneven = level0_labels(segmentation(labels, (7, 2), (7 / 3, 1.0)))
+    np.testing.assert_array_equal(uneven[0], [0, 0, 1, 1, 1, 2, 2])
+    finer = level0_labels(segmentation(np.arange(8).reshape(1, 8), (4, 1), (0.5, 1.0)))
+    np.testing.assert_array_equal(finer, [[1, 3, 5, 7]])
+
+
+def test_the_last_pixels_get_the_last_label_where_the_map_was_cut():
+    labels = np.arange(3).reshape(1, 3)
+    np.testing.assert_array_equal(level0_labels(segmentation(labels, (7, 1), (2.0, 1.0))), [[0, 0, 1, 1, 2, 2, 2]])

@@ -141,14 +141,17 @@ def _by_transformers(network: Any, state: State) -> State:
     """Let transformers rename the tensors of its own files; tensors that do not fit keep their names."""
     from transformers.utils import logging
 
-    level = logging.get_verbosity()
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(40)  # errors only; what does not fit is told by whoever loads the tensors
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         loaded, report = type(network).from_pretrained(
             None, config=network.config, state_dict=dict(state), output_loading_info=True, **_options(network)
         )
     finally:
         logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     if report["missing_keys"] or report["mismatched_keys"]:
         return state
     own: State = loaded.state_dict()

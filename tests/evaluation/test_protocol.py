@@ -143,3 +143,18 @@ def test_scores_that_do_not_exist_are_null_and_empty(dataset, tmp_path):
     assert report["results"][0]["scores"]["mean_iou"] is None
     with (tmp_path / "evaluation.csv").open(newline="") as file:
         assert next(csv.DictReader(file))["mean_iou"] == ""
+
+
+def test_methods_at_the_same_k_are_compared_pairwise(dataset, tmp_path):
+    key, results = EncoderKey("e", None, "l", "relu"), []
+    for method, share in (("project", 0.4), ("cluster", 0.9)):
+        predict, _ = noisy(dataset, share)
+        results.append(Result(method, 5, key, "", cross_validate(dataset, predict, N_LABELS)))
+    write_evaluation(dataset, results, tmp_path)
+    (difference,) = json.loads((tmp_path / "evaluation.json").read_text())["differences"]
+    assert (difference["k"], difference["method"], difference["against"]) == (5, "cluster", "project")
+    value, low, high = difference["mean_iou"]
+    assert value == pytest.approx(results[1].scores.mean_iou - results[0].scores.mean_iou)
+    assert low <= value <= high
+    low, high = results[0].scores.mean_iou_interval
+    assert low <= results[0].scores.mean_iou <= high

@@ -41,10 +41,12 @@ def evaluate(
             methods=methods.split(","),
             on_image=lambda stem: progress.advance(task),
         )
-    table = Table("method", "K", "mIoU", "Dice", "accuracy", "mIoU per image", "NMI", "ARI", box=None)
+    table = Table("method", "K", "mIoU [95 %]", "Dice", "per image", "boundary F1", "NMI", "ARI", box=None)
     for result in results:
         scores = result.scores
-        values = (scores.mean_iou, scores.mean_dice, scores.accuracy, scores.image_mean_iou, scores.nmi, scores.ari)
-        table.add_row(result.method, str(result.k), *(f"{value:.3f}" for value in values))
+        low, high = scores.mean_iou_interval
+        values = (scores.mean_dice, scores.image_mean_iou, scores.boundary_f1, scores.nmi, scores.ari)
+        figures = (f"{scores.mean_iou:.3f} [{low:.3f}, {high:.3f}]", *(f"{value:.3f}" for value in values))
+        table.add_row(result.method, str(result.k), *figures)
     Console().print(table)
     typer.echo(f"wrote {out / 'evaluation.json'} and {out / 'evaluation.csv'}")

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from histofactor import __version__
 from histofactor.errors import ImageError
-from histofactor.evaluation import metrics
+from histofactor.evaluation import metrics, overlap
+from histofactor.evaluation.bootstrap import interval, paired_difference
 from histofactor.evaluation.datasets import IGNORED, Dataset, Item, read_truth
 from histofactor.export.files import atomic
 from histofactor.records import EncoderKey
@@ -31,7 +32,10 @@ Predict = Callable[[Path], Labels]
 
 @dataclass(frozen=True, slots=True)
 class ImageScores:
-    """Scores of one held-out image, by the names of ``metrics``; NaN where there is nothing to score."""
+    """Scores of one held-out image, by the names of ``metrics``; NaN where there is nothing to score.
+
+    ``matrix`` counts its px by predicted class (row) and true class.
+    """
 
     stem: str
     patient: str
@@ -39,21 +43,26 @@ class ImageScores:
     accuracy: float
     nmi: float
     ari: float
+    matrix: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Scores of a data set; ``nmi`` and ``ari`` compare labels to classes before any mapping.
+    """Scores of a data set; those from ``nmi`` to ``undersegmentation`` compare labels to classes before any mapping.
 
     Attributes:
         mean_iou, mean_dice, accuracy: of the summed confusion matrix.
+        mean_iou_interval: low and high end of its 95 % interval over patients.
         iou, dice: the same by class name.
         image_mean_iou: mean over images of each image's mean IoU.
-        nmi, ari: of the summed contingency table.
+        nmi, ari, v_measure, achievable_accuracy, undersegmentation: of the summed contingency table.
+        matched_mean_iou: one label for each class, chosen on all images, the px of other labels counted wrong.
         images: every image on its own.
+        boundary_f1: of class boundaries within 8 µm; NaN where it was not measured.
     """
 
     mean_iou: float
+    mean_iou_interval: tuple[float, float]
     mean_dice: float
     accuracy: float
     iou: Mapping[str, float]
@@ -61,7 +70,12 @@ class Scores:
     image_mean_iou: float
     nmi: float
     ari: float
+    v_measure: float
+    achievable_accuracy: float
+    undersegmentation: float
+    matched_mean_iou: float
     images: tuple[ImageScores, ...]
+    boundary_f1: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +126,9 @@ def score_tables(dataset: Dataset, tables: metrics.Table) -> Scores:
     Raises:
         OptionError: fewer than two patients.
     """
-    folds = metrics.grouped_folds([item.patient for item in dataset.items])
+    patients = [item.patient for item in dataset.items]
     total = tables.sum(axis=0)
-    matrices = np.zeros((len(tables), len(dataset.classes), len(dataset.classes)), np.int64)
-    for held_out in folds:
-        classes = metrics.majority_map(total - tables[held_out].sum(axis=0))
-        for i in held_out:
-            matrices[i] = metrics.apply_map(tables[i], classes)
+    matrices = np.stack([metrics.apply_map(*one) for one in zip(tables, class_maps(patients, tables), strict=True)])
     pooled, names = matrices.sum(axis=0), dataset.classes.values()
     images = tuple(
         ImageScores(
@@ -128,12 +138,16 @@ def score_tables(dataset: Dataset, tables: metrics.Table) -> Scores:
             metrics.accuracy(matrix),
             metrics.nmi(table),
             metrics.ari(table),
+            tuple(map(tuple, matrix.tolist())),
         )
         for item, matrix, table in zip(dataset.items, matrices, tables, strict=True)
     )
     scored = [image.mean_iou for image in images if not math.isnan(image.mean_iou)]
+    _, low, high = interval(matrices, patients, metrics.mean_iou)
+    matching = overlap.matched(total, overlap.hungarian_map(total))
     return Scores(
         mean_iou=metrics.mean_iou(pooled),
+        mean_iou_interval=(low, high),
         mean_dice=metrics.mean_dice(pooled),
         accuracy=metrics.accuracy(pooled),
         iou=dict(zip(names, metrics.iou_per_class(pooled).tolist(), strict=True)),
@@ -141,8 +155,25 @@ def score_tables(dataset: Dataset, tables: metrics.Table) -> Scores:
         image_mean_iou=sum(scored) / len(scored) if scored else math.nan,
         nmi=metrics.nmi(total),
         ari=metrics.ari(total),
+        v_measure=overlap.v_measure(total).v,
+        achievable_accuracy=overlap.achievable_accuracy(total),
+        undersegmentation=overlap.undersegmentation(total),
+        matched_mean_iou=float(np.nanmean(metrics.iou_per_class(matching)[:-1])) if total.any() else math.nan,
         images=images,
     )
+
+
+def class_maps(patients: Sequence[str], tables: metrics.Table) -> NDArray[np.int64]:
+    """The class of every label for every image, (images, labels): that of most px of the other patients.
+
+    Raises:
+        OptionError: fewer than two patients.
+    """
+    total = tables.sum(axis=0)
+    maps = np.zeros(tables.shape[:2], np.int64)
+    for held_out in metrics.grouped_folds(patients):
+        maps[held_out] = metrics.majority_map(total - tables[held_out].sum(axis=0))
+    return maps
 
 
 def write_evaluation(dataset: Dataset, results: Sequence[Result], out: str | Path) -> None:
@@ -167,6 +198,7 @@ def write_evaluation(dataset: Dataset, results: Sequence[Result], out: str | Pat
         },
         "protocol": "majority class of every label on the other patients; one patient held out at a time",
         "results": [asdict(result) for result in results],
+        "differences": _differences(dataset, results),
     }
     with atomic(Path(out) / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(_null_nan(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -178,6 +210,19 @@ def write_evaluation(dataset: Dataset, results: Sequence[Result], out: str | Pat
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _differences(dataset: Dataset, results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Mean IoU of every method less that of the first at the same K, the same patients drawn for both."""
+    patients = [item.patient for item in dataset.items]
+    found = []
+    for k in dict.fromkeys(result.k for result in results):
+        first, *others = (result for result in results if result.k == k)
+        for other in others:
+            ours, theirs = (np.array([image.matrix for image in one.scores.images]) for one in (other, first))
+            value, low, high = paired_difference(ours, theirs, patients, metrics.mean_iou)
+            found.append({"k": k, "method": other.method, "against": first.method, "mean_iou": [value, low, high]})
+    return found
 
 
 def count(dataset: Dataset, item: Item, truth: Labels, labels: Labels, n_labels: int) -> metrics.Table:
@@ -195,9 +240,13 @@ def count(dataset: Dataset, item: Item, truth: Labels, labels: Labels, n_labels:
 
 def _row(dataset: Dataset, result: Result) -> dict[str, Any]:
     scores = result.scores
-    fixed = ("mean_iou", "mean_dice", "accuracy", "image_mean_iou", "nmi", "ari")
+    fixed = (
+        *("mean_iou", "mean_dice", "accuracy", "image_mean_iou", "nmi", "ari", "v_measure"),
+        *("achievable_accuracy", "undersegmentation", "matched_mean_iou", "boundary_f1"),
+    )
     row = {"dataset": dataset.name, "method": result.method, "k": result.k, "encoder": result.encoder.name}
     values = {name: getattr(scores, name) for name in fixed}
+    values |= dict(zip(("mean_iou_low", "mean_iou_high"), scores.mean_iou_interval, strict=True))
     values |= {f"iou {name}": value for name, value in scores.iou.items()}
     values |= {f"dice {name}": value for name, value in scores.dice.items()}
     return row | {name: "" if math.isnan(value) else f"{value:.6f}" for name, value in values.items()}

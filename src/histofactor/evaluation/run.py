@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,16 @@ import numpy as np
 
 from histofactor.errors import OptionError
 from histofactor.evaluation import metrics
-from histofactor.evaluation.datasets import Dataset, load_dataset, read_truth
-from histofactor.evaluation.protocol import Labels, Result, count, score_tables, write_evaluation
+from histofactor.evaluation.boundaries import BoundaryCounts, boundary_counts, boundary_f1
+from histofactor.evaluation.datasets import IGNORED, Dataset, load_dataset, read_truth
+from histofactor.evaluation.protocol import Labels, Result, class_maps, count, score_tables, write_evaluation
 from histofactor.pipeline.encoded import encode_slide
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
 from histofactor.pipeline.segment import segment_slide
 from histofactor.records import ConceptBank, EncoderKey, Segmentation
 from histofactor.slides.reader import open_slide
+
+_BOUNDARY_UM = 8.0  # how far apart boundaries may lie: about a nucleus
 
 if TYPE_CHECKING:
     from histofactor.encoders.build import Encoder
@@ -59,7 +63,7 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
     dataset = load_dataset(folder)
     metrics.grouped_folds([item.patient for item in dataset.items])  # tells before any work that patients are too few
     engines = _engines(encoder, concepts, list(itertools.product(methods, ks)))
-    counted = {way: Counted([], {}) for way in engines}
+    counted = {way: Counted([], [], [], {}) for way in engines}
     for item in dataset.items:
         truth = read_truth(dataset, item)
         with open_slide(item.image, source_mpp=dataset.mpp) as slide:
@@ -68,7 +72,10 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
                 segmentation = segment_slide(slide, engine, encoded=encoded)
                 counted[way].recipes[segmentation.recipe["bank"]["sha256"]] = segmentation.recipe
                 _check_recipes(counted[way].recipes, way[0])
-                counted[way].tables.append(count(dataset, item, truth, level0_labels(segmentation), way[1] + 1))
+                labels = level0_labels(segmentation)
+                counted[way].tables.append(count(dataset, item, truth, labels, way[1] + 1))
+                counted[way].labels.append(zlib.compress(labels.astype(np.uint16).tobytes(), 1))
+                counted[way].tolerances_px.append(_BOUNDARY_UM / (segmentation.slide.mpp or 1.0))
         on_image(item.stem)
     results = [_result(dataset, way, one) for way, one in counted.items()]
     if out is not None:
@@ -82,10 +89,14 @@ class Counted:
 
     Attributes:
         tables: (k + 1, classes) of every image so far.
+        labels: of every image, compressed: what they mean is known only at the end.
+        tolerances_px: how far apart boundaries may lie in every image; 8 px where its µm/px is unknown.
         recipes: how, by hash of the bank.
     """
 
     tables: list[metrics.Table]
+    labels: list[bytes]
+    tolerances_px: list[float]
     recipes: dict[str, Mapping[str, Any]]
 
 
@@ -113,7 +124,22 @@ def _check_recipes(recipes: Mapping[str, Any], method: str) -> None:
 
 def _result(dataset: Dataset, way: tuple[str, int], counted: Counted) -> Result:
     ((digest, recipe),) = counted.recipes.items()
-    return Result(*way, EncoderKey(**recipe["encoder"]), digest, score_tables(dataset, np.stack(counted.tables)))
+    tables = np.stack(counted.tables)
+    scores = replace(score_tables(dataset, tables), boundary_f1=_boundary_f1(dataset, tables, counted))
+    return Result(*way, EncoderKey(**recipe["encoder"]), digest, scores)
+
+
+def _boundary_f1(dataset: Dataset, tables: metrics.Table, counted: Counted) -> float:
+    """Boundary F1 of the predicted classes of all held-out images."""
+    maps = class_maps([item.patient for item in dataset.items], tables)
+    total = np.zeros(4, np.int64)
+    for item, classes, packed, tolerance_px in zip(
+        dataset.items, maps, counted.labels, counted.tolerances_px, strict=True
+    ):
+        truth = read_truth(dataset, item)
+        predicted = classes[np.frombuffer(zlib.decompress(packed), np.uint16).reshape(truth.shape)]
+        total += boundary_counts(predicted, truth, tolerance_px, IGNORED)
+    return boundary_f1(BoundaryCounts(*total.tolist()))
 
 
 def level0_labels(segmentation: Segmentation) -> Labels:

@@ -96,3 +96,15 @@ def test_what_a_terminal_would_obey_is_not_printed(histofactor, tmp_path):
     assert "\x1b" not in out
     assert "\x07" not in out
     assert "[red]" in out
+
+
+def test_a_level_is_replaced_in_another_file_only(histofactor, bank, tmp_path):
+    before, out = bank.read_bytes(), tmp_path / "other.safetensors"
+    merges = ("merge", bank, "1+2+3+4+5=a", "-k", 8)  # K = 4, which there is
+    code, _, err = histofactor("concepts", *merges)
+    assert code == 2
+    assert "K = 4 already" in err
+    assert bank.read_bytes() == before
+    assert histofactor("concepts", *merges, "-o", out)[0] == 0
+    assert load_banks(out)[4].names[0] == "a"
+    assert load_banks(bank)[4].names[0] == "Concept 1"

@@ -51,7 +51,7 @@ def test_everything_is_on_it_and_well_formed(tmp_path):
     card = {
         "choice": CHOICE,
         "algorithm": "kmeans",
-        "slides": [{"name": "a"}],
+        "slides": [{"name": "a", "sha256": "abcdef123", "tokens": 9}],
         "options": {"seed": 3},
         "licence": "CC0",
     }
@@ -61,11 +61,11 @@ def test_everything_is_on_it_and_well_formed(tmp_path):
     tags.feed(text)
     assert not tags.open
     kinds = [tag for tag, _ in tags.seen]
-    assert kinds.count("details") == 3
+    assert kinds.count("details") == 4
     assert kinds.count("svg") == 3
     assert kinds.count("circle") == 9
     assert kinds.count("img") == 3
-    for word in ("K = 4 is recommended", "stroma", "CC0", "seed 3", "part of"):
+    for word in ("K = 4 is recommended", "abcdef123", "sha256", "stroma", "CC0", "seed 3", "part of"):
         assert word in text
     points = re.findall(r"points=\"([^\"]+)\"", text)[0].split()
     xs = [float(point.split(",")[0]) for point in points]

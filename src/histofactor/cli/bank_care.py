@@ -82,7 +82,10 @@ def merge(
     k: Annotated[int | None, typer.Option("-k", help="Which K; needed where the bank has several.")] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Bank to write; default BANK itself.")] = None,
 ) -> None:
-    """Put concepts together: adds a coarser level in which they are one; a level of that K is replaced."""
+    """Put concepts together: adds a coarser level in which they are one.
+
+    Where the bank has a level of that K already, it is replaced in another file only (-o).
+    """
     from histofactor.concepts.bank_file import read_bank_file, write_bank_file
     from histofactor.concepts.care import merge as run
 
@@ -90,8 +93,11 @@ def merge(
     k = _which(file, k)
     wanted = [labels_and_name(text, "LABEL+LABEL=NAME", "1+4=tumour") for text in merges]
     merged = run(file, k, wanted)
-    write_bank_file(merged, out or bank)
     coarser = k - sum(len(labels) - 1 for labels, _ in wanted)
+    if out is None and coarser in file.banks:
+        mend = "write to another file with -o; the level of that K is replaced there"
+        raise OptionError(f"{bank} has a level of K = {coarser} already", mend=mend)
+    write_bank_file(merged, out or bank)
     typer.echo(f"wrote {out or bank}: K = {', '.join(map(str, merged.banks))}; the merged level is K = {coarser}")
 
 

@@ -12,6 +12,7 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.concepts.bank import bank_hash
 from histofactor.concepts.bank_file import BankFile
 from histofactor.concepts.card import CHOICE, check_card
 from histofactor.concepts.summary import summarize
@@ -52,6 +53,8 @@ def write_bank_page(
         mpp=first.mpp,
         card=file.card,
         levels={k: summarize(file, k) for k in file.banks},
+        hashes={k: bank_hash(bank) for k, bank in file.banks.items()},
+        slides=[slide for slide in file.card.get("slides") or () if isinstance(slide, dict)],
         plots=_plots(choice["rows"]) if choice and choice["rows"] else {},
         patches=patches,
     )

@@ -130,12 +130,12 @@ def test_an_input_that_fails_half_way_leaves_nothing(collect, monkeypatch):
         units = real(slide, *others)
 
         def stream():
-            for number, part in enumerate(units.stream()):
+            for number, part in enumerate(units.stream):
                 if number == 1 and slide.info.path.name == "2.png":
                     raise ImageError("the rest is gone")
                 yield part
 
-        return replace(units, stream=stream)
+        return replace(units, stream=stream())
 
     monkeypatch.setattr(gather, "units_of", failing)
     collection = collect()

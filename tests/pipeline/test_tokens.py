@@ -19,7 +19,7 @@ def setting(tiny_encoder, tissue):
 
 
 def gathered(units):
-    found = list(units.stream())
+    found = list(units.stream)
     return np.concatenate([part[0] for part in found]), np.concatenate([part[1] for part in found])
 
 

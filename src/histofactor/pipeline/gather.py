@@ -248,7 +248,7 @@ class Collection:
             units = units_of(slide, self._engine, plan, self.options.pool, on_window)
             draw = self.sample.draw(source.name, units.n, 1 / members)
             indices, tokens, seen = [], [], 0
-            for found, features in units.stream():
+            for found, features in units.stream:
                 seen += len(found)
                 wanted = draw.wanted[found] & features.any(axis=1)  # a token without features says nothing
                 indices.append(found[wanted])

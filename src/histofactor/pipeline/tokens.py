@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,13 +31,14 @@ class Units:
         n: how many units, tokens or tiles.
         places: (n, 2) x, y of the upper left corner, in level-0 px, of the square patch that shows a unit.
         side: its side in level-0 px.
-        stream: yields (indices, features): (m,) units in reading order, and their features (m, d).
+        stream: (indices, features): (m,) units in reading order, and their features (m, d), encoded as they are asked
+            for.
     """
 
     n: int
     places: NDArray[np.float32]
     side: float
-    stream: Callable[[], Iterator[tuple[Indices, Float]]]
+    stream: Iterator[tuple[Indices, Float]]
 
 
 def units_of(slide: Slide, engine: Engine, plan: Plan, pool: str, on_window: Progress) -> Units:
@@ -56,50 +57,56 @@ def units_of(slide: Slide, engine: Engine, plan: Plan, pool: str, on_window: Pro
     """
     if pool not in POOLS:
         raise OptionError(f"unknown pool {pool!r}", expected=f"one of {', '.join(POOLS)}")
-    frame = plan.frame
-    columns = frame.g_size[0]
-    step = np.array(frame.l0_per_px, np.float32) * frame.stride_px
+    found = _cells(slide, engine, plan, on_window)
+    return _token_units(plan, found) if pool == "token" else _tile_units(plan, found, engine.encoder.spec.dim)
 
-    def tokens() -> Iterator[tuple[Indices, Float]]:
-        """Cells of the grid, numbered row by row, and their features."""
-        for part in Encoding(slide, engine, plan, Clock(), on_window):
-            features = part.B[part.tissue]
-            if not np.isfinite(features).all():
-                raise EncoderError(
-                    "the features are not finite",
-                    expected="finite values",
-                    got="NaN or infinity",
-                    mend="check the weights file of the encoder",
-                )
-            yield np.flatnonzero(part.tissue) + part.g_rows[0] * columns, features
 
-    cells = np.flatnonzero(plan.g_tissue)
-    rows, along = np.divmod(cells, columns)
-    if pool == "token":
-        middle = np.stack([along, rows], 1) + np.float32(0.5)
-        places = ((middle - _PATCH_TOKENS / 2) * step).astype(np.float32)
-        return Units(
-            len(cells),
-            places,
-            float(step[0]) * _PATCH_TOKENS,
-            lambda: ((np.searchsorted(cells, found), features) for found, features in tokens()),
-        )
-    side = max(1, TILE_PX // frame.stride_px)
-    across = -(-columns // side)
-    tile_of = (rows // side) * across + along // side
-    tiles, sizes = np.unique(tile_of, return_counts=True)
+def _cells(slide: Slide, engine: Engine, plan: Plan, on_window: Progress) -> Iterator[tuple[Indices, Float]]:
+    """Cells of the grid that hold tissue, numbered row by row, and their features; encoded as they are asked for."""
+    for part in Encoding(slide, engine, plan, Clock(), on_window):
+        features = part.B[part.tissue]
+        if not np.isfinite(features).all():
+            raise EncoderError(
+                "the features are not finite",
+                expected="finite values",
+                got="NaN or infinity",
+                mend="check the weights file of the encoder",
+            )
+        yield np.flatnonzero(part.tissue) + part.g_rows[0] * plan.frame.g_size[0], features
+
+
+def _token_units(plan: Plan, found: Iterator[tuple[Indices, Float]]) -> Units:
+    cells, step = np.flatnonzero(plan.g_tissue), _step(plan)
+    rows, columns = np.divmod(cells, plan.frame.g_size[0])
+    corners = np.stack([columns, rows], 1) + 0.5 - _PATCH_TOKENS / 2
+    stream = ((np.searchsorted(cells, numbers), features) for numbers, features in found)
+    return Units(len(cells), (corners * step).astype(np.float32), float(step[0]) * _PATCH_TOKENS, stream)
+
+
+def _tile_units(plan: Plan, found: Iterator[tuple[Indices, Float]], dim: int) -> Units:
+    side, width = max(1, TILE_PX // plan.frame.stride_px), plan.frame.g_size[0]
+    across, step = -(-width // side), _step(plan)
+
+    def tile_of(cells: Indices) -> Indices:
+        return (cells // width // side) * across + cells % width // side
+
+    tiles, sizes = np.unique(tile_of(np.flatnonzero(plan.g_tissue)), return_counts=True)
     tiles = tiles[2 * sizes > side * side]
-    places = (np.stack([tiles % across, tiles // across], 1) * side * step).astype(np.float32)
 
     def means() -> Iterator[tuple[Indices, Float]]:
-        sums, counts = np.zeros((len(tiles), engine.encoder.spec.dim)), np.zeros(len(tiles), np.int64)
-        for found, features in tokens():
-            tile = (found // columns // side) * across + found % columns // side
-            index = np.minimum(np.searchsorted(tiles, tile), max(len(tiles) - 1, 0))
-            inside = tiles[index] == tile if len(tiles) else np.zeros(len(tile), bool)
-            np.add.at(sums, index[inside], features[inside])
-            np.add.at(counts, index[inside], 1)
+        sums, counts = np.zeros((len(tiles), dim)), np.zeros(len(tiles), np.int64)
+        for cells, features in found:
+            inside = np.isin(tile_of(cells), tiles)
+            index = np.searchsorted(tiles, tile_of(cells)[inside])
+            np.add.at(sums, index, features[inside])
+            np.add.at(counts, index, 1)
         read = np.flatnonzero(counts)
         yield read, (sums[read] / counts[read, None]).astype(np.float32)
 
-    return Units(len(tiles), places, float(step[0]) * side, means)
+    corners = np.stack([tiles % across, tiles // across], 1) * side
+    return Units(len(tiles), (corners * step).astype(np.float32), float(step[0]) * side, means())
+
+
+def _step(plan: Plan) -> NDArray[np.float64]:
+    """(x, y) level-0 px a token."""
+    return np.array(plan.frame.l0_per_px) * plan.frame.stride_px

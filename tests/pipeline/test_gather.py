@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histofactor.errors import ImageError, OptionError, ResolutionError
+from histofactor.errors import ImageError, OptionError, OutputError, ResolutionError
 from histofactor.pipeline import gather, stream
 from histofactor.pipeline.engine import SegmentOptions, prepare
 from histofactor.pipeline.gather import (
@@ -220,3 +220,16 @@ def test_a_resolution_is_used(collect, images, tiny_encoder):
     collection = Collection(supply, engine, LearnOptions(tokens=5000))
     collection.gather(LearnReporter())
     assert collection.slides["3.png"]["tokens"] < 0.3 * collect([3]).slides["3.png"]["tokens"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_encoded(collect, tmp_path):
+    (tmp_path / "file").write_text("x")
+    looked = []
+
+    def find(todo):
+        looked.append(todo)
+        yield from ()
+
+    with pytest.raises(OutputError):
+        collect(work=tmp_path / "file" / "w.npz", find=find)
+    assert not looked

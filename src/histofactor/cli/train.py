@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from histofactor.pipeline.gather import Supply
+    from histofactor.pipeline.learn import Learned
 
 
 def train(  # noqa: PLR0913, PLR0917 - one parameter an option
@@ -70,14 +71,11 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     from histofactor.cli.options import numbers
     from histofactor.cli.progress import learn_reporter
-    from histofactor.concepts.bank_file import read_bank_file, save_bank
     from histofactor.concepts.kmeans import KMeansOptions
     from histofactor.concepts.train import TrainOptions
     from histofactor.encoders.build import Inference
     from histofactor.errors import OptionError
-    from histofactor.export.bank_page import write_bank_page
     from histofactor.pipeline.engine import SegmentOptions
-    from histofactor.pipeline.examples import read_examples
     from histofactor.pipeline.gather import LearnOptions, supply_files
     from histofactor.pipeline.learn import train_concepts
     from histofactor.slides.inputs import find_inputs
@@ -111,11 +109,13 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
         ),
     )
     sample = out.with_name(f"{out.name}.sample.npz")
-    with learn_reporter() as reporter:
-        learned = train_concepts(supply, ks, encoder=encoder, options=options, work=sample, reporter=reporter)
-    save_bank(learned.banks, out, learned.card)
-    file, page = read_bank_file(out), out.with_suffix(".html")
-    write_bank_page(file, page, out.stem, read_examples(file, paths)[0])
+    try:
+        with learn_reporter() as reporter:
+            learned = train_concepts(supply, ks, encoder=encoder, options=options, work=sample, reporter=reporter)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; {sample} holds what was sampled, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    page = _write(learned, out, paths)
     if not keep_sample:
         sample.unlink(missing_ok=True)
     used, left_out = len(learned.card["slides"]), len(learned.card["left_out"])
@@ -136,6 +136,18 @@ def _fetched(manifest: Path, folder: Path, endpoint: str | None) -> Supply:
     from histofactor.tcga.manifest import read_manifest
 
     return supply_manifest(read_manifest(manifest), folder, FetchOptions(endpoint or ENDPOINT))
+
+
+def _write(learned: Learned, out: Path, paths: list[Path]) -> Path:
+    """Write the bank, and beside it the page to look at, whose path is returned."""
+    from histofactor.concepts.bank_file import read_bank_file, save_bank
+    from histofactor.export.bank_page import write_bank_page
+    from histofactor.pipeline.examples import read_examples
+
+    save_bank(learned.banks, out, learned.card)
+    file, page = read_bank_file(out), out.with_suffix(".html")
+    write_bank_page(file, page, out.stem, read_examples(file, paths)[0])
+    return page
 
 
 def _print_choice(choice: Mapping[str, Any]) -> None:

@@ -219,6 +219,7 @@ class Collection:
         """Encode the inputs that are not in the sample yet, and tell the reporter."""
         todo = [source for source in self.sources if source.name not in self.slides]
         done = len(self.slides)
+        self._save(0)  # a folder that cannot be written is told now, not after hours
         try:
             for index, (source, path) in enumerate(zip(todo, self._find(todo), strict=True), done):
                 reporter.on_input(source.name, index, len(self.sources))

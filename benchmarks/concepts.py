@@ -29,7 +29,7 @@ from sklearn.cluster import MiniBatchKMeans
 
 from histofactor.concepts.kmeans import KMeansOptions, assign
 from histofactor.concepts.train import TrainOptions, train_levels
-from histofactor.pipeline.engine import prepare
+from histofactor.pipeline.engine import SegmentOptions, prepare
 from histofactor.pipeline.segment import tissue_features
 from histofactor.slides.reader import open_slide
 
@@ -40,7 +40,7 @@ Inertias = dict[int, float]
 
 def tokens(shared: Path) -> np.ndarray:
     """All tokens of the training fields, in random order."""
-    engine = prepare(encoder="embedded", method="single", mpp=MPP)
+    engine = prepare(encoder="embedded", method="single", mpp=MPP, options=SegmentOptions(views=1))
     inputs = [(path, 0.25) for path in sorted((shared / "data/oscc").glob("*.jpg"))]
     inputs += [(path, 0.5) for path in sorted((shared / "data/ocdc/images").glob("*.jpg"))]
     found = []

@@ -29,7 +29,7 @@ from histofactor.encoders.build import load_encoder
 from histofactor.evaluation import metrics
 from histofactor.evaluation.datasets import load_dataset
 from histofactor.factor.nnls import project, unit_concepts
-from histofactor.pipeline.engine import prepare
+from histofactor.pipeline.engine import SegmentOptions, prepare
 from histofactor.pipeline.segment import tissue_features
 from histofactor.slides.reader import open_slide
 
@@ -44,7 +44,7 @@ WAYS = {
 
 def training_tokens(shared: Path) -> np.ndarray:
     """All tissue tokens of the training images, in random order."""
-    engine = prepare(encoder="embedded", method="single")
+    engine = prepare(encoder="embedded", method="single", options=SegmentOptions(views=1))
     inputs = [(path, 0.25) for path in sorted((shared / "data/oscc").glob("*.jpg"))]
     inputs += [(path, 0.5) for path in sorted((shared / "data/ocdc/images").glob("*.jpg"))]
     inputs.append((shared / "data/slides/cmu-1-small-region.svs", None))

@@ -81,7 +81,7 @@ class Encoded:
     """Features and truth of a data set under one encoder."""
 
     def __init__(self, dataset: Dataset, encoder: Encoder) -> None:
-        engine = prepare(encoder=encoder, method="single", options=SegmentOptions(tissue=False))
+        engine = prepare(encoder=encoder, method="single", options=SegmentOptions(tissue=False, views=1))
         self.dataset, self.features, self.frames, self.truth = dataset, [], [], []
         for item in track(dataset.items, f"encoding with {encoder.spec.name}", console=Console(stderr=True)):
             with open_slide(item.image, source_mpp=dataset.mpp) as slide:

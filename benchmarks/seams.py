@@ -38,7 +38,7 @@ def borders(size: tuple[int, int], encoder: Encoder) -> tuple[set[int], set[int]
     frame = make_frame(SlideInfo(None, size, 1.0, (1.0,), ""), 1.0, encoder.spec.patch_px)
     halo = encoder.spec.window.halo_px
     found: tuple[set[int], set[int]] = (set(), set())
-    for window in plan_windows(frame, encoder.spec.window):
+    for window in plan_windows(frame, encoder.spec.window, encoder.spec.patch_px):
         for axis, start in enumerate((window.x, window.y)):
             end = start + window.size[axis]
             found[axis].update(p for p in (start, start + halo, end - halo, end) if 0 < p < size[axis])

@@ -39,3 +39,20 @@ def test_an_unknown_transform():
 def test_joint_encoders_keep_their_own():
     with pytest.raises(OptionError, match="joint encoder"):
         load_encoder("embedded,embedded", transform="split")
+
+
+def test_roots_are_unit_vectors_whose_squares_are_shares(tiny_encoder):
+    split, root = (encode(with_transform(tiny_encoder, name), PIXELS).values for name in ("split", "split-root"))
+    torch.testing.assert_close(root.square().sum(-1), torch.ones(root.shape[:-1]))
+    torch.testing.assert_close(root.square() * split.sum(-1, keepdim=True), split)
+
+
+def test_the_root_of_a_token_without_features_is_zero():
+    assert (TRANSFORMS["root"](torch.full((1, 3, 2, 2), -1.0)) == 0).all()
+
+
+@pytest.mark.parametrize("before", TRANSFORMS)
+@pytest.mark.parametrize("after", TRANSFORMS)
+def test_channels_follow_the_transform(tiny_encoder, before, after):
+    encoder = with_transform(with_transform(tiny_encoder, before), after)
+    assert encode(encoder, PIXELS).values.shape[-1] == encoder.spec.dim

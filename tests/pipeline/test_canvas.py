@@ -26,8 +26,8 @@ def cut(values, frame, window):
 def test_consistent_windows_blend_to_themselves():
     rule, frame = WindowRule(96, 48), frame_of(400, 250)
     truth = np.random.default_rng(0).random((*frame.g_size[::-1], 3)).astype(np.float32)
-    canvas = Canvas(frame, rule, 3)
-    for window in plan_windows(frame, rule):
+    canvas = Canvas(frame, rule, plan_windows(frame, rule, 8), 3)
+    for window in plan_windows(frame, rule, 8):
         B = cut(truth, frame, window)
         canvas.add([window], B[None], (B**2).sum(-1)[None])
     blended, sq_norms = canvas.take(len(truth))
@@ -39,10 +39,10 @@ def test_consistent_windows_blend_to_themselves():
 def test_a_strip_that_moves_down_holds_what_the_whole_holds(restored):
     rule, frame = WindowRule(96, 48, 16, fixed=False), frame_of(400, 450)
     rng = np.random.default_rng(0)
-    windows = plan_windows(frame, rule)
+    windows = plan_windows(frame, rule, 8)
     size = (windows[0].size[1] // 8, windows[0].size[0] // 8)
     B, sq_norms = rng.random((len(windows), *size, 3), np.float32), rng.random((len(windows), *size), np.float32)
-    whole, strip, taken = Canvas(frame, rule, 3), Canvas(frame, rule, 3), []
+    whole, strip, taken = Canvas(frame, rule, windows, 3), Canvas(frame, rule, windows, 3), []
     whole.add(windows, B, sq_norms)
     rows = [list(row) for _, row in groupby(range(len(windows)), key=lambda i: windows[i].y)]
     for row, following in zip(rows, [*rows[1:], None], strict=True):
@@ -50,7 +50,7 @@ def test_a_strip_that_moves_down_holds_what_the_whole_holds(restored):
         stop = frame.g_size[1] if following is None else max(windows[following[0]].y // 8, 0)
         taken.append(strip.take(stop))
         if restored:
-            state, strip = strip.state(), Canvas(frame, rule, 3)
+            state, strip = strip.state(), Canvas(frame, rule, windows, 3)
             strip.restore(state)
     for part, one in zip(zip(*taken, strict=True), whole.take(frame.g_size[1]), strict=True):
         np.testing.assert_array_equal(np.concatenate(part), one)
@@ -59,8 +59,8 @@ def test_a_strip_that_moves_down_holds_what_the_whole_holds(restored):
 def test_halo_tokens_have_no_say():
     rule, frame = WindowRule(128, 64, 32, fixed=False), frame_of(300, 300)
     truth = np.random.default_rng(0).random((*frame.g_size[::-1], 1)).astype(np.float32)
-    canvas = Canvas(frame, rule, 1)
-    for window in plan_windows(frame, rule):
+    canvas = Canvas(frame, rule, plan_windows(frame, rule, 8), 1)
+    for window in plan_windows(frame, rule, 8):
         B = cut(truth, frame, window)
         halo = np.ones(B.shape[:2], bool)
         halo[4:-4, 4:-4] = False
@@ -71,8 +71,8 @@ def test_halo_tokens_have_no_say():
 
 def test_disagreement_becomes_a_mean_between():
     rule, frame = WindowRule(96, 48), frame_of(200, 90)
-    canvas = Canvas(frame, rule, 1)
-    for value, window in enumerate(plan_windows(frame, rule)):
+    canvas = Canvas(frame, rule, plan_windows(frame, rule, 8), 1)
+    for value, window in enumerate(plan_windows(frame, rule, 8)):
         size = (window.size[1] // 8, window.size[0] // 8)
         canvas.add([window], np.full((1, *size, 1), value, np.float32), np.zeros((1, *size), np.float32))
     row = canvas.take(frame.g_size[1])[0][4, :, 0]
@@ -82,7 +82,7 @@ def test_disagreement_becomes_a_mean_between():
 
 
 def test_nothing_added_is_zero():
-    blended, sq_norms = Canvas(frame_of(80, 80), WindowRule(96, 48), 2).take(10)
+    blended, sq_norms = Canvas(frame_of(80, 80), WindowRule(96, 48), [], 2).take(10)
     assert blended.shape == (10, 10, 2)
     assert (blended == 0).all()
     assert (sq_norms == 0).all()

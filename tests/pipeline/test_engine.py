@@ -54,7 +54,7 @@ def test_bank_of_another_layer(tiny_encoder, tiny_bank):
 @pytest.mark.parametrize(
     ("arguments", "error", "word"),
     [
-        ({"method": "magic"}, OptionError, "project, factorize, cluster, single"),
+        ({"method": "magic"}, OptionError, "project, raw, factorize, cluster, single"),
         ({"k": 0}, OptionError, "k ≥ 1"),
         ({"k": -3}, OptionError, "k ≥ 1"),
         ({"k": 7}, OptionError, "k does not fit"),

@@ -131,3 +131,13 @@ def test_unknown_method_and_missing_bank(X, tiny_bank):
         weigh("magic", tokens("single", X, tiny_bank), tiny_bank, Factorization())
     with pytest.raises(OptionError, match="needs concepts"):
         weigh("project", tokens("single", X, tiny_bank), None, Factorization())
+
+
+def test_raw_is_nnls_on_the_concepts_as_they_are(X, tiny_bank):
+    W, residual, bank = run("raw", X, tiny_bank)
+    H = tiny_bank.vectors.astype(float)
+    expected = np.array([nnls(H.T, x)[0] for x in X.astype(float)])
+    np.testing.assert_allclose(W, expected, atol=2e-3)
+    left = np.linalg.norm(X - expected @ H, axis=1) / np.linalg.norm(X, axis=1)
+    np.testing.assert_allclose(residual, left, atol=1e-3)
+    assert bank is tiny_bank

@@ -9,7 +9,7 @@ from histofactor.errors import ImageError
 from histofactor.pipeline.engine import SegmentOptions, prepare
 from histofactor.pipeline.plan import make_plan, tissue_rows, unreadable_share
 from histofactor.records import WindowRule
-from histofactor.slides.grid import taper, token_overlap
+from histofactor.slides.grid import tapers_of, token_overlap
 from histofactor.slides.phantom import phantom
 from histofactor.slides.reader import open_slide
 
@@ -29,11 +29,12 @@ def test_rows_follow_each_other_and_no_later_window_touches_what_is_finished(tin
     assert starts == (0, *stops[:-1])
     assert stops[-1] == plan.frame.g_size[1]
     assert all(start <= stop for start, stop in zip(starts, stops, strict=True))
+    shares = tapers_of(plan.frame, engine.encoder.spec.window, plan.layout)
     for index, row in enumerate(plan.rows):
         for window in (window for later in plan.rows[index + 1 :] for window in later.windows):
             rows = token_overlap(plan.frame, window)[0][0]
             part = token_overlap(plan.frame, window)[1][0]
-            weight = taper(window, engine.encoder.spec.window, 8)[part].max(axis=1)
+            weight = shares(window)[part].max(axis=1)
             assert not (weight[np.arange(rows.start, rows.stop) < row.g_rows[1]] > 0).any()
 
 
@@ -44,12 +45,13 @@ def test_windows_without_tissue_are_left_out_and_tissue_is_covered(tiny_encoder,
     everything, _ = plan_of(image, tiny_encoder, tiny_bank, tissue=False)
     assert 0 < plan.windows < everything.windows / 4
     covered = np.zeros(plan.g_tissue.shape, bool)
+    shares = tapers_of(plan.frame, engine.encoder.spec.window, plan.layout)
     for window in (window for row in plan.rows for window in row.windows):
         grid, part = token_overlap(plan.frame, window)
-        covered[grid] |= taper(window, engine.encoder.spec.window, 8)[part] > 0
+        covered[grid] |= shares(window)[part] > 0
     assert covered[plan.g_tissue].all()
-    assert plan.g_tissue[76:94, 14:36].mean() > 0.8
-    assert not plan.g_tissue[:70].any()
+    assert plan.g_tissue[152:188, 28:72].mean() > 0.8
+    assert not plan.g_tissue[:140].any()
 
 
 def test_tokens_hold_tissue_where_any_of_their_px_does(tiny_encoder, tiny_bank):
@@ -86,9 +88,9 @@ def test_what_cannot_be_read_is_told_with_place_and_share(tiny_encoder, tiny_ban
     plan, _ = plan_of(tissue, tiny_encoder, tiny_bank, tissue=False)
     unreadable = np.zeros(plan.g_tissue.shape, bool)
     assert unreadable_share(unreadable, plan) == (0.0, "")
-    unreadable[4:6, 10:15] = True
+    unreadable[8:12, 20:30] = True
     share, sentence = unreadable_share(unreadable, plan)
-    assert share == pytest.approx(10 / plan.g_tissue.size)
+    assert share == pytest.approx(40 / plan.g_tissue.size)
     assert "40 × 16 px at (80, 32)" in sentence
 
 

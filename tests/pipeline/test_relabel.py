@@ -74,7 +74,7 @@ def test_a_merge_gives_the_labels_of_the_merged_dense_weights(kept_weights, tmp_
         expected = np.array([0, 1, 2, 3, 4, 2, 5])[dense.label_map.labels]
     else:
         merged = np.stack([W[..., 0], W[..., 1] + W[..., 4], W[..., 2], W[..., 3], W[..., 5]], axis=-1)
-        expected, _ = label_pixels(merged, (rows * 8, columns * 8))
+        expected, _ = label_pixels(merged, (rows * dense.weights.stride_px, columns * dense.weights.stride_px))
     tissue = dense.label_map.labels > 0
     assert (labels_of(tmp_path / "new") == expected[:height, :width])[tissue].mean() >= 0.999
 

@@ -31,8 +31,8 @@ def test_records_are_whole(run, tissue):
     assert labels.dtype == np.uint8
     assert result.margin.shape == labels.shape
     assert ((result.margin >= 0) & (result.margin <= 1)).all()
-    assert result.weights.values.shape == (38, 50, 6)
-    assert result.weights.residual.shape == (38, 50)
+    assert result.weights.values.shape == (75, 100, 6)  # half patches of 8 px
+    assert result.weights.residual.shape == (75, 100)
     assert result.label_map.mpp == 1.0
     assert len(result.label_map.names) == len(result.label_map.colors) == 6
     assert set(np.unique(labels)) <= set(range(7))
@@ -143,3 +143,17 @@ def test_cluster_at_a_merged_level_is_a_lookup_in_the_finest_map(run, tissue, ti
     np.testing.assert_array_equal(merged.label_map.labels, lookup[finest.label_map.labels])
     assert merged.weights.values.shape[2] == k
     assert (merged.margin >= finest.margin - 1e-6).all()
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_four_views_forget_directions(tiny_encoder, tiny_bank, tissue, turns):
+    square = tissue[:288, :288]
+
+    def labels(image, views):
+        options = SegmentOptions(tissue=False, views=views)
+        return segment(image, encoder=tiny_encoder, concepts=tiny_bank, options=options).label_map.labels[:]
+
+    turned = np.ascontiguousarray(np.rot90(square, turns))
+    agree = {views: (np.rot90(labels(turned, views), -turns) == labels(square, views)).mean() for views in (1, 4)}
+    assert agree[4] > 0.95
+    assert agree[4] > agree[1]

@@ -16,7 +16,7 @@ from histofactor.slides.reader import open_slide
 
 @pytest.fixture
 def setting(tiny_encoder, tiny_bank, tissue):
-    engine = prepare(encoder=tiny_encoder, concepts=tiny_bank, options=SegmentOptions(tissue=False))
+    engine = prepare(encoder=tiny_encoder, concepts=tiny_bank, options=SegmentOptions(tissue=False, views=1))
     with open_slide(tissue, source_mpp=1.0) as slide:
         yield slide, engine, make_plan(slide, engine)
 

@@ -13,7 +13,7 @@ from histofactor.slides.reader import open_slide
 
 @pytest.fixture
 def setting(tiny_encoder, tissue):
-    engine = prepare(encoder=tiny_encoder, method="single", options=SegmentOptions())
+    engine = prepare(encoder=tiny_encoder, method="single", options=SegmentOptions(views=1))
     with open_slide(tissue, source_mpp=1.0) as slide:
         yield slide, engine, make_plan(slide, engine)
 

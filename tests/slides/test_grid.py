@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histofactor.records import SlideInfo, WindowRule
-from histofactor.slides.grid import make_frame, plan_windows, taper, token_overlap, visible_region
+from histofactor.slides.grid import (
+    Window,
+    cell_px,
+    make_frame,
+    plan_windows,
+    tapers_of,
+    token_overlap,
+    views_of,
+    visible_region,
+)
 
 
 def info(width, height, mpp):
@@ -31,9 +40,11 @@ def test_windows_cover_every_token_beyond_their_halo(width, height, rule, stride
     frame = make_frame(info(width, height, 1.0), 1.0, stride)
     shift = (rule.size_px // 2 - rule.halo_px) // stride * stride if half else 0
     seen = np.zeros(frame.g_size[::-1], np.float32)
-    for window in plan_windows(frame, rule, shift):
+    windows = plan_windows(frame, rule, stride, shift)
+    shares = tapers_of(frame, rule, windows)
+    for window in windows:
         grid, part = token_overlap(frame, window)
-        weight = taper(window, rule, stride)
+        weight = shares(window)
         assert weight.shape == (window.size[1] // stride, window.size[0] // stride)
         seen[grid] += weight[part]
         region, padding = visible_region(frame, window)
@@ -43,7 +54,7 @@ def test_windows_cover_every_token_beyond_their_halo(width, height, rule, stride
         assert region.out_size[1] + sum(padding[0]) == window.size[1]
         assert min(region.out_size) > 0
         assert min(min(pair) for pair in padding) >= 0
-    assert seen.min() > 0
+    np.testing.assert_allclose(seen, 1, atol=1e-5)
 
 
 @given(width=st.integers(200, 3000), mpp=st.floats(0.1, 4.0), target=st.floats(0.1, 4.0))
@@ -64,26 +75,43 @@ def test_unknown_resolution_is_worked_as_it_is_and_said():
     assert "its own pixel size" in frame.note
 
 
-def test_interior_tapers_add_up_to_one():
-    rule = WindowRule(224, 112)
-    frame = make_frame(info(2000, 2000, 1.0), 1.0, 16)
-    seen = np.zeros(frame.g_size[::-1], np.float32)
-    for window in plan_windows(frame, rule):
+@given(width=sizes, height=sizes, rule=rules, shift=st.sampled_from([0, 16, 80]))
+def test_every_view_counts_alike(width, height, rule, shift):
+    frame = make_frame(info(width, height, 1.0), 1.0, cell_px(16, 4))
+    base = plan_windows(frame, rule, 16, shift)
+    windows = [view for window in base for view in views_of(window, 4, 8)]
+    shares = tapers_of(frame, rule, windows)
+    seen = np.zeros((4, *frame.g_size[::-1]), np.float32)
+    for window in windows:
         grid, part = token_overlap(frame, window)
-        seen[grid] += taper(window, rule, 16)[part]
-    np.testing.assert_allclose(seen[10:100, 10:100], 1.0, atol=1e-5)
+        seen[window.turns][grid] += shares(window)[part]
+    edge = rule.halo_px // 8 + 1  # the moved views end half a patch before the image does
+    np.testing.assert_allclose(seen[0], 1, atol=1e-5)
+    np.testing.assert_allclose(seen[:, : max(len(seen[0]) - edge, 0), : max(seen.shape[2] - edge, 0)], 1, atol=1e-5)
+
+
+def test_views_turn_and_move():
+    window = Window(32, 48, (224, 224))
+    assert views_of(window, 1, 0) == (window,)
+    views = views_of(window, 4, 8)
+    assert [view.turns for view in views] == [0, 1, 2, 3]
+    assert {(view.x, view.y) for view in views} == {(32, 48), (24, 48), (24, 40), (32, 40)}
+
+
+def test_cells_are_half_patches_where_patches_can_be_halved():
+    assert [cell_px(patch, views) for patch, views in ((16, 1), (16, 4), (14, 4), (7, 4))] == [16, 8, 7, 7]
 
 
 def test_halo_of_half_the_overlap_means_a_plain_mosaic():
     rule = WindowRule(512, 192, 96, fixed=False)
     frame = make_frame(info(2000, 512, 1.0), 1.0, 8)
-    window = plan_windows(frame, rule)[0]
-    weight = taper(window, rule, 8)
-    assert set(np.unique(weight)) == {0.0, 1.0}
-    assert weight[12:-12, 12:-12].all()
+    windows = plan_windows(frame, rule, 8)
+    weight = tapers_of(frame, rule, windows)(windows[0])
+    assert set(np.unique(weight)) <= {0.0, 0.25, 0.5, 1.0}  # whole, or shared with a window moved back from the edge
+    assert weight[12:52, 12:52].all()
 
 
 def test_small_images_get_small_windows_unless_fixed():
     frame = make_frame(info(100, 60, 1.0), 1.0, 8)
-    assert plan_windows(frame, WindowRule(1024, 128, 64, fixed=False))[0].size == (104 + 128, 64 + 128)
-    assert plan_windows(frame, WindowRule(224, 112))[0].size == (224, 224)
+    assert plan_windows(frame, WindowRule(1024, 128, 64, fixed=False), 8)[0].size == (104 + 128, 64 + 128)
+    assert plan_windows(frame, WindowRule(224, 112), 8)[0].size == (224, 224)

@@ -21,7 +21,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
     concepts: Annotated[Path | None, typer.Option(help="Concept bank; the embedded encoder brings its own.")] = None,
     k: Annotated[int | None, typer.Option("-k", help="Number of concepts, one that the bank has.")] = None,
-    method: Annotated[str, typer.Option(help="project, factorize, cluster or single.")] = "project",
+    method: Annotated[str, typer.Option(help="project, cluster, raw, factorize or single.")] = "project",
     mpp: Annotated[float | None, typer.Option(help="µm/px to work at; default the encoder's own.")] = None,
     source_mpp: Annotated[
         float | None, typer.Option(help="µm/px of inputs whose header lacks it, or is wrong.")
@@ -41,6 +41,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     tissue_mask: Annotated[
         Path | None, typer.Option(help="Image of the tissue (> 0), or a folder of such images named like the inputs.")
     ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False,
     resume: Annotated[
         bool, typer.Option(help="Keep what an earlier run finished, and go on where it stopped; else begin anew.")
     ] = True,
@@ -71,7 +72,11 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
         check_mpp(source_mpp, "--source-mpp")
     paths = find_inputs(inputs)
     inference = Inference(precision, compiled, mend, remote_code)
-    options = SegmentOptions(weights, layer, device, components, seed, tissue, tissue_mask, inference=inference)
+    options = SegmentOptions(
+        *(weights, layer, device, components, seed, tissue, tissue_mask),
+        inference=inference,
+        views=1 if fast else 4,
+    )
     engine = prepare(encoder=encoder, concepts=concepts, k=k, mpp=mpp, method=method, options=options)
     outputs = Outputs(len(paths) <= _DETAILED, keep_weights, ome_zarr)
     job = Job(paths, out, source_mpp, str(concepts or "embedded"), sys.argv[1:], outputs, resume)

@@ -24,7 +24,7 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     weights: Annotated[Path | None, typer.Option(help="Local weights file of the encoder.")] = None,
     layer: Annotated[str | None, typer.Option(help="Layer of the encoder.")] = None,
     transform: Annotated[
-        str | None, typer.Option(help="relu, or split: negative evidence in channels of its own.")
+        str | None, typer.Option(help="split-root (the default), root, split, shift, or relu as in the paper.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default by device.")] = None,
@@ -33,6 +33,7 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     remote_code: Annotated[
         str | None, typer.Option(metavar="COMMIT", help="Run the code of the encoder's repository at this commit.")
     ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False,
     mpp: Annotated[float | None, typer.Option(help="µm/px to work at; default the encoder's own.")] = None,
     source_mpp: Annotated[float | None, typer.Option(help="µm/px of inputs whose header lacks it.")] = None,
     independent: Annotated[
@@ -53,7 +54,7 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     passes: Annotated[int, typer.Option(help="Exact passes over the whole sample, at most.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of sampling and clustering.")] = 0,
     preset: Annotated[
-        str | None, typer.Option(help="tcga: the paper's recipe, tile means and separate clusterings of every K.")
+        str | None, typer.Option(help="tcga: the paper's recipe: relu, one view, tile means, every K on its own.")
     ] = None,
     download: Annotated[
         Path | None, typer.Option(help="Folder for the slides of a manifest, a few at a time; default OUT.slides.")
@@ -88,7 +89,7 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     if preset not in {None, "tcga"}:
         raise OptionError(f"unknown preset {preset!r}", expected="tcga")
     if preset == "tcga":
-        pool, independent = "tile", True
+        pool, independent, transform, fast = "tile", True, "relu", True
     ks = numbers(k, "-k")
     manifest = inputs[0] if len(inputs) == 1 and inputs[0].suffix in {".tsv", ".txt"} else None
     paths = [] if manifest is not None else find_inputs(inputs)
@@ -105,7 +106,10 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
         pool=pool,
         train=TrainOptions(algorithm, not independent, KMeansOptions(seed, seeds, passes, spherical)),
         encoder=SegmentOptions(
-            weights, layer, device, transform=transform, inference=Inference(precision, compiled, mend, remote_code)
+            *(weights, layer, device),
+            transform=transform,
+            inference=Inference(precision, compiled, mend, remote_code),
+            views=1 if fast else 4,
         ),
     )
     sample = out.with_name(f"{out.name}.sample.npz")

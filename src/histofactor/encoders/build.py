@@ -10,7 +10,7 @@ import torch
 from histofactor.encoders import registry
 from histofactor.encoders.layers import Dense, compile_blocks, dense_at, prefix_of
 from histofactor.encoders.networks import adapt, build_network, build_remote
-from histofactor.encoders.transforms import TRANSFORMS
+from histofactor.encoders.transforms import TRANSFORMS, channels
 from histofactor.encoders.weights import (
     as_float,
     commit_of,
@@ -136,10 +136,10 @@ def _find_weights(spec: EncoderSpec) -> tuple[Path, EncoderSpec]:
 
 
 def with_transform(encoder: Encoder, transform: str) -> Encoder:
-    """The same encoder with another way to make its features non-negative; ``split`` has twice the channels."""
+    """The same encoder with another way to make its features non-negative; splitting doubles the channels."""
     spec = encoder.spec
-    dim = spec.dim // 2 if spec.transform == "split" else spec.dim
-    return replace(encoder, spec=replace(spec, transform=transform, dim=2 * dim if transform == "split" else dim))
+    dim = channels(spec.dim, spec.transform, transform)
+    return replace(encoder, spec=replace(spec, transform=transform, dim=dim))
 
 
 def _not_for_joint(name: str) -> OptionError:

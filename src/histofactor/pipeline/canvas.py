@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.records import WindowRule
-from histofactor.slides.grid import Frame, Window, taper, token_overlap
+from histofactor.slides.grid import Frame, Window, tapers_of, token_overlap
 
 Float = NDArray[np.float32]
 
@@ -26,18 +26,21 @@ class Canvas:
     Args:
         frame: the frame of the input.
         rule: the window rule, which sets the taper.
+        layout: every window that may be added, and those that are left out for want of tissue.
         width: numbers a token.
     """
 
-    def __init__(self, frame: Frame, rule: WindowRule, width: int) -> None:
-        self._frame, self._rule, self._width = frame, rule, width
+    def __init__(self, frame: Frame, rule: WindowRule, layout: Sequence[Window], width: int) -> None:
+        self._frame, self._width = frame, width
+        self._shares = tapers_of(frame, rule, layout)
         self._top = 0
         self._sum, self._sq_norms, self._weight = self._blank(0)
 
-    def add(self, windows: Sequence[Window], B: Float, sq_norms: Float) -> None:
-        """Add the responses B (n, h, w, width) and squared norms (n, h, w) of n windows."""
-        for window, responses, norms in zip(windows, B, sq_norms, strict=True):
-            weight = taper(window, self._rule, self._frame.stride_px)
+    def add(self, windows: Sequence[Window], B: Sequence[Float], sq_norms: Sequence[Float]) -> None:
+        """Add the responses B (h, w, width) and squared norms (h, w) of windows, to every cell that a token covers."""
+        for window, *tokens in zip(windows, B, sq_norms, strict=True):
+            responses, norms = (_on_cells(values, window, self._frame.stride_px) for values in tokens)
+            weight = self._shares(window)
             (rows, columns), part = token_overlap(self._frame, window)
             part = (slice(part[0].start + max(self._top - rows.start, 0), part[0].stop), part[1])
             strip = slice(max(rows.start - self._top, 0), rows.stop - self._top), columns
@@ -90,3 +93,9 @@ class Canvas:
     def _blank(self, rows: int) -> tuple[Float, Float, Float]:
         grid = (rows, self._frame.g_size[0])
         return np.zeros((*grid, self._width), np.float32), np.zeros(grid, np.float32), np.zeros(grid, np.float32)
+
+
+def _on_cells(values: Float, window: Window, cell_px: int) -> Float:
+    """Values of tokens (h, w, …) on the cells that each token covers."""
+    times = window.size[1] // (len(values) * cell_px)
+    return values if times == 1 else values.repeat(times, 0).repeat(times, 1)

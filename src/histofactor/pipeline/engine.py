@@ -33,6 +33,7 @@ class SegmentOptions:
             place of finding tissue.
         transform: what makes features non-negative; default as for the concepts, else as in the registry.
         inference: number format and the like of the encoder.
+        views: how often every window is encoded, turned and moved: 4, or 1 for a fast single pass.
         shift_px: move the window layout by this many working px; labels must not care.
     """
 
@@ -45,6 +46,7 @@ class SegmentOptions:
     tissue_mask: str | Path | None = None
     transform: str | None = None
     inference: Inference = field(default_factory=Inference)
+    views: int = 4
     shift_px: int = 0
 
 
@@ -77,6 +79,8 @@ def prepare(
         raise OptionError("k is out of range", expected="k ≥ 1", got=str(k))
     if options.components < 1:
         raise OptionError("components is out of range", expected="at least 1", got=str(options.components))
+    if options.views not in {1, 4}:
+        raise OptionError("the number of views is out of range", expected="1 or 4", got=str(options.views))
     if mpp is not None:
         check_mpp(mpp, "--mpp")
     name = (

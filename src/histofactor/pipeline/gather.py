@@ -267,7 +267,7 @@ class Collection:
         sampling = [options.mpp, options.source_mpp, options.seed, self.sample.capacity, options.windows, options.pool]
         inputs = [asdict(source) for source in self.sources]
         tissue = [options.encoder.tissue, str(options.encoder.tissue_mask)]
-        run = [str(self._engine.encoder.autocast), self._engine.encoder.mended]
+        run = [str(self._engine.encoder.autocast), self._engine.encoder.mended, options.encoder.views]
         text = json.dumps([histofactor.__version__, asdict(key), run, sampling, tissue, inputs])
         return hashlib.sha256(text.encode()).hexdigest()
 

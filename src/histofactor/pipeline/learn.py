@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from histofactor.errors import ImageError
 from histofactor.pipeline.engine import prepare
 from histofactor.pipeline.gather import Collection, LearnOptions, LearnReporter, Source, Supply, supply_files
 from histofactor.records import ConceptBank
+
+DEFAULT_TRANSFORM = "split-root"  # the best of those tried: docs/benchmarks.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ def train_concepts(
         inputs: files, or a supply of them.
         ks: numbers of concepts.
         encoder: name of an encoder, or one that is loaded.
-        options: resolution, sampling, clustering, seeds.
+        options: resolution, sampling, clustering, seeds. Features are ``split-root`` where neither a transform is given
+            nor an encoder that is loaded or joint.
         work: file that holds the sample while it grows, to go on from after an interruption; None keeps none. It stays:
             another run with the same inputs and sampling learns from it without encoding again.
         reporter: who is told of progress.
@@ -68,6 +71,8 @@ def train_concepts(
     options, reporter = options or LearnOptions(), reporter or LearnReporter()
     check_ks(ks)
     supply = inputs if isinstance(inputs, Supply) else supply_files(inputs)
+    if isinstance(encoder, str) and "," not in encoder and options.encoder.transform is None:
+        options = replace(options, encoder=replace(options.encoder, transform=DEFAULT_TRANSFORM))
     engine = prepare(encoder=encoder, mpp=options.mpp, method="single", options=options.encoder)
     collection = Collection(supply, engine, options, work)
     collection.gather(reporter)
@@ -123,6 +128,7 @@ def _card(collection: Collection, used: Sequence[Source], slides: NDArray[np.int
             "sampling_seed": options.seed,
             "tokens": sample.size,
             "windows_per_slide": options.windows,
+            "views": options.encoder.views,
             "pool": options.pool,
             "nested": train.nested and train.algorithm == "kmeans",
         },

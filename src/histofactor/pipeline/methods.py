@@ -1,6 +1,7 @@
-"""The four methods of the paper (arXiv 2409.05697), from blended responses to weights.
+"""The methods of the paper (arXiv 2409.05697), from blended responses to weights.
 
-project    fixed concepts, exact projection
+project    fixed concepts of unit norm, exact projection
+raw        fixed concepts of their own norms, exact projection, as the paper's package does it
 factorize  factorization of the image, every component assigned to its nearest concept by cosine
 cluster    nearest concept of every token, no factorization; for concepts that are unions, the nearest of their leaves
 single     factorization of the image alone, no bank
@@ -56,6 +57,8 @@ def directions(method: str, bank: ConceptBank | None) -> NDArray[np.floating[Any
     """What the features are multiplied with before blending, (d, r); None keeps the features."""
     if method == "project" and bank is not None:
         return unit_concepts(bank.vectors)[0].T
+    if method == "raw" and bank is not None:
+        return bank.vectors.T
     if method == "cluster" and bank is not None:
         return _centroids(bank).T
     return None
@@ -111,7 +114,16 @@ def weigh(method: str, tokens: Tokens, bank: ConceptBank | None, how: Factorizat
 
 def _project(tokens: Tokens, bank: ConceptBank, how: Factorization) -> Solved:
     """Exact projection on unit-norm concepts, so that the weights of two concepts compare."""
-    G = gram(unit_concepts(bank.vectors)[0])
+    return _solve(tokens, unit_concepts(bank.vectors)[0], bank)
+
+
+def _raw(tokens: Tokens, bank: ConceptBank, how: Factorization) -> Solved:
+    """Exact projection on the concepts as they are: the longer a concept, the smaller its weights."""
+    return _solve(tokens, bank.vectors, bank)
+
+
+def _solve(tokens: Tokens, H: Float, bank: ConceptBank) -> Solved:
+    G = gram(H)
     W = solve_gram(tokens.B, G)
     return W.astype(np.float32), relative_residual(tokens.sq_norms, W, tokens.B, G), bank
 
@@ -150,9 +162,12 @@ def _single(tokens: Tokens, bank: ConceptBank | None, how: Factorization) -> Sol
     return W, residual, new_bank(H, tokens.encoder, mpp=tokens.mpp, provenance=provenance)
 
 
-STREAMED = frozenset({"project", "cluster"})  # each token is weighed on its own, so an input can be worked in bands
+STREAMED = frozenset(
+    {"project", "raw", "cluster"}
+)  # each token is weighed on its own, so an input can be worked in bands
 METHODS: dict[str, Callable[[Tokens, Any, Factorization], Solved]] = {
     "project": _project,
+    "raw": _raw,
     "factorize": _factorize,
     "cluster": _cluster,
     "single": _single,

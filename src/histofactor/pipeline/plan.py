@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from histofactor.errors import ImageError, ResolutionError
 from histofactor.pipeline.engine import Engine
-from histofactor.slides.grid import Frame, Window, make_frame, plan_windows, token_overlap
+from histofactor.slides.grid import Frame, Window, cell_px, make_frame, plan_windows, token_overlap, views_of
 from histofactor.slides.masks import read_mask
 from histofactor.slides.reader import Slide
 from histofactor.slides.thumbnail import read_thumbnail
@@ -31,7 +31,7 @@ class WindowRow:
     """One row of windows.
 
     Attributes:
-        windows: those that hold tissue, from left to right.
+        windows: those that hold tissue, from left to right, every one followed by its other views.
         g_rows: token rows (start, stop) that no later window touches, and no row before it has finished.
     """
 
@@ -47,17 +47,19 @@ class Plan:
         frame: how level 0, working px and tokens relate.
         thumbnail: (h, w) bool, tissue on a thumbnail of the whole input.
         g_tissue: (rows, columns) tokens that hold any tissue.
+        layout: all windows in all their views, with tissue or without.
         rows: the rows of windows from top to bottom; their ``g_rows`` follow each other and cover the grid.
     """
 
     frame: Frame
     thumbnail: Mask
     g_tissue: Mask
+    layout: tuple[Window, ...]
     rows: tuple[WindowRow, ...]
 
     @property
     def windows(self) -> int:
-        """Number of windows to encode."""
+        """Number of windows to encode, every view counted."""
         return sum(len(row.windows) for row in self.rows)
 
 
@@ -76,10 +78,16 @@ def make_plan(slide: Slide, engine: Engine) -> Plan:
             got="none",
             mend="state it with --source-mpp, or leave --mpp out",
         )
-    frame = make_frame(info, engine.mpp or spec.mpp, spec.patch_px)
+    frame = make_frame(info, engine.mpp or spec.mpp, cell_px(spec.patch_px, engine.options.views))
     thumbnail = _find_tissue(slide, engine, frame)
     g_tissue = _on_grid(thumbnail, frame)
-    return Plan(frame, thumbnail, g_tissue, _window_rows(frame, engine, g_tissue))
+    patch = spec.patch_px
+    windows = plan_windows(frame, spec.window, patch, engine.options.shift_px // patch * patch)
+    rows = [list(row) for _, row in groupby(windows, key=lambda window: window.y)]
+    views = tuple(
+        view for window in windows for view in views_of(window, engine.options.views, frame.stride_px % patch)
+    )
+    return Plan(frame, thumbnail, g_tissue, views, _window_rows(frame, engine, g_tissue, rows))
 
 
 def thin(plan: Plan, engine: Engine, windows: int, rng: np.random.Generator) -> Plan:
@@ -88,20 +96,21 @@ def thin(plan: Plan, engine: Engine, windows: int, rng: np.random.Generator) -> 
     Args:
         plan: from ``make_plan``.
         engine: from ``prepare``.
-        windows: how many to keep; a plan of no more stays as it is.
+        windows: how many to keep, each in all its views; a plan of no more stays as it is.
         rng: source of chance.
     """
-    if plan.windows <= windows:
+    views = engine.options.views
+    if plan.windows <= windows * views:
         return plan
     halo = engine.encoder.spec.window.halo_px // plan.frame.stride_px
-    drawn = set(rng.permutation(plan.windows)[:windows].tolist())
+    drawn = set(rng.permutation(plan.windows // views)[:windows].tolist())
     seen = np.zeros_like(plan.g_tissue)
     rows, index = [], 0
     for row in plan.rows:
-        kept = tuple(window for i, window in enumerate(row.windows, index) if i in drawn)
+        kept = tuple(window for i, window in enumerate(row.windows, index) if i // views in drawn)
         index += len(row.windows)
         rows.append(replace(row, windows=kept))
-        for window in kept:
+        for window in kept[::views]:
             seen[_beyond_halo(plan.frame, window, halo)] = True
     return replace(plan, g_tissue=plan.g_tissue & seen, rows=tuple(rows))
 
@@ -176,18 +185,19 @@ def _on_grid(thumbnail: Mask, frame: Frame) -> Mask:
     return found
 
 
-def _window_rows(frame: Frame, engine: Engine, g_tissue: Mask) -> tuple[WindowRow, ...]:
+def _window_rows(frame: Frame, engine: Engine, g_tissue: Mask, rows: list[list[Window]]) -> tuple[WindowRow, ...]:
     """Rows of windows with tissue, and the token rows that each of them finishes."""
     spec = engine.encoder.spec
-    stride, halo = frame.stride_px, spec.window.halo_px // frame.stride_px
-    shift_px = engine.options.shift_px // stride * stride
-    windows = plan_windows(frame, spec.window, shift_px)
-    rows = [list(row) for _, row in groupby(windows, key=lambda window: window.y)]
-    ends = [min(max(row[0].y // stride + halo, 0), frame.g_size[1]) for row in rows[1:]] + [frame.g_size[1]]
+    stride, patch, views = frame.stride_px, spec.patch_px, engine.options.views
+    halo, half_px = spec.window.halo_px // stride, stride % patch
+    tops = [(row[0].y - half_px) // stride + halo for row in rows[1:]]  # of what a row's views touch beyond their halo
+    ends = [*(min(max(top, 0), frame.g_size[1]) for top in tops), frame.g_size[1]]
     starts = [0, *ends[:-1]]
+    viewed = [[views_of(window, views, half_px) for window in row] for row in rows]
+    held = [[seen for seen in row if any(_holds(g_tissue, frame, view, halo) for view in seen)] for row in viewed]
     return tuple(
-        WindowRow(tuple(window for window in row if _holds(g_tissue, frame, window, halo)), (start, end))
-        for row, start, end in zip(rows, starts, ends, strict=True)
+        WindowRow(tuple(view for seen in row for view in seen), (start, end))
+        for row, start, end in zip(held, starts, ends, strict=True)
     )
 
 

@@ -48,7 +48,7 @@ def segment(  # noqa: PLR0913 - the public face of the main job
         k: number of concepts, one that the bank has; for ``single`` the number of components.
         mpp: µm/px to work at; default the encoder's own. Nothing is ever magnified.
         source_mpp: µm/px of the source where its header lacks it.
-        method: ``project``, ``factorize``, ``cluster`` or ``single`` (arXiv 2409.05697).
+        method: ``project``, ``cluster``, ``raw``, ``factorize`` or ``single`` (arXiv 2409.05697).
         options: what is seldom changed.
 
     Returns:
@@ -160,7 +160,7 @@ def _check_memory(needed: int, method: str) -> None:
             f"the image is too large for method {method!r}",
             expected=f"at most {_FEATURE_BYTES / 2**30:.0f} GiB of features",
             got=f"{needed / 2**30:.1f} GiB",
-            mend="use --method project, or a coarser --mpp",
+            mend="use --method project, --fast, or a coarser --mpp",
         )
 
 
@@ -222,6 +222,7 @@ def _recipe(info: SlideInfo, engine: Engine, frame: Frame, bank: ConceptBank) ->
             "grid": list(frame.g_size),
             "l0_per_px": list(frame.l0_per_px),
             "window": asdict(spec.window),
+            "views": engine.options.views,
             "shift_px": engine.options.shift_px,
         },
     }

@@ -33,7 +33,7 @@ _BAND_ROWS = 32  # token rows that are solved and decoded at a time
 Float = NDArray[np.float32]
 State = Mapping[str, NDArray[Any]]
 Progress = Callable[[int, int], None]
-Responses = tuple[Float, Float, list[Block]]
+Responses = tuple[list[Float], list[Float], list[Block]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Encoding:
         self._clock, self._on_progress = clock, on_progress
         self._aims = directions(engine.method, engine.bank)
         width = engine.encoder.spec.dim if self._aims is None else self._aims.shape[1]
-        self._canvas = Canvas(plan.frame, engine.encoder.spec.window, width)
+        self._canvas = Canvas(plan.frame, engine.encoder.spec.window, plan.layout, width)
         self._unreadable = np.zeros(plan.g_tissue.shape, bool)
         self._next = 0  # row of windows
         self._batches = [batches(row, engine.encoder) for row in plan.rows]
@@ -122,12 +122,16 @@ class Encoding:
             read = [read_window(self._slide, self._plan.frame, window) for window in batch]
         with self._device:
             with self._clock("encode", self._lanes):
-                features = encode(self._engine.encoder, np.stack([pixels.rgb for pixels in read]))
+                turned = [np.rot90(pixels.rgb, window.turns) for pixels, window in zip(read, batch, strict=True)]
+                features = encode(self._engine.encoder, np.stack(turned))
             with self._clock("respond", self._lanes):
-                B, sq_norms = respond(features, self._aims)
+                B, sq_norms = (
+                    [np.rot90(values, -window.turns) for values, window in zip(batched, batch, strict=True)]
+                    for batched in respond(features, self._aims)
+                )
         return B, sq_norms, [block for pixels in read for block in pixels.unreadable]
 
-    def _blend(self, batch: list[Window], B: Float, sq_norms: Float, unreadable: list[Block]) -> None:
+    def _blend(self, batch: list[Window], B: list[Float], sq_norms: list[Float], unreadable: list[Block]) -> None:
         with self._clock("blend"):
             self._canvas.add(batch, B, sq_norms)
         stride = self._plan.frame.stride_px
@@ -200,9 +204,11 @@ class Decoder:
 
 
 def batches(row: WindowRow, encoder: Encoder) -> list[list[Window]]:
-    """The windows of a row in groups that are encoded at a time."""
+    """The windows of a row in groups that are encoded at a time; once turned, those of a group have one shape."""
     if not row.windows:
         return []
-    n = windows_at_once(encoder, row.windows[0].size)
-    windows = list(row.windows)
-    return [windows[start : start + n] for start in range(0, len(windows), n)]
+    width, height = row.windows[0].size
+    n = windows_at_once(encoder, (width, height))
+    lying = [window for window in row.windows if width == height or window.turns % 2 == 0]
+    standing = [window for window in row.windows if width != height and window.turns % 2 == 1]
+    return [group[start : start + n] for group in (lying, standing) for start in range(0, len(group), n)]

@@ -58,7 +58,11 @@ def units_of(slide: Slide, engine: Engine, plan: Plan, pool: str, on_window: Pro
     if pool not in POOLS:
         raise OptionError(f"unknown pool {pool!r}", expected=f"one of {', '.join(POOLS)}")
     found = _cells(slide, engine, plan, on_window)
-    return _token_units(plan, found) if pool == "token" else _tile_units(plan, found, engine.encoder.spec.dim)
+    return (
+        _token_units(plan, found, engine.encoder.spec.patch_px)
+        if pool == "token"
+        else _tile_units(plan, found, engine.encoder.spec.dim)
+    )
 
 
 def _cells(slide: Slide, engine: Engine, plan: Plan, on_window: Progress) -> Iterator[tuple[Indices, Float]]:
@@ -75,12 +79,13 @@ def _cells(slide: Slide, engine: Engine, plan: Plan, on_window: Progress) -> Ite
         yield np.flatnonzero(part.tissue) + part.g_rows[0] * plan.frame.g_size[0], features
 
 
-def _token_units(plan: Plan, found: Iterator[tuple[Indices, Float]]) -> Units:
+def _token_units(plan: Plan, found: Iterator[tuple[Indices, Float]], patch_px: int) -> Units:
     cells, step = np.flatnonzero(plan.g_tissue), _step(plan)
     rows, columns = np.divmod(cells, plan.frame.g_size[0])
-    corners = np.stack([columns, rows], 1) + 0.5 - _PATCH_TOKENS / 2
+    side = _PATCH_TOKENS * patch_px // plan.frame.stride_px
+    corners = np.stack([columns, rows], 1) + 0.5 - side / 2
     stream = ((np.searchsorted(cells, numbers), features) for numbers, features in found)
-    return Units(len(cells), (corners * step).astype(np.float32), float(step[0]) * _PATCH_TOKENS, stream)
+    return Units(len(cells), (corners * step).astype(np.float32), float(step[0]) * side, stream)
 
 
 def _tile_units(plan: Plan, found: Iterator[tuple[Indices, Float]], dim: int) -> Units:
@@ -108,5 +113,5 @@ def _tile_units(plan: Plan, found: Iterator[tuple[Indices, Float]], dim: int) ->
 
 
 def _step(plan: Plan) -> NDArray[np.float64]:
-    """(x, y) level-0 px a token."""
+    """(x, y) level-0 px a cell."""
     return np.array(plan.frame.l0_per_px) * plan.frame.stride_px

@@ -135,7 +135,7 @@ def recipe_hash(path: Path, source_mpp: float | None, engine: Engine, outputs: A
         "bank": None if bank is None else [bank_hash(bank), list(bank.names), list(bank.colors)],
         "method": [engine.method, asdict(engine.factorization)],
         "mpp": engine.mpp,
-        "tissue": [options.tissue, None if mask is None else str(mask), options.shift_px],
+        "tissue": [options.tissue, None if mask is None else str(mask), options.views, options.shift_px],
         "outputs": outputs,
     }
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()

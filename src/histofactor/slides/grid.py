@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ class Frame:
         l0_size: (width, height) in level-0 px.
         t_size: (width, height) in working px, never more than ``l0_size``.
         t_mpp: µm per working px, or None if unknown.
-        stride_px: working px per token.
-        g_size: (width, height) in tokens; the last row and column may reach beyond the image.
+        stride_px: working px per grid cell, on which one token stands; see ``cell_px``.
+        g_size: (width, height) in cells; the last row and column may reach beyond the image.
         note: a sentence where the input is not worked at the µm/px asked for, else "".
     """
 
@@ -45,11 +46,35 @@ class Window:
     Attributes:
         x, y: upper left corner in working px; negative where the window reaches beyond the image.
         size: (width, height) in working px.
+        turns: quarter turns, counter-clockwise, in which the encoder sees it.
     """
 
     x: int
     y: int
     size: tuple[int, int]
+    turns: int = 0
+
+
+def cell_px(patch_px: int, views: int) -> int:
+    """Working px per grid cell: a patch, or half of one where views are moved by half patches."""
+    return patch_px // 2 if views > 1 and patch_px % 2 == 0 else patch_px
+
+
+def views_of(window: Window, views: int, half_px: int) -> tuple[Window, ...]:
+    """The views of a window that are averaged, every one turned and moved in its own way.
+
+    Turning makes responses forget directions, which no phenotype has; moving puts token borders elsewhere.
+
+    Args:
+        window: as laid out.
+        views: 1, the window itself; or 4.
+        half_px: half a patch in working px, 0 where patches cannot be halved.
+    """
+    moves = ((0, 0), (1, 0), (1, 1), (0, 1))[:views]
+    return tuple(
+        replace(window, x=window.x - x * half_px, y=window.y - y * half_px, turns=turns)
+        for turns, (x, y) in enumerate(moves)
+    )
 
 
 def make_frame(info: SlideInfo, mpp: float, stride_px: int) -> Frame:
@@ -72,7 +97,7 @@ def make_frame(info: SlideInfo, mpp: float, stride_px: int) -> Frame:
     return Frame(info.size, (width, height), t_mpp, stride_px, (-(-width // stride_px), -(-height // stride_px)), note)
 
 
-def plan_windows(frame: Frame, rule: WindowRule, shift_px: int = 0) -> list[Window]:
+def plan_windows(frame: Frame, rule: WindowRule, patch_px: int, shift_px: int = 0) -> list[Window]:
     """Cover a frame with overlapping windows in reading order.
 
     Beyond the halo of every window the whole token grid is covered. A last window that would stick out is moved back,
@@ -81,28 +106,23 @@ def plan_windows(frame: Frame, rule: WindowRule, shift_px: int = 0) -> list[Wind
     Args:
         frame: the frame to cover.
         rule: size, overlap and halo of the windows.
-        shift_px: move the whole layout up and left by this many px, a multiple of the stride; modulo the step.
+        patch_px: working px per token, a multiple of the frame's stride.
+        shift_px: move the whole layout up and left by this many px, a multiple of the patch; modulo the step.
     """
-    (width, xs), (height, ys) = (_span(g * frame.stride_px, rule, frame.stride_px, shift_px) for g in frame.g_size)
+    (width, xs), (height, ys) = (_span(g * frame.stride_px, rule, patch_px, shift_px) for g in frame.g_size)
     return [Window(x, y, (width, height)) for y in ys for x in xs]
 
 
-def _span(covered_px: int, rule: WindowRule, stride_px: int, shift_px: int) -> tuple[int, list[int]]:
-    """Window length and starts along one axis of ``covered_px``."""
+def _span(covered_px: int, rule: WindowRule, patch_px: int, shift_px: int) -> tuple[int, list[int]]:
+    """Window length and starts along one axis of ``covered_px``; all starts lie whole patches apart."""
+    covered_px = -(-covered_px // patch_px) * patch_px
     end = covered_px + rule.halo_px
     needed = covered_px + 2 * rule.halo_px
-    length = rule.size_px if rule.fixed else min(rule.size_px, -(-needed // stride_px) * stride_px)
-    step = max(length - rule.overlap_px, stride_px)
+    length = rule.size_px if rule.fixed else min(rule.size_px, -(-needed // patch_px) * patch_px)
+    step = max(length - rule.overlap_px, patch_px)
     first = -rule.halo_px - shift_px % step
     last = max(end - length, -rule.halo_px)
     return length, [*range(first, last, step), last]
-
-
-def taper(window: Window, rule: WindowRule, stride_px: int) -> NDArray[np.float32]:
-    """Blending weight of every token of a window, (rows, columns): 0 in the halo, a raised cosine in the overlap."""
-    columns, rows = (_ramp(length, rule, stride_px) for length in window.size)
-    product: NDArray[np.float32] = np.outer(rows, columns).astype(np.float32)
-    return product
 
 
 def _ramp(length_px: int, rule: WindowRule, stride_px: int) -> NDArray[np.float64]:
@@ -112,6 +132,53 @@ def _ramp(length_px: int, rule: WindowRule, stride_px: int) -> NDArray[np.float6
     rise = max(rule.overlap_px - 2 * rule.halo_px, stride_px / 2)
     ramp: NDArray[np.float64] = np.sin(np.pi / 2 * np.clip(inside / rise, 0.0, 1.0)) ** 2
     return ramp
+
+
+def tapers_of(frame: Frame, rule: WindowRule, layout: Sequence[Window]) -> Callable[[Window], NDArray[np.float32]]:
+    """The share that every window has in the cells it covers: its taper over the sum of those of its view's windows.
+
+    The shares of a view add up to one wherever the whole layout is at work, so that all views count alike.
+
+    Args:
+        frame: the frame.
+        rule: the window rule.
+        layout: every window of a plan, in all its views.
+
+    Returns:
+        From a window of the layout to (rows, columns) shares of its cells.
+    """
+    totals = {}
+    for turns in {window.turns for window in layout}:
+        view = [window for window in layout if window.turns == turns]
+        sizes = zip(frame.g_size, view[0].size, ({w.x for w in view}, {w.y for w in view}), strict=True)
+        totals[turns] = [_total(cells, length, starts, rule, frame.stride_px) for cells, length, starts in sizes]
+
+    def shares(window: Window) -> NDArray[np.float32]:
+        columns, rows = (
+            _share(total, start, length, rule, frame.stride_px)
+            for total, start, length in zip(totals[window.turns], (window.x, window.y), window.size, strict=True)
+        )
+        return np.outer(rows, columns).astype(np.float32)
+
+    return shares
+
+
+def _total(cells: int, length: int, starts: Iterable[int], rule: WindowRule, cell: int) -> NDArray[np.float64]:
+    """Sum of the tapers along one axis of the grid."""
+    total, ramp = np.zeros(cells), _ramp(length, rule, cell)
+    for start in starts:
+        on_grid, inside = _overlap(start // cell, length // cell, cells)
+        total[on_grid] += ramp[inside]
+    return total
+
+
+def _share(total: NDArray[np.float64], start: int, length: int, rule: WindowRule, cell: int) -> NDArray[np.float64]:
+    """A window's part of the sum along one axis; 0 in its halo and beyond the grid."""
+    ramp = _ramp(length, rule, cell)
+    share = np.zeros_like(ramp)
+    on_grid, inside = _overlap(start // cell, length // cell, len(total))
+    share[inside] = np.divide(ramp[inside], total[on_grid], out=share[inside].copy(), where=ramp[inside] > 0)
+    return share
 
 
 def token_overlap(frame: Frame, window: Window) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

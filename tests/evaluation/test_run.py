@@ -54,7 +54,7 @@ def test_every_image_is_encoded_once_for_all_methods_and_ks(tissue_folder, tiny_
     assert len(encoded) == 4
     assert done == sorted(PATIENTS)
     assert [one.bank for one in results] == [bank_hash(bank) for bank in banks] * 2
-    assert {path.name for path in out.iterdir()} == {"evaluation.json", "evaluation.csv"}
+    assert {path.name for path in out.iterdir()} == {"evaluation.json", "evaluation.csv", "evaluation.html"}
     for one in results:  # as segmenting every image anew would score
         run = partial(segment, encoder=tiny_encoder, concepts=banks[one.k - 2], source_mpp=1.0, method=one.method)
         dataset = load_dataset(tissue_folder)

@@ -50,3 +50,4 @@ def evaluate(
         table.add_row(result.method, str(result.k), *figures)
     Console().print(table)
     typer.echo(f"wrote {out / 'evaluation.json'} and {out / 'evaluation.csv'}")
+    typer.echo(f"wrote {out / 'evaluation.html'}, to look at")

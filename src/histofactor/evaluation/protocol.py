@@ -22,6 +22,7 @@ from histofactor import __version__
 from histofactor.errors import ImageError
 from histofactor.evaluation import metrics, overlap
 from histofactor.evaluation.bootstrap import interval, paired_difference
+from histofactor.evaluation.cost import CostPoint, labelled_images
 from histofactor.evaluation.datasets import IGNORED, Dataset, Item, read_truth
 from histofactor.export.files import atomic
 from histofactor.records import EncoderKey
@@ -58,6 +59,7 @@ class Scores:
         nmi, ari, v_measure, achievable_accuracy, undersegmentation: of the summed contingency table.
         matched_mean_iou: one label for each class, chosen on all images, the px of other labels counted wrong.
         images: every image on its own.
+        labelled_images: mean IoU where only 1, 2, 4, … images tell what the labels mean.
         boundary_f1: of class boundaries within 8 µm; NaN where it was not measured.
     """
 
@@ -75,6 +77,7 @@ class Scores:
     undersegmentation: float
     matched_mean_iou: float
     images: tuple[ImageScores, ...]
+    labelled_images: tuple[CostPoint, ...]
     boundary_f1: float = math.nan
 
 
@@ -160,6 +163,7 @@ def score_tables(dataset: Dataset, tables: metrics.Table) -> Scores:
         undersegmentation=overlap.undersegmentation(total),
         matched_mean_iou=float(np.nanmean(metrics.iou_per_class(matching)[:-1])) if total.any() else math.nan,
         images=images,
+        labelled_images=tuple(labelled_images(tables, patients)),
     )
 
 
@@ -198,7 +202,7 @@ def write_evaluation(dataset: Dataset, results: Sequence[Result], out: str | Pat
         },
         "protocol": "majority class of every label on the other patients; one patient held out at a time",
         "results": [asdict(result) for result in results],
-        "differences": _differences(dataset, results),
+        "differences": differences(dataset, results),
     }
     with atomic(Path(out) / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(_null_nan(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -212,7 +216,7 @@ def write_evaluation(dataset: Dataset, results: Sequence[Result], out: str | Pat
         writer.writerows(rows)
 
 
-def _differences(dataset: Dataset, results: Sequence[Result]) -> list[dict[str, Any]]:
+def differences(dataset: Dataset, results: Sequence[Result]) -> list[dict[str, Any]]:
     """Mean IoU of every method less that of the first at the same K, the same patients drawn for both."""
     patients = [item.patient for item in dataset.items]
     found = []

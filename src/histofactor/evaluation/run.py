@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,14 +16,26 @@ from histofactor.errors import OptionError
 from histofactor.evaluation import metrics
 from histofactor.evaluation.boundaries import BoundaryCounts, boundary_counts, boundary_f1
 from histofactor.evaluation.datasets import IGNORED, Dataset, load_dataset, read_truth
-from histofactor.evaluation.protocol import Labels, Result, class_maps, count, score_tables, write_evaluation
+from histofactor.evaluation.page import Panel, write_page
+from histofactor.evaluation.protocol import (
+    Labels,
+    Result,
+    class_maps,
+    count,
+    differences,
+    score_tables,
+    write_evaluation,
+)
+from histofactor.export.overlay import thumbnail_size
 from histofactor.pipeline.encoded import encode_slide
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
 from histofactor.pipeline.segment import segment_slide
 from histofactor.records import ConceptBank, EncoderKey, Segmentation
 from histofactor.slides.reader import open_slide
+from histofactor.slides.thumbnail import read_thumbnail
 
 _BOUNDARY_UM = 8.0  # how far apart boundaries may lie: about a nucleus
+_SHOWN, _PANEL_PX = 3, 320  # images shown of the best and of the worst, and their long side
 
 if TYPE_CHECKING:
     from histofactor.encoders.build import Encoder
@@ -44,7 +57,7 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
 
     Args:
         folder: the data set, laid out as ``datasets`` says.
-        out: folder for ``evaluation.json`` and ``evaluation.csv``; None writes nothing.
+        out: folder for ``evaluation.json``, ``evaluation.csv`` and ``evaluation.html``; None writes nothing.
         encoder, concepts: as for ``segment``.
         ks: numbers of concepts.
         methods: methods of ``segment`` whose labels mean the same in every image; ``single`` has none.
@@ -80,6 +93,8 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
     results = [_result(dataset, way, one) for way, one in counted.items()]
     if out is not None:
         write_evaluation(dataset, results, out)
+        panels = best_and_worst(dataset, results[0].method, results, counted)
+        write_page(dataset, results, differences(dataset, results), panels, Path(out) / "evaluation.html")
     return results
 
 
@@ -137,9 +152,49 @@ def _boundary_f1(dataset: Dataset, tables: metrics.Table, counted: Counted) -> f
         dataset.items, maps, counted.labels, counted.tolerances_px, strict=True
     ):
         truth = read_truth(dataset, item)
-        predicted = classes[np.frombuffer(zlib.decompress(packed), np.uint16).reshape(truth.shape)]
+        predicted = classes[_unpacked(packed, truth.shape)]
         total += boundary_counts(predicted, truth, tolerance_px, IGNORED)
     return boundary_f1(BoundaryCounts(*total.tolist()))
+
+
+def best_and_worst(
+    dataset: Dataset, method: str, results: Sequence[Result], counted: Mapping[tuple[str, int], Counted]
+) -> list[Panel]:
+    """The held-out images that a method segments best and worst at its best K, small.
+
+    Args:
+        dataset: what was segmented.
+        method: whose images are shown.
+        results: of all methods and K.
+        counted: what they were counted from, by method and K.
+
+    Returns:
+        Up to three of each, the best first.
+
+    Raises:
+        ImageError: an image or its labels cannot be read any more.
+    """
+    best = max((result for result in results if result.method == method), key=lambda one: one.scores.mean_iou)
+    found = counted[method, best.k]
+    maps = class_maps([item.patient for item in dataset.items], np.stack(found.tables))
+    scored = [i for i, image in enumerate(best.scores.images) if not math.isnan(image.mean_iou)]
+    order = sorted(scored, key=lambda i: -best.scores.images[i].mean_iou)
+    chosen = list(dict.fromkeys([*order[:_SHOWN], *order[-_SHOWN:]]))
+    panels = []
+    for i in chosen:
+        item, scores = dataset.items[i], best.scores.images[i]
+        truth = read_truth(dataset, item)
+        predicted = maps[i][_unpacked(found.labels[i], truth.shape)]
+        with open_slide(item.image, source_mpp=dataset.mpp) as slide:
+            width, height = thumbnail_size(slide.info.size, _PANEL_PX)
+            rgb, _ = read_thumbnail(slide, (width, height))
+        small = np.ix_(*((np.arange(n) * full) // n for n, full in zip((height, width), truth.shape, strict=True)))
+        panels.append(Panel(item.stem, item.patient, scores.mean_iou, rgb, truth[small], predicted[small]))
+    return panels
+
+
+def _unpacked(packed: bytes, shape: tuple[int, ...]) -> Labels:
+    return np.frombuffer(zlib.decompress(packed), np.uint16).reshape(shape)
 
 
 def level0_labels(segmentation: Segmentation) -> Labels:

@@ -1,0 +1,87 @@
+"""The page of an evaluation: self-contained, everything in it, foreign text inert."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+
+from histofactor.evaluation.datasets import Dataset, Item
+from histofactor.evaluation.page import Panel, write_page
+from histofactor.evaluation.protocol import Result, differences, score_tables
+from histofactor.records import EncoderKey
+
+KEY = EncoderKey("tiny", None, "code", "relu")
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.addresses = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for name, value in attrs if name in {"src", "href"}]
+        if tag not in {"meta", "img", "br", "line", "circle", "rect", "polygon", "polyline"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self.open:
+            assert self.open.pop() == tag
+
+
+def written(tmp_path, empty=False):
+    items = tuple(Item(f"s{i}", Path("x.png"), Path("y.png"), f"p{i % 3}") for i in range(6))
+    dataset = Dataset("<b>set</b>", 0.5, {0: "<i>stroma", 1: "gland & lumen"}, None, items)
+    rng = np.random.default_rng(0)
+    results = []
+    for method in ("project", "cluster"):
+        for k in (4, 8):
+            tables = np.zeros((6, k + 1, 2), int) if empty else rng.integers(0, 99, (6, k + 1, 2))
+            results.append(Result(method, k, KEY, "0" * 64, score_tables(dataset, tables)))
+    rgb, classes = rng.integers(0, 255, (20, 30, 3), np.uint8), rng.integers(-1, 2, (20, 30))
+    panels = [Panel("<u>s0", "p0", 0.5, rgb, classes, classes)]
+    write_page(dataset, results, differences(dataset, results), panels, tmp_path / "e.html")
+    return results, (tmp_path / "e.html").read_text(encoding="utf-8")
+
+
+def test_everything_is_in_it_and_inert(tmp_path):
+    results, text = written(tmp_path)
+    for foreign in ("<b>set", "<i>stroma", "<u>s0"):
+        assert foreign not in text
+        assert foreign.replace("<", "&lt;").replace(">", "&gt;") in text
+    assert "gland &amp; lumen" in text
+    for result in results:
+        assert f"{result.method}, K = {result.k}" in text
+        assert f"<b>{result.scores.mean_iou:.3f}</b>" in text
+        assert f"{result.scores.nmi:.3f}" in text
+
+
+def test_it_loads_nothing_and_is_well_formed(tmp_path):
+    _, text = written(tmp_path)
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert tags.addresses
+    assert all(address.startswith("data:image/jpeg;base64,") for address in tags.addresses)
+    assert "<script" not in text
+
+
+def test_curves_rise_with_their_values(tmp_path):
+    results, text = written(tmp_path)
+    line = re.search(r'<polyline points="([^"]+)"', text).group(1).split()
+    ys = [float(point.split(",")[1]) for point in line]
+    scores = [result.scores.mean_iou for result in results if result.method == "project"]
+    assert (ys[1] < ys[0]) == (scores[1] > scores[0])
+
+
+def test_confusion_is_told_in_shares_of_the_true_class(tmp_path):
+    results, text = written(tmp_path)
+    total = np.sum([image.matrix for image in results[0].scores.images], axis=0)
+    for share in (100 * total / total.sum(0)).ravel():
+        assert f">{share:.1f} %<" in text
+
+
+def test_nothing_to_score_is_told_as_such(tmp_path):
+    _, text = written(tmp_path, empty=True)
+    assert "<b>–</b>" in text
+    assert "nan" not in re.sub('base64,[^"]*', "", text).lower()

@@ -13,13 +13,15 @@ paper (arXiv 2409.05697):
 
 Ours, and what each of its steps does:
 
-    ours        projection on unit-norm concepts; split-root features; four turned and half-patch-moved views averaged
+    default     projection on unit-norm concepts that are unions of the clusters of the largest K; split-root features;
+                four turned and half-patch-moved views averaged
+    ours        the same, every K clustered on its own
     ours c      the same, nearest concept
     - views     one view           - root      ReLU features
-    + smooth    responses smoothed with sigma = half a patch        + nested     unions of the clusters of the largest K
+    + smooth    responses smoothed with sigma = half a patch
 
     python benchmarks/masks.py ../shared DATASET ENCODER     DATASET glas-dev | ocdc | phantom,
-                                                             ENCODER nic_multitask4 | resnet50v2 | embedded
+                                                     ENCODER nic_multitask4 | resnet50v2 | embedded
     writes results/masks_DATASET_ENCODER.csv
 """
 
@@ -205,14 +207,14 @@ def tables_by_way(scorer: Scorer, encoder: Encoder, seeds: tuple[int, ...]) -> d
                 add("paper a t", paper, (raw(grid, means) for grid in paper.features))
             add("ours", views, (unit(grid, V) for grid in views.features))
             add("ours c", views, (nearest(grid, V) for grid in views.features))
+            owners = unions[k]
+            U = np.stack([np.average(leaves[owners == i], 0, np.maximum(sizes[owners == i], 1)) for i in range(k)])
+            add("default", views, (unit(grid, U.astype(np.float32)) for grid in views.features))
             if seed >= ABLATED:
                 continue
             add("ours c - views", one, (nearest(grid, S) for grid in one.features))
             add("ours c - root", turned, (nearest(grid, T) for grid in turned.features))
             add("ours c + smooth", smooth, (nearest(grid, V) for grid in smooth.features))
-            owners = unions[k]
-            U = np.stack([np.average(leaves[owners == i], 0, np.maximum(sizes[owners == i], 1)) for i in range(k)])
-            add("ours + nested", views, (unit(grid, U.astype(np.float32)) for grid in views.features))
     return tables
 
 

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-def evaluate(
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What is evaluated, as the options of the command say it."""
+
+    encoder: str
+    concepts: Path | None
+    k: str
+    methods: str
+    fast: bool
+
+
+def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     dataset: Annotated[Path, typer.Argument(help="Folder with images/, labels/, dataset.json and images.csv.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
     encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
     concepts: Annotated[Path | None, typer.Option(help="Concept bank; the embedded encoder brings its own.")] = None,
     k: Annotated[str, typer.Option("-k", help="Numbers of concepts, separated by commas.")] = "16,64",
     methods: Annotated[str, typer.Option(help="Methods, separated by commas.")] = "project,cluster",
+    fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False,
 ) -> None:
     """Score unsupervised segmentation on a labelled data set, by cross-validation over patients.
 
     Concepts become classes by majority on the training patients; the held-out patients are scored.
     """
+    run_and_tell(dataset, out, Ways(encoder, concepts, k, methods, fast))
+
+
+def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
+    """Evaluate with a bar of progress, print the scores, and say what was written."""
     from rich.console import Console
     from rich.progress import Progress
     from rich.table import Table
@@ -28,17 +46,18 @@ def evaluate(
     from histofactor.evaluation.datasets import load_dataset
     from histofactor.evaluation.run import evaluate as run
 
-    ks = numbers(k, "-k")
+    ks = numbers(ways.k, "-k")
     images = len(load_dataset(dataset).items)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("images", total=images)
         results = run(
             dataset,
             out,
-            encoder=encoder,
-            concepts=concepts,
+            encoder=ways.encoder,
+            concepts=ways.concepts,
             ks=ks,
-            methods=methods.split(","),
+            methods=ways.methods.split(","),
+            fast=ways.fast,
             on_image=lambda stem: progress.advance(task),
         )
     table = Table("method", "K", "mIoU [95 %]", "Dice", "per image", "boundary F1", "NMI", "ARI", box=None)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import histofactor
-from histofactor.cli import concepts, demo, doctor, encoders, evaluate, relabel, segment, tcga
+from histofactor.cli import benchmark, concepts, demo, doctor, encoders, evaluate, relabel, segment, tcga
 from histofactor.errors import HistofactorError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("segment")(segment.segment)
 app.command("relabel")(relabel.relabel)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
+app.command("benchmark")(benchmark.benchmark)
 app.command("doctor")(doctor.doctor)
 app.add_typer(concepts.app, name="concepts")
 app.add_typer(encoders.app, name="encoders")

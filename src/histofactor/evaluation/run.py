@@ -49,6 +49,7 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
     concepts: str | Path | ConceptBank | None = None,
     ks: Sequence[int] = (8, 16, 32, 64),
     methods: Sequence[str] = ("project",),
+    fast: bool = False,
     on_image: Callable[[str], None] = lambda stem: None,
 ) -> list[Result]:
     """Segment a labelled data set with every method and K, and score it by cross-validation over patients.
@@ -61,6 +62,7 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
         encoder, concepts: as for ``segment``.
         ks: numbers of concepts.
         methods: methods of ``segment`` whose labels mean the same in every image; ``single`` has none.
+        fast: encode every window once, not in four views.
         on_image: called with the stem of every image that is done.
 
     Returns:
@@ -75,7 +77,7 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
         raise OptionError("nothing to evaluate", expected="at least one K and one method", got=f"{ks}, {methods}")
     dataset = load_dataset(folder)
     metrics.grouped_folds([item.patient for item in dataset.items])  # tells before any work that patients are too few
-    engines = _engines(encoder, concepts, list(itertools.product(methods, ks)))
+    engines = _engines(encoder, concepts, list(itertools.product(methods, ks)), 1 if fast else 4)
     counted = {way: Counted([], [], [], {}) for way in engines}
     for item in dataset.items:
         truth = read_truth(dataset, item)
@@ -116,10 +118,10 @@ class Counted:
 
 
 def _engines(
-    encoder: str | Encoder, concepts: str | Path | ConceptBank | None, ways: Sequence[tuple[str, int]]
+    encoder: str | Encoder, concepts: str | Path | ConceptBank | None, ways: Sequence[tuple[str, int]], views: int
 ) -> dict[tuple[str, int], Engine]:
     """An engine for every method and K, which share one encoder; lumina and glass are scored like the rest."""
-    options = SegmentOptions(tissue=False)
+    options = SegmentOptions(tissue=False, views=views)
     engines: dict[tuple[str, int], Engine] = {}
     for method, k in ways:
         engine = prepare(encoder=encoder, concepts=concepts, k=k, method=method, options=options)

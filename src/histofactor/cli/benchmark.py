@@ -1,0 +1,30 @@
+"""``histofactor benchmark``: a public data set, as it is published, to scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from histofactor.cli.evaluate import Ways, run_and_tell
+
+
+def benchmark(  # noqa: PLR0913, PLR0917 - one parameter an option
+    name: Annotated[str, typer.Argument(help="bcss, glas, crag or wsss4luad.")],
+    source: Annotated[Path, typer.Argument(help="Folder of the data set, as its publishers distribute it.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
+    encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
+    concepts: Annotated[Path | None, typer.Option(help="Concept bank; the embedded encoder brings its own.")] = None,
+    k: Annotated[str, typer.Option("-k", help="Numbers of concepts, separated by commas.")] = "8,16,32,64",
+    methods: Annotated[str, typer.Option(help="Methods, separated by commas.")] = "project,cluster",
+    fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False,
+) -> None:
+    """Score unsupervised segmentation on a public data set that you have downloaded.
+
+    The data set is laid out in OUT/dataset, its images linked, and evaluated as `histofactor evaluate` does.
+    """
+    from histofactor.evaluation.adapters import adapt
+
+    dataset = adapt(name, source, out / "dataset")
+    run_and_tell(dataset, out, Ways(encoder, concepts, k, methods, fast))

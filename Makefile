@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow test-jts check install clean benchmarks benchmark-slides benchmark-concepts
+.PHONY: demo test test-slow test-jts check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks
 
 demo: install
 	$(BIN)/histofactor demo -o demo-out
@@ -50,6 +50,14 @@ benchmark-concepts: install
 	$(BIN)/python benchmarks/concepts.py $(SHARED)
 	$(BIN)/python benchmarks/concepts_stream.py
 	$(BIN)/python benchmarks/concepts_on_glas.py $(SHARED)
+
+# Masks beside every variant of the paper, their stability and uncertainty, and what four views cost: an hour.
+benchmark-masks: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	for data in glas-dev ocdc phantom; do for encoder in nic_multitask4 resnet50v2; do \
+		$(BIN)/python benchmarks/masks.py $(SHARED) $$data $$encoder || exit 1; done; done
+	$(BIN)/python benchmarks/stability.py $(SHARED)
+	$(BIN)/python benchmarks/views.py
 
 check: install
 	$(BIN)/ruff check .

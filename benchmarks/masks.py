@@ -145,12 +145,17 @@ class Scorer:
         )
 
     def _count(self, W: np.ndarray, frame: Frame, truth: np.ndarray, k: int) -> np.ndarray:
+        labels = self.labels(W, frame, truth)
+        return metrics.confusion(labels, truth, k + 1, len(self.dataset.classes), IGNORED)
+
+    def labels(self, W: np.ndarray, frame: Frame, truth: np.ndarray) -> np.ndarray:
+        """Labels on the px of an image."""
         labels, _ = label_pixels(W.astype(np.float32), tuple(side * frame.stride_px for side in W.shape[:2]))
         y, x = (
             np.minimum((np.arange(size) + 0.5) / scale, limit - 1).astype(int)
             for size, scale, limit in zip(truth.shape, frame.l0_per_px[::-1], frame.t_size[::-1], strict=True)
         )
-        return metrics.confusion(labels[np.ix_(y, x)], truth, k + 1, len(self.dataset.classes), IGNORED)
+        return labels[np.ix_(y, x)]
 
     def matrices(self, tables: np.ndarray) -> np.ndarray:
         """Confusion matrices of the held-out images, (images, classes, classes)."""

@@ -163,7 +163,7 @@ def main() -> None:
     shared = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared")
     dataset = load_dataset(shared / "data/glas-dev")
     rows = []
-    for encoder in (load_encoder("embedded"), teacher(shared)):
+    for encoder in (load_encoder("embedded", transform="split-root"), teacher(shared)):
         data, name = Encoded(dataset, encoder), encoder.spec.name
         everything = np.arange(len(data.features))
         for k in KS:

@@ -36,6 +36,20 @@ def test_scores_are_written_and_shown(histofactor, dataset, tmp_path):
     assert (out / "evaluation.csv").read_text().count("\n") == 3
 
 
+def test_a_fixed_split(histofactor, dataset, tmp_path):
+    (tmp_path / "train.txt").write_text("# patients\np0\n\n1\n")
+    (tmp_path / "test.txt").write_text("p2\n")
+    options = ("--train-split", tmp_path / "train.txt", "--test-split", tmp_path / "test.txt")
+    out = tmp_path / "out"
+    code, _, err = histofactor("evaluate", dataset, "-o", out, "-k", "8", "--methods", "project", "--fast", *options)
+    assert code == 0, err
+    (result,) = json.loads((out / "evaluation.json").read_text())["results"]
+    assert [image["patient"] for image in result["scores"]["images"]] == ["p2"]
+    code, _, err = histofactor("evaluate", dataset, "-o", out, *options[:2])
+    assert code == 2
+    assert "half a split" in err
+
+
 def test_a_folder_that_is_no_data_set(histofactor, tmp_path):
     code, _, err = histofactor("evaluate", tmp_path, "-o", tmp_path / "out")
     assert code == 2

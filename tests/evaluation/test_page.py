@@ -40,7 +40,7 @@ def written(tmp_path, empty=False):
             results.append(Result(method, k, KEY, "0" * 64, score_tables(dataset, tables)))
     rgb, classes = rng.integers(0, 255, (20, 30, 3), np.uint8), rng.integers(-1, 2, (20, 30))
     panels = [Panel("<u>s0", "p0", 0.5, rgb, classes, classes)]
-    write_page(dataset, results, differences(dataset, results), panels, tmp_path / "e.html")
+    write_page(dataset, results, differences(results), panels, tmp_path / "e.html")
     return results, (tmp_path / "e.html").read_text(encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 """Every image is encoded once, and scored as if it were segmented anew."""
 
+import json
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from histofactor.evaluation import run as protocol
 from histofactor.evaluation.datasets import load_dataset
 from histofactor.evaluation.protocol import cross_validate
 from histofactor.evaluation.run import evaluate, level0_labels
+from histofactor.evaluation.split import Split
 from histofactor.pipeline.engine import SegmentOptions
 from histofactor.pipeline.segment import segment
 from histofactor.slides.phantom import phantom
@@ -81,6 +83,25 @@ def test_methods_with_concepts_of_every_image_cannot_be_evaluated(tissue_folder,
 def test_nothing_to_evaluate(folder, options):
     with pytest.raises(OptionError, match="nothing to evaluate"):
         evaluate(folder, **options)
+
+
+def test_a_fixed_split_is_scored_once_and_the_rest_left_out(tissue_folder, tiny_encoder, tiny_bank, tmp_path):
+    done = []
+    options = {"encoder": tiny_encoder, "concepts": tiny_bank, "ks": (6,), "methods": ("project", "cluster")}
+    split = Split(train=("A",), test=("c1",))
+    results = evaluate(tissue_folder, tmp_path / "out", split=split, on_image=done.append, **options)
+    assert done == ["a1", "a2", "c1"]
+    for one in results:
+        assert [image.stem for image in one.scores.images] == ["c1"]
+        assert 0 <= one.scores.boundary_f1 <= 1
+        assert [point.images for point in one.scores.labelled_images] == [1, 2]
+    report = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert "in 2 images of 1 patients; 1 other images" in report["protocol"]
+    assert report["dataset"]["images"] == 3
+    assert [one["method"] for one in report["differences"]] == ["cluster"]
+    page = (tmp_path / "out/evaluation.html").read_text()
+    assert "in 2 images of 1 patients" in page
+    assert "a1, patient" not in page
 
 
 def test_one_patient_is_too_few_and_is_told_before_any_work(folder):

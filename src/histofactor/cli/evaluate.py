@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from histofactor.evaluation.split import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class Ways:
     k: str
     methods: str
     fast: bool
+    split: Split | None = None
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
@@ -28,12 +32,21 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     k: Annotated[str, typer.Option("-k", help="Numbers of concepts, separated by commas.")] = "16,64",
     methods: Annotated[str, typer.Option(help="Methods, separated by commas.")] = "project,cluster",
     fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False,
+    train_split: Annotated[Path | None, typer.Option(help="Text file: images or patients that tell classes.")] = None,
+    test_split: Annotated[Path | None, typer.Option(help="Text file: images or patients that are scored.")] = None,
 ) -> None:
     """Score unsupervised segmentation on a labelled data set, by cross-validation over patients.
 
-    Concepts become classes by majority on the training patients; the held-out patients are scored.
+    Concepts become classes by majority on the training patients; the held-out patients are scored. With --train-split
+    and --test-split this is done once, as they say.
     """
-    run_and_tell(dataset, out, Ways(encoder, concepts, k, methods, fast))
+    from histofactor.errors import OptionError
+    from histofactor.evaluation.split import read_split
+
+    if (train_split is None) != (test_split is None):
+        raise OptionError("half a split is given", expected="both --train-split and --test-split, or neither")
+    split = read_split(train_split, test_split) if train_split and test_split else None
+    run_and_tell(dataset, out, Ways(encoder, concepts, k, methods, fast, split))
 
 
 def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
@@ -45,9 +58,11 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
     from histofactor.cli.options import numbers
     from histofactor.evaluation.datasets import load_dataset
     from histofactor.evaluation.run import evaluate as run
+    from histofactor.evaluation.split import divide
 
     ks = numbers(ways.k, "-k")
-    images = len(load_dataset(dataset).items)
+    loaded = load_dataset(dataset)
+    images = len((divide(loaded, ways.split)[0] if ways.split else loaded).items)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("images", total=images)
         results = run(
@@ -58,6 +73,7 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
             ks=ks,
             methods=ways.methods.split(","),
             fast=ways.fast,
+            split=ways.split,
             on_image=lambda stem: progress.advance(task),
         )
     table = Table("method", "K", "mIoU [95 %]", "Dice", "per image", "boundary F1", "NMI", "ARI", box=None)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histofactor.evaluation import metrics
 
@@ -27,7 +28,12 @@ class CostPoint:
 
 
 def labelled_images(
-    tables: metrics.Table, patients: Sequence[str], *, draws: int = 20, seed: int = 0
+    tables: metrics.Table,
+    patients: Sequence[str],
+    scored: NDArray[np.bool_] | None = None,
+    *,
+    draws: int = 20,
+    seed: int = 0,
 ) -> list[CostPoint]:
     """Mean IoU of held-out patients against the number of labelled images of other patients.
 
@@ -37,6 +43,7 @@ def labelled_images(
     Args:
         tables: (images, labels, classes) px of every image.
         patients: of every image.
+        scored: a fixed split instead of one patient at a time, as for ``metrics.held_out_and_rest``.
         draws: how often images are drawn.
         seed: of the draws.
 
@@ -44,17 +51,16 @@ def labelled_images(
         One point for 1, 2, 4, … images, as far as every patient has as many from others.
 
     Raises:
-        OptionError: fewer than two patients.
+        OptionError: fewer than two patients, and no fixed split.
     """
-    folds = [np.asarray(fold) for fold in metrics.grouped_folds(patients)]
-    others = [np.setdiff1d(np.arange(len(tables)), fold) for fold in folds]
+    folds = metrics.held_out_and_rest(patients, scored)
     rng = np.random.default_rng(seed)
     points, count = [], 1
-    while count <= min(map(len, others)):
+    while count <= min(len(rest) for _, rest in folds):
         scores = []
         for _ in range(draws):
             matrices = []
-            for fold, rest in zip(folds, others, strict=True):
+            for fold, rest in folds:
                 classes = metrics.majority_map(tables[rng.choice(rest, count, replace=False)].sum(axis=0))
                 matrices.append(metrics.apply_map(tables[fold].sum(axis=0), classes))
             scores.append(metrics.mean_iou(np.sum(matrices, axis=0)))

@@ -111,13 +111,7 @@ def read_truth(dataset: Dataset, item: Item) -> NDArray[np.int64]:
     Raises:
         ImageError: the file cannot be read, holds colours, or a code that ``dataset.json`` does not list.
     """
-    try:
-        with Image.open(item.labels) as image:
-            mode, values = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"cannot read the labels {item.labels}", got=f"{error}") from error
-    if values.ndim != 2 or values.dtype.kind not in "bui":
-        raise ImageError(f"{item.labels} holds no labels", expected="one integer per pixel", got=f"mode {mode}")
+    values = read_codes(item.labels)
     codes = np.array(list(dataset.classes))
     indices = np.searchsorted(codes, values).clip(max=len(codes) - 1)
     indices[values == dataset.ignore] = IGNORED
@@ -130,6 +124,28 @@ def read_truth(dataset: Dataset, item: Item) -> NDArray[np.int64]:
             mend="list every code under classes, or as ignore",
         )
     return indices.astype(np.int64)
+
+
+def read_codes(path: Path) -> NDArray[np.integer[Any] | np.bool_]:
+    """Read an image of codes: grey, palette or two levels, of up to 32 bits.
+
+    Args:
+        path: the file.
+
+    Returns:
+        (height, width) integers, those that the file stores.
+
+    Raises:
+        ImageError: the file cannot be read or holds colours.
+    """
+    try:
+        with Image.open(path) as image:
+            mode, values = image.mode, np.asarray(image)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"cannot read the labels {path}", got=f"{error}") from error
+    if values.ndim != 2 or values.dtype.kind not in "bui":
+        raise ImageError(f"{path} holds no labels", expected="one integer per pixel", got=f"mode {mode}")
+    return values
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

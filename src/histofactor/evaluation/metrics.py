@@ -195,6 +195,27 @@ def grouped_folds(groups: Sequence[Hashable], n_folds: int | None = None) -> lis
     return [sorted(fold) for fold in folds]
 
 
+def held_out_and_rest(
+    groups: Sequence[Hashable], scored: NDArray[np.bool_] | None = None
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Items that are held out together, and those that may be fitted on meanwhile.
+
+    Args:
+        groups: group of every item; one is held out at a time.
+        scored: (items,) a fixed split instead: True where an item is held out, False where it is fitted on.
+
+    Returns:
+        Ascending indices of both, for every fold.
+
+    Raises:
+        OptionError: fewer than two groups, and no fixed split.
+    """
+    if scored is not None:
+        return [(np.flatnonzero(scored), np.flatnonzero(~scored))]
+    folds = [np.asarray(fold) for fold in grouped_folds(groups)]
+    return [(fold, np.setdiff1d(np.arange(len(groups)), fold)) for fold in folds]
+
+
 def _ratio(part: Table, whole: Table) -> Scores:
     """Divide; NaN where ``whole`` is 0."""
     out = np.full(whole.shape, np.nan)

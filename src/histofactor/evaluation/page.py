@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.evaluation.datasets import Dataset
-from histofactor.evaluation.protocol import Result
+from histofactor.evaluation.protocol import CROSS_VALIDATION, Result
 from histofactor.export.colors import palette
 from histofactor.export.files import atomic
 from histofactor.export.report import data_uri, jpeg
@@ -48,6 +48,7 @@ def write_page(
     differences: Sequence[Mapping[str, Any]],
     panels: Sequence[Panel],
     path: str | Path,
+    protocol: str = CROSS_VALIDATION,
 ) -> None:
     """Write one page that holds its images and styles, loads nothing and runs no script.
 
@@ -57,6 +58,7 @@ def write_page(
         differences: as in ``evaluation.json``.
         panels: images to show, the best first.
         path: the page to write.
+        protocol: how they were scored, in words.
 
     Raises:
         OutputError: the file cannot be written.
@@ -72,6 +74,7 @@ def write_page(
     colors = palette(len(dataset.classes))
     page = environment.from_string(source).stream(
         dataset=dataset,
+        protocol=protocol,
         classes=list(dataset.classes.values()),
         colors=["#{:02x}{:02x}{:02x}".format(*color) for color in colors],
         patients=len({item.patient for item in dataset.items}),

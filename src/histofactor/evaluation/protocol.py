@@ -1,8 +1,8 @@
 """The protocol: labels become classes by majority on training patients, and held-out patients are scored.
 
 Every label takes the class that most of its pixels have among the training patients; label 0 (no tissue) counts as
-one more label. One patient is held out at a time. A data-set score comes from the summed confusion matrix of all
-held-out images. More concepts fit the classes better, so compare methods at equal K only.
+one more label. One patient is held out at a time, or a fixed split once. A data-set score comes from the summed
+confusion matrix of all held-out images. More concepts fit the classes better, so compare methods at equal K only.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from histofactor.evaluation.datasets import IGNORED, Dataset, Item, read_truth
 from histofactor.export.files import atomic
 from histofactor.records import EncoderKey
 
+CROSS_VALIDATION = (
+    "every label takes the class that most of its px have among the other patients; the held-out patient is then scored"
+)
 Labels = NDArray[np.integer[Any]]
 Predict = Callable[[Path], Labels]
 
@@ -119,19 +122,23 @@ def cross_validate(dataset: Dataset, predict: Predict, n_labels: int) -> Scores:
     return score_tables(dataset, np.stack(tables))
 
 
-def score_tables(dataset: Dataset, tables: metrics.Table) -> Scores:
+def score_tables(dataset: Dataset, tables: metrics.Table, scored: NDArray[np.bool_] | None = None) -> Scores:
     """Scores of the held-out patients from counts.
 
     Args:
-        dataset: at least two patients.
+        dataset: at least two patients, or a fixed split.
         tables: (images, labels, classes) px of every image.
+        scored: the fixed split, as ``split.divide`` gives it; None holds out one patient at a time.
 
     Raises:
-        OptionError: fewer than two patients.
+        OptionError: fewer than two patients, and no fixed split.
     """
-    patients = [item.patient for item in dataset.items]
-    total = tables.sum(axis=0)
-    matrices = np.stack([metrics.apply_map(*one) for one in zip(tables, class_maps(patients, tables), strict=True)])
+    everyone = [item.patient for item in dataset.items]
+    maps, cost = class_maps(everyone, tables, scored), labelled_images(tables, everyone, scored)
+    kept = np.arange(len(tables)) if scored is None else np.flatnonzero(scored)
+    items, tables = [dataset.items[i] for i in kept], tables[kept]
+    patients, total = [item.patient for item in items], tables.sum(axis=0)
+    matrices = np.stack([metrics.apply_map(*one) for one in zip(tables, maps[kept], strict=True)])
     pooled, names = matrices.sum(axis=0), dataset.classes.values()
     images = tuple(
         ImageScores(
@@ -143,9 +150,9 @@ def score_tables(dataset: Dataset, tables: metrics.Table) -> Scores:
             metrics.ari(table),
             tuple(map(tuple, matrix.tolist())),
         )
-        for item, matrix, table in zip(dataset.items, matrices, tables, strict=True)
+        for item, matrix, table in zip(items, matrices, tables, strict=True)
     )
-    scored = [image.mean_iou for image in images if not math.isnan(image.mean_iou)]
+    existing = [image.mean_iou for image in images if not math.isnan(image.mean_iou)]
     _, low, high = interval(matrices, patients, metrics.mean_iou)
     matching = overlap.matched(total, overlap.hungarian_map(total))
     return Scores(
@@ -155,7 +162,7 @@ def score_tables(dataset: Dataset, tables: metrics.Table) -> Scores:
         accuracy=metrics.accuracy(pooled),
         iou=dict(zip(names, metrics.iou_per_class(pooled).tolist(), strict=True)),
         dice=dict(zip(names, metrics.dice_per_class(pooled).tolist(), strict=True)),
-        image_mean_iou=sum(scored) / len(scored) if scored else math.nan,
+        image_mean_iou=sum(existing) / len(existing) if existing else math.nan,
         nmi=metrics.nmi(total),
         ari=metrics.ari(total),
         v_measure=overlap.v_measure(total).v,
@@ -163,30 +170,37 @@ def score_tables(dataset: Dataset, tables: metrics.Table) -> Scores:
         undersegmentation=overlap.undersegmentation(total),
         matched_mean_iou=float(np.nanmean(metrics.iou_per_class(matching)[:-1])) if total.any() else math.nan,
         images=images,
-        labelled_images=tuple(labelled_images(tables, patients)),
+        labelled_images=tuple(cost),
     )
 
 
-def class_maps(patients: Sequence[str], tables: metrics.Table) -> NDArray[np.int64]:
-    """The class of every label for every image, (images, labels): that of most px of the other patients.
+def class_maps(
+    patients: Sequence[str], tables: metrics.Table, scored: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """The class of every label for every held-out image, (images, labels): that of most px of the other patients.
+
+    With a fixed split (``scored``, as for ``score_tables``) it is that of most px of the images that are not scored,
+    which have class 0 throughout themselves.
 
     Raises:
-        OptionError: fewer than two patients.
+        OptionError: fewer than two patients, and no fixed split.
     """
-    total = tables.sum(axis=0)
     maps = np.zeros(tables.shape[:2], np.int64)
-    for held_out in metrics.grouped_folds(patients):
-        maps[held_out] = metrics.majority_map(total - tables[held_out].sum(axis=0))
+    for held_out, rest in metrics.held_out_and_rest(patients, scored):
+        maps[held_out] = metrics.majority_map(tables[rest].sum(axis=0))
     return maps
 
 
-def write_evaluation(dataset: Dataset, results: Sequence[Result], out: str | Path) -> None:
+def write_evaluation(
+    dataset: Dataset, results: Sequence[Result], out: str | Path, protocol: str = CROSS_VALIDATION
+) -> None:
     """Write ``evaluation.json`` (everything) and ``evaluation.csv`` (one row per method and K).
 
     Args:
         dataset: what was segmented.
         results: at least one.
         out: the folder; made if missing.
+        protocol: how they were scored, in words.
 
     Raises:
         OutputError: the files cannot be written.
@@ -200,9 +214,9 @@ def write_evaluation(dataset: Dataset, results: Sequence[Result], out: str | Pat
             "images": len(dataset.items),
             "patients": len({item.patient for item in dataset.items}),
         },
-        "protocol": "majority class of every label on the other patients; one patient held out at a time",
+        "protocol": protocol,
         "results": [asdict(result) for result in results],
-        "differences": differences(dataset, results),
+        "differences": differences(results),
     }
     with atomic(Path(out) / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(_null_nan(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -216,9 +230,9 @@ def write_evaluation(dataset: Dataset, results: Sequence[Result], out: str | Pat
         writer.writerows(rows)
 
 
-def differences(dataset: Dataset, results: Sequence[Result]) -> list[dict[str, Any]]:
+def differences(results: Sequence[Result]) -> list[dict[str, Any]]:
     """Mean IoU of every method less that of the first at the same K, the same patients drawn for both."""
-    patients = [item.patient for item in dataset.items]
+    patients = [image.patient for image in results[0].scores.images]
     found = []
     for k in dict.fromkeys(result.k for result in results):
         first, *others = (result for result in results if result.k == k)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histofactor.errors import OptionError
 from histofactor.evaluation import metrics
@@ -18,6 +19,7 @@ from histofactor.evaluation.boundaries import BoundaryCounts, boundary_counts, b
 from histofactor.evaluation.datasets import IGNORED, Dataset, load_dataset, read_truth
 from histofactor.evaluation.page import Panel, write_page
 from histofactor.evaluation.protocol import (
+    CROSS_VALIDATION,
     Labels,
     Result,
     class_maps,
@@ -26,6 +28,7 @@ from histofactor.evaluation.protocol import (
     score_tables,
     write_evaluation,
 )
+from histofactor.evaluation.split import Split, describe, divide
 from histofactor.export.overlay import thumbnail_size
 from histofactor.pipeline.encoded import encode_slide
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
@@ -50,9 +53,10 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
     ks: Sequence[int] = (8, 16, 32, 64),
     methods: Sequence[str] = ("project",),
     fast: bool = False,
+    split: Split | None = None,
     on_image: Callable[[str], None] = lambda stem: None,
 ) -> list[Result]:
-    """Segment a labelled data set with every method and K, and score it by cross-validation over patients.
+    """Segment a labelled data set with every method and K, and score it by cross-validation over patients or once.
 
     Every image is encoded once, whatever the number of methods and K.
 
@@ -63,20 +67,25 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
         ks: numbers of concepts.
         methods: methods of ``segment`` whose labels mean the same in every image; ``single`` has none.
         fast: encode every window once, not in four views.
+        split: fit the classes of labels on one part and score the other; None holds out one patient at a time.
         on_image: called with the stem of every image that is done.
 
     Returns:
         One result per method and K, in their order.
 
     Raises:
-        OptionError: the data set is not as stated, has one patient only, or there is nothing to do.
+        OptionError: the data set or the split is not as stated, there is one patient only and no split, or nothing
+            to do.
         ImageError: an image or its labels cannot be used.
         BankError, EncoderError, ResolutionError, OutputError: as told by ``segment`` and the writers.
     """
     if not ks or not methods:
         raise OptionError("nothing to evaluate", expected="at least one K and one method", got=f"{ks}, {methods}")
-    dataset = load_dataset(folder)
-    metrics.grouped_folds([item.patient for item in dataset.items])  # tells before any work that patients are too few
+    dataset, scored, protocol = load_dataset(folder), None, CROSS_VALIDATION
+    if split is not None:
+        dataset, scored = divide(dataset, split)
+        protocol = describe(dataset, scored)
+    metrics.held_out_and_rest([item.patient for item in dataset.items], scored)  # tells now if patients are too few
     engines = _engines(encoder, concepts, list(itertools.product(methods, ks)), 1 if fast else 4)
     counted = {way: Counted([], [], [], {}) for way in engines}
     for item in dataset.items:
@@ -92,11 +101,11 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
                 counted[way].labels.append(zlib.compress(labels.astype(np.uint16).tobytes(), 1))
                 counted[way].tolerances_px.append(_BOUNDARY_UM / (segmentation.slide.mpp or 1.0))
         on_image(item.stem)
-    results = [_result(dataset, way, one) for way, one in counted.items()]
+    results = [_result(dataset, way, one, scored) for way, one in counted.items()]
     if out is not None:
-        write_evaluation(dataset, results, out)
-        panels = best_and_worst(dataset, results[0].method, results, counted)
-        write_page(dataset, results, differences(dataset, results), panels, Path(out) / "evaluation.html")
+        write_evaluation(dataset, results, out, protocol)
+        panels = best_and_worst(dataset, results[0].method, results, counted, scored)
+        write_page(dataset, results, differences(results), panels, Path(out) / "evaluation.html", protocol)
     return results
 
 
@@ -139,28 +148,31 @@ def _check_recipes(recipes: Mapping[str, Any], method: str) -> None:
         )
 
 
-def _result(dataset: Dataset, way: tuple[str, int], counted: Counted) -> Result:
+def _result(dataset: Dataset, way: tuple[str, int], counted: Counted, scored: NDArray[np.bool_] | None) -> Result:
     ((digest, recipe),) = counted.recipes.items()
     tables = np.stack(counted.tables)
-    scores = replace(score_tables(dataset, tables), boundary_f1=_boundary_f1(dataset, tables, counted))
+    boundary = _boundary_f1(dataset, tables, counted, scored)
+    scores = replace(score_tables(dataset, tables, scored), boundary_f1=boundary)
     return Result(*way, EncoderKey(**recipe["encoder"]), digest, scores)
 
 
-def _boundary_f1(dataset: Dataset, tables: metrics.Table, counted: Counted) -> float:
+def _boundary_f1(dataset: Dataset, tables: metrics.Table, counted: Counted, scored: NDArray[np.bool_] | None) -> float:
     """Boundary F1 of the predicted classes of all held-out images."""
-    maps = class_maps([item.patient for item in dataset.items], tables)
+    maps = class_maps([item.patient for item in dataset.items], tables, scored)
     total = np.zeros(4, np.int64)
-    for item, classes, packed, tolerance_px in zip(
-        dataset.items, maps, counted.labels, counted.tolerances_px, strict=True
-    ):
-        truth = read_truth(dataset, item)
-        predicted = classes[_unpacked(packed, truth.shape)]
-        total += boundary_counts(predicted, truth, tolerance_px, IGNORED)
+    for i in np.arange(len(maps)) if scored is None else np.flatnonzero(scored):
+        truth = read_truth(dataset, dataset.items[i])
+        predicted = maps[i][_unpacked(counted.labels[i], truth.shape)]
+        total += boundary_counts(predicted, truth, counted.tolerances_px[i], IGNORED)
     return boundary_f1(BoundaryCounts(*total.tolist()))
 
 
 def best_and_worst(
-    dataset: Dataset, method: str, results: Sequence[Result], counted: Mapping[tuple[str, int], Counted]
+    dataset: Dataset,
+    method: str,
+    results: Sequence[Result],
+    counted: Mapping[tuple[str, int], Counted],
+    scored: NDArray[np.bool_] | None = None,
 ) -> list[Panel]:
     """The held-out images that a method segments best and worst at its best K, small.
 
@@ -169,6 +181,7 @@ def best_and_worst(
         method: whose images are shown.
         results: of all methods and K.
         counted: what they were counted from, by method and K.
+        scored: the fixed split, if there is one.
 
     Returns:
         Up to three of each, the best first.
@@ -178,13 +191,13 @@ def best_and_worst(
     """
     best = max((result for result in results if result.method == method), key=lambda one: one.scores.mean_iou)
     found = counted[method, best.k]
-    maps = class_maps([item.patient for item in dataset.items], np.stack(found.tables))
-    scored = [i for i, image in enumerate(best.scores.images) if not math.isnan(image.mean_iou)]
-    order = sorted(scored, key=lambda i: -best.scores.images[i].mean_iou)
-    chosen = list(dict.fromkeys([*order[:_SHOWN], *order[-_SHOWN:]]))
+    maps = class_maps([item.patient for item in dataset.items], np.stack(found.tables), scored)
+    kept = np.arange(len(maps)) if scored is None else np.flatnonzero(scored)
+    images = [pair for pair in zip(kept, best.scores.images, strict=True) if not math.isnan(pair[1].mean_iou)]
+    order = sorted(images, key=lambda pair: -pair[1].mean_iou)
     panels = []
-    for i in chosen:
-        item, scores = dataset.items[i], best.scores.images[i]
+    for i, scores in [*order[:_SHOWN], *order[max(_SHOWN, len(order) - _SHOWN) :]]:
+        item = dataset.items[i]
         truth = read_truth(dataset, item)
         predicted = maps[i][_unpacked(found.labels[i], truth.shape)]
         with open_slide(item.image, source_mpp=dataset.mpp) as slide:

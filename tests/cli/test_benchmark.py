@@ -1,5 +1,7 @@
 """``histofactor benchmark`` on a public data set's layout, made small."""
 
+import json
+
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -13,6 +15,9 @@ def test_from_the_publishers_folder_to_scores(tmp_path):
         (tmp_path / "source").mkdir(exist_ok=True)
         Image.fromarray(tissue.image).save(tmp_path / f"source/{stem}.bmp")
         Image.fromarray((tissue.truth == 3).astype("uint8")).save(tmp_path / f"source/{stem}_anno.bmp")
+    (tmp_path / "source/Grade.csv").write_text(
+        "name, patient ID, grade (GlaS)\ntrain_1, 7, benign\ntestA_2, 9, benign\n"
+    )
     out = tmp_path / "out"
     arguments = ["benchmark", "glas", str(tmp_path / "source"), "-o", str(out), "-k", "8", "--fast"]
     result = CliRunner().invoke(app, arguments)
@@ -22,3 +27,16 @@ def test_from_the_publishers_folder_to_scores(tmp_path):
         "dataset",
         *(f"evaluation.{end}" for end in ("json", "csv", "html")),
     }
+    result = CliRunner().invoke(app, [*arguments, "--published-split"])  # the data set is there, and taken
+    assert result.exit_code == 0, result.output
+    (one, _) = json.loads((out / "evaluation.json").read_text())["results"]
+    assert [image["stem"] for image in one["scores"]["images"]] == ["testA_2"]
+
+
+def test_a_published_split_without_training_images(histofactor, tmp_path):
+    for part in ("img", "mask"):
+        (tmp_path / f"3.testing/{part}").mkdir(parents=True)
+        Image.new("L" if part == "mask" else "RGB", (16, 12)).save(tmp_path / f"3.testing/{part}/00.png")
+    code, _, err = histofactor("benchmark", "wsss4luad", tmp_path, "-o", tmp_path / "out", "--published-split")
+    assert code == 2
+    assert "no published split" in err

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from histofactor.errors import ImageError, OptionError
@@ -62,7 +63,28 @@ def wsss4luad(folder):
     return masks
 
 
-MADE = {"bcss": bcss, "glas": glas, "crag": crag, "wsss4luad": wsss4luad}
+def camelyon(folder):
+    """Two slides of 0.5 µm/px whose masks are blocks of 32 px: 16 µm, two px of the labels."""
+    masks = {}
+    for stem, held in (("normal_001", (0, 1)), ("patient_012_node_1", (0, 1, 2))):
+        blocks = RNG.choice(held, (12, 16)).astype(np.uint8)
+        blocks[0, :3] = held[1]
+        masks[stem] = np.kron(blocks, np.ones((2, 2), np.uint8))
+        full = np.kron(blocks, np.ones((32, 32), np.uint8))
+        density = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
+        for path, levels, photometric in (
+            (folder / f"images/{stem}.tif", [np.full((*full.shape, 3), 200, np.uint8)], "rgb"),
+            (folder / f"masks/{stem}_mask.tif", [full, full[::4, ::4], full[::32, ::32]], "minisblack"),
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tifffile.TiffWriter(path) as tiff:
+                for number, level in enumerate(levels):
+                    options = {"photometric": photometric, "tile": (64, 64), "compression": "deflate"}
+                    tiff.write(level, subfiletype=int(number > 0), **options, **(density if number == 0 else {}))
+    return masks
+
+
+MADE = {"bcss": bcss, "glas": glas, "crag": crag, "camelyon": camelyon, "wsss4luad": wsss4luad}
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
@@ -78,16 +100,110 @@ def test_contract(tmp_path, name):
         codes = ADAPTERS[name].codes
         expected = (mask > 0).astype(int) if codes is None else np.vectorize(codes.get)(mask)
         np.testing.assert_array_equal(truth, np.where(expected == 255, IGNORED, expected))
-        assert np.asarray(Image.open(item.image)).shape == (12, 16, 3)
+        assert np.asarray(Image.open(item.image)).shape == (*mask.shape, 3)
 
 
 def test_what_the_publishers_tell_is_kept(tmp_path):
     glas(tmp_path / "glas")
     bcss(tmp_path / "bcss")
+    camelyon(tmp_path / "camelyon")
     read = {name: (adapt(name, tmp_path / name, tmp_path / f"{name}_out") / "images.csv").read_text().splitlines()
-            for name in ("glas", "bcss")}  # fmt: skip
-    assert set(read["glas"][1:]) == {"train_1,7,train", "testA_2,9,testA"}
-    assert [row.split(",")[1:] for row in read["bcss"][1:]] == [["TCGA-A1-A0SK", "train"], ["TCGA-OL-A66H", "test"]]
+            for name in ("glas", "bcss", "camelyon")}  # fmt: skip
+    assert read["glas"][0] == "name,patient,split,grade"
+    assert set(read["glas"][1:]) == {"train_1,7,train,benign", "testA_2,9,testA,malignant"}
+    assert read["bcss"][0] == "name,patient,split,institute"
+    assert [row.split(",")[1:] for row in read["bcss"][1:]] == [
+        ["TCGA-A1-A0SK", "train", "A1"],
+        ["TCGA-OL-A66H", "test", "OL"],
+    ]
+    assert (tmp_path / "glas_out/train.txt").read_text() == "train_1\n"
+    assert (tmp_path / "glas_out/test.txt").read_text() == "testA_2\n"
+    assert read["camelyon"][1:] == ["normal_001,normal_001,train,", "patient_012_node_1,patient_012,train,center_0"]
+    assert not (tmp_path / "camelyon_out/train.txt").exists()  # nothing to test on
+
+
+def test_images_stay_where_they_are(tmp_path):
+    crag(tmp_path / "source")
+    out = adapt("crag", tmp_path / "source", tmp_path / "out")
+    assert (out / "images/train_1.png").samefile(tmp_path / "source/train/Images/train_1.png")
+
+
+def test_images_are_copied_where_there_are_no_links(tmp_path, monkeypatch):
+    def refuse(*paths):
+        raise OSError("no links here")
+
+    crag(tmp_path / "source")
+    monkeypatch.setattr("os.symlink", refuse)
+    monkeypatch.setattr("os.link", refuse)
+    out = adapt("crag", tmp_path / "source", tmp_path / "out")
+    copy, original = out / "images/train_1.png", tmp_path / "source/train/Images/train_1.png"
+    assert copy.read_bytes() == original.read_bytes()
+    assert not copy.samefile(original)
+
+
+def test_a_folder_around_the_folder_will_do(tmp_path):
+    bcss(tmp_path / "around/0_Public-data-Amgad2019_0.25MPP")
+    assert len(load_dataset(adapt("bcss", tmp_path / "around", tmp_path / "out")).items) == 2
+
+
+def test_names_of_bcss_state_the_resolution(tmp_path):
+    bcss(tmp_path / "source")
+    for path in list((tmp_path / "source").rglob("*.png")):
+        path.rename(path.with_name(path.name.replace("0.2500", "0.5000")))
+    assert load_dataset(adapt("bcss", tmp_path / "source", tmp_path / "out")).mpp == 0.5
+    bcss(tmp_path / "source")
+    with pytest.raises(OptionError, match=r"not of one resolution.*got 0\.2500, 0\.5000"):
+        adapt("bcss", tmp_path / "source", tmp_path / "other")
+
+
+def test_glas_without_patients(tmp_path):
+    glas(tmp_path / "source")
+    (tmp_path / "source/Grade.csv").write_text("name, patient ID\ntrain_1, 7\n")
+    with pytest.raises(OptionError, match=r"does not tell whose testA_2\.bmp is"):
+        adapt("glas", tmp_path / "source", tmp_path / "out")
+    (tmp_path / "source/Grade.csv").unlink()
+    with pytest.raises(OptionError, match=r"cannot read .*Grade\.csv"):
+        adapt("glas", tmp_path / "source", tmp_path / "out")
+
+
+def test_masks_that_were_withheld(tmp_path):
+    wsss4luad(tmp_path / "source")
+    put(tmp_path / "source/3.testing/img/01.png", picture())
+    dataset = load_dataset(adapt("wsss4luad", tmp_path / "source", tmp_path / "out"))
+    assert [item.stem for item in dataset.items] == ["test_00", "validation_00"]
+
+
+def test_slides_at_another_resolution(tmp_path):
+    masks = camelyon(tmp_path / "source")
+    dataset = load_dataset(adapt("camelyon", tmp_path / "source", tmp_path / "out", mpp=4.0))
+    assert dataset.mpp == 4.0
+    for item in dataset.items:
+        expected = np.kron(masks[item.stem], np.ones((2, 2), np.uint8)).astype(int) - 1
+        np.testing.assert_array_equal(read_truth(dataset, item), expected)
+        assert np.asarray(Image.open(item.image)).shape == (*expected.shape, 3)
+    with pytest.raises(OptionError, match=r"holds another data set; expected camelyon at 8 µm/px; got camelyon at 4"):
+        adapt("camelyon", tmp_path / "source", tmp_path / "out", mpp=8.0)
+    with pytest.raises(OptionError, match=r"not read at 0\.25 µm/px"):
+        adapt("camelyon", tmp_path / "source", tmp_path / "fine", mpp=0.25)
+    with pytest.raises(OptionError, match="cannot be chosen so for glas"):
+        adapt("glas", tmp_path / "source", tmp_path / "glas", mpp=0.5)
+
+
+def test_a_folder_with_another_data_set(tmp_path):
+    crag(tmp_path / "source")
+    out = adapt("crag", tmp_path / "source", tmp_path / "out")
+    with pytest.raises(OptionError, match="holds another data set; expected glas; got crag"):
+        adapt("glas", tmp_path / "source", out)
+    (out / "dataset.json").write_text("{")
+    with pytest.raises(OptionError, match="cannot read"):
+        adapt("crag", tmp_path / "source", out)
+
+
+def test_a_mask_of_another_size(tmp_path):
+    crag(tmp_path / "source")
+    put(tmp_path / "source/train/Annotation/train_1.png", np.zeros((12, 15), np.uint8))
+    with pytest.raises(ImageError, match="does not lie on its image; expected 16 × 12 px; got 15 × 12 px"):
+        adapt("crag", tmp_path / "source", tmp_path / "out")
 
 
 def test_what_is_done_is_not_done_again(tmp_path):
@@ -109,7 +225,7 @@ def test_a_mask_that_is_missing_or_wrong(tmp_path):
     with pytest.raises(ImageError, match="holds no labels"):
         adapt("bcss", tmp_path / "source", tmp_path / "out")
     first.write_bytes(b"no image")
-    with pytest.raises(ImageError, match="cannot read the mask"):
+    with pytest.raises(ImageError, match="cannot read the labels"):
         adapt("bcss", tmp_path / "source", tmp_path / "out")
     second.unlink()
     with pytest.raises(ImageError, match="has no mask"):
@@ -126,7 +242,7 @@ def test_an_empty_folder(tmp_path, name):
 
 
 def test_an_unknown_name(tmp_path):
-    with pytest.raises(OptionError, match="bcss, glas, crag, wsss4luad"):
+    with pytest.raises(OptionError, match="bcss, glas, crag, camelyon, wsss4luad"):
         adapt("voc", tmp_path, tmp_path / "out")
 
 

@@ -5,225 +5,152 @@ Images are linked, not copied, where the file system allows it; masks are rewrit
     bcss       breast, TCGA (Amgad et al., Bioinformatics 2019; github.com/PathologyDataScience/BCSS)
     glas       colon glands (Sirinukunwattana et al., Medical Image Analysis 2017; Warwick-QU)
     crag       colon glands (Graham et al., Medical Image Analysis 2019)
+    camelyon   lymph nodes, whole slides (Litjens et al., GigaScience 2018); see ``camelyon``
     wsss4luad  lung (Han et al., arXiv 2204.06455), the folders with masks
 """
 
 from __future__ import annotations
 
 import csv
-import json
-import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from histofactor.errors import OptionError
+from histofactor.evaluation.camelyon import find_camelyon, read_camelyon
+from histofactor.evaluation.layout import IGNORE, Adapter, lay_out
+from histofactor.evaluation.original import Original, mask_of, paired
 
-from histofactor.errors import ImageError, OptionError
-from histofactor.export.files import atomic
-
-_IGNORE = 255
-_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 _BCSS_TEST = frozenset({"OL", "LL", "E2", "EW", "GM", "S3"})  # institutes held out by the publishers
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
-    """One image of an original data set.
-
-    Attributes:
-        image, mask: the files.
-        patient: who it is from, or "" where that is not told: every image then counts as a patient.
-        split: the publisher's, or "".
-    """
-
-    image: Path
-    mask: Path
-    patient: str
-    split: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """How a data set is read.
-
-    Attributes:
-        find: from its folder to its images.
-        codes: from codes of its masks to codes of ``classes`` or 255, ignored; None where every code > 0 is 1.
-        classes: names by code.
-        mpp: µm/px of its images.
-    """
-
-    find: Callable[[Path], list[Original]]
-    codes: Mapping[int, int] | None
-    classes: Mapping[int, str]
-    mpp: float
-
-
-def adapt(name: str, source: str | Path, out: str | Path) -> Path:
+def adapt(name: str, source: str | Path, out: str | Path, *, mpp: float | None = None) -> Path:
     """Lay a public data set out as ``load_dataset`` reads it.
 
-    ``dataset.json`` is written last: where it lies, the work is done, and nothing is done again.
+    ``dataset.json`` is written last: where it lies, the work is done, and nothing is done again. Where the publisher
+    tells which images to train on, ``train.txt`` and ``test.txt`` name the two parts of that split.
 
     Args:
         name: one of ``ADAPTERS``.
-        source: the data set's folder.
+        source: the data set's folder, or one that holds it alone.
         out: the folder to write; made if missing.
+        mpp: µm/px to bring whole slides to; 8 if None. Other images stay as they are.
 
     Returns:
         ``out``.
 
     Raises:
-        OptionError: the name is unknown, or the folder holds no such data set.
-        ImageError: a mask is missing, cannot be read, or holds a code that the data set does not have.
+        OptionError: the name is unknown, the folder holds no such data set, ``out`` holds another one, or ``mpp``
+            cannot be chosen or is finer than a slide.
+        ImageError: an image or a mask is missing, cannot be read, does not lie on the other, or a mask holds a code
+            that the data set does not have.
+        ResolutionError: the µm/px of a slide cannot be told.
         OutputError: a file cannot be written.
     """
     if name not in ADAPTERS:
         raise OptionError(f"unknown data set {name!r}", expected=f"one of {', '.join(ADAPTERS)}")
-    source, out, adapter = Path(source), Path(out), ADAPTERS[name]
-    if (out / "dataset.json").is_file():
-        return out
-    found = adapter.find(source) if source.is_dir() else []
-    if not found:
-        got = "no images of it" if source.is_dir() else "no such folder"
-        raise OptionError(f"{source} is not {name} as it is published", expected=_LAYOUTS[name], got=got)
-    twice = len({one.image.stem for one in found}) < len(found)  # the same name in two splits
-    rows = [("name", "patient", "split")]
-    for one in found:
-        stem = f"{one.split}_{one.image.stem}" if twice else one.image.stem
-        labels = _recoded(one.mask, adapter.codes)
-        with atomic(out / f"labels/{stem}.png") as temporary:
-            Image.fromarray(labels).save(temporary, format="PNG")
-        with atomic(out / f"images/{stem}{one.image.suffix}") as temporary:
-            _link(one.image.resolve(), temporary)
-        rows.append((stem, one.patient or stem, one.split))
-    with (
-        atomic(out / "images.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        csv.writer(file).writerows(rows)
-    classes = {str(code): label for code, label in adapter.classes.items()}
-    facts = {"name": name, "mpp": adapter.mpp, "classes": classes, "ignore": _IGNORE}
-    with atomic(out / "dataset.json") as temporary:
-        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    return out
-
-
-def _link(image: Path, target: Path) -> None:
-    """A symbolic link; a copy where there can be none."""
-    try:
-        target.unlink(missing_ok=True)
-        target.symlink_to(image)
-    except OSError:
-        shutil.copyfile(image, target)
-
-
-def _recoded(path: Path, codes: Mapping[int, int] | None) -> NDArray[np.uint8]:
-    """Labels of a mask."""
-    try:
-        with Image.open(path) as image:
-            values = np.asarray(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"cannot read the mask {path}", got=f"{error}") from error
-    if values.ndim != 2 or values.dtype.kind not in "bui":
-        raise ImageError(f"{path} holds no labels", expected="one integer per pixel", got=f"shape {values.shape}")
-    if codes is None:
-        return np.asarray(values > 0, np.uint8)
-    table: NDArray[Any] = np.full(int(max(values.max(), *codes)) + 1, -1)
-    for code, to in codes.items():
-        table[code] = to
-    labels = table[values]
-    if unknown := np.unique(values[labels < 0]).tolist():
-        raise ImageError(f"{path} holds unknown codes", expected=f"{sorted(codes)}", got=f"{unknown[:10]}")
-    return np.asarray(labels, np.uint8)
-
-
-def _paired(images: Path, masks: Path, patient: Callable[[str], str], split: str = "") -> list[Original]:
-    """Images of a folder and the masks of the same stems in another."""
-    found = []
-    for image in sorted(images.glob("*")) if images.is_dir() else []:
-        if image.suffix.lower() in _SUFFIXES:
-            found.append(Original(image, _mask_of(image, masks, image.stem), patient(image.stem), split))
-    return found
-
-
-def _mask_of(image: Path, folder: Path, stem: str) -> Path:
-    """The mask of an image."""
-    masks = [path for suffix in _SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()]
-    if not masks:
-        raise ImageError(f"{image} has no mask", expected=f"{folder / stem}.png", got="no such file")
-    return masks[0]
-
-
-def _unknown(stem: str) -> str:
-    """The patient of an image where nothing tells."""
-    return ""
+    return lay_out(name, ADAPTERS[name], Path(source), Path(out), mpp)
 
 
 def _find_bcss(folder: Path) -> list[Original]:
     images = next((folder / one for one in ("rgbs_colorNormalized", "images", "rgbs") if (folder / one).is_dir()), None)
-    found = [] if images is None else _paired(images, folder / "masks", lambda stem: stem[:12])
+    found = [] if images is None else paired(images, folder / "masks", lambda stem: stem[:12])
     return [
-        Original(one.image, one.mask, one.patient, "test" if one.patient[5:7] in _BCSS_TEST else "train")
+        Original(
+            one.image, one.mask, one.patient, "test" if institute in _BCSS_TEST else "train", {"institute": institute}
+        )
         for one in found
+        for institute in [one.patient[5:7]]
     ]
+
+
+def _stated_bcss(found: Sequence[Original]) -> float | None:
+    """µm/px that the names end in: the publishers' script writes them at any."""
+    stated = {match[1] for one in found if (match := re.search(r"_MPP-(\d+(?:\.\d+)?)", one.image.stem))}
+    if len(stated) > 1:
+        raise OptionError("the images are not of one resolution", expected="one MPP-…", got=", ".join(sorted(stated)))
+    return float(stated.pop()) if stated else None
 
 
 def _find_glas(folder: Path) -> list[Original]:
-    patients: dict[str, str] = {}
-    if (table := folder / "Grade.csv").is_file():
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            for row in csv.DictReader(file, skipinitialspace=True):
-                values = {str(key).strip().lower(): str(value).strip() for key, value in row.items()}
-                patients[values.get("name", "")] = values.get("patient id", "")
     images = [path for path in sorted(folder.glob("*.bmp")) if not path.stem.endswith("_anno")]
-    return [
-        Original(
-            *(path, _mask_of(path, folder, f"{path.stem}_anno")),
-            *(patients.get(path.stem, ""), path.stem.split("_")[0]),
-        )
-        for path in images
-    ]
+    grades = _read_grades(folder / "Grade.csv") if images else {}
+    found = []
+    for path in images:
+        mask = mask_of(path, folder, f"{path.stem}_anno")
+        row = grades.get(path.stem, {})
+        if mask is None or not row.get("patient id"):
+            raise OptionError(f"{folder / 'Grade.csv'} does not tell whose {path.name} is", expected="a patient ID")
+        facts = {"grade": row.get("grade (glas)", "")}
+        found.append(Original(path, mask, row["patient id"], path.stem.split("_")[0], facts))
+    return found
+
+
+def _read_grades(path: Path) -> dict[str, dict[str, str]]:
+    """Rows of Grade.csv by name, without the blanks around its values and names of columns."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [
+                {str(key).strip().lower(): str(value).strip() for key, value in row.items()}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, csv.Error) as error:
+        raise OptionError(f"cannot read {path}", expected="the table that tells patients", got=f"{error}") from error
+    return {row.get("name", ""): row for row in rows}
 
 
 def _find_crag(folder: Path) -> list[Original]:
     return [
         one
         for split in ("train", "valid")
-        for one in _paired(folder / split / "Images", folder / split / "Annotation", _unknown, split)
+        for one in paired(folder / split / "Images", folder / split / "Annotation", split=split)
     ]
 
 
 def _find_wsss4luad(folder: Path) -> list[Original]:
     folders = [("validation", folder / "2.validation"), ("test", folder / "3.testing"), ("", folder)]
-    return [one for split, part in folders for one in _paired(part / "img", part / "mask", _unknown, split)]
+    return [
+        one for split, part in folders for one in paired(part / "img", part / "mask", split=split, withheld=True)
+    ]  # masks of some test images were never published
 
 
 _GLANDS = {0: "stroma and other", 1: "gland"}
 _BCSS_CODES = {
-    **dict.fromkeys((0, 7), _IGNORE),  # outside the region of interest, excluded
+    **dict.fromkeys((0, 7), IGNORE),  # outside the region of interest, excluded
     **dict.fromkeys((1, 19, 20), 0),  # tumour, angioinvasion, in situ
     2: 1,
     **dict.fromkeys((3, 10, 11), 2),  # lymphocytes, plasma cells, other immune cells
     4: 3,
     **dict.fromkeys((5, 6, 8, 9, 12, 13, 14, 15, 16, 17, 18, 21), 4),
 }
-_LAYOUTS = {
-    "bcss": "rgbs_colorNormalized/TCGA-….png and masks/ of the same names",
-    "glas": "train_1.bmp, train_1_anno.bmp, …, testA_…, testB_… and Grade.csv",
-    "crag": "train/Images, train/Annotation, valid/Images, valid/Annotation",
-    "wsss4luad": "2.validation/img, 2.validation/mask, 3.testing/img, 3.testing/mask",
-}
 ADAPTERS: dict[str, Adapter] = {
     "bcss": Adapter(
-        _find_bcss, _BCSS_CODES, {0: "tumour", 1: "stroma", 2: "inflammatory", 3: "necrosis", 4: "other"}, 0.25
+        "rgbs_colorNormalized/TCGA-….png and masks/ of the same names",
+        _find_bcss,
+        _BCSS_CODES,
+        {0: "tumour", 1: "stroma", 2: "inflammatory", 3: "necrosis", 4: "other"},
+        0.25,
+        stated_mpp=_stated_bcss,
     ),
-    "glas": Adapter(_find_glas, None, _GLANDS, 0.62),
-    "crag": Adapter(_find_crag, None, _GLANDS, 0.5),  # published at 20x
+    "glas": Adapter(
+        "train_1.bmp, train_1_anno.bmp, …, testA_…, testB_… and Grade.csv", _find_glas, None, _GLANDS, 0.62
+    ),
+    "crag": Adapter(  # published at 20x
+        "train/Images, train/Annotation, valid/Images, valid/Annotation", _find_crag, None, _GLANDS, 0.5
+    ),
+    "camelyon": Adapter(
+        "slides STEM.tif and masks STEM_mask.tif, in any folders",
+        find_camelyon,
+        {0: IGNORE, 1: 0, 2: 1},
+        {0: "normal", 1: "tumour"},
+        8.0,
+        read_camelyon,
+    ),
     "wsss4luad": Adapter(  # published at 10x; background is not scored, as in the challenge
-        _find_wsss4luad, {0: 0, 1: 1, 2: 2, 3: _IGNORE}, {0: "tumour", 1: "stroma", 2: "normal"}, 1.0
+        "2.validation/img, 2.validation/mask, 3.testing/img, 3.testing/mask",
+        _find_wsss4luad,
+        {0: 0, 1: 1, 2: 2, 3: IGNORE},
+        {0: "tumour", 1: "stroma", 2: "normal"},
+        1.0,
     ),
 }

@@ -126,7 +126,7 @@ def read_truth(dataset: Dataset, item: Item) -> NDArray[np.int64]:
     return indices.astype(np.int64)
 
 
-def read_codes(path: Path) -> NDArray[np.integer[Any] | np.bool_]:
+def read_codes(path: Path) -> NDArray[np.integer[Any]]:
     """Read an image of codes: grey, palette or two levels, of up to 32 bits.
 
     Args:
@@ -145,7 +145,7 @@ def read_codes(path: Path) -> NDArray[np.integer[Any] | np.bool_]:
         raise ImageError(f"cannot read the labels {path}", got=f"{error}") from error
     if values.ndim != 2 or values.dtype.kind not in "bui":
         raise ImageError(f"{path} holds no labels", expected="one integer per pixel", got=f"mode {mode}")
-    return values
+    return values.astype(np.uint8) if values.dtype == bool else values
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

@@ -35,8 +35,8 @@ from histofactor.concepts.kmeans import KMeansOptions, kmeans
 from histofactor.encoders.build import Encoder, with_transform
 from histofactor.evaluation import metrics
 from histofactor.evaluation.datasets import load_dataset
+from histofactor.evaluation.labels import level0_labels
 from histofactor.evaluation.protocol import class_maps
-from histofactor.evaluation.run import level0_labels
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
 from histofactor.pipeline.segment import segment
 from histofactor.records import ConceptBank, Segmentation

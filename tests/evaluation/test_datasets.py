@@ -39,6 +39,21 @@ def test_a_data_set(folder):
     ]
 
 
+def test_facts_are_kept(folder):
+    assert [item.facts for item in load_dataset(folder).items] == [
+        {"grade": "high"},
+        {"grade": "low"},
+        {"grade": "low"},
+    ]
+    (folder / "images.csv").write_text(
+        "name,patient,split,stain,,site\ns10,A,train,x,y,\ns1,B,test\ns2,A,test,x,y,z,a,b\n"
+    )
+    told = [{"stain": "", "site": ""}, {"stain": "x", "site": "z"}, {"stain": "x", "site": ""}]
+    assert [item.facts for item in load_dataset(folder).items] == told
+    (folder / "images.csv").unlink()
+    assert [item.facts for item in load_dataset(folder).items] == [{}, {}, {}]
+
+
 def test_truth_is_the_index_of_the_class(folder):
     dataset = load_dataset(folder)
     np.testing.assert_array_equal(read_truth(dataset, dataset.items[0]), [[-1, 0, 1], [1, 1, 0]])

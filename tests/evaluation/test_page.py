@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from histofactor.evaluation.datasets import Dataset, Item
-from histofactor.evaluation.page import Panel, write_page
-from histofactor.evaluation.protocol import Result, differences, score_tables
+from histofactor.evaluation.page import write_page
+from histofactor.evaluation.panels import Panel
+from histofactor.evaluation.protocol import Result, score_tables
+from histofactor.evaluation.written import Evaluation
 from histofactor.records import EncoderKey
 
 KEY = EncoderKey("tiny", None, "code", "relu")
@@ -30,7 +32,7 @@ class Tags(HTMLParser):
 
 
 def written(tmp_path, empty=False):
-    items = tuple(Item(f"s{i}", Path("x.png"), Path("y.png"), f"p{i % 3}") for i in range(6))
+    items = tuple(Item(f"s{i}", Path("x.png"), Path("y.png"), f"p{i % 3}", {"<s>": str(i % 2)}) for i in range(6))
     dataset = Dataset("<b>set</b>", 0.5, {0: "<i>stroma", 1: "gland & lumen"}, None, items)
     rng = np.random.default_rng(0)
     results = []
@@ -40,13 +42,13 @@ def written(tmp_path, empty=False):
             results.append(Result(method, k, KEY, "0" * 64, score_tables(dataset, tables)))
     rgb, classes = rng.integers(0, 255, (20, 30, 3), np.uint8), rng.integers(-1, 2, (20, 30))
     panels = [Panel("<u>s0", "p0", 0.5, rgb, classes, classes)]
-    write_page(dataset, results, differences(results), panels, tmp_path / "e.html")
+    write_page(Evaluation(dataset, tuple(results)), panels, tmp_path / "e.html")
     return results, (tmp_path / "e.html").read_text(encoding="utf-8")
 
 
 def test_everything_is_in_it_and_inert(tmp_path):
     results, text = written(tmp_path)
-    for foreign in ("<b>set", "<i>stroma", "<u>s0"):
+    for foreign in ("<b>set", "<i>stroma", "<u>s0", "<s>"):
         assert foreign not in text
         assert foreign.replace("<", "&lt;").replace(">", "&gt;") in text
     assert "gland &amp; lumen" in text
@@ -54,6 +56,8 @@ def test_everything_is_in_it_and_inert(tmp_path):
         assert f"{result.method}, K = {result.k}" in text
         assert f"<b>{result.scores.mean_iou:.3f}</b>" in text
         assert f"{result.scores.nmi:.3f}" in text
+        for agreement in result.scores.sources.values():
+            assert f"<td>{agreement.nmi:.3f}</td><td>{agreement.ari:.3f}</td>" in text
 
 
 def test_it_loads_nothing_and_is_well_formed(tmp_path):

@@ -1,5 +1,3 @@
-import csv
-import json
 import math
 
 import numpy as np
@@ -9,8 +7,7 @@ from sklearn import metrics as oracle
 
 from histofactor.errors import ImageError, OptionError
 from histofactor.evaluation.datasets import load_dataset, read_truth
-from histofactor.evaluation.protocol import Result, cross_validate, write_evaluation
-from histofactor.records import EncoderKey
+from histofactor.evaluation.protocol import cross_validate
 
 PATIENTS = {"a1": "A", "a2": "A", "b1": "B", "c1": "C"}
 N_LABELS = 6
@@ -105,56 +102,3 @@ def test_labels_of_another_size_than_the_image(dataset):
 def test_labels_out_of_range(dataset):
     with pytest.raises(OptionError, match="labels are out of range"):
         cross_validate(dataset, lambda path: np.full((18, 20), 3), 3)
-
-
-def test_results_are_written_as_json_and_csv(dataset, tmp_path):
-    results = []
-    for k, share in ((5, 0.3), (7, 0.9)):
-        predict, _ = noisy(dataset, share)
-        key = EncoderKey("embedded", None, "l", "relu")
-        results.append(Result("project", k, key, "ab" * 32, cross_validate(dataset, predict, N_LABELS)))
-    write_evaluation(dataset, results, tmp_path / "new" / "out")
-    report = json.loads((tmp_path / "new" / "out" / "evaluation.json").read_text())
-    assert report["dataset"] == {
-        "name": "toy",
-        "mpp": 1.0,
-        "classes": {"1": "stroma", "4": "tumour"},
-        "images": 4,
-        "patients": 3,
-    }
-    assert [entry["k"] for entry in report["results"]] == [5, 7]
-    assert report["results"][1]["scores"]["mean_iou"] == results[1].scores.mean_iou
-    assert report["results"][1]["scores"]["images"][3]["stem"] == "c1"
-    assert report["results"][0]["encoder"]["name"] == "embedded"
-    with (tmp_path / "new" / "out" / "evaluation.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["k"] for row in rows] == ["5", "7"]
-    assert float(rows[0]["iou tumour"]) == pytest.approx(results[0].scores.iou["tumour"], abs=1e-6)
-    assert float(rows[1]["mean_iou"]) > float(rows[0]["mean_iou"])
-
-
-def test_scores_that_do_not_exist_are_null_and_empty(dataset, tmp_path):
-    for item in dataset.items:
-        Image.fromarray(np.zeros_like(read_truth(dataset, item), np.uint8)).save(item.labels)
-    predict, _ = noisy(dataset)
-    scores = cross_validate(dataset, predict, N_LABELS)
-    write_evaluation(dataset, [Result("project", 5, EncoderKey("e", None, "l", "relu"), "", scores)], tmp_path)
-    report = json.loads((tmp_path / "evaluation.json").read_text())
-    assert report["results"][0]["scores"]["mean_iou"] is None
-    with (tmp_path / "evaluation.csv").open(newline="") as file:
-        assert next(csv.DictReader(file))["mean_iou"] == ""
-
-
-def test_methods_at_the_same_k_are_compared_pairwise(dataset, tmp_path):
-    key, results = EncoderKey("e", None, "l", "relu"), []
-    for method, share in (("project", 0.4), ("cluster", 0.9)):
-        predict, _ = noisy(dataset, share)
-        results.append(Result(method, 5, key, "", cross_validate(dataset, predict, N_LABELS)))
-    write_evaluation(dataset, results, tmp_path)
-    (difference,) = json.loads((tmp_path / "evaluation.json").read_text())["differences"]
-    assert (difference["k"], difference["method"], difference["against"]) == (5, "cluster", "project")
-    value, low, high = difference["mean_iou"]
-    assert value == pytest.approx(results[1].scores.mean_iou - results[0].scores.mean_iou)
-    assert low <= value <= high
-    low, high = results[0].scores.mean_iou_interval
-    assert low <= results[0].scores.mean_iou <= high

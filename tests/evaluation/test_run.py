@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +14,9 @@ from histofactor.encoders.build import load_encoder
 from histofactor.errors import OptionError
 from histofactor.evaluation import run as protocol
 from histofactor.evaluation.datasets import load_dataset
+from histofactor.evaluation.labels import level0_labels
 from histofactor.evaluation.protocol import cross_validate
-from histofactor.evaluation.run import evaluate, level0_labels
+from histofactor.evaluation.run import evaluate
 from histofactor.evaluation.split import Split
 from histofactor.pipeline.engine import SegmentOptions
 from histofactor.pipeline.segment import segment
@@ -51,7 +51,7 @@ def test_every_image_is_encoded_once_for_all_methods_and_ks(tissue_folder, tiny_
         ks=(2, 3),
         methods=("project", "cluster"),
         on_image=done.append,
-    )
+    ).results
     assert [(one.method, one.k) for one in results] == [("project", 2), ("project", 3), ("cluster", 2), ("cluster", 3)]
     assert len(encoded) == 4
     assert done == sorted(PATIENTS)
@@ -70,7 +70,7 @@ def test_every_image_is_encoded_once_for_all_methods_and_ks(tissue_folder, tiny_
 def test_the_encoder_is_loaded_as_the_concepts_were_learned(tissue_folder, tmp_path):
     split = load_encoder("embedded", transform="split").spec
     save_bank([new_bank(np.eye(2, split.dim, dtype=np.float32), split.key)], tmp_path / "b.safetensors")
-    (result,) = evaluate(tissue_folder, concepts=tmp_path / "b.safetensors", ks=(2,))
+    (result,) = evaluate(tissue_folder, concepts=tmp_path / "b.safetensors", ks=(2,)).results
     assert result.encoder.transform == "split"
 
 
@@ -89,7 +89,7 @@ def test_a_fixed_split_is_scored_once_and_the_rest_left_out(tissue_folder, tiny_
     done = []
     options = {"encoder": tiny_encoder, "concepts": tiny_bank, "ks": (6,), "methods": ("project", "cluster")}
     split = Split(train=("A",), test=("c1",))
-    results = evaluate(tissue_folder, tmp_path / "out", split=split, on_image=done.append, **options)
+    results = evaluate(tissue_folder, tmp_path / "out", split=split, on_image=done.append, **options).results
     assert done == ["a1", "a2", "c1"]
     for one in results:
         assert [image.stem for image in one.scores.images] == ["c1"]
@@ -108,27 +108,3 @@ def test_one_patient_is_too_few_and_is_told_before_any_work(folder):
     (folder / "images.csv").write_text("name,patient\n" + "".join(f"{stem},A\n" for stem in PATIENTS))
     with pytest.raises(OptionError, match="at least two"):
         cross_validate(load_dataset(folder), lambda path: pytest.fail("worked"), 2)
-
-
-def segmentation(labels, size, l0_per_px):
-    return SimpleNamespace(
-        label_map=SimpleNamespace(labels=labels), slide=SimpleNamespace(size=size), l0_per_px=l0_per_px
-    )
-
-
-def test_labels_go_to_the_pixel_whose_centre_they_hold():
-    labels = np.arange(6, dtype=np.uint16).reshape(2, 3)
-    np.testing.assert_array_equal(level0_labels(segmentation(labels, (3, 2), (1.0, 1.0))), labels)
-    doubled = level0_labels(segmentation(labels, (6, 4), (2.0, 2.0)))
-    np.testing.assert_array_equal(doubled, np.kron(labels, np.ones((2, 2))))
-    assert doubled.dtype == np.uint16
-    # 7 px at 7/3 px a label: centres 0.5 … 6.5 fall into 0 0 1 1 1 2 2
-    uneven = level0_labels(segmentation(labels, (7, 2), (7 / 3, 1.0)))
-    np.testing.assert_array_equal(uneven[0], [0, 0, 1, 1, 1, 2, 2])
-    finer = level0_labels(segmentation(np.arange(8).reshape(1, 8), (4, 1), (0.5, 1.0)))
-    np.testing.assert_array_equal(finer, [[1, 3, 5, 7]])
-
-
-def test_the_last_pixels_get_the_last_label_where_the_map_was_cut():
-    labels = np.arange(3).reshape(1, 3)
-    np.testing.assert_array_equal(level0_labels(segmentation(labels, (7, 1), (2.0, 1.0))), [[0, 0, 1, 1, 2, 2, 2]])

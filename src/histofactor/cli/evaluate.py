@@ -65,7 +65,7 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
     images = len((divide(loaded, ways.split)[0] if ways.split else loaded).items)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("images", total=images)
-        results = run(
+        found = run(
             dataset,
             out,
             encoder=ways.encoder,
@@ -77,7 +77,7 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
             on_image=lambda stem: progress.advance(task),
         )
     table = Table("method", "K", "mIoU [95 %]", "Dice", "per image", "boundary F1", "NMI", "ARI", box=None)
-    for result in results:
+    for result in found.results:
         scores = result.scores
         low, high = scores.mean_iou_interval
         values = (scores.mean_dice, scores.image_mean_iou, scores.boundary_f1, scores.nmi, scores.ari)

@@ -15,7 +15,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from histofactor.errors import ImageError, OptionError
 from histofactor.slides.inputs import find_inputs
 
 IGNORED = -1
+_NO_FACTS = frozenset({"", "name", "patient", "split"})  # columns of images.csv; "" holds what has no column
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,14 @@ class Item:
         image: the image file.
         labels: the label file.
         patient: who it is from; what cross-validation keeps together.
+        facts: what else ``images.csv`` tells, by column, without ``split``; "" where it is not told.
     """
 
     stem: str
     image: Path
     labels: Path
     patient: str
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,8 @@ def load_dataset(folder: str | Path) -> Dataset:
         if path.stem in images:
             raise ImageError(f"two images are named {path.stem}", got=f"{images[path.stem]} and {path}")
         images[path.stem] = path
-    patients = _read_patients(folder / "images.csv", images)
-    items = [Item(stem, image, _labels_of(folder, image), patients[stem]) for stem, image in images.items()]
+    told = _read_table(folder / "images.csv", images)
+    items = [Item(stem, image, _labels_of(folder, image), *told[stem]) for stem, image in images.items()]
     return Dataset(name, mpp, classes, ignore, tuple(items))
 
 
@@ -175,25 +178,26 @@ def _parse_classes(path: Path, classes: Any, ignore: int | None) -> dict[int, st
     return dict(sorted(counted.items()))
 
 
-def _read_patients(path: Path, images: Mapping[str, Path]) -> dict[str, str]:
-    """Patient of every image; its own stem where there is no file or no such column."""
+def _read_table(path: Path, images: Mapping[str, Path]) -> dict[str, tuple[str, dict[str, str]]]:
+    """Patient and facts of every image; its own stem where there is no file or no such column."""
     if not path.is_file():
-        return {stem: stem for stem in images}
+        return {stem: (stem, {}) for stem in images}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            rows = list(csv.DictReader(file, restkey=""))
     except (OSError, ValueError, csv.Error) as error:
         raise _wrong(path, "a CSV file with the columns name and patient", f"{error}") from error
-    patients: dict[str, str] = {}
+    told: dict[str, tuple[str, dict[str, str]]] = {}
     for row in rows:
         name = row.get("name")
-        if not name or name in patients:
+        if not name or name in told:
             raise _wrong(path, "a column name with every stem once", f"{name!r}")
-        patients[name] = row.get("patient", name) or ""
+        facts = {column: value or "" for column, value in row.items() if column not in _NO_FACTS}
+        told[name] = row.get("patient", name) or "", facts
     for stem in images:
-        if not patients.get(stem):
+        if stem not in told or not told[stem][0]:
             raise _wrong(path, f"a row with a patient for {stem}", "none")
-    return patients
+    return told
 
 
 def _labels_of(folder: Path, image: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.evaluation.datasets import Dataset
-from histofactor.evaluation.protocol import CROSS_VALIDATION, Result
+from histofactor.evaluation.panels import Panel
+from histofactor.evaluation.protocol import Result
+from histofactor.evaluation.written import Evaluation, differences
 from histofactor.export.colors import palette
 from histofactor.export.files import atomic
 from histofactor.export.report import data_uri, jpeg
@@ -23,46 +23,18 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 470.0, 26.0, 190.0  # of a plot, in its own
 _LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A held-out image to look at.
-
-    Attributes:
-        stem, patient: which.
-        mean_iou: of this image.
-        rgb: (h, w, 3) uint8, the image.
-        truth, predicted: (h, w) class indices, -1 where ignored.
-    """
-
-    stem: str
-    patient: str
-    mean_iou: float
-    rgb: NDArray[np.uint8]
-    truth: NDArray[np.integer[Any]]
-    predicted: NDArray[np.integer[Any]]
-
-
-def write_page(
-    dataset: Dataset,
-    results: Sequence[Result],
-    differences: Sequence[Mapping[str, Any]],
-    panels: Sequence[Panel],
-    path: str | Path,
-    protocol: str = CROSS_VALIDATION,
-) -> None:
+def write_page(evaluation: Evaluation, panels: Sequence[Panel], path: str | Path) -> None:
     """Write one page that holds its images and styles, loads nothing and runs no script.
 
     Args:
-        dataset: what was segmented.
-        results: at least one.
-        differences: as in ``evaluation.json``.
+        evaluation: at least one result.
         panels: images to show, the best first.
         path: the page to write.
-        protocol: how they were scored, in words.
 
     Raises:
         OutputError: the file cannot be written.
     """
+    dataset, results = evaluation.dataset, evaluation.results
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "score": _score,
@@ -74,13 +46,14 @@ def write_page(
     colors = palette(len(dataset.classes))
     page = environment.from_string(source).stream(
         dataset=dataset,
-        protocol=protocol,
+        protocol=evaluation.protocol,
         classes=list(dataset.classes.values()),
         colors=["#{:02x}{:02x}{:02x}".format(*color) for color in colors],
         patients=len({item.patient for item in dataset.items}),
         results=results,
         matrices=[_matrix(result) for result in results],
-        differences=differences,
+        differences=differences(results),
+        sources=list(results[0].scores.sources),
         plots=[
             plot("mean IoU", results, lambda scores: (scores.mean_iou, *scores.mean_iou_interval)),
             plot("NMI of labels and classes", results, lambda scores: (scores.nmi, scores.nmi, scores.nmi)),

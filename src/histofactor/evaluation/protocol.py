@@ -7,30 +7,27 @@ confusion matrix of all held-out images. More concepts fit the classes better, s
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor import __version__
 from histofactor.errors import ImageError
 from histofactor.evaluation import metrics, overlap
-from histofactor.evaluation.bootstrap import interval, paired_difference
+from histofactor.evaluation.bootstrap import interval
 from histofactor.evaluation.cost import CostPoint, labelled_images
 from histofactor.evaluation.datasets import IGNORED, Dataset, Item, read_truth
-from histofactor.export.files import atomic
+from histofactor.evaluation.labels import Labels
+from histofactor.evaluation.sources import Agreement, agreement
 from histofactor.records import EncoderKey
 
 CROSS_VALIDATION = (
     "every label takes the class that most of its px have among the other patients; the held-out patient is then scored"
 )
-Labels = NDArray[np.integer[Any]]
+
 Predict = Callable[[Path], Labels]
 
 
@@ -64,6 +61,7 @@ class Scores:
         images: every image on its own.
         labelled_images: mean IoU where only 1, 2, 4, … images tell what the labels mean.
         boundary_f1: of class boundaries within 8 µm; NaN where it was not measured.
+        sources: agreement of labels with what ``images.csv`` tells of all images, by column.
     """
 
     mean_iou: float
@@ -82,6 +80,7 @@ class Scores:
     images: tuple[ImageScores, ...]
     labelled_images: tuple[CostPoint, ...]
     boundary_f1: float = math.nan
+    sources: Mapping[str, Agreement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +134,7 @@ def score_tables(dataset: Dataset, tables: metrics.Table, scored: NDArray[np.boo
     """
     everyone = [item.patient for item in dataset.items]
     maps, cost = class_maps(everyone, tables, scored), labelled_images(tables, everyone, scored)
+    sources = agreement(dataset.items, tables.sum(axis=2))
     kept = np.arange(len(tables)) if scored is None else np.flatnonzero(scored)
     items, tables = [dataset.items[i] for i in kept], tables[kept]
     patients, total = [item.patient for item in items], tables.sum(axis=0)
@@ -171,6 +171,7 @@ def score_tables(dataset: Dataset, tables: metrics.Table, scored: NDArray[np.boo
         matched_mean_iou=float(np.nanmean(metrics.iou_per_class(matching)[:-1])) if total.any() else math.nan,
         images=images,
         labelled_images=tuple(cost),
+        sources=sources,
     )
 
 
@@ -191,58 +192,6 @@ def class_maps(
     return maps
 
 
-def write_evaluation(
-    dataset: Dataset, results: Sequence[Result], out: str | Path, protocol: str = CROSS_VALIDATION
-) -> None:
-    """Write ``evaluation.json`` (everything) and ``evaluation.csv`` (one row per method and K).
-
-    Args:
-        dataset: what was segmented.
-        results: at least one.
-        out: the folder; made if missing.
-        protocol: how they were scored, in words.
-
-    Raises:
-        OutputError: the files cannot be written.
-    """
-    report = {
-        "histofactor": __version__,
-        "dataset": {
-            "name": dataset.name,
-            "mpp": dataset.mpp,
-            "classes": {str(code): name for code, name in dataset.classes.items()},
-            "images": len(dataset.items),
-            "patients": len({item.patient for item in dataset.items}),
-        },
-        "protocol": protocol,
-        "results": [asdict(result) for result in results],
-        "differences": differences(results),
-    }
-    with atomic(Path(out) / "evaluation.json") as temporary:
-        temporary.write_text(json.dumps(_null_nan(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    rows = [_row(dataset, result) for result in results]
-    with (
-        atomic(Path(out) / "evaluation.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def differences(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Mean IoU of every method less that of the first at the same K, the same patients drawn for both."""
-    patients = [image.patient for image in results[0].scores.images]
-    found = []
-    for k in dict.fromkeys(result.k for result in results):
-        first, *others = (result for result in results if result.k == k)
-        for other in others:
-            ours, theirs = (np.array([image.matrix for image in one.scores.images]) for one in (other, first))
-            value, low, high = paired_difference(ours, theirs, patients, metrics.mean_iou)
-            found.append({"k": k, "method": other.method, "against": first.method, "mean_iou": [value, low, high]})
-    return found
-
-
 def count(dataset: Dataset, item: Item, truth: Labels, labels: Labels, n_labels: int) -> metrics.Table:
     """Px of one image by label and class, (n_labels, classes).
 
@@ -254,26 +203,3 @@ def count(dataset: Dataset, item: Item, truth: Labels, labels: Labels, n_labels:
         sizes = [f"{values.shape[1]} × {values.shape[0]} px" for values in (labels, truth)]
         raise ImageError(f"{item.labels} does not lie on its image", expected=sizes[0], got=sizes[1])
     return metrics.confusion(labels, truth, n_labels, len(dataset.classes), IGNORED)
-
-
-def _row(dataset: Dataset, result: Result) -> dict[str, Any]:
-    scores = result.scores
-    fixed = (
-        *("mean_iou", "mean_dice", "accuracy", "image_mean_iou", "nmi", "ari", "v_measure"),
-        *("achievable_accuracy", "undersegmentation", "matched_mean_iou", "boundary_f1"),
-    )
-    row = {"dataset": dataset.name, "method": result.method, "k": result.k, "encoder": result.encoder.name}
-    values = {name: getattr(scores, name) for name in fixed}
-    values |= dict(zip(("mean_iou_low", "mean_iou_high"), scores.mean_iou_interval, strict=True))
-    values |= {f"iou {name}": value for name, value in scores.iou.items()}
-    values |= {f"dice {name}": value for name, value in scores.dice.items()}
-    return row | {name: "" if math.isnan(value) else f"{value:.6f}" for name, value in values.items()}
-
-
-def _null_nan(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _null_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_null_nan(entry) for entry in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

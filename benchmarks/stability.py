@@ -20,7 +20,6 @@ pen ink, a fold (two tissues on top of each other).
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +36,7 @@ from histofactor.evaluation import metrics
 from histofactor.evaluation.datasets import load_dataset
 from histofactor.evaluation.labels import level0_labels
 from histofactor.evaluation.protocol import class_maps
+from histofactor.evaluation.stability import DISTURBANCES, kept_labels, shares
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
 from histofactor.pipeline.segment import segment
 from histofactor.records import ConceptBank, Segmentation
@@ -44,13 +44,6 @@ from masks import MPP, Grids, Scorer, encode_all, find_encoder
 
 K, SQUARE_PX = 16, 128
 ENCODERS = ("nic_multitask4", "resnet50v2", "embedded")
-
-
-def restain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Move the optical density of every channel; glass stays glass."""
-    density = -np.log((image.astype(np.float64) + 1) / 256)
-    moved = np.where(density > 0.1, density + rng.normal(0, 0.05, 3), density)
-    return np.clip(np.exp(-moved) * 256 - 1, 0, 255).round().astype(np.uint8)
 
 
 def ink(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -68,11 +61,6 @@ def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.GaussianBlur(image, (0, 0), 6)
 
 
-def labels_of(image: np.ndarray, engine: Engine, bank: ConceptBank, mpp: float) -> np.ndarray:
-    """Labels on the px of an image."""
-    return level0_labels(segmented(image, engine, bank, mpp))
-
-
 def segmented(image: np.ndarray, engine: Engine, bank: ConceptBank, mpp: float) -> Segmentation:
     """An image at the engine's settings."""
     return segment(
@@ -81,22 +69,16 @@ def segmented(image: np.ndarray, engine: Engine, bank: ConceptBank, mpp: float) 
     )  # fmt: skip
 
 
-def stability(images: list[np.ndarray], engine: Engine, bank: ConceptBank, mpp: float) -> list[float]:
+def stability(images: list[np.ndarray], engine: Engine, mpp: float) -> list[float]:
     """Share of px that keep their label, by disturbance."""
     rng = np.random.default_rng(0)
-    pairs: list[Callable[[np.ndarray, np.ndarray], np.ndarray]] = [
-        lambda image, plain: labels_of(image[1:, 1:], engine, bank, mpp) == plain[1:, 1:],
-        lambda image, plain: np.rot90(labels_of(np.rot90(image), engine, bank, mpp), -1) == plain,
-        lambda image, plain: labels_of(image[:, ::-1], engine, bank, mpp)[:, ::-1] == plain,
-        lambda image, plain: labels_of(restain(image, rng), engine, bank, mpp) == plain,
-        lambda image, plain: labels_of(image, moved, bank, mpp) == plain,
-    ]
     moved = replace(engine, options=replace(engine.options, shift_px=320))
-    plains = [labels_of(image, engine, bank, mpp) for image in images]
-    return [
-        float(np.mean(np.concatenate([keeps(*one).ravel() for one in zip(images, plains, strict=True)])))
-        for keeps in pairs
-    ]
+    counts, same = 0, []
+    for image in images:
+        plain, other = (level0_labels(segmented(image, one, engine.bank, mpp)) for one in (engine, moved))
+        counts = counts + kept_labels(image, {"": plain}, {"": engine}, mpp, rng)[""]
+        same.append((other == plain).ravel())
+    return [*shares(counts).values(), float(np.mean(np.concatenate(same)))]
 
 
 def bank_of(grids: Grids, encoder: Encoder) -> ConceptBank:
@@ -162,12 +144,11 @@ def main() -> None:
             bank = bank_of(encode_all(scorer.dataset, encoder, views), encoder)
             options = SegmentOptions(tissue=False, views=views)
             engine = prepare(encoder=encoder, concepts=bank, mpp=MPP[name], options=options)
-            steady.append((name, views, *stability(images[::4], engine, bank, scorer.dataset.mpp)))
+            steady.append((name, views, *stability(images[::4], engine, scorer.dataset.mpp)))
             if views == 4:
                 few = risk(scorer, images, engine, bank)
                 sure.append((name, *few, *unlike(shared, images[::4], engine, bank, scorer.dataset.mpp)))
-    disturbances = ("one px", "90 degrees", "mirrored", "restained", "windows moved")
-    report("stability", ("encoder", "views", *disturbances), steady, ("torch",))
+    report("stability", ("encoder", "views", *DISTURBANCES, "windows moved"), steady, ("torch",))
     risks = ("error rate", "risk-coverage area", "oracle's", "AUROC of margin for errors")
     others = ("immunostain", "another organ", "blur", "ink", "fold")
     report("uncertainty", ("encoder", *risks, *others), sure, ("torch", "scikit-learn"))

@@ -34,6 +34,9 @@ def test_scores_are_written_and_shown(histofactor, dataset, tmp_path):
     assert [result["method"] for result in results] == ["project", "cluster"]
     assert all(0.1 < result["scores"]["mean_iou"] <= 1 for result in results)
     assert (out / "evaluation.csv").read_text().count("\n") == 3
+    for name in ("colour", "linear probe", "grid oracle"):
+        assert name in stdout
+    assert "keep their label" not in stdout
 
 
 def test_a_fixed_split(histofactor, dataset, tmp_path):
@@ -41,8 +44,11 @@ def test_a_fixed_split(histofactor, dataset, tmp_path):
     (tmp_path / "test.txt").write_text("p2\n")
     options = ("--train-split", tmp_path / "train.txt", "--test-split", tmp_path / "test.txt")
     out = tmp_path / "out"
-    code, _, err = histofactor("evaluate", dataset, "-o", out, "-k", "8", "--methods", "project", "--fast", *options)
+    code, stdout, err = histofactor(
+        "evaluate", dataset, "-o", out, "-k", "8", "--methods", "project", "--fast", *options, "--stability", "1"
+    )
     assert code == 0, err
+    assert "keep their label" in stdout
     (result,) = json.loads((out / "evaluation.json").read_text())["results"]
     assert [image["patient"] for image in result["scores"]["images"]] == ["p2"]
     code, _, err = histofactor("evaluate", dataset, "-o", out, *options[:2])

@@ -15,6 +15,7 @@ from histofactor.evaluation.metrics import (
     confusion,
     dice_per_class,
     grouped_folds,
+    held_out_and_rest,
     iou_per_class,
     majority_map,
     mean_dice,
@@ -158,3 +159,14 @@ def test_folds_are_balanced():
 def test_number_of_folds(n_folds):
     with pytest.raises(OptionError, match="2 … 3"):
         grouped_folds("abc", n_folds)
+
+
+def test_what_is_held_out_and_the_rest():
+    def plain(folds):
+        return [(fold.tolist(), rest.tolist()) for fold, rest in folds]
+
+    groups = "abcab"
+    assert plain(held_out_and_rest(groups)) == [([0, 3], [1, 2, 4]), ([1, 4], [0, 2, 3]), ([2], [0, 1, 3, 4])]
+    assert plain(held_out_and_rest(groups, n_folds=2)) == [([0, 2, 3], [1, 4]), ([1, 4], [0, 2, 3])]
+    scored = np.array([False, True, True, False, False])
+    assert plain(held_out_and_rest("aaaaa", scored, 2)) == [([1, 2], [0, 3, 4])]

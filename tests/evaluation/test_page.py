@@ -1,19 +1,23 @@
 """The page of an evaluation: self-contained, everything in it, foreign text inert."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 
+from histofactor.evaluation.brackets import Bracket
 from histofactor.evaluation.datasets import Dataset, Item
 from histofactor.evaluation.page import write_page
 from histofactor.evaluation.panels import Panel
 from histofactor.evaluation.protocol import Result, score_tables
+from histofactor.evaluation.stability import DISTURBANCES
 from histofactor.evaluation.written import Evaluation
 from histofactor.records import EncoderKey
 
 KEY = EncoderKey("tiny", None, "code", "relu")
+STEADY = {name: 0.111 + index for index, name in enumerate(DISTURBANCES)}
 
 
 class Tags(HTMLParser):
@@ -42,7 +46,10 @@ def written(tmp_path, empty=False):
             results.append(Result(method, k, KEY, "0" * 64, score_tables(dataset, tables)))
     rgb, classes = rng.integers(0, 255, (20, 30, 3), np.uint8), rng.integers(-1, 2, (20, 30))
     panels = [Panel("<u>s0", "p0", 0.5, rgb, classes, classes)]
-    write_page(Evaluation(dataset, tuple(results)), panels, tmp_path / "e.html")
+    brackets = [Bracket("colour", k, 0.2, (0.1, 0.3), 0.25, 0.35) for k in (4, 8)]
+    brackets += [Bracket(name, None, 0.8, (0.7, 0.9), 0.85, 0.95) for name in ("linear probe", "grid oracle")]
+    steady = tuple(replace(one, stability=STEADY) if one.method == "project" else one for one in results)
+    write_page(Evaluation(dataset, steady, () if empty else tuple(brackets)), panels, tmp_path / "e.html")
     return results, (tmp_path / "e.html").read_text(encoding="utf-8")
 
 
@@ -76,6 +83,24 @@ def test_curves_rise_with_their_values(tmp_path):
     ys = [float(point.split(",")[1]) for point in line]
     scores = [result.scores.mean_iou for result in results if result.method == "project"]
     assert (ys[1] < ys[0]) == (scores[1] > scores[0])
+
+
+def test_brackets_are_told_and_drawn_over_all_k(tmp_path):
+    _, text = written(tmp_path)
+    assert "<td>colour</td><td>8</td><td><b>0.200</b></td><td>0.100 to 0.300</td><td>0.250</td><td>0.350</td>" in text
+    assert "<td>grid oracle</td><td></td><td><b>0.800</b></td>" in text
+    first = text[text.index("<svg") : text.index("</svg>")]
+    drawn = re.findall(r'<polyline points="([^"]+?) ?"', first)
+    assert len(drawn) == 4  # two methods, floor and probe
+    probe = [point.split(",") for point in drawn[3].split()]
+    assert [x for x, _ in probe] == ["44.0", "470.0"]
+    assert probe[0][1] == probe[1][1]
+
+
+def test_stability_is_told_of_the_first_method(tmp_path):
+    _, text = written(tmp_path)
+    row = "".join(f"<td>{value:.3f}</td>" for value in STEADY.values())
+    assert text.count(row) == 2
 
 
 def test_confusion_is_told_in_shares_of_the_true_class(tmp_path):

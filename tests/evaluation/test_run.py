@@ -13,11 +13,12 @@ from histofactor.concepts.bank_file import save_bank
 from histofactor.encoders.build import load_encoder
 from histofactor.errors import OptionError
 from histofactor.evaluation import run as protocol
-from histofactor.evaluation.datasets import load_dataset
+from histofactor.evaluation.datasets import load_dataset, read_truth
 from histofactor.evaluation.labels import level0_labels
 from histofactor.evaluation.protocol import cross_validate
 from histofactor.evaluation.run import evaluate
 from histofactor.evaluation.split import Split
+from histofactor.evaluation.stability import DISTURBANCES
 from histofactor.pipeline.engine import SegmentOptions
 from histofactor.pipeline.segment import segment
 from histofactor.slides.phantom import phantom
@@ -102,6 +103,44 @@ def test_a_fixed_split_is_scored_once_and_the_rest_left_out(tissue_folder, tiny_
     page = (tmp_path / "out/evaluation.html").read_text()
     assert "in 2 images of 1 patients" in page
     assert "a1, patient" not in page
+
+
+def test_brackets_and_stability_are_told(tissue_folder, tiny_encoder, tmp_path):
+    banks = [
+        new_bank(np.random.default_rng(k).gamma(0.5, 1.0, (k, 12)).astype(np.float32), tiny_encoder.spec.key)
+        for k in (2, 3)
+    ]
+    save_bank(banks, tmp_path / "b.safetensors")
+    options = {"encoder": tiny_encoder, "concepts": tmp_path / "b.safetensors", "ks": (2, 3), "fast": True}
+    found = evaluate(tissue_folder, tmp_path / "out", methods=("project", "cluster"), stability=3, **options)
+    report = json.loads((tmp_path / "out/evaluation.json").read_text())
+    told = [(one["name"], one["k"]) for one in report["brackets"]]
+    assert told == [("colour", 2), ("colour", 3), ("linear probe", None), ("grid oracle", None)]
+    assert report["brackets"][3]["mean_iou"] == found.brackets[3].mean_iou > 0.3
+    for one, written in zip(found.results, report["results"], strict=True):
+        assert one.stability == written["stability"]
+        assert tuple(one.stability) == (DISTURBANCES if one.method == "project" else ())
+        assert all(0 < share <= 1 for share in one.stability.values())
+    page = (tmp_path / "out/evaluation.html").read_text()
+    assert f"<td>{found.results[0].stability['mirrored']:.3f}</td>" in page
+    assert f"<td>grid oracle</td><td></td><td><b>{found.brackets[3].mean_iou:.3f}</b></td>" in page
+    plain = evaluate(tissue_folder, methods=("project", "cluster"), **options)
+    assert plain.brackets == found.brackets
+    assert [one.scores for one in plain.results] == [one.scores for one in found.results]
+    assert not any(one.stability for one in plain.results)
+
+
+def test_images_to_disturb_are_spread_evenly(tissue_folder, tiny_encoder, tiny_bank, monkeypatch):
+    disturbed, real = [], protocol.kept_labels
+    monkeypatch.setattr(protocol, "kept_labels", lambda rgb, *given: disturbed.append(len(rgb)) or real(rgb, *given))
+    options = {"encoder": tiny_encoder, "concepts": tiny_bank, "ks": (6,), "fast": True}
+    heights = [len(read_truth(dataset, item)) for dataset in [load_dataset(tissue_folder)] for item in dataset.items]
+    for stability, expected in ((2, heights[::2]), (9, heights)):
+        disturbed.clear()
+        evaluate(tissue_folder, stability=stability, **options)
+        assert disturbed == expected
+    with pytest.raises(OptionError, match="images to disturb is out of range"):
+        evaluate(tissue_folder, stability=-1, **options)
 
 
 def test_one_patient_is_too_few_and_is_told_before_any_work(folder):

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rich.table import Table
+
+    from histofactor.evaluation.brackets import Bracket
+    from histofactor.evaluation.protocol import Scores
     from histofactor.evaluation.split import Split
+    from histofactor.evaluation.written import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,7 @@ class Ways:
     methods: str
     fast: bool
     split: Split | None = None
+    stability: int = 0
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
@@ -34,6 +42,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False,
     train_split: Annotated[Path | None, typer.Option(help="Text file: images or patients that tell classes.")] = None,
     test_split: Annotated[Path | None, typer.Option(help="Text file: images or patients that are scored.")] = None,
+    stability: Annotated[int, typer.Option(help="Disturb so many images: how many px keep their label?")] = 0,
 ) -> None:
     """Score unsupervised segmentation on a labelled data set, by cross-validation over patients.
 
@@ -46,14 +55,13 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     if (train_split is None) != (test_split is None):
         raise OptionError("half a split is given", expected="both --train-split and --test-split, or neither")
     split = read_split(train_split, test_split) if train_split and test_split else None
-    run_and_tell(dataset, out, Ways(encoder, concepts, k, methods, fast, split))
+    run_and_tell(dataset, out, Ways(encoder, concepts, k, methods, fast, split, stability))
 
 
 def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
     """Evaluate with a bar of progress, print the scores, and say what was written."""
     from rich.console import Console
     from rich.progress import Progress
-    from rich.table import Table
 
     from histofactor.cli.options import numbers
     from histofactor.evaluation.datasets import load_dataset
@@ -74,15 +82,43 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
             methods=ways.methods.split(","),
             fast=ways.fast,
             split=ways.split,
+            stability=ways.stability,
             on_image=lambda stem: progress.advance(task),
         )
+    for table in tables(found):
+        Console().print(table)
+    typer.echo(f"wrote {out / 'evaluation.json'} and {out / 'evaluation.csv'}")
+    typer.echo(f"wrote {out / 'evaluation.html'}, to look at")
+
+
+def tables(found: Evaluation) -> Iterator[Table]:
+    """The scores, what they lie between, and how stable labels are where it was measured."""
+    from rich.table import Table
+
+    from histofactor.evaluation.stability import DISTURBANCES
+
     table = Table("method", "K", "mIoU [95 %]", "Dice", "per image", "boundary F1", "NMI", "ARI", box=None)
     for result in found.results:
         scores = result.scores
-        low, high = scores.mean_iou_interval
         values = (scores.mean_dice, scores.image_mean_iou, scores.boundary_f1, scores.nmi, scores.ari)
-        figures = (f"{scores.mean_iou:.3f} [{low:.3f}, {high:.3f}]", *(f"{value:.3f}" for value in values))
-        table.add_row(result.method, str(result.k), *figures)
-    Console().print(table)
-    typer.echo(f"wrote {out / 'evaluation.json'} and {out / 'evaluation.csv'}")
-    typer.echo(f"wrote {out / 'evaluation.html'}, to look at")
+        table.add_row(result.method, str(result.k), _with_interval(scores), *_figures(values))
+    yield table
+    table = Table("floor, ceilings", "K", "mIoU [95 %]", "Dice", "accuracy", box=None)
+    for one in found.brackets:
+        table.add_row(one.name, str(one.k or ""), _with_interval(one), *_figures((one.mean_dice, one.accuracy)))
+    yield table
+    if any(result.stability for result in found.results):
+        table = Table("px that keep their label", "K", *DISTURBANCES, box=None)
+        for result in found.results:
+            if result.stability:
+                table.add_row(result.method, str(result.k), *_figures(result.stability.values()))
+        yield table
+
+
+def _with_interval(scores: Scores | Bracket) -> str:
+    low, high = scores.mean_iou_interval
+    return f"{scores.mean_iou:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _figures(values: Iterable[float]) -> list[str]:
+    return [f"{value:.3f}" for value in values]

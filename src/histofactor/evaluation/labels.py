@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.pipeline.encoded import encode_slide
+from histofactor.pipeline.engine import Engine
+from histofactor.pipeline.segment import segment_slide
 from histofactor.records import Segmentation
+from histofactor.slides.reader import Slide
 
+Way = TypeVar("Way")
 Labels = NDArray[np.integer[Any]]
 
 
@@ -27,3 +33,17 @@ def level0_labels(segmentation: Segmentation) -> Labels:
         for side, scale, limit in zip(segmentation.slide.size, segmentation.l0_per_px, labels.shape[::-1], strict=True)
     )
     return labels[np.ix_(rows, columns)]
+
+
+def labels_of(slide: Slide, engines: Mapping[Way, Engine]) -> dict[Way, Labels]:
+    """Labels (height, width) in level-0 px by every engine, of an open input that is encoded once.
+
+    Args:
+        slide: the input.
+        engines: alike but for method and concepts.
+
+    Raises:
+        OptionError: the engines encode in different ways.
+    """
+    encoded = encode_slide(slide, next(iter(engines.values())))
+    return {way: level0_labels(segment_slide(slide, engine, encoded=encoded)) for way, engine in engines.items()}

@@ -196,23 +196,24 @@ def grouped_folds(groups: Sequence[Hashable], n_folds: int | None = None) -> lis
 
 
 def held_out_and_rest(
-    groups: Sequence[Hashable], scored: NDArray[np.bool_] | None = None
+    groups: Sequence[Hashable], scored: NDArray[np.bool_] | None = None, n_folds: int | None = None
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Items that are held out together, and those that may be fitted on meanwhile.
 
     Args:
-        groups: group of every item; one is held out at a time.
+        groups: group of every item.
         scored: (items,) a fixed split instead: True where an item is held out, False where it is fitted on.
+        n_folds: number of folds without a fixed split; None holds out one group at a time.
 
     Returns:
         Ascending indices of both, for every fold.
 
     Raises:
-        OptionError: fewer than two groups, and no fixed split.
+        OptionError: without a fixed split, fewer than two groups or ``n_folds`` out of range.
     """
     if scored is not None:
         return [(np.flatnonzero(scored), np.flatnonzero(~scored))]
-    folds = [np.asarray(fold) for fold in grouped_folds(groups)]
+    folds = [np.asarray(fold) for fold in grouped_folds(groups, n_folds)]
     return [(fold, np.setdiff1d(np.arange(len(groups)), fold)) for fold in folds]
 
 

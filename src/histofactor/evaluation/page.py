@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 
 from histofactor.evaluation.panels import Panel
 from histofactor.evaluation.protocol import Result
+from histofactor.evaluation.stability import DISTURBANCES
 from histofactor.evaluation.written import Evaluation, differences
 from histofactor.export.colors import palette
 from histofactor.export.files import atomic
 from histofactor.export.report import data_uri, jpeg
+
+Point = tuple[float, float, float, float]  # x, value, low, high
+Line = Sequence[Point]
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 470.0, 26.0, 190.0  # of a plot, in its own units
 _LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito
@@ -51,11 +55,13 @@ def write_page(evaluation: Evaluation, panels: Sequence[Panel], path: str | Path
         colors=["#{:02x}{:02x}{:02x}".format(*color) for color in colors],
         patients=len({item.patient for item in dataset.items}),
         results=results,
+        brackets=evaluation.brackets,
         matrices=[_matrix(result) for result in results],
         differences=differences(results),
+        disturbances=DISTURBANCES,
         sources=list(results[0].scores.sources),
         plots=[
-            plot("mean IoU", results, lambda scores: (scores.mean_iou, *scores.mean_iou_interval)),
+            _iou_plot(evaluation),
             plot("NMI of labels and classes", results, lambda scores: (scores.nmi, scores.nmi, scores.nmi)),
             _cost_plot(results),
         ],
@@ -66,12 +72,24 @@ def write_page(evaluation: Evaluation, panels: Sequence[Panel], path: str | Path
         page.dump(stream, encoding="utf-8", errors="xmlcharrefreplace")
 
 
-def plot(title: str, results: Sequence[Result], score: Any) -> dict[str, Any]:
-    """A line and a band for every method over log K."""
-    by_method: dict[str, list[tuple[float, float, float, float]]] = {}
+def plot(title: str, results: Sequence[Result], score: Any, more: Mapping[str, Line] | None = None) -> dict[str, Any]:
+    """A line and a band for every method over log K, and more lines."""
+    by_method: dict[str, list[Point]] = {}
     for result in results:
         by_method.setdefault(result.method, []).append((result.k, *score(result.scores)))
-    return _drawn(title, "K", by_method)
+    return _drawn(title, "K", {**by_method, **(more or {})})
+
+
+def _iou_plot(evaluation: Evaluation) -> dict[str, Any]:
+    """Mean IoU over K between floor and probe, which is the same at every K; the oracle is left out, far above."""
+    ks = {result.k for result in evaluation.results}
+    lines: dict[str, list[Point]] = {}
+    for one in evaluation.brackets:
+        if one.name == "grid oracle":
+            continue
+        points = [(k, one.mean_iou, *one.mean_iou_interval) for k in (ks if one.k is None else {one.k})]
+        lines.setdefault(one.name, []).extend(points)
+    return plot("mean IoU", evaluation.results, lambda scores: (scores.mean_iou, *scores.mean_iou_interval), lines)
 
 
 def _cost_plot(results: Sequence[Result]) -> dict[str, Any]:
@@ -84,7 +102,7 @@ def _cost_plot(results: Sequence[Result]) -> dict[str, Any]:
     return _drawn("mean IoU by number of labelled images", "labelled images", lines)
 
 
-def _drawn(title: str, unit: str, lines: Mapping[str, Sequence[tuple[float, float, float, float]]]) -> dict[str, Any]:
+def _drawn(title: str, unit: str, lines: Mapping[str, Line]) -> dict[str, Any]:
     """Points (x, value, low, high) of every line as places in a plot."""
     points = [point for line in lines.values() for point in line if all(map(math.isfinite, point))]
     if not points:

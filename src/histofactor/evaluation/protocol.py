@@ -92,6 +92,7 @@ class Result:
         encoder: the features.
         bank: ``bank_hash`` of the concepts.
         scores: how well it went.
+        stability: share of px that keep their label, by disturbance; empty where it was not measured.
     """
 
     method: str
@@ -99,6 +100,7 @@ class Result:
     encoder: EncoderKey
     bank: str
     scores: Scores
+    stability: Mapping[str, float] = field(default_factory=dict)
 
 
 def cross_validate(dataset: Dataset, predict: Predict, n_labels: int) -> Scores:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from histofactor.errors import OptionError
 from histofactor.evaluation import metrics
+from histofactor.evaluation.brackets import brackets, drawn_per_image
+from histofactor.evaluation.cells import Cells, cells_of
 from histofactor.evaluation.counted import Counted, add_image, result_of
-from histofactor.evaluation.datasets import load_dataset, read_truth
+from histofactor.evaluation.datasets import Dataset, load_dataset, read_truth
 from histofactor.evaluation.page import write_page
 from histofactor.evaluation.panels import best_and_worst
 from histofactor.evaluation.protocol import CROSS_VALIDATION
 from histofactor.evaluation.split import Split, describe, divide
+from histofactor.evaluation.stability import kept_labels, shares
 from histofactor.evaluation.written import Evaluation, write_evaluation
 from histofactor.pipeline.encoded import encode_slide
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
 from histofactor.pipeline.segment import segment_slide
 from histofactor.records import ConceptBank
 from histofactor.slides.reader import open_slide
+from histofactor.slides.thumbnail import read_thumbnail
 
 if TYPE_CHECKING:
     from histofactor.encoders.build import Encoder
@@ -38,6 +46,7 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
     methods: Sequence[str] = ("project",),
     fast: bool = False,
     split: Split | None = None,
+    stability: int = 0,
     on_image: Callable[[str], None] = lambda stem: None,
 ) -> Evaluation:
     """Segment a labelled data set with every method and K, and score it by cross-validation over patients or once.
@@ -52,10 +61,12 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
         methods: methods of ``segment`` whose labels mean the same in every image; ``single`` has none.
         fast: encode every window once, not in four views.
         split: fit the classes of labels on one part and score the other; None holds out one patient at a time.
+        stability: disturb so many images, spread evenly over the data set, to tell how many px keep their label; of the
+            first method only.
         on_image: called with the stem of every image that is done.
 
     Returns:
-        One result per method and K, in their order.
+        One result per method and K, in their order, and what they lie between.
 
     Raises:
         OptionError: the data set or the split is not as stated, there is one patient only and no split, or nothing
@@ -65,30 +76,56 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
     """
     if not ks or not methods:
         raise OptionError("nothing to evaluate", expected="at least one K and one method", got=f"{ks}, {methods}")
+    if stability < 0:
+        raise OptionError("the number of images to disturb is out of range", expected="0 or more", got=f"{stability}")
     dataset, scored, protocol = load_dataset(folder), None, CROSS_VALIDATION
     if split is not None:
         dataset, scored = divide(dataset, split)
         protocol = describe(dataset, scored)
     metrics.held_out_and_rest([item.patient for item in dataset.items], scored)  # tells now if patients are too few
     engines = _engines(encoder, concepts, list(itertools.product(methods, ks)), 1 if fast else 4)
-    counted = {way: Counted(*way) for way in engines}
-    for item in dataset.items:
-        truth = read_truth(dataset, item)
-        with open_slide(item.image, source_mpp=dataset.mpp) as slide:
-            encoded = encode_slide(slide, next(iter(engines.values())))
-            for way, engine in engines.items():
-                add_image(counted[way], dataset, item, truth, segment_slide(slide, engine, encoded=encoded))
-        on_image(item.stem)
-    results = tuple(result_of(one, dataset, scored) for one in counted.values())
-    evaluation = Evaluation(dataset, results, protocol)
+    counted, cells, kept = _count(dataset, engines, stability, on_image)
+    results = tuple(
+        replace(result_of(one, dataset, scored), stability=shares(kept[way]) if way in kept else {})
+        for way, one in counted.items()
+    )
+    evaluation = Evaluation(dataset, results, brackets(dataset, cells, ks, scored), protocol)
     if out is not None:
         write_evaluation(evaluation, out)
-        best = max(
-            (result for result in results if result.method == methods[0]), key=lambda result: result.scores.mean_iou
-        )
+        first = [result for result in results if result.method == methods[0]]
+        best = max(first, key=lambda result: result.scores.mean_iou)
         panels = best_and_worst(dataset, counted[best.method, best.k], best.scores.images, scored)
         write_page(evaluation, panels, Path(out) / "evaluation.html")
     return evaluation
+
+
+def _count(
+    dataset: Dataset, engines: Mapping[Way, Engine], n_disturbed: int, on_image: Callable[[str], None]
+) -> tuple[dict[Way, Counted], list[Cells], dict[Way, NDArray[np.int64]]]:
+    """Segment every image: px by label and class, cells, and px that keep their label, by method and K."""
+    counted: dict[Way, Counted] = {way: Counted(*way) for way in engines}
+    cells: list[Cells] = []
+    kept: dict[Way, NDArray[np.int64]] = {}
+    images, (first, _) = len(dataset.items), next(iter(engines))
+    steady = {way: engine for way, engine in engines.items() if way[0] == first}
+    disturbed = {i * images // n_disturbed for i in range(n_disturbed)}
+    to_draw, to_restain = (np.random.default_rng(0) for _ in range(2))
+    for index, item in enumerate(dataset.items):
+        truth, plain = read_truth(dataset, item), {}
+        with open_slide(item.image, source_mpp=dataset.mpp) as slide:
+            encoded = encode_slide(slide, next(iter(engines.values())))
+            for way, engine in engines.items():
+                labels = add_image(counted[way], dataset, item, truth, segment_slide(slide, engine, encoded=encoded))
+                if index in disturbed and way in steady:
+                    plain[way] = labels
+            rgb, _ = read_thumbnail(slide, slide.info.size)
+            mpp = slide.info.mpp
+        cells.append(cells_of(rgb, truth, len(dataset.classes), encoded, drawn_per_image(images), to_draw))
+        if plain:
+            for way, counts in kept_labels(rgb, plain, steady, mpp, to_restain).items():
+                kept[way] = kept.get(way, 0) + counts
+        on_image(item.stem)
+    return counted, cells, kept
 
 
 def _engines(

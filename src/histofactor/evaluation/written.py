@@ -15,6 +15,7 @@ import numpy as np
 from histofactor import __version__
 from histofactor.evaluation import metrics
 from histofactor.evaluation.bootstrap import paired_difference
+from histofactor.evaluation.brackets import Bracket
 from histofactor.evaluation.datasets import Dataset
 from histofactor.evaluation.protocol import CROSS_VALIDATION, Result
 from histofactor.export.files import atomic
@@ -27,11 +28,13 @@ class Evaluation:
     Attributes:
         dataset: what was segmented.
         results: one per method and K.
+        brackets: what they lie between.
         protocol: how they were scored, in words.
     """
 
     dataset: Dataset
     results: tuple[Result, ...]
+    brackets: tuple[Bracket, ...] = ()
     protocol: str = CROSS_VALIDATION
 
 
@@ -58,6 +61,7 @@ def write_evaluation(evaluation: Evaluation, out: str | Path) -> None:
         "protocol": evaluation.protocol,
         "results": [asdict(result) for result in results],
         "differences": differences(results),
+        "brackets": [asdict(bracket) for bracket in evaluation.brackets],
     }
     with atomic(Path(out) / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(_null_nan(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -101,10 +101,12 @@ def test_more_than_ten_patients_are_held_out_in_ten_groups(monkeypatch):
 def test_a_fixed_split_scores_its_part_only():
     patients, scored = "PPQQ", np.array([False, False, True, True])
     cells = telling(patients)
-    cells[0] = cells_of([0, 1], spill=5)
+    cells[0] = cells_of([0, 0, 1], cells[0].features[:3], cells[0].densities[:3], px=90, spill=40)
     found = by_name(brackets(dataset_of(patients), cells, (2,), scored))
+    held_out = brackets(dataset_of("QR"), cells[2:], (2,))[-1]
     for one in found.values():
         assert one.accuracy == pytest.approx(0.8)
+        assert one.mean_iou == pytest.approx(held_out.mean_iou)
 
 
 def test_images_that_have_little_to_learn_from():
@@ -119,8 +121,8 @@ def test_images_that_have_little_to_learn_from():
 def test_clusters_of_colours_hold_all_px_and_no_more_than_there_are_colours():
     flat = np.zeros((6, 3))
     flat[3:] = 1
-    tables = colour_tables([cells_of([0, 0, 0, 1, 1, 1], densities=flat)] * 2, 8)
-    assert tables.shape == (2, 8, 2)
+    tables = colour_tables([cells_of([0, 0, 0, 1, 1, 1], densities=flat)] * 2, 16)
+    assert tables.shape == (2, 16, 2)
     assert sorted(map(tuple, tables[0][tables[0].any(axis=1)])) == [(0, 30), (30, 0)]
 
 

@@ -132,10 +132,12 @@ def test_brackets_and_stability_are_told(tissue_folder, tiny_encoder, tmp_path):
 
 def test_images_to_disturb_are_spread_evenly(tissue_folder, tiny_encoder, tiny_bank, monkeypatch):
     disturbed, real = [], protocol.kept_labels
-    monkeypatch.setattr(protocol, "kept_labels", lambda rgb, *given: disturbed.append(len(rgb)) or real(rgb, *given))
+    monkeypatch.setattr(
+        protocol, "kept_labels", lambda rgb, *given: disturbed.append(rgb.shape[1]) or real(rgb, *given)
+    )
     options = {"encoder": tiny_encoder, "concepts": tiny_bank, "ks": (6,), "fast": True}
-    heights = [len(read_truth(dataset, item)) for dataset in [load_dataset(tissue_folder)] for item in dataset.items]
-    for stability, expected in ((2, heights[::2]), (9, heights)):
+    widths = [read_truth(dataset, item).shape[1] for dataset in [load_dataset(tissue_folder)] for item in dataset.items]
+    for stability, expected in ((2, widths[::2]), (9, widths)):
         disturbed.clear()
         evaluate(tissue_folder, stability=stability, **options)
         assert disturbed == expected

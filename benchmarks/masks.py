@@ -17,8 +17,9 @@ Ours, and what each of its steps does:
                 four turned and half-patch-moved views averaged
     ours        the same, every K clustered on its own
     ours c      the same, nearest concept
+    default c   nearest concept among those of the largest K, the union that it belongs to
     - views     one view           - root      ReLU features
-    + smooth    responses smoothed with sigma = half a patch
+    + smooth    responses smoothed with sigma = half a patch; for the default, weights
 
     python benchmarks/masks.py ../shared DATASET ENCODER     DATASET glas-dev | ocdc | phantom,
                                                      ENCODER nic_multitask4 | resnet50v2 | embedded
@@ -130,6 +131,11 @@ def nearest(X: np.ndarray, H: np.ndarray) -> np.ndarray:
     return scores - scores.min(1, keepdims=True)
 
 
+def owned(scores: np.ndarray, owners: np.ndarray, k: int) -> np.ndarray:
+    """Scores (…, leaves) as those of the unions that own the leaves, (…, k): the highest."""
+    return np.stack([scores[..., owners == union].max(-1) for union in range(k)], -1)
+
+
 class Scorer:
     """Counts labels by class, and scores them."""
 
@@ -215,8 +221,11 @@ def tables_by_way(scorer: Scorer, encoder: Encoder, seeds: tuple[int, ...]) -> d
             owners = unions[k]
             U = np.stack([np.average(leaves[owners == i], 0, np.maximum(sizes[owners == i], 1)) for i in range(k)])
             add("default", views, (unit(grid, U.astype(np.float32)) for grid in views.features))
+            add("default c", views, (owned(nearest(grid, leaves), owners, k) for grid in views.features))
             if seed >= ABLATED:
                 continue
+            weights = (unit(grid, U.astype(np.float32)) for grid in views.features)
+            add("default + smooth", views, (gaussian_filter(W, (1, 1, 0), mode="nearest") for W in weights))
             add("ours c - views", one, (nearest(grid, S) for grid in one.features))
             add("ours c - root", turned, (nearest(grid, T) for grid in turned.features))
             add("ours c + smooth", smooth, (nearest(grid, V) for grid in smooth.features))

@@ -7,7 +7,7 @@ import pytest
 
 from histofactor.pipeline.canvas import Canvas
 from histofactor.records import SlideInfo, WindowRule
-from histofactor.slides.grid import make_frame, plan_windows, token_overlap
+from histofactor.slides.grid import make_frame, plan_windows, token_overlap, views_of
 
 
 def frame_of(width, height):
@@ -67,6 +67,30 @@ def test_halo_tokens_have_no_say():
         B[halo] = 1e6
         canvas.add([window], B[None], B[None, ..., 0])
     np.testing.assert_array_equal(canvas.take(len(truth))[0], truth)
+
+
+@pytest.mark.parametrize("rule", [WindowRule(96, 48), WindowRule(128, 96, 32, fixed=False)])
+def test_halves_of_tokens_lie_on_a_line_between_their_centres(rule):
+    frame, patch = frame_of(300, 200), 16
+    layout = [view for window in plan_windows(frame, rule, patch) for view in views_of(window, 4, 8)]
+    canvas, halo = Canvas(frame, rule, layout, 2), max(rule.halo_px // patch - 1, 0)
+    for window in layout:
+        width, height = (side // patch for side in window.size)
+        x, y = window.x + (np.arange(width) + 0.5) * patch, window.y + (np.arange(height) + 0.5) * patch
+        B = np.stack(np.broadcast_arrays(x, y[:, None]), -1).astype(np.float32)
+        inside = np.zeros((height, width), bool)
+        inside[halo : height - halo, halo : width - halo] = True
+        B[~inside] = 1e6  # but for its last token the halo has no say
+        canvas.add([window], B[None], np.ones((1, height, width), np.float32))
+    columns, rows = frame.g_size
+    blended, ones = canvas.take(rows)
+    np.testing.assert_allclose(ones, 1, rtol=1e-6)
+    edge = 2  # where views and windows end there is no centre beyond
+    inner = blended[edge:-edge, edge:-edge]
+    lines = np.broadcast_arrays((np.arange(columns) + 0.5) * 8, ((np.arange(rows) + 0.5) * 8)[:, None])
+    distance = np.abs(inner - np.stack(lines, -1)[edge:-edge, edge:-edge])
+    assert distance.max() < (1e-3 if halo else 4)  # px; without a halo less is known where windows begin
+    assert np.median(distance) < 1e-3
 
 
 def test_disagreement_becomes_a_mean_between():

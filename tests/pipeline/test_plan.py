@@ -24,12 +24,12 @@ def plan_of(image, encoder, bank, **options):
 @pytest.mark.parametrize("size", [(400, 300), (100, 90), (131, 700)])
 def test_rows_follow_each_other_and_no_later_window_touches_what_is_finished(tiny_encoder, tiny_bank, size, shift_px):
     image = np.full((size[1], size[0], 3), 120, np.uint8)
-    plan, engine = plan_of(image, tiny_encoder, tiny_bank, tissue=False, shift_px=shift_px)
+    plan, _ = plan_of(image, tiny_encoder, tiny_bank, tissue=False, shift_px=shift_px)
     starts, stops = zip(*(row.g_rows for row in plan.rows), strict=True)
     assert starts == (0, *stops[:-1])
     assert stops[-1] == plan.frame.g_size[1]
     assert all(start <= stop for start, stop in zip(starts, stops, strict=True))
-    shares = tapers_of(plan.frame, engine.encoder.spec.window, plan.layout)
+    shares = tapers_of(plan.frame, plan.rule, plan.layout)
     for index, row in enumerate(plan.rows):
         for window in (window for later in plan.rows[index + 1 :] for window in later.windows):
             rows = token_overlap(plan.frame, window)[0][0]
@@ -41,11 +41,11 @@ def test_rows_follow_each_other_and_no_later_window_touches_what_is_finished(tin
 def test_windows_without_tissue_are_left_out_and_tissue_is_covered(tiny_encoder, tiny_bank):
     image = np.full((900, 900, 3), 245, np.uint8)
     image[600:760, 100:300] = phantom((200, 160), seed=3, mpp=1.0).image // 2  # dark enough to be tissue throughout
-    plan, engine = plan_of(image, tiny_encoder, tiny_bank)
+    plan, _ = plan_of(image, tiny_encoder, tiny_bank)
     everything, _ = plan_of(image, tiny_encoder, tiny_bank, tissue=False)
     assert 0 < plan.windows < everything.windows / 4
     covered = np.zeros(plan.g_tissue.shape, bool)
-    shares = tapers_of(plan.frame, engine.encoder.spec.window, plan.layout)
+    shares = tapers_of(plan.frame, plan.rule, plan.layout)
     for window in (window for row in plan.rows for window in row.windows):
         grid, part = token_overlap(plan.frame, window)
         covered[grid] |= shares(window)[part] > 0

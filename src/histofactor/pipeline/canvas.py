@@ -37,9 +37,9 @@ class Canvas:
         self._sum, self._sq_norms, self._weight = self._blank(0)
 
     def add(self, windows: Sequence[Window], B: Sequence[Float], sq_norms: Sequence[Float]) -> None:
-        """Add the responses B (h, w, width) and squared norms (h, w) of windows, to every cell that a token covers."""
+        """Add the responses B (h, w, width) and squared norms (h, w) of windows, to every cell beyond the halo."""
         for window, *tokens in zip(windows, B, sq_norms, strict=True):
-            responses, norms = (_on_cells(values, window, self._frame.stride_px) for values in tokens)
+            responses, norms = (self._on_cells(values, window) for values in tokens)
             weight = self._shares(window)
             (rows, columns), part = token_overlap(self._frame, window)
             part = (slice(part[0].start + max(self._top - rows.start, 0), part[0].stop), part[1])
@@ -81,6 +81,15 @@ class Canvas:
             np.asarray(state[f"canvas_{name}"], np.float32) for name in ("sum", "sq_norms", "weight")
         )
 
+    def _on_cells(self, values: Float, window: Window) -> Float:
+        """Values of tokens (h, w, …) on the cells of a window: its tokens or, between them, halves of tokens."""
+        patch_px = window.size[1] // len(values)
+        if patch_px == self._frame.stride_px:
+            return values
+        for axis, start, side in ((0, window.y, self._frame.t_size[1]), (1, window.x, self._frame.t_size[0])):
+            values = _halved(values, axis, (max(-start, 0) // patch_px, (side - start - 1) // patch_px))
+        return values
+
     def _reach(self, stop: int) -> None:
         """Let the strip hold the rows up to ``stop``."""
         missing = stop - self._top - len(self._weight)
@@ -95,7 +104,14 @@ class Canvas:
         return np.zeros((*grid, self._width), np.float32), np.zeros(grid, np.float32), np.zeros(grid, np.float32)
 
 
-def _on_cells(values: Float, window: Window, cell_px: int) -> Float:
-    """Values of tokens (h, w, …) on the cells that each token covers."""
-    times = window.size[1] // (len(values) * cell_px)
-    return values if times == 1 else values.repeat(times, 0).repeat(times, 1)
+def _halved(values: Float, axis: int, seen: tuple[int, int]) -> Float:
+    """Values of tokens on cells of half a token along an axis, by linear interpolation between centres of tokens.
+
+    A cell lies a quarter of a token from the centre of its own: it takes three parts of that and one of the next
+    nearest, if that is one of those from ``seen[0]`` to ``seen[1]``, which lie on the image.
+    """
+    places = np.arange(values.shape[axis])
+    first, last = (int(np.clip(end, 0, places[-1])) for end in seen)
+    sides = [0.75 * values + 0.25 * values.take(np.clip(places + step, first, last), axis) for step in (-1, 1)]
+    shape = (*values.shape[:axis], 2 * len(places), *values.shape[axis + 1 :])
+    return np.stack(sides, axis + 1).reshape(shape).astype(np.float32, copy=False)

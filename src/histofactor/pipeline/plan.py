@@ -12,7 +12,17 @@ from scipy import ndimage
 
 from histofactor.errors import ImageError, ResolutionError
 from histofactor.pipeline.engine import Engine
-from histofactor.slides.grid import Frame, Window, cell_px, make_frame, plan_windows, token_overlap, views_of
+from histofactor.records import WindowRule
+from histofactor.slides.grid import (
+    Frame,
+    Window,
+    cell_px,
+    make_frame,
+    plan_windows,
+    rule_of_views,
+    token_overlap,
+    views_of,
+)
 from histofactor.slides.masks import read_mask
 from histofactor.slides.reader import Slide
 from histofactor.slides.thumbnail import read_thumbnail
@@ -47,6 +57,7 @@ class Plan:
         frame: how level 0, working px and tokens relate.
         thumbnail: (h, w) bool, tissue on a thumbnail of the whole input.
         g_tissue: (rows, columns) tokens that hold any tissue.
+        rule: how windows are cut and blended.
         layout: all windows in all their views, with tissue or without.
         rows: the rows of windows from top to bottom; their ``g_rows`` follow each other and cover the grid.
     """
@@ -54,6 +65,7 @@ class Plan:
     frame: Frame
     thumbnail: Mask
     g_tissue: Mask
+    rule: WindowRule
     layout: tuple[Window, ...]
     rows: tuple[WindowRow, ...]
 
@@ -82,12 +94,13 @@ def make_plan(slide: Slide, engine: Engine) -> Plan:
     thumbnail = _find_tissue(slide, engine, frame)
     g_tissue = _on_grid(thumbnail, frame)
     patch = spec.patch_px
-    windows = plan_windows(frame, spec.window, patch, engine.options.shift_px // patch * patch)
+    rule = rule_of_views(spec.window, patch, engine.options.views)
+    windows = plan_windows(frame, rule, patch, engine.options.shift_px // patch * patch)
     rows = [list(row) for _, row in groupby(windows, key=lambda window: window.y)]
     views = tuple(
         view for window in windows for view in views_of(window, engine.options.views, frame.stride_px % patch)
     )
-    return Plan(frame, thumbnail, g_tissue, views, _window_rows(frame, engine, g_tissue, rows))
+    return Plan(frame, thumbnail, g_tissue, rule, views, _window_rows(frame, engine, g_tissue, rule, rows))
 
 
 def thin(plan: Plan, engine: Engine, windows: int, rng: np.random.Generator) -> Plan:
@@ -102,7 +115,7 @@ def thin(plan: Plan, engine: Engine, windows: int, rng: np.random.Generator) -> 
     views = engine.options.views
     if plan.windows <= windows * views:
         return plan
-    halo = engine.encoder.spec.window.halo_px // plan.frame.stride_px
+    halo = plan.rule.halo_px // plan.frame.stride_px
     drawn = set(rng.permutation(plan.windows // views)[:windows].tolist())
     seen = np.zeros_like(plan.g_tissue)
     rows, index = [], 0
@@ -185,11 +198,12 @@ def _on_grid(thumbnail: Mask, frame: Frame) -> Mask:
     return found
 
 
-def _window_rows(frame: Frame, engine: Engine, g_tissue: Mask, rows: list[list[Window]]) -> tuple[WindowRow, ...]:
+def _window_rows(
+    frame: Frame, engine: Engine, g_tissue: Mask, rule: WindowRule, rows: list[list[Window]]
+) -> tuple[WindowRow, ...]:
     """Rows of windows with tissue, and the token rows that each of them finishes."""
-    spec = engine.encoder.spec
-    stride, patch, views = frame.stride_px, spec.patch_px, engine.options.views
-    halo, half_px = spec.window.halo_px // stride, stride % patch
+    stride, patch, views = frame.stride_px, engine.encoder.spec.patch_px, engine.options.views
+    halo, half_px = rule.halo_px // stride, stride % patch
     tops = [(row[0].y - half_px) // stride + halo for row in rows[1:]]  # of what a row's views touch beyond their halo
     ends = [*(min(max(top, 0), frame.g_size[1]) for top in tops), frame.g_size[1]]
     starts = [0, *ends[:-1]]

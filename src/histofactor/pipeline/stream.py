@@ -77,7 +77,7 @@ class Encoding:
         self._clock, self._on_progress = clock, on_progress
         self._aims = directions(engine.method, engine.bank)
         width = engine.encoder.spec.dim if self._aims is None else self._aims.shape[1]
-        self._canvas = Canvas(plan.frame, engine.encoder.spec.window, plan.layout, width)
+        self._canvas = Canvas(plan.frame, plan.rule, plan.layout, width)
         self._unreadable = np.zeros(plan.g_tissue.shape, bool)
         self._next = 0  # row of windows
         self._batches = [batches(row, engine.encoder) for row in plan.rows]

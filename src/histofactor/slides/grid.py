@@ -60,6 +60,17 @@ def cell_px(patch_px: int, views: int) -> int:
     return patch_px // 2 if views > 1 and patch_px % 2 == 0 else patch_px
 
 
+def rule_of_views(rule: WindowRule, patch_px: int, views: int) -> WindowRule:
+    """The rule by which windows are laid out and blended, where halves of tokens are told from two tokens.
+
+    Where a halo is discarded it grows by a token, so that the outermost half still has both.
+    """
+    if not rule.halo_px or cell_px(patch_px, views) == patch_px:
+        return rule
+    halo_px = rule.halo_px + patch_px
+    return replace(rule, halo_px=halo_px, overlap_px=max(rule.overlap_px, 2 * halo_px))
+
+
 def views_of(window: Window, views: int, half_px: int) -> tuple[Window, ...]:
     """The views of a window that are averaged, every one turned and moved in its own way.
 

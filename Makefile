@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow test-jts check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks
+.PHONY: demo test test-slow test-jts check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks benchmark-reference
 
 demo: install
 	$(BIN)/histofactor demo -o demo-out
@@ -51,13 +51,21 @@ benchmark-concepts: install
 	$(BIN)/python benchmarks/concepts_stream.py
 	$(BIN)/python benchmarks/concepts_on_glas.py $(SHARED)
 
-# Masks beside every variant of the paper, their stability and uncertainty, and what four views cost: an hour.
+# Masks beside every variant of the paper, their stability and uncertainty, what else was tried, and what four views cost: two hours.
 benchmark-masks: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	for data in glas-dev ocdc phantom; do for encoder in nic_multitask4 resnet50v2; do \
 		$(BIN)/python benchmarks/masks.py $(SHARED) $$data $$encoder || exit 1; done; done
+	for encoder in nic_multitask4 resnet50v2; do $(BIN)/python benchmarks/tried.py $(SHARED) $$encoder || exit 1; done
 	$(BIN)/python benchmarks/stability.py $(SHARED)
 	$(BIN)/python benchmarks/views.py
+
+# The paper's variants beside the paper's own package, which is put beside the environment, not into it: minutes.
+benchmark-reference: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/reference \
+		segf==1.0.4 grad-cam==1.5.5 ttach==0.0.3
+	PYTHONPATH=$(VENV)/reference $(BIN)/python benchmarks/reference.py $(SHARED)
 
 check: install
 	$(BIN)/ruff check .

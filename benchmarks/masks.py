@@ -94,10 +94,10 @@ class Grids:
         return Grids([gaussian_filter(grid, (1, 1, 0), mode="nearest") for grid in self.features], self.frames)
 
 
-def encode_all(dataset: Dataset, encoder: Encoder, views: int) -> Grids:
-    """Every image encoded once."""
+def encode_all(dataset: Dataset, encoder: Encoder, views: int, mpp: float | None = None) -> Grids:
+    """Every image encoded once, at the µm/px of the encoder if none is given."""
     options = SegmentOptions(tissue=False, views=views)
-    engine = prepare(encoder=encoder, method="single", mpp=MPP[encoder.spec.name], options=options)
+    engine = prepare(encoder=encoder, method="single", mpp=mpp or MPP[encoder.spec.name], options=options)
     features, frames = [], []
     for item in dataset.items:
         with open_slide(item.image, source_mpp=dataset.mpp) as slide:
@@ -156,12 +156,16 @@ class Scorer:
 
     def labels(self, W: np.ndarray, frame: Frame, truth: np.ndarray) -> np.ndarray:
         """Labels on the px of an image."""
-        labels, _ = label_pixels(W.astype(np.float32), tuple(side * frame.stride_px for side in W.shape[:2]))
+        return self.decoded(W, frame, truth)[0]
+
+    def decoded(self, W: np.ndarray, frame: Frame, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and margin on the px of an image."""
+        labels, margin = label_pixels(W.astype(np.float32), tuple(side * frame.stride_px for side in W.shape[:2]))
         y, x = (
             np.minimum((np.arange(size) + 0.5) / scale, limit - 1).astype(int)
             for size, scale, limit in zip(truth.shape, frame.l0_per_px[::-1], frame.t_size[::-1], strict=True)
         )
-        return labels[np.ix_(y, x)]
+        return labels[np.ix_(y, x)], margin[np.ix_(y, x)]
 
     def matrices(self, tables: np.ndarray) -> np.ndarray:
         """Confusion matrices of the held-out images, (images, classes, classes)."""

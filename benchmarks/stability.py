@@ -1,18 +1,19 @@
 """How stable are the labels, and what do margin and residual tell?
 
-Twenty fields of ``glas-dev`` (every fourth), default settings, K = 16, concepts clustered from the fields themselves.
-The share of px that keep their label (the image re-aligned) when the image is
+Eleven fields of ``glas-dev`` (every eighth, 0.62 µm/px) and six cuts of oral fields (1024 px a side, 0.25 µm/px, as
+slides are scanned at 40x), nested concepts of ``glas-dev``, projection and nearest leaf. The share of px that
+keep their label (the image re-aligned) when the image is
 
     cut by one px, turned by 90 degrees, mirrored    before it is worked
     restained                                        every channel's optical density (natural log) moved by N(0, 0.05)
 
-and how often seams would show: the window layout moved by a third of a window. Beside it the same for a single pass.
+and, for seams, when the window layout is moved by a third of a window. Beside it the same for a single pass.
 
-Uncertainty, on all fields: px are sorted by margin; among the surest share of px, how many have the wrong class
+Uncertainty, K = 16, on all fields: px are sorted by margin; among the surest share of px, how many have the wrong class
 (majority of their label on the other patients)? The area under the risk-coverage curve beside that of chance (the error
-rate) and of an oracle; and the AUROC of 1 - margin for errors. The residual of a px of tissue unlike the bank: AUROC
-of the mean residual of 128 px squares of the fields against those of other images: an immunostain, another organ, blur,
-pen ink, a fold (two tissues on top of each other).
+rate) and of an oracle; and the AUROC of 1 - margin for errors. The residual of tissue unlike the bank: AUROC of the
+mean residual of 128 px squares of the fields against those of other images: another organ, and the other half of the
+fields as an immunostain (eosin painted in DAB), out of focus, under pen ink, folded (two tissues on each other).
 
     python benchmarks/stability.py ../shared        writes results/stability.csv and results/uncertainty.csv
 """
@@ -27,22 +28,24 @@ import cv2
 import numpy as np
 from common import report
 from PIL import Image
+from skimage.color import hed2rgb, rgb2hed
 from sklearn.metrics import roc_auc_score
 
-from histofactor.concepts.bank import new_bank
-from histofactor.concepts.kmeans import KMeansOptions, kmeans
+from histofactor.concepts.train import banks_from_features
 from histofactor.encoders.build import Encoder, with_transform
 from histofactor.evaluation import metrics
 from histofactor.evaluation.datasets import load_dataset
-from histofactor.evaluation.labels import level0_labels
+from histofactor.evaluation.labels import labels_of
 from histofactor.evaluation.protocol import class_maps
 from histofactor.evaluation.stability import DISTURBANCES, kept_labels, shares
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
 from histofactor.pipeline.segment import segment
 from histofactor.records import ConceptBank, Segmentation
-from masks import MPP, Grids, Scorer, encode_all, find_encoder
+from histofactor.slides.reader import open_slide
+from masks import MPP, Grids, Scorer, encode_all, find_encoder, unit
 
-K, SQUARE_PX = 16, 128
+KS, K, SQUARE_PX, CUT_PX = (8, 16, 64), 16, 128, 1024
+METHODS = ("project", "cluster")
 ENCODERS = ("nic_multitask4", "resnet50v2", "embedded")
 
 
@@ -54,6 +57,12 @@ def ink(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def fold(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The field on top of its mirror image: optical densities add up."""
     return (image.astype(np.float64) * image[:, ::-1] / 255).astype(np.uint8)
+
+
+def immunostain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Eosin painted in DAB (Ruifrok and Johnston 2001), as if another stain had been used."""
+    stains = rgb2hed(image)
+    return (hed2rgb(np.stack([stains[..., 0], np.zeros(image.shape[:2]), stains[..., 1]], -1)) * 255).astype(np.uint8)
 
 
 def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -69,38 +78,53 @@ def segmented(image: np.ndarray, engine: Engine, bank: ConceptBank, mpp: float) 
     )  # fmt: skip
 
 
-def stability(images: list[np.ndarray], engine: Engine, mpp: float) -> list[float]:
-    """Share of px that keep their label, by disturbance."""
+Way = tuple[str, int]
+
+
+def stability(images: list[np.ndarray], engines: dict[Way, Engine], mpp: float) -> dict[Way, list[float]]:
+    """Share of px that keep their label, by method, K and disturbance; the last for windows that are moved."""
     rng = np.random.default_rng(0)
-    moved = replace(engine, options=replace(engine.options, shift_px=320))
-    counts, same = 0, []
+    counts = dict.fromkeys(engines, 0)
+    moved = dict.fromkeys(engines, 0)
+    others = {way: replace(one, options=replace(one.options, shift_px=320)) for way, one in engines.items()}
     for image in images:
-        plain, other = (level0_labels(segmented(image, one, engine.bank, mpp)) for one in (engine, moved))
-        counts = counts + kept_labels(image, {"": plain}, {"": engine}, mpp, rng)[""]
-        same.append((other == plain).ravel())
-    return [*shares(counts).values(), float(np.mean(np.concatenate(same)))]
+        with open_slide(image, source_mpp=mpp) as slide:
+            plain, other = labels_of(slide, engines), labels_of(slide, others)
+        for way, found in kept_labels(image, plain, engines, mpp, rng).items():
+            counts[way] = counts[way] + found
+            moved[way] = moved[way] + np.array([(plain[way] == other[way]).sum(), plain[way].size])
+    return {way: [*shares(counts[way]).values(), float(moved[way][0] / moved[way][1])] for way in engines}
 
 
-def bank_of(grids: Grids, encoder: Encoder) -> ConceptBank:
-    """Concepts of the fields."""
-    return new_bank(kmeans(grids.sample(0), K, KMeansOptions(0)), encoder.spec.key)
+def cuts(shared: Path) -> list[np.ndarray]:
+    """The middle of six oral fields."""
+    fields = [np.asarray(Image.open(path).convert("RGB")) for path in sorted((shared / "data/oscc").iterdir())[:6]]
+    starts = [[(side - CUT_PX) // 2 for side in field.shape[:2]] for field in fields]
+    return [field[y : y + CUT_PX, x : x + CUT_PX] for field, (y, x) in zip(fields, starts, strict=True)]
 
 
-def risk(scorer: Scorer, images: list[np.ndarray], engine: Engine, bank: ConceptBank) -> list[float]:
+def banks_of(grids: Grids, encoder: Encoder) -> dict[int, ConceptBank]:
+    """Nested concepts of the fields, by K."""
+    banks = banks_from_features(grids.sample(0), KS, encoder.spec.key)
+    return {len(bank.vectors): bank for bank in banks}
+
+
+def risk(scorer: Scorer, grids: Grids, H: np.ndarray) -> list[float]:
     """Error rate, area under the risk-coverage curve, the oracle's, AUROC of 1 - margin for errors."""
-    found = [segmented(image, engine, bank, scorer.dataset.mpp) for image in images]
-    labels = [level0_labels(one) for one in found]
-    tables = np.stack(
-        [metrics.confusion(one, truth, K + 1, 2, -1) for one, truth in zip(labels, scorer.truth, strict=True)]
-    )
-    maps = class_maps(scorer.patients, tables)
-    wrong = np.concatenate([
-        (classes[one] != truth).ravel()[::7] for classes, one, truth in zip(maps, labels, scorer.truth, strict=True)
-    ])  # fmt: skip
-    margins = [
-        level0_labels(replace(one, label_map=replace(one.label_map, labels=one.margin))).ravel()[::7] for one in found
+    found = [
+        scorer.decoded(unit(grid, H), *one)
+        for grid, *one in zip(grids.features, grids.frames, scorer.truth, strict=True)
     ]
-    margin = np.concatenate(margins)
+    counts = [
+        metrics.confusion(labels, truth, len(H) + 1, 2, -1)
+        for (labels, _), truth in zip(found, scorer.truth, strict=True)
+    ]
+    maps = class_maps(scorer.patients, np.stack(counts))
+    wrong = np.concatenate([
+        (classes[labels] != truth).ravel()[::7]
+        for classes, (labels, _), truth in zip(maps, found, scorer.truth, strict=True)
+    ])  # fmt: skip
+    margin = np.concatenate([one.ravel()[::7] for _, one in found])
     areas = [
         float((np.cumsum(wrong[order]) / np.arange(1, len(wrong) + 1)).mean())
         for order in (np.argsort(-margin, kind="stable"), np.argsort(wrong, kind="stable"))
@@ -122,9 +146,8 @@ def unlike(shared: Path, images: list[np.ndarray], engine: Engine, bank: Concept
     rng = np.random.default_rng(0)
     own = [value for image in images[::2] for value in squares(image, engine, bank, mpp)]
     other_organ = [np.asarray(Image.open(path).convert("RGB")) for path in sorted((shared / "data/oscc").glob("*"))[:4]]
-    kidney = np.asarray(Image.open(shared / "data/slides/kidney-48-5.tif").convert("RGB"))
-    sets = [[(kidney, 0.5)], [(image, 0.25) for image in other_organ]]
-    sets += [[(spoil(image, rng), mpp) for image in images[1::2]] for spoil in (blur, ink, fold)]
+    sets = [[(image, 0.25) for image in other_organ]]
+    sets += [[(spoil(image, rng), mpp) for image in images[1::2]] for spoil in (immunostain, blur, ink, fold)]
     found = []
     for one in sets:
         theirs = [value for image, scale in one for value in squares(image, engine, bank, scale)]
@@ -137,20 +160,35 @@ def main() -> None:
     shared = Path(sys.argv[1])
     scorer = Scorer(load_dataset(shared / "data/glas-dev"))
     images = [np.asarray(Image.open(item.image).convert("RGB")) for item in scorer.dataset.items]
+    sets = {"colon, 0.62": (images[::8], scorer.dataset.mpp), "oral, 0.25": (cuts(shared), 0.25)}
     steady, sure = [], []
     for name in ENCODERS:
         encoder = with_transform(find_encoder(shared, name), "root" if name == "resnet50v2" else "split-root")
         for views in (4, 1):
-            bank = bank_of(encode_all(scorer.dataset, encoder, views), encoder)
+            grids = encode_all(scorer.dataset, encoder, views)
             options = SegmentOptions(tissue=False, views=views)
-            engine = prepare(encoder=encoder, concepts=bank, mpp=MPP[name], options=options)
-            steady.append((name, views, *stability(images[::4], engine, scorer.dataset.mpp)))
+            banks = banks_of(grids, encoder)
+            engines = {
+                (method, k): prepare(
+                    encoder=encoder, concepts=banks[k], method=method, mpp=MPP[name], options=options
+                )
+                for method in METHODS for k in KS
+            }  # fmt: skip
+            for tissue, (fields, mpp) in sets.items():
+                found = stability(fields, engines, mpp)
+                steady += [(name, tissue, *way, views, *values) for way, values in found.items()]
             if views == 4:
-                few = risk(scorer, images, engine, bank)
-                sure.append((name, *few, *unlike(shared, images[::4], engine, bank, scorer.dataset.mpp)))
-    report("stability", ("encoder", "views", *DISTURBANCES, "windows moved"), steady, ("torch",))
+                few = risk(scorer, grids, banks[K].vectors)
+                more = unlike(shared, images[::4], engines["project", K], banks[K], scorer.dataset.mpp)
+                sure.append((name, *few, *more))
+    report(
+        "stability",
+        ("encoder", "tissue, µm/px", "method", "K", "views", *DISTURBANCES, "windows moved"),
+        steady,
+        ("torch",),
+    )
     risks = ("error rate", "risk-coverage area", "oracle's", "AUROC of margin for errors")
-    others = ("immunostain", "another organ", "blur", "ink", "fold")
+    others = ("another organ", "immunostain", "blur", "ink", "fold")
     report("uncertainty", ("encoder", *risks, *others), sure, ("torch", "scikit-learn"))
 
 

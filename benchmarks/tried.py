@@ -12,6 +12,10 @@ line per idea; each changes the features, the concepts or the map:
     bilateral           raw, averaged with cells nearby whose features are near
     centred             raw, half of each image's own mean taken away
     roots centred       roots, a quarter of each image's own mean taken away
+    two magnifications  roots, joined with those at twice the µm/px
+    two encoders        roots, joined with those of the embedded encoder
+    projected, sparse   roots, projection on unit-norm concepts; the same with an L1 weight of a tenth of a token
+    voted               roots, every px takes the label that most of its surround has (Gaussian, sigma one cell)
     best of six         roots, of six runs of k-means the one of least inertia
     leaves              roots, unions of 256 clusters, the nearest cluster decides
     context             roots, 256 clusters merged by what lies around them (Ward on their neighbours' shares)
@@ -23,9 +27,10 @@ line per idea; each changes the features, the concepts or the map:
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 from common import report
 from PIL import Image
@@ -34,12 +39,14 @@ from skimage.segmentation import slic
 
 from histofactor.concepts.hierarchy import nest
 from histofactor.concepts.kmeans import KMeansOptions, kmeans
-from histofactor.encoders.build import with_transform
+from histofactor.encoders.build import load_encoder, with_transform
 from histofactor.evaluation import metrics
 from histofactor.evaluation.datasets import load_dataset
-from masks import Grids, Scorer, encode_all, find_encoder, nearest
+from histofactor.factor.constrained import Wish
+from histofactor.factor.nnls import project, unit_concepts
+from masks import MPP, Grids, Scorer, encode_all, find_encoder, nearest, unit
 
-KS, SEEDS, LEAVES = (8, 16, 32, 64), (0, 1, 2), 256
+KS, SEEDS, LEAVES, CELL_PX = (8, 16, 32, 64), (0, 1, 2), 256, 8
 Grid = np.ndarray
 
 
@@ -80,6 +87,33 @@ def bilateral(grids: Grids) -> Grids:
     return changed(grids, change)
 
 
+def joined(grids: Grids, others: Grids) -> Grids:
+    """Features of unit length side by side, the others resampled to the cells of the first."""
+
+    def beside(grid: Grid, other: Grid) -> Grid:
+        size = grid.shape[1::-1]
+        parts = [
+            cv2.resize(other[..., i : i + 64], size).reshape(*size[::-1], -1) for i in range(0, other.shape[-1], 64)
+        ]
+        return np.concatenate([grid, *parts], -1)
+
+    return Grids([beside(*pair) for pair in zip(grids.features, others.features, strict=True)], grids.frames)
+
+
+def sparse(grid: Grid, H: np.ndarray, l1: float) -> np.ndarray:
+    """Projection on unit-norm concepts with an L1 weight."""
+    W = project(grid.reshape(-1, grid.shape[-1]), unit_concepts(H)[0], wish=Wish(l1=l1))
+    return W.reshape(*grid.shape[:2], -1)
+
+
+def voted(labels: np.ndarray, sigma_px: float) -> np.ndarray:
+    """The label of most of the surround of every px."""
+    shares = [
+        cv2.GaussianBlur((labels == label).astype(np.float32), (0, 0), sigma_px) for label in range(labels.max() + 1)
+    ]
+    return np.argmax(shares, 0)
+
+
 def features(roots: Grids, raw: Grids) -> dict[str, Grids]:
     """Features by idea."""
     spread = raw.sample(0).std(0)
@@ -116,15 +150,29 @@ def unions(roots: Grids, seed: int) -> Iterator[tuple[str, int, np.ndarray, np.n
             yield name, k, leaves, owners[k]
 
 
+def majority(labels: np.ndarray, pieces: np.ndarray) -> np.ndarray:
+    """The majority within every piece."""
+    counts = np.zeros((pieces.max() + 1, labels.max() + 1), np.int64)
+    np.add.at(counts, (pieces.ravel(), labels.ravel()), 1)
+    return counts.argmax(1)[pieces]
+
+
+def counted(scorer: Scorer, labels: Iterable[np.ndarray], k: int) -> np.ndarray:
+    """Px by label and class of every image."""
+    return np.stack([metrics.confusion(*pair, k + 1, 2, -1) for pair in zip(labels, scorer.truth, strict=True)])
+
+
 def main() -> None:
     """Score every idea."""
     shared, name = Path(sys.argv[1]), sys.argv[2]
     encoder = find_encoder(shared, name)
     scorer = Scorer(load_dataset(shared / "data/glas-dev"))
-    split = encode_all(scorer.dataset, with_transform(encoder, "split"), 4)
+    positive = name == "resnet50v2"  # no feature is negative
+    rooted = with_transform(encoder, "root" if positive else "split-root")
+    split = encode_all(scorer.dataset, with_transform(encoder, "relu" if positive else "split"), 4)
     half = split.features[0].shape[-1] // 2
-    raw = changed(split, lambda grid: grid[..., :half] - grid[..., half:])
-    roots = encode_all(scorer.dataset, with_transform(encoder, "split-root"), 4)
+    raw = split if positive else changed(split, lambda grid: grid[..., :half] - grid[..., half:])
+    roots = encode_all(scorer.dataset, rooted, 4)
     pieces = [
         slic(np.asarray(Image.open(item.image).convert("RGB")), n_segments=truth.size * 0.62**2 // 144, sigma=1)
         for item, truth in zip(scorer.dataset.items, scorer.truth, strict=True)
@@ -135,21 +183,26 @@ def main() -> None:
         scored = metrics.mean_iou(scorer.matrices(tables).sum(0)), metrics.nmi(tables.sum(0))
         scores.setdefault((idea, k), []).append(scored)
 
-    for idea, grids in features(roots, raw).items():
+    coarse = encode_all(scorer.dataset, rooted, 4, 2 * max(MPP[name], 0.62))
+    second = encode_all(scorer.dataset, load_encoder("embedded", transform="split-root"), 4)
+    ideas = features(roots, raw)
+    ideas |= {"two magnifications": joined(roots, coarse), "two encoders": joined(roots, second)}
+    for idea, grids in ideas.items():
         for seed in SEEDS:
             rows = grids.sample(seed)
             for k in KS:
                 H = kmeans(rows, k, KMeansOptions(seed))
                 add(idea, k, scorer.tables(grids, (nearest(grid, H) for grid in grids.features), k))
-                if idea == "roots":
-                    voted = [
-                        _voted(scorer.labels(nearest(grid, H), *one), piece)
-                        for grid, piece, *one in zip(grids.features, pieces, grids.frames, scorer.truth, strict=True)
-                    ]
-                    add("superpixels", k, np.stack([
-                        metrics.confusion(labels, truth, k + 1, 2, -1)
-                        for labels, truth in zip(voted, scorer.truth, strict=True)
-                    ]))  # fmt: skip
+                if idea != "roots":
+                    continue
+                add("projected", k, scorer.tables(grids, (unit(grid, H) for grid in grids.features), k))
+                add("sparse", k, scorer.tables(grids, (sparse(grid, H, 0.1) for grid in grids.features), k))
+                labels = [
+                    scorer.labels(nearest(grid, H), *one)
+                    for grid, *one in zip(grids.features, grids.frames, scorer.truth, strict=True)
+                ]
+                add("voted", k, counted(scorer, (voted(one, CELL_PX) for one in labels), k))
+                add("superpixels", k, counted(scorer, (majority(*one) for one in zip(labels, pieces, strict=True)), k))
     for seed in SEEDS:
         for k in KS:
             H = best_of_six(roots.sample(seed), k, seed)
@@ -161,13 +214,6 @@ def main() -> None:
             add(idea, k, merged)
     rows = [(idea, k, *np.mean(found, 0).tolist()) for (idea, k), found in scores.items()]
     report(f"tried_{name}", ("idea", "K", "mIoU", "NMI"), rows, ("numba", "torch"))
-
-
-def _voted(labels: np.ndarray, pieces: np.ndarray) -> np.ndarray:
-    """The majority within every piece."""
-    counts = np.zeros((pieces.max() + 1, labels.max() + 1), np.int64)
-    np.add.at(counts, (pieces.ravel(), labels.ravel()), 1)
-    return counts.argmax(1)[pieces]
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def gather(numbers: Iterable[int]) -> Sample:
             chosen.append(tokens[draw.wanted[part]])
             start = part.stop
         keys = draw.keys[draw.wanted]
-        sample.add(np.concatenate(chosen), keys, number, np.zeros((len(keys), 2), np.float32))
+        zeros = np.zeros((len(keys), 3), np.float32)
+        sample.add(np.concatenate(chosen), zeros[:, 0], keys, number, zeros[:, 1:])
     return sample
 
 

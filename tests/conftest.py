@@ -66,10 +66,11 @@ def tiny_bank(tiny_encoder):
 def kept_weights(tiny_encoder, tiny_bank, tissue, tmp_path):
     """Segment ``tmp_path/case 1.png`` into ``tmp_path/out/case 1``, weights kept; returns (segmentation, folder)."""
 
-    def make(method="project", bank=tiny_bank):
+    def make(method="project", bank=tiny_bank, unlike=None):
         image = tmp_path / "case 1.png"
         Image.fromarray(tissue).save(image)
-        engine = prepare(encoder=tiny_encoder, concepts=bank, method=method, options=SegmentOptions(components=6))
+        options = SegmentOptions(components=6, unlike=unlike)
+        engine = prepare(encoder=tiny_encoder, concepts=bank, method=method, options=options)
         job = Job([image], tmp_path / "out", source_mpp=1.0, outputs=Outputs(weights=True))
         (outcome,) = run_job(job, engine)
         assert outcome.status == "done"

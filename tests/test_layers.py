@@ -11,7 +11,7 @@ ROOT = Path(histofactor.__file__).parent
 LAYERS = {
     "records": 1, "errors": 1,
     "slides.grid": 2, "factor": 2, "evaluation.metrics": 2, "masks.decode": 2, "masks.torch_decode": 2,
-    "masks.tiles": 2, "masks.arcs": 2, "masks.thin": 2,
+    "masks.tiles": 2, "masks.arcs": 2, "masks.thin": 2, "masks.unlike": 2,
     "slides": 3, "encoders": 3, "concepts": 3, "masks.polygons": 3, "export": 3, "tcga": 3,
     "pipeline": 4, "evaluation": 4,
     "cli": 5,

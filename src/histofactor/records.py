@@ -254,7 +254,8 @@ class TokenMaps:
 
     Attributes:
         stride_px: working px per token.
-        label: (h, w) label of the concept with the largest weight, concept + 1; 0 where all weights are 0.
+        label: (h, w) label of the concept with the largest weight, concept + 1; 0 where all weights are 0; K + 1 where
+            tissue unlike the bank is told and the token is.
         share: (h, w) float32 in [0, 1], the share of that concept in the sum of all weights.
         margin: (h, w) float32 in [0, 1], (first − second) / first weight.
         residual: (h, w) float32 in [0, 1], as in ``Weights``.
@@ -275,7 +276,7 @@ class LabelMap:
         labels: (height, width) uint8 or uint16; may lie on disk.
         mpp: µm per px of the map, or None if unknown.
         origin: (x, y) of its upper left corner in level-0 px.
-        names, colors: K names and colours, without label 0.
+        names, colors: K names and colours, without label 0; where tissue unlike the bank is told, its own come last.
     """
 
     labels: Raster

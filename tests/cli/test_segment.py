@@ -191,3 +191,20 @@ def test_unknown_resolution_is_said_and_areas_stay_empty(histofactor, image, tmp
     assert any("own pixel size" in note for note in recipe["source"]["notes"])
     table = (tmp_path / "out/tissue/phenotypes.csv").read_text().splitlines()
     assert table[2].split(",")[4] == ""
+
+
+def test_unlike_the_bank(histofactor, image, tmp_path):
+    command = ["segment", image, "-o", tmp_path / "out", "--source-mpp", 1, "-k", 8, "--ome-zarr"]
+    assert histofactor(*command, "--unlike", 0.5)[0] == 0
+    rows = (tmp_path / "out/tissue/phenotypes.csv").read_text().splitlines()
+    assert rows[10].startswith("9,unlike the bank,#000000,")
+    assert int(rows[10].split(",")[3]) > 0
+    recipe = json.loads((tmp_path / "out/tissue/segmentation.json").read_text())
+    assert recipe["unlike"] == 0.5
+    code, stdout, _ = histofactor(*command)  # another recipe: done anew
+    assert code == 0
+    assert "earlier run" not in stdout
+    assert "unlike" not in (tmp_path / "out/tissue/phenotypes.csv").read_text()
+    code, _, err = histofactor(*command, "--unlike", "2")
+    assert code != 0
+    assert "auto, or a number above 0 and below 1" in err

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from histofactor.concepts.bank import new_bank
-from histofactor.concepts.card import Example, check_card, counts_of, examples_of, per_group_of, per_slide_of, slides_of
+from histofactor.concepts.card import (
+    Example,
+    check_card,
+    counts_of,
+    examples_of,
+    per_group_of,
+    per_slide_of,
+    residual_limit_of,
+    slides_of,
+)
 from histofactor.errors import BankError
 from histofactor.records import EncoderKey
 
@@ -23,10 +32,12 @@ def test_everything_may_be_missing():
     assert per_group_of(bank()) == {}
     assert per_slide_of(bank()) == []
     assert examples_of(bank()) == [(), ()]
+    assert residual_limit_of(bank()) is None
     assert slides_of({}) == []
 
 
 def test_what_is_told_is_read():
+    assert residual_limit_of(bank(residual_limit=0.75)) == 0.75
     told = bank(counts=[3, 1], per_group={"A": [3, 0]}, per_slide=[[1, 1], [2, 0]], examples=[[EXAMPLE], []])
     assert counts_of(told).tolist() == [3, 1]
     assert {name: counts.tolist() for name, counts in per_group_of(told).items()} == {"A": [3, 0]}
@@ -55,6 +66,10 @@ NONSENSE = {
     "example of slide 1.0": (examples_of, {"examples": [[{**EXAMPLE, "slide": 1.0}], []]}),
     "example without side": (examples_of, {"examples": [[{**EXAMPLE, "side": 0}], []]}),
     "example far away": (examples_of, {"examples": [[{**EXAMPLE, "x": 1e300}], []]}),
+    "limit text": (residual_limit_of, {"residual_limit": "0.7"}),
+    "limit bool": (residual_limit_of, {"residual_limit": True}),
+    "limit above 1": (residual_limit_of, {"residual_limit": 1.5}),
+    "limit NaN": (residual_limit_of, {"residual_limit": float("nan")}),
     "example text": (examples_of, {"examples": [[{**EXAMPLE, "y": "0"}], []]}),
 }
 
@@ -76,6 +91,7 @@ ROW = {"k": 8, "stability": 0.5, "inertia": 1, "residual": 0.1}
 
 def test_a_card_as_training_writes_it():
     check_card({})
+    check_card({"choice": {"rows": [{**ROW, "residual_limit": limit} for limit in (None, 0.5)]}})
     check_card({"options": {}, "groups": {"A": 1}, "left_out": {}, "choice": {"recommended": 8, "rows": [ROW]}, "x": 1})
 
 
@@ -91,6 +107,7 @@ def test_a_card_as_training_writes_it():
         {"choice": {"rows": [{**ROW, "k": 0}]}},
         {"choice": {"rows": [{**ROW, "inertia": None}]}},
         {"choice": {"rows": [{**ROW, "residual": 1e300}]}},
+        {"choice": {"rows": [{**ROW, "residual_limit": "0.5"}]}},
     ],
 )
 def test_a_card_that_makes_no_sense(card):

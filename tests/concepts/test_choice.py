@@ -68,6 +68,24 @@ def test_the_residual_is_that_of_slides_that_were_held_out(phenotypes):
     assert max(residuals) >= own.mean()
 
 
+@pytest.mark.parametrize("few", [False, True])
+def test_the_limit_includes_how_much_views_disagree(phenotypes, few):
+    X, slides = phenotypes
+    slides = slides * 0 if few else slides
+    levels, sq_norms = train_levels(X, [8, 16]), (X**2).sum(1)
+    assert all(row.residual_limit is None for row in compare_ks(X, slides, levels, TrainOptions()).rows)
+    agreed, apart = (
+        [row.residual_limit for row in compare_ks(X, slides, levels, TrainOptions(), norms).rows]
+        for norms in (sq_norms, 4 * sq_norms)
+    )
+    for index, k in enumerate((8, 16)):
+        W = project(X, levels[k].vectors)
+        residual = np.linalg.norm(X - W @ levels[k].vectors, axis=1) / np.linalg.norm(X, axis=1)
+        assert np.quantile(residual, 0.9) < agreed[index] < 1
+        assert agreed[index] == pytest.approx(np.quantile(residual, 0.99), rel=0.1)
+        assert apart[index] == pytest.approx(np.sqrt(1 - (1 - agreed[index] ** 2) / 4), abs=1e-3)
+
+
 def test_a_sample_too_small_to_halve(phenotypes):
     X, slides = phenotypes
     assert compare_ks(X[:200], slides[:200], train_levels(X[:200], [2, 64]), TrainOptions()) is None

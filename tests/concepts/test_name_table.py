@@ -19,6 +19,7 @@ def test_an_edited_table_of_phenotypes(tmp_path):
         '1,"tumour, invasive",#e69f00,5,,0.5,0.1,0.2\n'
         "3,µ stroma,#0a0B0c,5,,0.5,0.1,0.2\n"
         "4,,,0,,0,,\n"
+        "5,unlike the bank,#000000,2,,0.1,0.1,0.8\n"
     )
     assert read(tmp_path, text) == Naming({1: "tumour, invasive", 3: "µ stroma"}, {1: (230, 159, 0), 3: (10, 11, 12)})
 

@@ -19,13 +19,15 @@ def slide(number, n, d=3):
 def take(sample, number, n, weight=1.0):
     draw = sample.draw(f"slide {number}", n, weight)
     tokens, rows = slide(number, n), np.flatnonzero(draw.wanted)
-    sample.add(tokens[rows], draw.keys[rows], number, np.stack([rows, rows], 1).astype(np.float32))
+    sample.add(tokens[rows], tokens[rows, 1], draw.keys[rows], number, np.stack([rows, rows], 1).astype(np.float32))
 
 
 def content(sample):
     sample.sort()
     part = slice(0, sample.size)
-    return [values[part].copy() for values in (sample.tokens, sample.keys, sample.slides, sample.places)]
+    return [
+        values[part].copy() for values in (sample.tokens, sample.keys, sample.slides, sample.places, sample.sq_norms)
+    ]
 
 
 def filled(sizes, capacity=100, order=None, seed=0):
@@ -52,9 +54,10 @@ def test_weights_balance_groups():
 
 
 def test_rows_keep_what_belongs_to_them():
-    tokens, _, slides, places = content(filled([300, 400, 500]))
+    tokens, _, slides, places, norms = content(filled([300, 400, 500]))
     np.testing.assert_array_equal(tokens[:, 0], slides)
     np.testing.assert_array_equal(tokens[:, 1], places[:, 0])
+    np.testing.assert_array_equal(tokens[:, 1], norms)
     assert len({tuple(row) for row in tokens}) == len(tokens)
 
 

@@ -25,7 +25,7 @@ CHOICE = {
 def page(tmp_path, card, patches=None, name="stroma"):
     X = np.random.default_rng(0).gamma(0.6, 1.0, (300, 5)).astype(np.float32)
     banks = {len(bank.names): bank for bank in banks_from_features(X, [2, 4, 8], EncoderKey("e", None, "l", "relu"))}
-    banks[2] = replace(banks[2], names=(name, "other"))
+    banks[2] = replace(banks[2], names=(name, "other"), provenance={"residual_limit": 0.875})
     write_bank_page(BankFile(banks, card), tmp_path / "p.html", "my bank", patches or {})
     return (tmp_path / "p.html").read_text(encoding="utf-8")
 
@@ -65,7 +65,16 @@ def test_everything_is_on_it_and_well_formed(tmp_path):
     assert kinds.count("svg") == 3
     assert kinds.count("circle") == 9
     assert kinds.count("img") == 3
-    for word in ("K = 4 is recommended", "abcdef123", "sha256", "stroma", "CC0", "seed 3", "part of"):
+    for word in (
+        "K = 4 is recommended",
+        "abcdef123",
+        "sha256",
+        "stroma",
+        "CC0",
+        "seed 3",
+        "part of",
+        "residual above 0.875",
+    ):
         assert word in text
     points = re.findall(r"points=\"([^\"]+)\"", text)[0].split()
     xs = [float(point.split(",")[0]) for point in points]

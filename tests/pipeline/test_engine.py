@@ -62,6 +62,13 @@ def test_bank_of_another_layer(tiny_encoder, tiny_bank):
         ({"mpp": -1.0}, ResolutionError, "--mpp"),
         ({"mpp": float("nan")}, ResolutionError, "--mpp"),
         ({"options": SegmentOptions(components=0)}, OptionError, "components"),
+        ({"options": SegmentOptions(unlike="auto")}, OptionError, r"(?s)state a number.*train the bank anew"),
+        ({"options": SegmentOptions(unlike="most")}, OptionError, "auto, or a number"),
+        ({"options": SegmentOptions(unlike="nan")}, OptionError, "auto, or a number"),
+        ({"options": SegmentOptions(unlike=0.0)}, OptionError, "auto, or a number"),
+        ({"options": SegmentOptions(unlike=1.0)}, OptionError, "auto, or a number"),
+        ({"options": SegmentOptions(unlike=0.5), "method": "single"}, OptionError, "cluster, project, raw"),
+        ({"options": SegmentOptions(unlike=0.5), "method": "factorize"}, OptionError, "cluster, project, raw"),
         ({"concepts": None}, OptionError, "--concepts"),
         ({"encoder": "uny"}, EncoderError, "did you mean 'uni'"),
         ({"encoder": "uni", "options": SegmentOptions(weights="no.bin")}, EncoderError, "no.bin"),
@@ -89,3 +96,17 @@ def test_the_encoder_is_loaded_as_the_concepts_were_learned():
     assert prepare(concepts=bank).encoder.spec == split
     with pytest.raises(BankMismatch, match="transform relu"):
         prepare(concepts=bank, options=SegmentOptions(transform="relu"))
+
+
+def test_the_limit_of_what_is_unlike_the_bank(tiny_encoder, tiny_bank):
+    limited = replace(tiny_bank, provenance={"residual_limit": 0.625})
+
+    def limit(unlike, method="project", bank=limited):
+        options = SegmentOptions(unlike=unlike)
+        return prepare(encoder=tiny_encoder, concepts=bank, method=method, options=options).unlike
+
+    assert limit(None) is None
+    assert limit("auto") == limit("auto", "raw") == 0.625
+    assert limit("0.3") == limit(0.3, "cluster") == limit(0.3, bank=tiny_bank) == 0.3
+    with pytest.raises(OptionError, match=r"(?s)project or raw.*state a number"):
+        limit("auto", "cluster")

@@ -9,6 +9,7 @@ from PIL import Image
 from histofactor.concepts.kmeans import KMeansOptions
 from histofactor.concepts.train import TrainOptions
 from histofactor.errors import BankError, ImageError, OptionError
+from histofactor.pipeline.engine import SegmentOptions
 from histofactor.pipeline.gather import LearnOptions, LearnReporter, supply_files
 from histofactor.pipeline.learn import train_concepts
 from histofactor.pipeline.segment import segment
@@ -118,3 +119,16 @@ def test_ks_are_checked_before_anything_is_encoded(images, tiny_encoder):
     for ks in ([300], [], [4, 4]):
         with pytest.raises(OptionError, match="1 to 256"):
             train_concepts([images / "0.png"], ks, encoder=tiny_encoder, reporter=LearnReporter(on_input=look))
+
+
+def test_banks_tell_what_is_unlike_them(images, tiny_encoder):
+    paths = [images / "0.png", images / "1.png"]
+    learned = train_concepts(paths, [4, 8], encoder=tiny_encoder, options=OPTIONS)
+    limits = [bank.provenance["residual_limit"] for bank in learned.banks]
+    assert limits == [row["residual_limit"] for row in learned.card["choice"]["rows"]]
+    auto = SegmentOptions(unlike="auto")
+    found = segment(images / "0.png", encoder=tiny_encoder, concepts=learned.banks[1], source_mpp=1.0, options=auto)
+    assert found.recipe["unlike"] == limits[1]
+    assert (found.label_map.labels == 9).mean() < 0.02
+    tiles = train_concepts(paths, [2], encoder=tiny_encoder, options=LearnOptions(source_mpp=1.0, pool="tile"))
+    assert "residual_limit" not in tiles.banks[0].provenance

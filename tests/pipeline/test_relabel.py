@@ -183,3 +183,28 @@ def test_nothing_unfinished_stays_behind(kept_weights, tmp_path, monkeypatch):
         relabel(folder, tmp_path / "out" / "new", Regrouping())
     assert not (tmp_path / "out" / ".work").exists()
     assert not (tmp_path / "out" / "new" / "segmentation.json").exists()
+
+
+@pytest.mark.parametrize("method", ["project", "cluster"])
+def test_what_is_unlike_the_bank_stays_so(kept_weights, tmp_path, method):
+    tokens = kept_weights(method)[0].tokens
+    limit = float(np.median(tokens.residual[tokens.label > 0]))
+    dense, folder = kept_weights(method, unlike=limit)
+    before = labels_of(folder)
+    assert 0.2 < (before == 7).sum() / (before > 0).sum() < 0.8
+    relabel(folder, tmp_path / "same", Regrouping())
+    relabel(folder, tmp_path / "merged", Regrouping([((2, 5), "both")]))
+    same, merged = labels_of(tmp_path / "same"), labels_of(tmp_path / "merged")
+    np.testing.assert_array_equal(same == 7, before == 7)
+    np.testing.assert_array_equal(merged == 6, before == 7)
+    assert (same == before).mean() >= 0.999
+    assert [row["name"] for row in table_of(tmp_path / "merged")][2:] == [
+        "both", "Concept 3", "Concept 4", "Concept 6", "unlike the bank",
+    ]  # fmt: skip
+    assert table_of(tmp_path / "same")[7]["color"] == "#000000"
+    with gzip.open(tmp_path / "same" / "regions.geojson.gz") as file:
+        names = {one["properties"]["classification"]["name"] for one in json.load(file)["features"]}
+    assert "unlike the bank" in names
+    assert dense.label_map.names[6] == "unlike the bank"
+    with pytest.raises(OptionError, match="labels from 1 to 6"):
+        relabel(folder, tmp_path / "new", Regrouping(renames={7: "odd"}))

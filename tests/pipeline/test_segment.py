@@ -157,3 +157,32 @@ def test_four_views_forget_directions(tiny_encoder, tiny_bank, tissue, turns):
     agree = {views: (np.rot90(labels(turned, views), -turns) == labels(square, views)).mean() for views in (1, 4)}
     assert agree[4] > 0.95
     assert agree[4] > agree[1]
+
+
+@pytest.mark.parametrize("method", ["project", "raw", "cluster"])
+@pytest.mark.parametrize("band_rows", [3, 32])
+def test_tissue_unlike_the_bank_has_a_label_of_its_own(run, tissue, method, band_rows, monkeypatch):
+    monkeypatch.setattr("histofactor.pipeline.stream._BAND_ROWS", band_rows)
+    plain = run(tissue, method=method)
+    limit = float(np.median(plain.tokens.residual[plain.tokens.label > 0]))
+    told = run(tissue, method=method, options=SegmentOptions(unlike=limit))
+    over = plain.tokens.residual > np.float32(limit)
+    px = np.kron(over, np.ones((4, 4), bool))[: tissue.shape[0], : tissue.shape[1]]
+    labels = plain.label_map.labels
+    np.testing.assert_array_equal(told.label_map.labels, np.where(px & (labels > 0), 7, labels))
+    np.testing.assert_array_equal(told.tokens.label, np.where(over & (plain.tokens.label > 0), 7, plain.tokens.label))
+    np.testing.assert_array_equal(told.margin, plain.margin)
+    assert 0.2 < (told.label_map.labels == 7).sum() / (labels > 0).sum() < 0.8
+    assert told.label_map.names == (*plain.label_map.names, "unlike the bank")
+    assert told.label_map.colors == (*plain.label_map.colors, (0, 0, 0))
+    assert told.recipe == plain.recipe | {"unlike": limit}
+    assert plain.recipe["unlike"] is None
+
+
+def test_spoilt_tissue_is_unlike_the_bank(run, tissue):
+    spoilt = tissue.copy()
+    spoilt[:, 200:] = 255 - tissue[:, 200:]
+    everything = SegmentOptions(tissue=False)
+    limit = float(np.quantile(run(tissue, options=everything).tokens.residual, 0.99))
+    labels = run(spoilt, options=replace(everything, unlike=limit)).label_map.labels
+    assert (labels[:, 210:] == 7).mean() > 5 * (labels[:, :190] == 7).mean()

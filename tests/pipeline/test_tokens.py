@@ -38,6 +38,20 @@ def test_tokens_are_all_tissue_tokens_in_reading_order(setting):
     np.testing.assert_allclose(middle, (np.stack([columns, rows], 1) + 0.5) * plan.frame.stride_px, atol=1e-3)
 
 
+def norms_of(units):
+    return np.concatenate([part[2] for part in units.stream])
+
+
+def test_squared_norms_come_along(setting, monkeypatch):
+    slide, engine, plan = setting
+    norms = norms_of(units_of(slide, engine, plan, "token", silent))
+    own = (tissue_features(slide, engine) ** 2).sum(1)
+    assert (norms > own * 0.999).all()  # of windows that disagree, the mean is shorter
+    np.testing.assert_allclose(np.median(norms / own), 1, rtol=1e-4)
+    monkeypatch.setattr("histofactor.pipeline.tokens.TILE_PX", 10**4)
+    assert norms_of(units_of(slide, engine, plan, "tile", silent)) == pytest.approx(norms.mean(), rel=1e-4)
+
+
 def test_a_tile_is_the_mean_of_its_tissue(setting, monkeypatch):
     monkeypatch.setattr("histofactor.pipeline.tokens.TILE_PX", 64)
     slide, engine, plan = setting

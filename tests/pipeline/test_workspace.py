@@ -86,6 +86,8 @@ def test_everything_that_matters_changes_the_recipe(tmp_path, engine):
         (path, 1.0, replace(engine, bank=other_bank), []),
         (path, 1.0, replace(engine, method="cluster"), []),
         (path, 1.0, replace(engine, mpp=2.0), []),
+        (path, 1.0, replace(engine, unlike=0.5), []),
+        (path, 1.0, replace(engine, unlike=0.6), []),
         (path, 1.0, replace(engine, options=replace(options, tissue=False)), []),
         (path, 1.0, replace(engine, options=SegmentOptions(tissue_mask="m.png")), []),
         (path, 1.0, replace(engine, encoder=replace(engine.encoder, spec=replace(spec, layer="x"))), []),

@@ -118,15 +118,18 @@ def _print_levels(file: BankFile) -> None:
 
     from histofactor.cli.options import printable
     from histofactor.concepts.bank import bank_hash
-    from histofactor.concepts.card import slides_of
+    from histofactor.concepts.card import residual_limit_of, slides_of
 
-    table = Table("K", "dim", "encoder", "layer", "transform", "µm/px", "unions", "sha256", box=None)
+    facts = ("dim", "encoder", "layer", "transform", "µm/px", "unions", "unlike above", "sha256")
+    table = Table("K", *facts, box=None)
     for k, concepts in file.banks.items():
         key = concepts.encoder
         mpp = "?" if concepts.mpp is None else f"{concepts.mpp:g}"
         unions = "" if concepts.leaves is None else f"of {len(concepts.leaves.owners)}"
         key_facts = (Text(printable(text)) for text in (key.name, key.layer, key.transform))
-        table.add_row(str(k), str(concepts.vectors.shape[1]), *key_facts, mpp, unions, bank_hash(concepts)[:8])
+        limit = residual_limit_of(concepts)
+        told = "" if limit is None else f"{limit:.3f}"
+        table.add_row(str(k), str(concepts.vectors.shape[1]), *key_facts, mpp, unions, told, bank_hash(concepts)[:8])
     console = Console()
     console.print(table)
     if slides := slides_of(file.card):

@@ -42,6 +42,13 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
         Path | None, typer.Option(help="Image of the tissue (> 0), or a folder of such images named like the inputs.")
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False,
+    unlike: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|NUMBER",
+            help='Label tissue whose residual is above this "unlike the bank"; auto: above the bank\'s limit.',
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option(help="Keep what an earlier run finished, and go on where it stopped; else begin anew.")
     ] = True,
@@ -76,6 +83,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
         *(weights, layer, device, components, seed, tissue, tissue_mask),
         inference=inference,
         views=1 if fast else 4,
+        unlike=unlike,
     )
     engine = prepare(encoder=encoder, concepts=concepts, k=k, mpp=mpp, method=method, options=options)
     outputs = Outputs(len(paths) <= _DETAILED, keep_weights, ome_zarr)

@@ -159,8 +159,11 @@ def _print_choice(choice: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("K", "stability", "inertia", "held-out residual", "", box=None)
+    from histofactor.concepts.card import CHOICE, LIMIT
+
+    table = Table("K", "stability", "inertia", "held-out residual", "its limit", "", box=None)
     for row in choice["rows"]:
         mark = "recommended" if row["k"] == choice["recommended"] else ""
-        table.add_row(str(row["k"]), *(f"{row[name]:.3f}" for name in ("stability", "inertia", "residual")), mark)
+        limit = "" if row[LIMIT] is None else f"{row[LIMIT]:.3f}"
+        table.add_row(str(row["k"]), *(f"{row[name]:.3f}" for name in CHOICE), limit, mark)
     Console().print(table)

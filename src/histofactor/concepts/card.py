@@ -1,8 +1,8 @@
 """What a bank says of its concepts, read with care: any of it may be missing, and a file may say nonsense.
 
 Of one K, in ``provenance``: ``counts`` (sampled tokens of every concept), ``per_group`` and ``per_slide`` (the same by
-group, or for every slide), and ``examples`` (typical tokens of every concept). Of all K, in the ``card``: ``slides``,
-of which an example names one by its place, and free text.
+group, or for every slide), ``examples`` (typical tokens of every concept), and ``residual_limit`` (as in the choice of
+K). Of all K, in the ``card``: ``slides``, of which an example names one by its place, and free text.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from histofactor.records import ConceptBank
 
 Counts = NDArray[np.float64]
 CHOICE = ("stability", "inertia", "residual")  # what the choice of K tells of each
+LIMIT = "residual_limit"  # what it may tell too, and the provenance of each K with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,18 @@ def examples_of(bank: ConceptBank) -> list[tuple[Example, ...]]:
     return [tuple(_example(one) for one in examples) for examples in lists]
 
 
+def residual_limit_of(bank: ConceptBank) -> float | None:
+    """The residual in [0, 1] above which tissue is unlike the bank, or None where it is not told.
+
+    Raises:
+        BankError: it is no such number.
+    """
+    limit = bank.provenance.get(LIMIT)
+    if limit is not None and not (is_a(int | float, limit) and 0 <= limit <= 1):
+        raise _damaged(LIMIT, "a number from 0 to 1", limit)
+    return limit
+
+
 def slides_of(card: Mapping[str, Any]) -> list[SlideNote]:
     """The slides on a card.
 
@@ -136,7 +149,8 @@ def check_card(card: Mapping[str, Any]) -> None:
 
 def _is_choice(row: Mapping[str, Any]) -> bool:
     known = is_a(int, row.get("k")) and all(is_a(int | float, row.get(name)) for name in CHOICE)
-    return known and row["k"] > 0 and all(abs(row[name]) < 1e12 for name in CHOICE)
+    limited = row.get(LIMIT) is None or is_a(int | float, row[LIMIT])
+    return known and limited and row["k"] > 0 and all(abs(row[name]) < 1e12 for name in CHOICE)
 
 
 def _example(value: Any) -> Example:

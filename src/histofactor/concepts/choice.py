@@ -4,6 +4,9 @@ Stability (Ben-Hur, Elisseeff & Guyon, PSB 2002): concepts learned on random hal
 the adjusted Rand index says how far the names agree. Residual: ‖x − W·H‖ / ‖x‖ on slides that were held out. Inertia:
 share of the variance that is left within concepts, whose elbow is the K farthest below the line from the smallest to
 the largest K, over log K (Satopää et al., ICDCSW 2011).
+
+Residual limit: above it lies one in a hundred of the held-out tokens, their residual measured as in a segmentation,
+which includes how much views and windows disagree. What is above it is unlike what the concepts were learned from.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ _TOKENS = 2**15  # tokens that resamples are drawn from
 _TEST = 4096  # tokens named by all resamples
 _RESAMPLES = 4
 _HELD_OUT = 0.2  # share of the slides
+_LIKE = 0.99  # share of the held-out tokens up to the residual limit; a few odd ones lie far beyond
 _REPEATABLE = 0.75  # share of the best stability that still counts as stable
 
 
@@ -38,12 +42,14 @@ class KReport:
         inertia: share of the variance within concepts, in [0, 1].
         stability: mean adjusted Rand index between resamples, at most 1.
         residual: mean share of a held-out token that no concept explains, in [0, 1].
+        residual_limit: of the residual of single held-out tokens, in [0, 1]; None where it is not known.
     """
 
     k: int
     inertia: float
     stability: float
     residual: float
+    residual_limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,11 @@ class Choice:
 
 
 def compare_ks(
-    X: Float, slides: NDArray[np.integer[Any]], levels: Mapping[int, Level], options: TrainOptions
+    X: Float,
+    slides: NDArray[np.integer[Any]],
+    levels: Mapping[int, Level],
+    options: TrainOptions,
+    sq_norms: Float | None = None,
 ) -> Choice | None:
     """Report on every K that was learned.
 
@@ -72,6 +82,7 @@ def compare_ks(
         slides: (N,) the slide of every token.
         levels: what was learned from it.
         options: how it was learned.
+        sq_norms: (N,) mean squared norms of the views of every token; without them there are no limits.
 
     Returns:
         The report; None where the sample is too small to be halved for the largest K.
@@ -83,9 +94,9 @@ def compare_ks(
     if len(rest) < 4 * ks[-1]:
         return None
     stability = _stability(rest, test, ks, options)
-    residual = _residual(part, of, ks, options)
+    residual = held_out_residuals(part, of, ks, options, sq_norms)
     total = _variance(unit_rows(X) if options.kmeans.spherical else X)
-    rows = tuple(KReport(k, levels[k].inertia / total, stability[k], residual[k]) for k in ks)
+    rows = tuple(KReport(k, levels[k].inertia / total, stability[k], *residual[k]) for k in ks)
     elbow = _elbow(rows)
     return Choice(rows, elbow, _recommend(rows, elbow))
 
@@ -109,8 +120,25 @@ def _stability(rest: Float, test: Float, ks: Sequence[int], options: TrainOption
     }
 
 
-def _residual(X: Float, slides: NDArray[np.integer[Any]], ks: Sequence[int], options: TrainOptions) -> dict[int, float]:
-    """Mean residual of the tokens of held-out slides, by K; of held-out tokens where there are few slides."""
+def held_out_residuals(
+    X: Float,
+    slides: NDArray[np.integer[Any]],
+    ks: Sequence[int],
+    options: TrainOptions,
+    sq_norms: Float | None = None,
+) -> dict[int, tuple[float, float | None]]:
+    """Mean residual of the tokens of held-out slides, and its limit, by K; where slides are few, of held-out tokens.
+
+    Args:
+        X: (N, d) the sample, in random order.
+        slides: (N,) the slide of every token.
+        ks: numbers of concepts, ascending.
+        options: how they are learned from the others.
+        sq_norms: (M ≥ N,) as for ``compare_ks``.
+
+    Returns:
+        (mean, limit or None) by K.
+    """
     rng = np.random.default_rng([options.kmeans.seed, _RESAMPLES])
     present = np.unique(slides)
     if len(present) * _HELD_OUT >= 1:
@@ -121,7 +149,11 @@ def _residual(X: Float, slides: NDArray[np.integer[Any]], ks: Sequence[int], opt
     held, norms = X[out], (X[out].astype(np.float64) ** 2).sum(1)
     for k, level in train_levels(X[~out], ks, options).items():
         H = unit_concepts(level.vectors)[0]
-        found[k] = float(relative_residual(norms, project(held, H), held @ H.T, gram(H)).mean())
+        W, B, G = project(held, H), held @ H.T, gram(H)
+        limit = None
+        if sq_norms is not None:
+            limit = float(np.quantile(relative_residual(sq_norms[: len(X)][out], W, B, G), _LIKE))
+        found[k] = float(relative_residual(norms, W, B, G).mean()), limit
     return found
 
 

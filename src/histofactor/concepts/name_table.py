@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from histofactor.errors import OptionError
+from histofactor.masks.unlike import NAME as UNLIKE
 from histofactor.records import Color
 
 
@@ -27,7 +28,8 @@ class Naming:
 def read_names(path: Path) -> Naming:
     """Read the columns ``label``, ``name`` and, where it is there, ``color`` (#rrggbb) of a CSV file.
 
-    Label 0, which is no concept, and other columns are passed over; an empty name or colour leaves what is there.
+    Label 0 and "unlike the bank", which are no concepts, and other columns are passed over; an empty name or colour
+    leaves what is there.
 
     Args:
         path: UTF-8, separated by commas or semicolons.
@@ -49,7 +51,7 @@ def read_names(path: Path) -> Naming:
     found = Naming()
     for line, row in enumerate(rows, 2):
         label, name, color = ((row.get(column) or "").strip() for column in ("label", "name", "color"))
-        if label == "0":
+        if label == "0" or name == UNLIKE:
             continue
         if not label.isdecimal() or int(label) in found.names or int(label) in found.colors:
             expected = "a label from 1 on, each once"

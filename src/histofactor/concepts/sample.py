@@ -27,7 +27,7 @@ from histofactor.export.files import atomic
 from histofactor.records import Float
 
 Keys = NDArray[np.float64]
-_COLUMNS = ("tokens", "keys", "slides", "places")
+_COLUMNS = ("tokens", "sq_norms", "keys", "slides", "places")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Sample:
             raise OptionError("the sample is too small", expected="at least 1 token", got=f"{capacity}")
         self.capacity, self.seed, self.size = capacity, seed, 0
         self.tokens: Float = np.full((capacity, dim), 0, np.float32)  # written to, so that the memory is taken now
+        self.sq_norms = np.zeros(capacity, np.float32)
         self.keys: Keys = np.full(capacity, np.inf)
         self.slides = np.zeros(capacity, np.int32)
         self.places = np.zeros((capacity, 2), np.float32)
@@ -78,16 +79,17 @@ class Sample:
         keys = (ranks + rng.random(n)) / weight
         return Draw(keys, (ranks < self.capacity) & (keys < self.keys.max()))
 
-    def add(self, tokens: Float, keys: Keys, slide: int, places: NDArray[np.float32]) -> None:
+    def add(self, tokens: Float, sq_norms: Float, keys: Keys, slide: int, places: NDArray[np.float32]) -> None:
         """Take in tokens of one slide.
 
         Args:
             tokens: (n, d).
+            sq_norms: (n,) mean squared norm of what each is the mean of.
             keys: (n,), from ``draw``.
             slide: number of the slide.
             places: (n, 2), where in it they are.
         """
-        self._take(tokens, keys, np.full(len(keys), slide, np.int32), places)
+        self._take(tokens, sq_norms, keys, np.full(len(keys), slide, np.int32), places)
 
     def merge(self, other: Sample) -> None:
         """Take in another worker's sample of other slides, numbered alike: the sample of both shares.
@@ -104,12 +106,12 @@ class Sample:
                 mend="start all workers with the same options",
             )
         part = slice(0, other.size)
-        self._take(other.tokens[part], other.keys[part], other.slides[part], other.places[part])
+        self._take(*(getattr(other, name)[part] for name in _COLUMNS))
 
     def sort(self) -> None:
         """Order by key."""
         order = np.argsort(self.keys[: self.size], kind="stable")
-        for values in (self.keys, self.slides, self.places):
+        for values in (self.sq_norms, self.keys, self.slides, self.places):
             values[: self.size] = values[order]
         _reorder(self.tokens, order)
 
@@ -130,9 +132,11 @@ class Sample:
             OSError, ValueError, KeyError: the file cannot be read.
         """
         with _opened(path) as held:
-            self._take(held["tokens"], held["keys"], held["slides"], held["places"])
+            self._take(*(held[name] for name in _COLUMNS))
 
-    def _take(self, tokens: Float, keys: Keys, slides: NDArray[np.int32], places: NDArray[np.float32]) -> None:
+    def _take(
+        self, tokens: Float, sq_norms: Float, keys: Keys, slides: NDArray[np.int32], places: NDArray[np.float32]
+    ) -> None:
         """Fill what is free with the smallest keys, then let small new keys replace the largest old ones."""
         new = np.argsort(keys, kind="stable")
         free = np.arange(self.size, self.capacity)
@@ -141,7 +145,7 @@ class Sample:
         new = new[: len(rows)]
         better = keys[new] < self.keys[rows]
         rows, new = rows[better], new[better]
-        self.tokens[rows], self.keys[rows] = tokens[new], keys[new]
+        self.tokens[rows], self.sq_norms[rows], self.keys[rows] = tokens[new], sq_norms[new], keys[new]
         self.slides[rows], self.places[rows] = slides[new], places[new]
         self.size += min(len(free), len(keys))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from histofactor.concepts.bank import bank_hash
 from histofactor.concepts.bank_file import BankFile
-from histofactor.concepts.card import CHOICE, check_card
+from histofactor.concepts.card import CHOICE, check_card, residual_limit_of
 from histofactor.concepts.summary import summarize
 from histofactor.export.files import atomic
 from histofactor.export.report import data_uri, jpeg
@@ -54,6 +54,7 @@ def write_bank_page(
         card=file.card,
         levels={k: summarize(file, k) for k in file.banks},
         hashes={k: bank_hash(bank) for k, bank in file.banks.items()},
+        limits={k: residual_limit_of(bank) for k, bank in file.banks.items()},
         slides=[slide for slide in file.card.get("slides") or () if isinstance(slide, dict)],
         plots=_plots(choice["rows"]) if choice and choice["rows"] else {},
         patches=patches,

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from histofactor.concepts.bank import check_features
 from histofactor.concepts.bank_file import load_bank
+from histofactor.concepts.card import residual_limit_of
 from histofactor.encoders.build import Encoder, Inference, load_encoder
 from histofactor.encoders.registry import get
 from histofactor.encoders.weights import embedded_path
 from histofactor.errors import BankMismatch, OptionError
-from histofactor.pipeline.methods import METHODS, Factorization
+from histofactor.pipeline.methods import METHODS, STREAMED, Factorization
 from histofactor.records import ConceptBank
 from histofactor.slides.resolution import check_mpp
 
@@ -35,6 +36,8 @@ class SegmentOptions:
         inference: number format and the like of the encoder.
         views: how often every window is encoded, turned and moved: 4, or 1 for a fast single pass.
         shift_px: move the window layout by this many working px; labels must not care.
+        unlike: residual in (0, 1) above which tissue gets a label of its own, "unlike the bank", or ``auto`` for the
+            bank's limit; None gives all tissue the label of a concept.
     """
 
     weights: str | Path | None = None
@@ -48,11 +51,15 @@ class SegmentOptions:
     inference: Inference = field(default_factory=Inference)
     views: int = 4
     shift_px: int = 0
+    unlike: str | float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """All that is loaded once and used for every input; see ``prepare``."""
+    """All that is loaded once and used for every input; see ``prepare``.
+
+    ``unlike`` is the residual above which tissue is unlike the bank, None where it is not asked for.
+    """
 
     encoder: Encoder
     bank: ConceptBank | None
@@ -60,6 +67,7 @@ class Engine:
     mpp: float | None
     factorization: Factorization
     options: SegmentOptions
+    unlike: float | None = None
 
 
 def prepare(
@@ -89,13 +97,14 @@ def prepare(
         else encoder.spec.name
     )
     bank = None if method == "single" else _find_bank(name, concepts, k)
+    unlike = None if options.unlike is None else _find_limit(options.unlike, method, bank)
     if isinstance(encoder, str):
         encoder = _load(name, bank, options)
     if bank is not None:
         check_features(bank, encoder.spec.key)
         _check_width(bank, encoder)
     components = k if method == "single" and k is not None else options.components
-    return Engine(encoder, bank, method, mpp, Factorization(components, options.seed), options)
+    return Engine(encoder, bank, method, mpp, Factorization(components, options.seed), options, unlike)
 
 
 def _load(name: str, bank: ConceptBank | None, options: SegmentOptions) -> Encoder:
@@ -128,6 +137,32 @@ def _find_bank(name: str, concepts: str | Path | ConceptBank | None, k: int | No
         expected="a concept bank learned on its features",
         mend="give one with --concepts FILE (`histofactor concepts import` reads the paper's), or use --method single",
     )
+
+
+def _find_limit(wanted: str | float, method: str, bank: ConceptBank | None) -> float:
+    """The residual above which tissue is unlike the bank: the number asked for, or the bank's own."""
+    if method not in STREAMED or bank is None:
+        raise OptionError(
+            f"method {method!r} tells no tissue unlike the bank",
+            expected=f"one of {', '.join(sorted(STREAMED))}, which weigh the bank's concepts themselves",
+            mend="leave --unlike out, or choose another --method",
+        )
+    if wanted != "auto":
+        try:
+            limit = float(wanted)
+        except ValueError:
+            limit = 0.0
+        if not 0 < limit < 1:
+            expected = "auto, or a number above 0 and below 1"
+            raise OptionError("--unlike is out of range", expected=expected, got=str(wanted))
+        return limit
+    number = "state a number, such as --unlike 0.7"
+    if method == "cluster":  # its residual is the distance to one concept, which no mixture of others makes smaller
+        raise OptionError("--unlike auto is for mixtures of concepts", expected="project or raw", mend=number)
+    limits = residual_limit_of(bank)
+    if limits is None:
+        raise OptionError("the bank does not tell what is unlike it", mend=f"{number}, or train the bank anew")
+    return limits
 
 
 def _check_width(bank: ConceptBank, encoder: Encoder) -> None:

@@ -248,15 +248,17 @@ class Collection:
                 plan = thin(plan, self._engine, self.options.windows, rng)
             units = units_of(slide, self._engine, plan, self.options.pool, on_window)
             draw = self.sample.draw(source.name, units.n, 1 / members)
-            indices, tokens, seen = [], [], 0
-            for found, features in units.stream:
+            indices, tokens, norms, seen = [], [], [], 0
+            for found, features, sq_norms in units.stream:
                 seen += len(found)
                 wanted = draw.wanted[found] & features.any(axis=1)  # a token without features says nothing
                 indices.append(found[wanted])
                 tokens.append(features[wanted])
+                norms.append(sq_norms[wanted])
         if indices:
             chosen = np.concatenate(indices)
-            self.sample.add(np.concatenate(tokens), draw.keys[chosen], number, units.places[chosen])
+            keys, places = draw.keys[chosen], units.places[chosen]
+            self.sample.add(np.concatenate(tokens), np.concatenate(norms), keys, number, places)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.slides[source.name] = {"tokens": seen, "sha256": digest, "side": units.side}

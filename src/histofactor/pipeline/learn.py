@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import histofactor
+from histofactor.concepts.card import LIMIT
 from histofactor.concepts.choice import compare_ks
 from histofactor.concepts.evidence import evidence
 from histofactor.concepts.train import banks_from_levels, check_ks, train_levels
@@ -100,8 +101,11 @@ def learn(collection: Collection, ks: Sequence[int]) -> Learned:
     groups = [source.group for source in used]
     sides = [collection.slides[source.name]["side"] for source in used]
     known = {k: evidence(sample, slides, level, groups, sides) for k, level in levels.items()}
+    norms = sample.sq_norms[: sample.size] if options.pool == "token" else None  # a tile tells nothing of tokens
+    choice = compare_ks(sample.tokens[: sample.size], slides, levels, options.train, norms)
+    for row in () if choice is None or norms is None else choice.rows:
+        known[row.k][LIMIT] = row.residual_limit
     banks = banks_from_levels(levels, spec.key, options.mpp or spec.mpp, known)
-    choice = compare_ks(sample.tokens[: sample.size], slides, levels, options.train)
     told = None if choice is None else {**asdict(choice), "rows": [asdict(row) for row in choice.rows]}
     return Learned(banks, {**_card(collection, used, slides), "choice": told})
 

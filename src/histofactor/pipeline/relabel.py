@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.previews import NAME as PREVIEW
 from histofactor.export.tables import write_phenotypes
 from histofactor.export.weights import WEIGHTS, SparseWeights
+from histofactor.masks import unlike
 from histofactor.masks.decode import label_pixels
 from histofactor.pipeline.regroup import Regrouping, coarser, combine
 from histofactor.pipeline.segment import token_maps
@@ -75,7 +77,7 @@ def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = No
         try:
             store = DiskStore(place.work, fingerprint)
             with open_labels(source / LABELS) as before:
-                for band in _bands(weights, groups, before):
+                for band in _bands(weights, groups, before, parent.get("unlike")):
                     store.put(band, None)
             segmentation = _assemble(weights, parent, groups, store.maps(), recipe)
             _write(segmentation, rgb, out)
@@ -123,8 +125,11 @@ def _groups(weights: SparseWeights, parent: Mapping[str, Any], wanted: Regroupin
     return regroup(groups, wanted.merges, wanted.renames or {})
 
 
-def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster) -> Iterator[Band]:
-    """Decode the token rows in bands; px between two rows need both, so one row above and below is read with each."""
+def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster, limit: float | None) -> Iterator[Band]:
+    """Decode the token rows in bands; px between two rows need both, so one row above and below is read with each.
+
+    What was unlike the bank, where there is a limit of the residual, stays so.
+    """
     header = weights.header
     (width, height), (columns, rows), stride = header.size, header.g_size, header.stride_px
     if before.shape != (height, width):
@@ -143,10 +148,13 @@ def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster) -> I
         top, bottom = start * stride, min(stop * stride, height)
         part = slice((start - above) * stride, (start - above) * stride + bottom - top), slice(0, width)
         labels, margin = labels[part], margin[part]
-        off = before[top:bottom] == 0
-        labels[off], margin[off] = 0, 0
-        own = values[start - above : stop - above]
-        tokens = token_maps(own, weights.residual(start, stop), stride)
+        was = before[top:bottom]
+        labels[was == 0], margin[was == 0] = 0, 0
+        own, residual = values[start - above : stop - above], weights.residual(start, stop)
+        tokens = token_maps(own, residual, stride)
+        if limit is not None:
+            labels = unlike.mark(labels, was == len(header.names) + 1, len(groups))
+            tokens = replace(tokens, label=unlike.mark(tokens.label, residual > limit, len(groups)))
         yield Band(labels, margin, tokens, np.zeros(own.shape[:2], bool), own)
 
 
@@ -177,7 +185,11 @@ def _assemble(
     info = SlideInfo(
         Path(header.slide) if header.slide else None, tuple(source["size"]), source["mpp"], (1.0,), source["reader"]
     )
-    names, colors = tuple(group.name for group in groups), tuple(group.color for group in groups)
+    names, colors = unlike.legend(
+        tuple(group.name for group in groups),
+        tuple(group.color for group in groups),
+        told=parent.get("unlike") is not None,
+    )
     label_map = LabelMap(maps.labels, header.mpp, (0, 0), names, colors)
     return Segmentation(info, label_map, maps.margin, maps.tokens, header.l0_per_px, recipe)
 

@@ -53,6 +53,7 @@ def keep_weights(segmentation: Segmentation, rows: Iterable[SparseRows], place: 
     """
     label_map, path = segmentation.label_map, segmentation.slide.path
     height, width = label_map.labels.shape
+    concepts = slice(0, segmentation.recipe["bank"]["k"])  # "unlike the bank" is none
     header = WeightsHeader(
         slide="" if path is None else path.name,
         size=(width, height),
@@ -61,8 +62,8 @@ def keep_weights(segmentation: Segmentation, rows: Iterable[SparseRows], place: 
         stride_px=segmentation.tokens.stride_px,
         method=segmentation.recipe["method"],
         recipe=recipe,
-        names=label_map.names,
-        colors=label_map.colors,
+        names=label_map.names[concepts],
+        colors=label_map.colors[concepts],
     )
     write_weights(rows, segmentation.tokens.residual, header, place.results / WEIGHTS)
 

@@ -14,6 +14,7 @@ import histofactor
 from histofactor.concepts.bank import bank_hash, new_bank
 from histofactor.encoders.build import Encoder
 from histofactor.errors import OptionError
+from histofactor.masks import unlike
 from histofactor.pipeline.clock import Clock
 from histofactor.pipeline.encoded import Encoded, Replay
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
@@ -85,7 +86,8 @@ def segment_slide(
     plan = make_plan(slide, engine) if encoded is None else encoded.plan
     store, clock = store or MemoryStore(), clock or Clock()
     owned = owners(engine.method, engine.bank)
-    decoder = Decoder(plan, owned)
+    marked_k = _marked_k(engine)
+    decoder = Decoder(plan, owned, marked_k)
     encoding: Encoding | Replay = (
         Encoding(slide, engine, plan, clock, on_progress) if encoded is None else Replay(encoded, engine)
     )
@@ -97,9 +99,12 @@ def segment_slide(
         W, residual, bank = solved
         with clock("decode"):
             values, left = _spread(W, blended.tissue), _spread(residual, blended.tissue)
-            labels, margin = decoder.rows(blended.g_rows, values, blended.unreadable)
+            over = left > (engine.unlike or 1.0)
+            labels, margin = decoder.rows(blended.g_rows, values, blended.unreadable, over)
             values = by_owner(values, owned)
             tokens = token_maps(values, left, plan.frame.stride_px)
+            if marked_k is not None:
+                tokens = replace(tokens, label=unlike.mark(tokens.label, over, marked_k))
         with clock("store"):
             band = Band(labels, margin, tokens, blended.unreadable, values)
             store.put(band, {**encoding.state(), **decoder.state()} if blended.ends_row else None)
@@ -139,6 +144,11 @@ def _weigh(B: Float, sq_norms: Float, engine: Engine, plan: Plan) -> Solved:
         return np.zeros((0, columns), np.float32), np.zeros(0, np.float32), bank
     tokens = Tokens(B, sq_norms, engine.encoder.spec.key, plan.frame.t_mpp)
     return weigh(engine.method, tokens, engine.bank, engine.factorization)
+
+
+def _marked_k(engine: Engine) -> int | None:
+    """Number of concepts, where tissue unlike the bank gets the label after theirs; else None."""
+    return None if engine.unlike is None or engine.bank is None else len(engine.bank.vectors)
 
 
 def _no_concepts(engine: Engine) -> ConceptBank:
@@ -187,9 +197,10 @@ def _assemble(slide: Slide, engine: Engine, plan: Plan, maps: Maps, bank: Concep
     notes = (*slide.info.notes, *filter(None, [frame.note, places]))
     info = replace(slide.info, notes=notes)
     weights = maps.weights
+    names, colors = unlike.legend(bank.names, bank.colors, told=engine.unlike is not None)
     return Segmentation(
         slide=info,
-        label_map=LabelMap(maps.labels, frame.t_mpp, (0, 0), bank.names, bank.colors),
+        label_map=LabelMap(maps.labels, frame.t_mpp, (0, 0), names, colors),
         margin=maps.margin,
         tokens=maps.tokens,
         l0_per_px=frame.l0_per_px,
@@ -209,6 +220,7 @@ def _recipe(info: SlideInfo, engine: Engine, frame: Frame, bank: ConceptBank) ->
         "method": engine.method,
         "factorization": asdict(engine.factorization) if engine.method in {"factorize", "single"} else None,
         "tissue": engine.options.tissue,
+        "unlike": engine.unlike,
         "mpp": frame.t_mpp,
         "source": {
             "size": list(info.size),

@@ -21,6 +21,7 @@ TILE_PX = 256  # side of the tiles whose mean features the paper clustered
 _PATCH_TOKENS = 8  # side of the patch that shows a token in its surround
 
 Indices = NDArray[np.int64]
+Part = tuple[Indices, Float, Float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +32,14 @@ class Units:
         n: how many units, tokens or tiles.
         places: (n, 2) x, y of the upper left corner, in level-0 px, of the square patch that shows a unit.
         side: its side in level-0 px.
-        stream: (indices, features): (m,) units in reading order, and their features (m, d), encoded as they are asked
-            for.
+        stream: (indices, features, sq_norms): (m,) units in reading order, their features (m, d), and the mean squared
+            norms (m,) of what these are the mean of; encoded as they are asked for.
     """
 
     n: int
     places: NDArray[np.float32]
     side: float
-    stream: Iterator[tuple[Indices, Float]]
+    stream: Iterator[Part]
 
 
 def units_of(slide: Slide, engine: Engine, plan: Plan, pool: str, on_window: Progress) -> Units:
@@ -65,8 +66,8 @@ def units_of(slide: Slide, engine: Engine, plan: Plan, pool: str, on_window: Pro
     )
 
 
-def _cells(slide: Slide, engine: Engine, plan: Plan, on_window: Progress) -> Iterator[tuple[Indices, Float]]:
-    """Cells of the grid that hold tissue, numbered row by row, and their features; encoded as they are asked for."""
+def _cells(slide: Slide, engine: Engine, plan: Plan, on_window: Progress) -> Iterator[Part]:
+    """Cells of the grid that hold tissue, numbered row by row, as ``Units.stream`` has it."""
     for part in Encoding(slide, engine, plan, Clock(), on_window):
         features = part.B[part.tissue]
         if not np.isfinite(features).all():
@@ -76,19 +77,20 @@ def _cells(slide: Slide, engine: Engine, plan: Plan, on_window: Progress) -> Ite
                 got="NaN or infinity",
                 mend="check the weights file of the encoder",
             )
-        yield np.flatnonzero(part.tissue) + part.g_rows[0] * plan.frame.g_size[0], features
+        cells = np.flatnonzero(part.tissue) + part.g_rows[0] * plan.frame.g_size[0]
+        yield cells, features, part.sq_norms[part.tissue]
 
 
-def _token_units(plan: Plan, found: Iterator[tuple[Indices, Float]], patch_px: int) -> Units:
+def _token_units(plan: Plan, found: Iterator[Part], patch_px: int) -> Units:
     cells, step = np.flatnonzero(plan.g_tissue), _step(plan)
     rows, columns = np.divmod(cells, plan.frame.g_size[0])
     side = _PATCH_TOKENS * patch_px // plan.frame.stride_px
     corners = np.stack([columns, rows], 1) + 0.5 - side / 2
-    stream = ((np.searchsorted(cells, numbers), features) for numbers, features in found)
+    stream = ((np.searchsorted(cells, numbers), X, sq_norms) for numbers, X, sq_norms in found)
     return Units(len(cells), (corners * step).astype(np.float32), float(step[0]) * side, stream)
 
 
-def _tile_units(plan: Plan, found: Iterator[tuple[Indices, Float]], dim: int) -> Units:
+def _tile_units(plan: Plan, found: Iterator[Part], dim: int) -> Units:
     side, width = max(1, TILE_PX // plan.frame.stride_px), plan.frame.g_size[0]
     across, step = -(-width // side), _step(plan)
 
@@ -98,15 +100,16 @@ def _tile_units(plan: Plan, found: Iterator[tuple[Indices, Float]], dim: int) ->
     tiles, sizes = np.unique(tile_of(np.flatnonzero(plan.g_tissue)), return_counts=True)
     tiles = tiles[2 * sizes > side * side]
 
-    def means() -> Iterator[tuple[Indices, Float]]:
-        sums, counts = np.zeros((len(tiles), dim)), np.zeros(len(tiles), np.int64)
-        for cells, features in found:
+    def means() -> Iterator[Part]:
+        sums, counts = np.zeros((len(tiles), dim + 1)), np.zeros(len(tiles), np.int64)
+        for cells, features, sq_norms in found:
             inside = np.isin(tile_of(cells), tiles)
             index = np.searchsorted(tiles, tile_of(cells)[inside])
-            np.add.at(sums, index, features[inside])
+            np.add.at(sums, index, np.column_stack([features, sq_norms])[inside])
             np.add.at(counts, index, 1)
         read = np.flatnonzero(counts)
-        yield read, (sums[read] / counts[read, None]).astype(np.float32)
+        mean = (sums[read] / counts[read, None]).astype(np.float32)
+        yield read, mean[:, :-1], mean[:, -1]
 
     corners = np.stack([tiles % across, tiles // across], 1) * side
     return Units(len(tiles), (corners * step).astype(np.float32), float(step[0]) * side, means())

@@ -136,6 +136,7 @@ def recipe_hash(path: Path, source_mpp: float | None, engine: Engine, outputs: A
         "method": [engine.method, asdict(engine.factorization)],
         "mpp": engine.mpp,
         "tissue": [options.tissue, None if mask is None else str(mask), options.views, options.shift_px],
+        "unlike": engine.unlike,
         "outputs": outputs,
     }
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()

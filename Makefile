@@ -58,6 +58,7 @@ benchmark-masks: install
 		$(BIN)/python benchmarks/masks.py $(SHARED) $$data $$encoder || exit 1; done; done
 	for encoder in nic_multitask4 resnet50v2; do $(BIN)/python benchmarks/tried.py $(SHARED) $$encoder || exit 1; done
 	$(BIN)/python benchmarks/stability.py $(SHARED)
+	$(BIN)/python benchmarks/unlike.py $(SHARED)
 	$(BIN)/python benchmarks/views.py
 
 # The paper's variants beside the paper's own package, which is put beside the environment, not into it: minutes.

@@ -46,7 +46,7 @@ from masks import MPP, Grids, Scorer, encode_all, find_encoder, unit
 
 KS, K, SQUARE_PX, CUT_PX = (8, 16, 64), 16, 128, 1024
 METHODS = ("project", "cluster")
-ENCODERS = ("nic_multitask4", "resnet50v2", "embedded")
+ENCODERS = ("nic_multitask4", "embedded")
 
 
 def ink(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -156,14 +156,14 @@ def unlike(shared: Path, images: list[np.ndarray], engine: Engine, bank: Concept
 
 
 def main() -> None:
-    """Measure both, for three encoders and for four views and one."""
+    """Measure both, for two encoders and for four views and one."""
     shared = Path(sys.argv[1])
     scorer = Scorer(load_dataset(shared / "data/glas-dev"))
     images = [np.asarray(Image.open(item.image).convert("RGB")) for item in scorer.dataset.items]
     sets = {"colon, 0.62": (images[::8], scorer.dataset.mpp), "oral, 0.25": (cuts(shared), 0.25)}
     steady, sure = [], []
     for name in ENCODERS:
-        encoder = with_transform(find_encoder(shared, name), "root" if name == "resnet50v2" else "split-root")
+        encoder = with_transform(find_encoder(shared, name), "split-root")
         for views in (4, 1):
             grids = encode_all(scorer.dataset, encoder, views)
             options = SegmentOptions(tissue=False, views=views)

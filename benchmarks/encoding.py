@@ -5,10 +5,12 @@ above 0 out, checked), theirs the least that gives the same map: normalise, timm
 block (or transformers' own forward), ReLU. Same batch, same threads, in turn; the median of five ratios.
 
     python benchmarks/encoding.py            prints a table and writes results/encoding.csv
+    python benchmarks/encoding.py cuda       the same on a GPU, float32 on both sides: results/encoding_cuda.csv
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,11 +32,12 @@ REPEATS = 5
 def bare(encoder: Encoder, network: torch.nn.Module) -> Callable[[np.ndarray], torch.Tensor]:
     """The least that gives the same features."""
     spec = encoder.spec
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (spec.mean, spec.std))
+    device = encoder.device
+    mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (spec.mean, spec.std))
 
     @torch.inference_mode()
     def run(pixels: np.ndarray) -> torch.Tensor:
-        images = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255 - mean) / std
+        images = (torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255 - mean) / std
         if spec.source.library == "transformers":
             tokens = network(images, interpolate_pos_encoding=True).last_hidden_state
             return torch.relu(tokens)
@@ -48,19 +51,21 @@ def bare(encoder: Encoder, network: torch.nn.Module) -> Callable[[np.ndarray], t
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Wall time of a call."""
+    """Wall time of a call; a GPU is waited for."""
     started = time.perf_counter()
     call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - started
 
 
-def measure(name: str, windows: int) -> tuple:
+def measure(name: str, windows: int, device: str) -> tuple:
     """One row of the table."""
     spec = get(name)
     spec = replace(spec, window=replace(spec.window, size_px=min(spec.window.size_px, 518)))
     torch.manual_seed(0)
     network = build_network(spec)
-    encoder = assemble(spec, network)
+    encoder = assemble(spec, network, device=torch.device(device))
     side = spec.window.size_px // spec.patch_px * spec.patch_px
     pixels = np.random.default_rng(0).integers(0, 255, (windows, side, side, 3), np.uint8)
     both = (lambda: encode(encoder, pixels)), partial(bare(encoder, network), pixels)
@@ -73,9 +78,10 @@ def measure(name: str, windows: int) -> tuple:
 
 def main() -> None:
     """Time both sides in turn and print."""
-    rows = [measure(name, windows) for name, windows in CASES.items()]
+    device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
+    rows = [measure(name, windows * (1 if device == "cpu" else 16), device) for name, windows in CASES.items()]
     header = ("encoder", "windows", "px", "ours s", "bare loop s", "ours / bare", "tokens/s")
-    report("encoding", header, rows, ("torch", "timm", "transformers"))
+    report("encoding" if device == "cpu" else f"encoding_{device}", header, rows, ("torch", "timm", "transformers"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Do windows leave seams? Ours beside plain tiles without overlap, on the oral carcinoma fields.
+"""Do windows leave seams? Ours beside plain tiles without overlap, in one view, on the oral carcinoma fields.
 
 Printed for each layout: the share of labels that change when the layout moves by half a window, and how much denser
 label changes are across window borders than elsewhere (compared at the same place within a token). ``full`` takes two
@@ -27,45 +27,52 @@ from histofactor.encoders.build import Encoder, load_encoder
 from histofactor.pipeline.engine import SegmentOptions
 from histofactor.pipeline.segment import segment
 from histofactor.records import Segmentation, SlideInfo, WindowRule
-from histofactor.slides.grid import make_frame, plan_windows
+from histofactor.slides.grid import make_frame, plan_windows, rule_of_views
 from histofactor.slides.phantom_slide import write_phantom_slide
 
 K = 16
 
 
-def borders(size: tuple[int, int], encoder: Encoder) -> tuple[set[int], set[int]]:
-    """Columns and rows at which windows, or what is kept of them, begin or end."""
+def borders(size: tuple[int, int], encoder: Encoder, views: int) -> tuple[set[int], set[int]]:
+    """Columns and rows at which windows of the view that is not moved, or what is kept of them, begin or end."""
     frame = make_frame(SlideInfo(None, size, 1.0, (1.0,), ""), 1.0, encoder.spec.patch_px)
-    halo = encoder.spec.window.halo_px
+    rule = rule_of_views(encoder.spec.window, encoder.spec.patch_px, views)
+    halo = rule.halo_px
     found: tuple[set[int], set[int]] = (set(), set())
-    for window in plan_windows(frame, encoder.spec.window, encoder.spec.patch_px):
+    for window in plan_windows(frame, rule, encoder.spec.patch_px):
         for axis, start in enumerate((window.x, window.y)):
             end = start + window.size[axis]
             found[axis].update(p for p in (start, start + halo, end - halo, end) if 0 < p < size[axis])
     return found
 
 
-def border_density(result: Segmentation, encoder: Encoder) -> tuple[float, float]:
+def border_density(result: Segmentation, encoder: Encoder, views: int = 4) -> tuple[float, float]:
     """Label changes per px across window borders, and across all other lines at the same place within a token."""
     labels, stride = result.label_map.labels, encoder.spec.patch_px
     at_border, elsewhere = [], []
-    for axis, lines in enumerate(borders(labels.shape[::-1], encoder)):
+    for axis, lines in enumerate(borders(labels.shape[::-1], encoder, views)):
         changes = (np.diff(labels.astype(int), axis=1 - axis) != 0).mean(axis=axis)  # line p lies between px p-1 and p
         for p in range(stride, labels.shape[1 - axis], stride):
             (at_border if p in lines else elsewhere).append(changes[p - 1])
     return float(np.mean(at_border)), float(np.mean(elsewhere))
 
 
-def measure(images: list[Path], encoder: Encoder, source_mpp: float, name: str) -> tuple[object, ...]:
+def measure(images: list[Path], encoder: Encoder, source_mpp: float, name: str, views: int = 4) -> tuple[object, ...]:
     """One row of the table."""
     changed, densities = [], []
     for image in track(images, name, console=Console(stderr=True)):
         plain, moved = (
-            segment(image, encoder=encoder, k=K, source_mpp=source_mpp, options=SegmentOptions(shift_px=shift))
+            segment(
+                image,
+                encoder=encoder,
+                k=K,
+                source_mpp=source_mpp,
+                options=SegmentOptions(shift_px=shift, views=views),
+            )
             for shift in (0, encoder.spec.window.size_px // 2)
         )
         changed.append((plain.label_map.labels != moved.label_map.labels).mean())
-        densities.append(border_density(plain, encoder))
+        densities.append(border_density(plain, encoder, views))
     at_border, elsewhere = np.mean(densities, axis=0)
     return name, len(images), float(np.median(changed)), float(np.max(changed)), float(at_border / elsewhere)
 
@@ -84,7 +91,7 @@ def measure_slide(path: Path, encoder: Encoder) -> tuple[object, ...]:
 def main() -> None:
     shared = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared")
     images = sorted((shared / "data/oscc").glob("*.jpg"))
-    ours = load_encoder("embedded")
+    ours = load_encoder("embedded", transform="split-root")
     rule = ours.spec.window
     small, tiles = (
         replace(ours, spec=replace(ours.spec, window=window))
@@ -93,7 +100,7 @@ def main() -> None:
     rows = [
         measure(images[:2], ours, 1.0, "histofactor, full"),
         measure(images, small, 0.5, "histofactor"),
-        measure(images, tiles, 0.5, "plain tiles"),
+        measure(images, tiles, 0.5, "plain tiles", views=1),
     ]
     with tempfile.TemporaryDirectory() as folder:
         phantom = Path(folder) / "phantom.tif"

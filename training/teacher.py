@@ -20,7 +20,7 @@ SURROUND = 17
 SURROUND_SHARE = 0.7
 SMOOTHING = 0.8  # σ of the Gaussian, tokens
 _BN_EPS = 1e-3
-_MARGIN_PX = 64  # mirrored around an image before it is encoded; the teacher sees 28 px beyond a token
+_MARGIN_PX = 64  # mirrored around an image before it is encoded; the teacher sees 31 px beyond a token
 
 
 def load_teacher(weights: Path) -> EmbeddedNetwork:
@@ -50,10 +50,7 @@ def initial_student(weights: Path, mean: NDArray[np.float32], scale: float) -> E
 
 @torch.no_grad()
 def teach(teacher: EmbeddedNetwork, image: Image) -> Grid:
-    """Teacher features of an image, averaged over its four mirror images: (h, w, d) for 8 px blocks.
-
-    The average cancels the half px by which the network's tokens lie off the centre of their block.
-    """
+    """Teacher features of an image, averaged over its four mirror images: (h, w, d) for 8 px blocks."""
     rows, cols = image.shape[0] // STRIDE_PX, image.shape[1] // STRIDE_PX
     padded = cv2.copyMakeBorder(
         image[: rows * STRIDE_PX, : cols * STRIDE_PX], *[_MARGIN_PX] * 4, cv2.BORDER_REFLECT_101

@@ -186,3 +186,19 @@ def test_spoilt_tissue_is_unlike_the_bank(run, tissue):
     limit = float(np.quantile(run(tissue, options=everything).tokens.residual, 0.99))
     labels = run(spoilt, options=replace(everything, unlike=limit)).label_map.labels
     assert (labels[:, 210:] == 7).mean() > 5 * (labels[:, :190] == 7).mean()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("method", ["project", "cluster"])
+def test_an_accelerator_gives_the_labels_of_the_cpu(tissue, method):
+    from histofactor.encoders.build import Inference
+
+    as_on_cpu = Inference("float32")
+    maps = [
+        segment(
+            tissue.image, source_mpp=0.5, method=method, options=SegmentOptions(device=device, inference=as_on_cpu)
+        ).label_map.labels[:]
+        for device in ("cpu", "cuda")
+    ]
+    assert maps[0].max() > 1
+    assert (maps[0] == maps[1]).mean() > 0.995

@@ -51,8 +51,7 @@ def test_a_token_sees_its_radius_and_no_further(network: EmbeddedNetwork):
     for axis in (0, 1):
         reached = np.flatnonzero(seen.any(axis).numpy())
         before, after = middle * STRIDE_PX - reached[0], reached[-1] + 1 - (middle + 1) * STRIDE_PX
-        assert max(before, after) == RADIUS_PX
-        assert min(before, after) >= RADIUS_PX - 2
+        assert before == after == RADIUS_PX
     assert RADIUS_PX <= HALO_PX < RADIUS_PX + STRIDE_PX
     assert HALO_PX % STRIDE_PX == 0
 
@@ -83,8 +82,28 @@ def test_a_shift_by_one_stride_shifts_the_tokens(network: EmbeddedNetwork):
     )
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_turned_kernels_see_turned_tissue(network: EmbeddedNetwork, turns: int):
+    """The layout of the network favours no direction: only its weights do."""
+    turned = EmbeddedNetwork().eval()
+    turned.load_state_dict(
+        {k: torch.rot90(v, turns, (2, 3)) if v.ndim == 4 else v for k, v in network.state_dict().items()}
+    )
+    pixels = noise(64, 64)
+    expected = torch.rot90(network(pixels), turns, (2, 3))
+    torch.testing.assert_close(turned(torch.rot90(pixels, turns, (2, 3))), expected, rtol=0, atol=1e-4)
+
+
+def test_tokens_change_little_where_they_begin_one_px_later(network: EmbeddedNetwork):
+    pixels = torch.nn.functional.avg_pool2d(noise(323, 323), 4, 1)  # as sharp as a scan, not as white noise
+    a, b = (network(part).relu() for part in (pixels[..., :-8, :-8], pixels[..., 1:-7, 1:-7]))
+    inner = slice(HALO_PX // STRIDE_PX, -HALO_PX // STRIDE_PX)
+    moved, spread = (a - b)[..., inner, inner].norm(), (a - a.mean((2, 3), keepdim=True))[..., inner, inner].norm()
+    assert moved < 0.2 * spread
+
+
 def test_tokens_are_centred_on_their_block():
-    """With every spatial kernel flat, the response to pixels must be balanced about the block's centre to half a px."""
+    """With every spatial kernel flat, the response to pixels must be balanced about the block's centre."""
     network = EmbeddedNetwork().eval()
     for p in network.parameters():
         torch.nn.init.constant_(p, 1e-2 if p.ndim > 1 else 0.0)
@@ -95,7 +114,7 @@ def test_tokens_are_centred_on_their_block():
     at = torch.arange(SIDE * STRIDE_PX) + 0.5
     for axis in (0, 1):
         profile = weight.sum(1 - axis)
-        assert abs((profile * at).sum() / profile.sum() - (middle + 0.5) * STRIDE_PX) == pytest.approx(0.5, abs=0.01)
+        assert abs((profile * at).sum() / profile.sum() - (middle + 0.5) * STRIDE_PX) < 0.01
 
 
 def tissue(nuclei: int, ink: tuple[float, float, float], seed: int = 0) -> torch.Tensor:

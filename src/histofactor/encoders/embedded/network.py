@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-REVISION = "1"
+REVISION = "2"
 STRIDE_PX = 8
 DIM = 128
 # A token sees its own 8 px block and at most RADIUS_PX px beyond it, on every side.
-RADIUS_PX = 92
+RADIUS_PX = 95
 HALO_PX = 96
 MPP = 1.0
 MEAN = (0.5, 0.5, 0.5)
@@ -24,20 +24,18 @@ _SURROUND = 17  # tokens across
 
 
 class _Halve(nn.Module):
-    """A 3×3 convolution at stride 2: (n, c, h, w) to (n, width, h/2, w/2).
+    """A 3×3 convolution and the means of its 2×2 blocks: (n, c, h, w) to (n, width, h/2, w/2).
 
-    A 3×3 kernel cannot be centred on a 2×2 block. ``late`` pads one row and column at the end instead of at the
-    start, which moves the kernel's centre from half a cell before the block's centre to half a cell after it: the
-    three levels of the network are early, early and late, so the offsets (−½, −1, +2 px) cancel to half a px.
+    A convolution of stride two lets in what is too fine for the coarser grid, so that features change with where
+    tokens begin. The mean takes most of that out (Zhang, ICML 2019), and keeps cells centred on their block.
     """
 
-    def __init__(self, channels: int, *, late: bool) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, _WIDTH, 3, stride=2)
-        self.pad = (0, 1, 0, 1) if late else (1, 0, 1, 0)
+        self.conv = nn.Conv2d(channels, _WIDTH, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return _leaky(self.conv(nn.functional.pad(x, self.pad)))
+        return nn.functional.avg_pool2d(_leaky(self.conv(x)), 2)
 
 
 class _Mix(nn.Module):
@@ -63,7 +61,7 @@ class EmbeddedNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_Halve(3, late=False), _Halve(_WIDTH, late=False), _Halve(_WIDTH, late=True))
+        self.stem = nn.Sequential(_Halve(3), _Halve(_WIDTH), _Halve(_WIDTH))
         self.body = nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1)
         self.mix = _Mix()
         self.code = nn.Conv2d(_WIDTH, DIM, 3, padding=2, dilation=2)
@@ -85,4 +83,4 @@ class EmbeddedNetwork(nn.Module):
 
 
 def _leaky(x: torch.Tensor) -> torch.Tensor:
-    return nn.functional.leaky_relu(x, _SLOPE)
+    return nn.functional.leaky_relu_(x, _SLOPE)

@@ -57,7 +57,7 @@ benchmark-masks: install
 	for data in glas-dev ocdc phantom; do for encoder in nic_multitask4 resnet50v2; do \
 		$(BIN)/python benchmarks/masks.py $(SHARED) $$data $$encoder || exit 1; done; done
 	$(BIN)/python benchmarks/tried.py $(SHARED) nic_multitask4
-	$(BIN)/python benchmarks/stability.py $(SHARED)
+	for encoder in nic_multitask4 embedded; do $(BIN)/python benchmarks/stability.py $(SHARED) $$encoder || exit 1; done
 	$(BIN)/python benchmarks/unlike.py $(SHARED)
 	$(BIN)/python benchmarks/views.py
 

@@ -15,7 +15,8 @@ rate) and of an oracle; and the AUROC of 1 - margin for errors. The residual of 
 mean residual of 128 px squares of the fields against those of other images: another organ, and the other half of the
 fields as an immunostain (eosin painted in DAB), out of focus, under pen ink, folded (two tissues on each other).
 
-    python benchmarks/stability.py ../shared        writes results/stability.csv and results/uncertainty.csv
+    python benchmarks/stability.py ../shared ENCODER     nic_multitask4 | embedded | resnet50v2
+    writes results/stability_ENCODER.csv and results/uncertainty_ENCODER.csv
 """
 
 from __future__ import annotations
@@ -46,7 +47,6 @@ from masks import MPP, Grids, Scorer, encode_all, find_encoder, unit
 
 KS, K, SQUARE_PX, CUT_PX = (8, 16, 64), 16, 128, 1024
 METHODS = ("project", "cluster")
-ENCODERS = ("nic_multitask4", "embedded")
 
 
 def ink(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -156,40 +156,33 @@ def unlike(shared: Path, images: list[np.ndarray], engine: Engine, bank: Concept
 
 
 def main() -> None:
-    """Measure both, for two encoders and for four views and one."""
-    shared = Path(sys.argv[1])
+    """Measure both, for four views and one."""
+    shared, name = Path(sys.argv[1]), sys.argv[2]
     scorer = Scorer(load_dataset(shared / "data/glas-dev"))
     images = [np.asarray(Image.open(item.image).convert("RGB")) for item in scorer.dataset.items]
     sets = {"colon, 0.62": (images[::8], scorer.dataset.mpp), "oral, 0.25": (cuts(shared), 0.25)}
     steady, sure = [], []
-    for name in ENCODERS:
-        encoder = with_transform(find_encoder(shared, name), "split-root")
-        for views in (4, 1):
-            grids = encode_all(scorer.dataset, encoder, views)
-            options = SegmentOptions(tissue=False, views=views)
-            banks = banks_of(grids, encoder)
-            engines = {
-                (method, k): prepare(
-                    encoder=encoder, concepts=banks[k], method=method, mpp=MPP[name], options=options
-                )
-                for method in METHODS for k in KS
-            }  # fmt: skip
-            for tissue, (fields, mpp) in sets.items():
-                found = stability(fields, engines, mpp)
-                steady += [(name, tissue, *way, views, *values) for way, values in found.items()]
-            if views == 4:
-                few = risk(scorer, grids, banks[K].vectors)
-                more = unlike(shared, images[::4], engines["project", K], banks[K], scorer.dataset.mpp)
-                sure.append((name, *few, *more))
-    report(
-        "stability",
-        ("encoder", "tissue, µm/px", "method", "K", "views", *DISTURBANCES, "windows moved"),
-        steady,
-        ("torch",),
-    )
+    encoder = with_transform(find_encoder(shared, name), "split-root")
+    for views in (4, 1):
+        grids = encode_all(scorer.dataset, encoder, views)
+        options = SegmentOptions(tissue=False, views=views)
+        banks = banks_of(grids, encoder)
+        engines = {
+            (method, k): prepare(encoder=encoder, concepts=banks[k], method=method, mpp=MPP[name], options=options)
+            for method in METHODS for k in KS
+        }  # fmt: skip
+        for tissue, (fields, mpp) in sets.items():
+            found = stability(fields, engines, mpp)
+            steady += [(name, tissue, *way, views, *values) for way, values in found.items()]
+        if views == 4:
+            few = risk(scorer, grids, banks[K].vectors)
+            more = unlike(shared, images[::4], engines["project", K], banks[K], scorer.dataset.mpp)
+            sure.append((name, *few, *more))
+    header = ("encoder", "tissue, µm/px", "method", "K", "views", *DISTURBANCES, "windows moved")
+    report(f"stability_{name}", header, steady, ("torch",))
     risks = ("error rate", "risk-coverage area", "oracle's", "AUROC of margin for errors")
     others = ("another organ", "immunostain", "blur", "ink", "fold")
-    report("uncertainty", ("encoder", *risks, *others), sure, ("torch", "scikit-learn"))
+    report(f"uncertainty_{name}", ("encoder", *risks, *others), sure, ("torch", "scikit-learn"))
 
 
 if __name__ == "__main__":

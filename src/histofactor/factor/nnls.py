@@ -88,9 +88,10 @@ def project(X: Array, H: Array, *, tol: float = 1e-6, wish: Wish | None = None) 
     G = gram(U)
     scale = np.where(norms > 0, norms, 1)
     W = np.empty((len(X), len(U)), dtype)
+    directions = U.astype(np.float64).T  # in float32 some libraries round a row by its place in the block
 
     def solve_block(rows: slice) -> None:
-        B = (_block(X[rows], dtype) @ U.T)[: rows.stop - rows.start]
+        B = (_block(X[rows]) @ directions)[: rows.stop - rows.start].astype(dtype)
         W[rows] = solve_wish(B, G, norms, tol, wish) / scale
 
     map_blocks(solve_block, len(X), _BLOCK)
@@ -188,11 +189,11 @@ def relative_residual(sq_norms: Floats, W: Floats, B: Floats, G: Floats) -> NDAr
     return residual
 
 
-def _block(rows: Floats, dtype: type[np.floating[Any]]) -> Floats:
-    """The rows in dtype, padded with zero rows to a full block."""
+def _block(rows: Floats) -> NDArray[np.float64]:
+    """The rows in float64, padded with zero rows to a full block."""
     if len(rows) == _BLOCK:
-        return np.ascontiguousarray(rows, dtype)
-    full = np.zeros((_BLOCK, rows.shape[1]), dtype)
+        return np.ascontiguousarray(rows, np.float64)
+    full = np.zeros((_BLOCK, rows.shape[1]))
     full[: len(rows)] = rows
     return full
 

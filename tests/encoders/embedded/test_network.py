@@ -99,7 +99,7 @@ def test_tokens_change_little_where_they_begin_one_px_later(network: EmbeddedNet
     a, b = (network(part).relu() for part in (pixels[..., :-8, :-8], pixels[..., 1:-7, 1:-7]))
     inner = slice(HALO_PX // STRIDE_PX, -HALO_PX // STRIDE_PX)
     moved, spread = (a - b)[..., inner, inner].norm(), (a - a.mean((2, 3), keepdim=True))[..., inner, inner].norm()
-    assert moved < 0.2 * spread
+    assert moved < 0.25 * spread
 
 
 def test_tokens_are_centred_on_their_block():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from histofactor.concepts.bank import new_bank
+from histofactor.encoders.build import Inference
 from histofactor.errors import OptionError, ResolutionError
 from histofactor.pipeline import segment as page
 from histofactor.pipeline.engine import SegmentOptions
@@ -191,12 +192,12 @@ def test_spoilt_tissue_is_unlike_the_bank(run, tissue):
 @pytest.mark.gpu
 @pytest.mark.parametrize("method", ["project", "cluster"])
 def test_an_accelerator_gives_the_labels_of_the_cpu(tissue, method):
-    from histofactor.encoders.build import Inference
-
-    as_on_cpu = Inference("float32")
     maps = [
         segment(
-            tissue.image, source_mpp=0.5, method=method, options=SegmentOptions(device=device, inference=as_on_cpu)
+            tissue,
+            source_mpp=1.0,
+            method=method,
+            options=SegmentOptions(device=device, inference=Inference("float32")),
         ).label_map.labels[:]
         for device in ("cpu", "cuda")
     ]

@@ -21,7 +21,7 @@ WEIGHTS_FILE = "encoder.safetensors"
 _WIDTH = 128
 _SLOPE = 0.2  # of the leaky ReLU
 _SURROUND = 17  # tokens across
-_BAND = 32  # rows
+_BAND = 32  # rows, an even number
 
 
 class _Halve(nn.Module):
@@ -87,4 +87,5 @@ class EmbeddedNetwork(nn.Module):
 
 
 def _leaky(x: torch.Tensor) -> torch.Tensor:
+    """In place: what a convolution returned is needed for nothing else."""
     return nn.functional.leaky_relu_(x, _SLOPE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,10 +165,14 @@ def tapers_of(frame: Frame, rule: WindowRule, layout: Sequence[Window]) -> Calla
         sizes = zip(frame.g_size, view[0].size, ({w.x for w in view}, {w.y for w in view}), strict=True)
         totals[turns] = [_total(cells, length, starts, rule, frame.stride_px) for cells, length, starts in sizes]
 
+    @cache
+    def along(turns: int, axis: int, start: int, length: int) -> NDArray[np.float64]:
+        return _share(totals[turns][axis], start, length, rule, frame.stride_px)  # the same for a whole row or column
+
     def shares(window: Window) -> NDArray[np.float32]:
         columns, rows = (
-            _share(total, start, length, rule, frame.stride_px)
-            for total, start, length in zip(totals[window.turns], (window.x, window.y), window.size, strict=True)
+            along(window.turns, axis, start, length)
+            for axis, (start, length) in enumerate(zip((window.x, window.y), window.size, strict=True))
         )
         return np.outer(rows, columns).astype(np.float32)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from gdc_server import serve
@@ -17,6 +18,9 @@ from histofactor.pipeline.segment import segment_slide
 from histofactor.records import EncoderSpec, WeightsSource, WindowRule
 from histofactor.slides.phantom import phantom
 from histofactor.slides.reader import open_slide
+
+settings.register_profile("untimed", deadline=None)  # speed is checked in benchmarks
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

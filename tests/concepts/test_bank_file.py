@@ -317,7 +317,7 @@ def test_damaged_tensors(path, tensor):
         load_banks(path)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cut=st.floats(0, 1, exclude_max=True))
 def test_every_truncation_is_refused(tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("cut") / "bank.safetensors"
@@ -328,7 +328,7 @@ def test_every_truncation_is_refused(tmp_path_factory, cut):
         load_banks(path)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(place=st.integers(0, 10**6), value=st.integers(0, 255))
 def test_a_flipped_byte_gives_a_valid_bank_or_a_bank_error(tmp_path_factory, place, value):
     path = tmp_path_factory.mktemp("flip") / "bank.safetensors"

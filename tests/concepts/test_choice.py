@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from histofactor.concepts.choice import KReport, _elbow, _recommend, compare_ks
@@ -91,7 +91,6 @@ def test_a_sample_too_small_to_halve(phenotypes):
     assert compare_ks(X[:200], slides[:200], train_levels(X[:200], [2, 64]), TrainOptions()) is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=7), st.lists(st.floats(0, 1), min_size=7, max_size=7))
 def test_what_is_recommended_is_one_of_them(inertias, stabilities):
     pairs = zip(sorted(inertias, reverse=True), stabilities, strict=False)

@@ -16,7 +16,7 @@ def mixture(n, d=12, parts=20, seed=0):
     return rows.astype(np.float32)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(n=st.integers(1, 400), k=st.integers(1, 9), d=st.integers(1, 20), seed=st.integers(0, 99))
 def test_a_pass_is_that_of_plain_float64(n, k, d, seed):
     rng = np.random.default_rng(seed)

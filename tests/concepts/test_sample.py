@@ -61,7 +61,7 @@ def test_rows_keep_what_belongs_to_them():
     assert len({tuple(row) for row in tokens}) == len(tokens)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     sizes=st.lists(st.integers(0, 120), min_size=1, max_size=8),
     capacity=st.integers(1, 200),

@@ -83,7 +83,7 @@ def test_apply_map_is_counting_after_mapping():
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_scores_are_those_of_scikit_learn(seed):
     predicted, truth = random_pair(seed, n_labels=4)
     matrix = confusion(predicted, truth, 4, 4)
@@ -96,7 +96,7 @@ def test_scores_are_those_of_scikit_learn(seed):
 
 
 @given(pair=arrays(np.int8, (2, 40), elements=st.integers(0, 4)))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_clustering_scores_are_those_of_scikit_learn(pair):
     labels, truth = pair
     table = confusion(labels, truth, 5, 5)
@@ -134,7 +134,6 @@ def test_folds_leave_one_group_out_in_the_order_of_the_items():
 
 
 @given(groups=st.lists(st.integers(0, 6), min_size=2, max_size=40), data=st.data())
-@settings(deadline=None)
 def test_folds_hold_every_item_out_once_and_keep_groups_whole(groups, data):
     n_groups = len(set(groups))
     if n_groups < 2:

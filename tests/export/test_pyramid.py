@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from histofactor.export.pyramid import level_bands, level_shapes
@@ -18,7 +18,6 @@ def test_levels_halve_until_they_are_small(shape, expected):
     assert level_shapes(shape) == expected
 
 
-@settings(deadline=None)
 @given(st.integers(1, 90), st.integers(1, 40), st.sampled_from([2, 8, 16]), st.integers(1, 5))
 def test_bands_make_up_every_level(height, width, rows, levels):
     values = np.random.default_rng(0).integers(0, 255, (height, width), np.uint8)

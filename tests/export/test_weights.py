@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -38,7 +38,6 @@ def content(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@settings(deadline=None)
 @given(arrays.arrays(np.float32, (2, 3, 7), elements=st.floats(0, 2.0**20, width=32)), st.integers(1, 9))
 def test_what_is_kept_is_off_by_half_a_step_and_the_rest_is_smaller(weights, keep):
     rows = quantise(weights, keep)

@@ -46,7 +46,7 @@ def test_as_good_as_scikit_learn_up_to_the_true_rank(shape, k, seed):
     assert objective(X, *factorize(X, k)) <= 1.001 * reference
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 300), st.integers(1, 60), st.integers(1, 9), st.integers(0, 9), st.sampled_from([1 / 16, 4]))
 def test_scaled_features_scale_the_weights(rows, dim, k, seed, scale):
     X = features(rows, dim, seed=seed)
@@ -58,7 +58,7 @@ def test_scaled_features_scale_the_weights(rows, dim, k, seed, scale):
     assert objective(X, W, H) <= objective(X, 0 * W, H)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(40, 3000), st.integers(12, 60), st.integers(1, 9), st.integers(0, 9))
 def test_more_steps_never_end_higher(rows, dim, k, seed):
     X = features(rows, dim, seed=seed)

@@ -71,7 +71,7 @@ def test_published_banks(shared, name):
         np.testing.assert_array_equal(concepts_, before[1])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rows=st.integers(1, 700), k=st.integers(1, 40), dim=st.integers(1, 60), seed=st.integers(0, 2**16))
 def test_rows_do_not_depend_on_the_batch(rows, k, dim, seed):
     H = concepts(k, dim, seed)

@@ -99,7 +99,7 @@ def test_gram_belongs_to_the_rounded_concepts(shared):
     np.testing.assert_allclose(project_torch(X.float(), H).numpy(), truth, atol=1e-2)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(rows=st.integers(1, 600), k=st.integers(1, 40), dim=st.integers(1, 60), seed=st.integers(0, 2**16))
 def test_rows_do_not_depend_on_the_batch(rows, k, dim, seed):
     H = concepts(k, dim, seed)

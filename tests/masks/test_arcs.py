@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import label
@@ -37,7 +37,6 @@ def edges_of(points):
         yield from ((r, c0, True) for r in range(min(r0, r1), max(r0, r1)))
 
 
-@settings(deadline=None)
 @given(maps, st.integers(1, 4))
 def test_pieces_are_numbered_in_reading_order_without_small_ones(labels, min_area):
     ids, label_of, area = number_pieces(labels, min_area)
@@ -54,7 +53,6 @@ def test_sums_are_those_of_the_px():
     np.testing.assert_array_equal(piece_sums(ids, values, 3), [8, 3, 52])
 
 
-@settings(deadline=None)
 @given(maps)
 def test_every_edge_of_a_boundary_lies_on_one_arc(labels):
     ids, _, _ = number_pieces(labels, 1)
@@ -68,7 +66,6 @@ def test_every_edge_of_a_boundary_lies_on_one_arc(labels):
     assert set(edges) == boundary_edges(ids)
 
 
-@settings(deadline=None)
 @given(maps)
 def test_rings_pass_a_point_once_and_go_around_their_piece(labels):
     ids, _, area = number_pieces(labels, 1)

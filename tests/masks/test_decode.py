@@ -20,7 +20,7 @@ def upsampled(weights, size):
     return torch.nn.functional.interpolate(maps, size, mode="bilinear", align_corners=False)[0].numpy()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     h=st.integers(1, 9),
     w=st.integers(1, 9),
@@ -46,7 +46,7 @@ def test_equals_interpolate_and_argmax(h, w, k, height, width, seed, offset):  #
     np.testing.assert_array_equal(decode(weights, (height, width))[decided], values.argmax(0)[decided])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(h=st.integers(1, 6), w=st.integers(1, 6), k=st.integers(2, 12), seed=st.integers(0, 99), data=st.data())
 def test_unions_are_called_by_their_owner(h, w, k, seed, data):
     groups = data.draw(st.integers(1, k))
@@ -119,7 +119,7 @@ def test_bad_tensors():
         decode(torch.ones(2, 2), (4, 4))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     h=st.integers(1, 9),
     w=st.integers(1, 9),

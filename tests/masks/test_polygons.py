@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import rasterio.features
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_dilation, gaussian_filter, label
@@ -88,7 +88,6 @@ def overlap(pieces):
     return sum(shapely.area(shapes).sum() - shapely.union_all(shapes).area for shapes in tissues.values())
 
 
-@settings(deadline=None)  # the first call compiles
 @given(maps | noise, scales, scales, st.tuples(st.integers(0, 7), st.integers(0, 7)))
 def test_without_simplification_nothing_is_lost(labels, across, down, origin):
     pieces = polygons(label_map(labels, origin), (across, down), tolerance_px=0, min_area_px=1)
@@ -96,7 +95,6 @@ def test_without_simplification_nothing_is_lost(labels, across, down, origin):
     np.testing.assert_array_equal(burn(pieces, expected.shape), expected)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(maps | noise, tilings)
 def test_tiles_lose_nothing_either(labels, tiling):
     pieces = tiled(labels, tiling)
@@ -105,7 +103,6 @@ def test_tiles_lose_nothing_either(labels, tiling):
     assert sum(piece.area_px for piece in pieces) == (labels > 0).sum()
 
 
-@settings(deadline=None)  # the first call compiles
 @given(maps | noise)
 def test_there_is_one_piece_for_every_4_connected_piece(labels):
     pieces = polygons(label_map(labels), (1.0, 1.0), tolerance_px=0, min_area_px=1)
@@ -118,7 +115,6 @@ def test_there_is_one_piece_for_every_4_connected_piece(labels):
     assert all(piece.polygon.area == piece.area_px for piece in pieces)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(maps | noise, scales, scales, tolerances, tilings)
 def test_polygons_are_sound_and_never_overlap(labels, across, down, tolerance_px, tiling):
     pieces = tiled(labels, tiling, (across, down), tolerance_px)
@@ -127,7 +123,6 @@ def test_polygons_are_sound_and_never_overlap(labels, across, down, tolerance_px
     assert sum(piece.area_px for piece in pieces) == (labels > 0).sum()
 
 
-@settings(deadline=None)  # the first call compiles
 @given(maps | noise, st.floats(0.2, 1), tolerances)
 def test_polygons_finer_than_level_0_are_sound(labels, scale, tolerance_px):
     assert_sound(polygons(label_map(labels), (scale, scale), tolerance_px=tolerance_px, min_area_px=1))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from histofactor.masks.arcs import number_pieces, trace
@@ -27,7 +27,6 @@ def lines(arcs, y, x):
     ]
 
 
-@settings(deadline=None)
 @given(maps, st.floats(1, 3), st.sampled_from([1, 2, 8, 100]))
 def test_arcs_meet_at_junctions_alone(labels, per_px, limit):
     y, x = lattice(labels, per_px)
@@ -43,7 +42,6 @@ def test_arcs_meet_at_junctions_alone(labels, per_px, limit):
             assert {tuple(point) for point in shapely.get_coordinates(shared)} <= ends
 
 
-@settings(deadline=None)
 @given(maps, st.sampled_from([2, 8]))
 def test_ends_and_outer_arcs_stay(labels, limit):
     before = trace(number_pieces(labels, 1)[0])

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import label
@@ -9,7 +9,6 @@ from histofactor.masks.tiles import read_tile, tissue_tiles
 maps = arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30)), elements=st.sampled_from([0, 0, 0, 0, 1, 2]))
 
 
-@settings(deadline=None)
 @given(maps, st.integers(1, 4), st.integers(1, 4))
 def test_every_px_with_a_label_lies_in_one_tile(labels, cell_px, cells):
     tiles = tissue_tiles(labels, cells * cell_px, cell_px)

@@ -17,7 +17,7 @@ def sparse_weights(h, w, k, seed=0, offset=-1.0):
     return np.maximum(np.random.default_rng(seed).normal(offset, 1, (h, w, k)), 0).astype(np.float32)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     h=st.integers(1, 9),
     w=st.integers(1, 9),

@@ -51,7 +51,7 @@ def test_disk_and_memory_hold_the_same(tmp_path):
     assert disk.tokens.stride_px == STRIDE
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_slice_is_that_of_the_whole(tmp_path_factory, data):
     labels = filled(DiskStore(tmp_path_factory.mktemp("w") / "work", "a")).labels

@@ -25,7 +25,7 @@ class Damaged:
         return self.slide.read(region)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 419), st.integers(0, 299)), max_size=3))
 def test_only_blocks_with_damage_are_lost(points):
     rgb, unreadable = read_blocks(Damaged(points), Region(0, 0, 420, 300, (420, 300)))

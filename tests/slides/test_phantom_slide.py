@@ -91,7 +91,7 @@ def test_lower_levels_show_the_same_slide(slide, pixels):
             assert np.corrcoef(drawn.ravel(), mean.ravel())[0, 1] > 0.96, level
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_a_region_of_truth_is_cut_from_the_whole(slide, whole, data):
     plan = slide[1]

@@ -2,7 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -90,7 +90,6 @@ def test_at_scale_1_the_pixels_are_copied(x, y, width, height):
     assert np.array_equal(read, RGB[y : y + height, x : x + width])
 
 
-@settings(deadline=None)
 @given(
     scale=st.floats(0.2, 6.0),
     col=st.integers(0, 20),

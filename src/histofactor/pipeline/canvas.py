@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.records import WindowRule
-from histofactor.slides.grid import Frame, Window, tapers_of, token_overlap
+from histofactor.slides.grid import Frame, Window, nearest_cell, tapers_of, token_overlap
 
 Float = NDArray[np.float32]
 
@@ -86,8 +86,10 @@ class Canvas:
         patch_px = window.size[1] // len(values)
         if patch_px == self._frame.stride_px:
             return values
+        cell_px = self._frame.stride_px
         for axis, start, side in ((0, window.y, self._frame.t_size[1]), (1, window.x, self._frame.t_size[0])):
-            values = _halved(values, axis, (max(-start, 0) // patch_px, (side - start - 1) // patch_px))
+            late = (start - cell_px * nearest_cell(start, cell_px)) / patch_px
+            values = _halved(values, axis, (max(-start, 0) // patch_px, (side - start - 1) // patch_px), late)
         return values
 
     def _reach(self, stop: int) -> None:
@@ -104,14 +106,18 @@ class Canvas:
         return np.zeros((*grid, self._width), np.float32), np.zeros(grid, np.float32), np.zeros(grid, np.float32)
 
 
-def _halved(values: Float, axis: int, seen: tuple[int, int]) -> Float:
+def _halved(values: Float, axis: int, seen: tuple[int, int], late: float) -> Float:
     """Values of tokens on cells of half a token along an axis, by linear interpolation between centres of tokens.
 
     A cell lies a quarter of a token from the centre of its own: it takes three parts of that and one of the next
-    nearest, if that is one of those from ``seen[0]`` to ``seen[1]``, which lie on the image.
+    nearest, if that is one of those from ``seen[0]`` to ``seen[1]``, which lie on the image. Where tokens begin
+    ``late`` by a share of themselves, at most a quarter, earlier cells take so much more of the next, later ones less.
     """
     places = np.arange(values.shape[axis])
     first, last = (int(np.clip(end, 0, places[-1])) for end in seen)
-    sides = [0.75 * values + 0.25 * values.take(np.clip(places + step, first, last), axis) for step in (-1, 1)]
+    sides = [
+        (1 - other) * values + other * values.take(np.clip(places + step, first, last), axis)
+        for step, other in ((-1, 0.25 + late), (1, 0.25 - late))
+    ]
     shape = (*values.shape[:axis], 2 * len(places), *values.shape[axis + 1 :])
     return np.stack(sides, axis + 1).reshape(shape).astype(np.float32, copy=False)

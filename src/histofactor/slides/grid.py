@@ -75,18 +75,25 @@ def rule_of_views(rule: WindowRule, patch_px: int, views: int) -> WindowRule:
 def views_of(window: Window, views: int, half_px: int) -> tuple[Window, ...]:
     """The views of a window that are averaged, every one turned and moved in its own way.
 
-    Turning makes responses forget directions, which no phenotype has; moving puts token borders elsewhere.
+    Turning makes responses forget directions, which no phenotype has; moving puts token borders elsewhere. An encoder
+    that merges px two by two, or takes every second one, answers differently to the other px. So the four views begin
+    at even and at odd px in every combination of the two axes, and do so too as the encoder sees them, for which a
+    quarter turn makes even px odd along one axis. Moves differ from half a patch by a px at most, and are half a patch
+    on average.
 
     Args:
         window: as laid out.
         views: 1, the window itself; or 4.
         half_px: half a patch in working px, 0 where patches cannot be halved.
     """
-    moves = ((0, 0), (1, 0), (1, 1), (0, 1))[:views]
-    return tuple(
-        replace(window, x=window.x - x * half_px, y=window.y - y * half_px, turns=turns)
-        for turns, (x, y) in enumerate(moves)
-    )
+    px = int(half_px > 0 and half_px % 2 == 0)
+    moves = ((0, 0), (half_px - px, px), (half_px, half_px - px), (px, half_px))[:views]
+    return tuple(replace(window, x=window.x - x, y=window.y - y, turns=turns) for turns, (x, y) in enumerate(moves))
+
+
+def nearest_cell(start_px: int, cell_px: int) -> int:
+    """The cell at whose beginning a window begins, up to the px by which views are moved further or less."""
+    return (start_px + cell_px // 2) // cell_px
 
 
 def make_frame(info: SlideInfo, mpp: float, stride_px: int) -> Frame:
@@ -183,7 +190,7 @@ def _total(cells: int, length: int, starts: Iterable[int], rule: WindowRule, cel
     """Sum of the tapers along one axis of the grid."""
     total, ramp = np.zeros(cells), _ramp(length, rule, cell)
     for start in starts:
-        on_grid, inside = _overlap(start // cell, length // cell, cells)
+        on_grid, inside = _overlap(nearest_cell(start, cell), length // cell, cells)
         total[on_grid] += ramp[inside]
     return total
 
@@ -192,7 +199,7 @@ def _share(total: NDArray[np.float64], start: int, length: int, rule: WindowRule
     """A window's part of the sum along one axis; 0 in its halo and beyond the grid."""
     ramp = _ramp(length, rule, cell)
     share = np.zeros_like(ramp)
-    on_grid, inside = _overlap(start // cell, length // cell, len(total))
+    on_grid, inside = _overlap(nearest_cell(start, cell), length // cell, len(total))
     share[inside] = np.divide(ramp[inside], total[on_grid], out=share[inside].copy(), where=ramp[inside] > 0)
     return share
 
@@ -200,7 +207,7 @@ def _share(total: NDArray[np.float64], start: int, length: int, rule: WindowRule
 def token_overlap(frame: Frame, window: Window) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Where a window's tokens lie on the grid: ((grid rows, columns), (window rows, columns))."""
     (gx, wx), (gy, wy) = (
-        _overlap(start // frame.stride_px, length // frame.stride_px, tokens)
+        _overlap(nearest_cell(start, frame.stride_px), length // frame.stride_px, tokens)
         for start, length, tokens in zip((window.x, window.y), window.size, frame.g_size, strict=True)
     )
     return (gy, gx), (wy, wx)

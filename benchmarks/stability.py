@@ -1,8 +1,8 @@
 """How stable are the labels, and what do margin and residual tell?
 
 Eleven fields of ``glas-dev`` (every eighth, 0.62 µm/px) and six cuts of oral fields (1024 px a side, 0.25 µm/px, as
-slides are scanned at 40x), nested concepts of ``glas-dev``, projection and nearest leaf. The share of px that
-keep their label (the image re-aligned) when the image is
+slides are scanned at 40x), nested concepts of three samples of tokens of ``glas-dev``, projection and nearest leaf. The
+mean share of px that keep their label (the image re-aligned) when the image is
 
     cut by one px, turned by 90 degrees, mirrored    before it is worked
     restained                                        every channel's optical density (natural log) moved by N(0, 0.05)
@@ -46,6 +46,7 @@ from histofactor.slides.reader import open_slide
 from masks import MPP, Grids, Scorer, encode_all, find_encoder, unit
 
 KS, K, SQUARE_PX, CUT_PX = (8, 16, 64), 16, 128, 1024
+SEEDS = (0, 1, 2)
 METHODS = ("project", "cluster")
 
 
@@ -78,11 +79,11 @@ def segmented(image: np.ndarray, engine: Engine, bank: ConceptBank, mpp: float) 
     )  # fmt: skip
 
 
-Way = tuple[str, int]
+Way = tuple[str, int, int]
 
 
-def stability(images: list[np.ndarray], engines: dict[Way, Engine], mpp: float) -> dict[Way, list[float]]:
-    """Share of px that keep their label, by method, K and disturbance; the last for windows that are moved."""
+def stability(images: list[np.ndarray], engines: dict[Way, Engine], mpp: float) -> dict[tuple[str, int], np.ndarray]:
+    """Mean share of px that keep their label, by method, K and disturbance; the last for windows that are moved."""
     rng = np.random.default_rng(0)
     counts = dict.fromkeys(engines, 0)
     moved = dict.fromkeys(engines, 0)
@@ -93,7 +94,8 @@ def stability(images: list[np.ndarray], engines: dict[Way, Engine], mpp: float) 
         for way, found in kept_labels(image, plain, engines, mpp, rng).items():
             counts[way] = counts[way] + found
             moved[way] = moved[way] + np.array([(plain[way] == other[way]).sum(), plain[way].size])
-    return {way: [*shares(counts[way]).values(), float(moved[way][0] / moved[way][1])] for way in engines}
+    found = {way: np.array([*shares(counts[way]).values(), moved[way][0] / moved[way][1]]) for way in engines}
+    return {(m, k): np.mean([found[m, k, seed] for seed in SEEDS], 0) for m in METHODS for k in KS}
 
 
 def cuts(shared: Path) -> list[np.ndarray]:
@@ -103,10 +105,13 @@ def cuts(shared: Path) -> list[np.ndarray]:
     return [field[y : y + CUT_PX, x : x + CUT_PX] for field, (y, x) in zip(fields, starts, strict=True)]
 
 
-def banks_of(grids: Grids, encoder: Encoder) -> dict[int, ConceptBank]:
-    """Nested concepts of the fields, by K."""
-    banks = banks_from_features(grids.sample(0), KS, encoder.spec.key)
-    return {len(bank.vectors): bank for bank in banks}
+def banks_of(grids: Grids, encoder: Encoder) -> dict[tuple[int, int], ConceptBank]:
+    """Nested concepts of the fields, by K and sample."""
+    return {
+        (len(bank.vectors), seed): bank
+        for seed in SEEDS
+        for bank in banks_from_features(grids.sample(seed), KS, encoder.spec.key)
+    }
 
 
 def risk(scorer: Scorer, grids: Grids, H: np.ndarray) -> list[float]:
@@ -168,15 +173,15 @@ def main() -> None:
         options = SegmentOptions(tissue=False, views=views)
         banks = banks_of(grids, encoder)
         engines = {
-            (method, k): prepare(encoder=encoder, concepts=banks[k], method=method, mpp=MPP[name], options=options)
-            for method in METHODS for k in KS
+            (method, *way): prepare(encoder=encoder, concepts=bank, method=method, mpp=MPP[name], options=options)
+            for method in METHODS for way, bank in banks.items()
         }  # fmt: skip
         for tissue, (fields, mpp) in sets.items():
             found = stability(fields, engines, mpp)
             steady += [(name, tissue, *way, views, *values) for way, values in found.items()]
         if views == 4:
-            few = risk(scorer, grids, banks[K].vectors)
-            more = unlike(shared, images[::4], engines["project", K], banks[K], scorer.dataset.mpp)
+            few = risk(scorer, grids, banks[K, 0].vectors)
+            more = unlike(shared, images[::4], engines["project", K, 0], banks[K, 0], scorer.dataset.mpp)
             sure.append((name, *few, *more))
     header = ("encoder", "tissue, µm/px", "method", "K", "views", *DISTURBANCES, "windows moved")
     report(f"stability_{name}", header, steady, ("torch",))

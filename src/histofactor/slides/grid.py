@@ -78,8 +78,8 @@ def views_of(window: Window, views: int, half_px: int) -> tuple[Window, ...]:
     Turning makes responses forget directions, which no phenotype has; moving puts token borders elsewhere. An encoder
     that merges px two by two, or takes every second one, answers differently to the other px. So the four views begin
     at even and at odd px in every combination of the two axes, and do so too as the encoder sees them, for which a
-    quarter turn makes even px odd along one axis. Moves differ from half a patch by a px at most, and are half a patch
-    on average.
+    quarter turn makes even px odd along one axis. No move differs from halves of a patch by more than a px, and
+    together they make up the same.
 
     Args:
         window: as laid out.

@@ -40,8 +40,8 @@ from histofactor.evaluation.labels import labels_of
 from histofactor.evaluation.protocol import class_maps
 from histofactor.evaluation.stability import DISTURBANCES, kept_labels, shares
 from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
-from histofactor.pipeline.segment import segment
-from histofactor.records import ConceptBank, Segmentation
+from histofactor.pipeline.segment import segment_slide
+from histofactor.records import ConceptBank
 from histofactor.slides.reader import open_slide
 from masks import MPP, Grids, Scorer, encode_all, find_encoder, unit
 
@@ -69,14 +69,6 @@ def immunostain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Out of focus by 6 px."""
     return cv2.GaussianBlur(image, (0, 0), 6)
-
-
-def segmented(image: np.ndarray, engine: Engine, bank: ConceptBank, mpp: float) -> Segmentation:
-    """An image at the engine's settings."""
-    return segment(
-        np.ascontiguousarray(image), encoder=engine.encoder, concepts=bank, mpp=engine.mpp, source_mpp=mpp,
-        options=engine.options,
-    )  # fmt: skip
 
 
 Way = tuple[str, int, int]
@@ -137,25 +129,26 @@ def risk(scorer: Scorer, grids: Grids, H: np.ndarray) -> list[float]:
     return [float(wrong.mean()), *areas, float(roc_auc_score(wrong, -margin))]
 
 
-def squares(image: np.ndarray, engine: Engine, bank: ConceptBank, mpp: float) -> list[float]:
+def squares(image: np.ndarray, engine: Engine, mpp: float) -> list[float]:
     """Mean residual of the squares of an image."""
-    tokens = segmented(image, engine, bank, mpp).tokens
+    with open_slide(np.ascontiguousarray(image), source_mpp=mpp) as slide:
+        tokens = segment_slide(slide, engine).tokens
     side = SQUARE_PX // tokens.stride_px
     rows, columns = (length // side for length in tokens.residual.shape)
     cut = tokens.residual[: rows * side, : columns * side].reshape(rows, side, columns, side)
     return cut.mean((1, 3)).ravel().tolist()
 
 
-def unlike(shared: Path, images: list[np.ndarray], engine: Engine, bank: ConceptBank, mpp: float) -> list[float]:
+def unlike(shared: Path, images: list[np.ndarray], engine: Engine, mpp: float) -> list[float]:
     """AUROC of the residual for tissue unlike the bank; half of the fields lend themselves to be spoilt."""
     rng = np.random.default_rng(0)
-    own = [value for image in images[::2] for value in squares(image, engine, bank, mpp)]
+    own = [value for image in images[::2] for value in squares(image, engine, mpp)]
     other_organ = [np.asarray(Image.open(path).convert("RGB")) for path in sorted((shared / "data/oscc").glob("*"))[:4]]
     sets = [[(image, 0.25) for image in other_organ]]
     sets += [[(spoil(image, rng), mpp) for image in images[1::2]] for spoil in (immunostain, blur, ink, fold)]
     found = []
     for one in sets:
-        theirs = [value for image, scale in one for value in squares(image, engine, bank, scale)]
+        theirs = [value for image, scale in one for value in squares(image, engine, scale)]
         found.append(float(roc_auc_score([0] * len(own) + [1] * len(theirs), own + theirs)))
     return found
 
@@ -181,7 +174,7 @@ def main() -> None:
             steady += [(name, tissue, *way, views, *values) for way, values in found.items()]
         if views == 4:
             few = risk(scorer, grids, banks[K, 0].vectors)
-            more = unlike(shared, images[::4], engines["project", K, 0], banks[K, 0], scorer.dataset.mpp)
+            more = unlike(shared, images[::4], engines["project", K, 0], scorer.dataset.mpp)
             sure.append((name, *few, *more))
     header = ("encoder", "tissue, µm/px", "method", "K", "views", *DISTURBANCES, "windows moved")
     report(f"stability_{name}", header, steady, ("torch",))

@@ -18,6 +18,7 @@ from histofactor.slides.grid import (
     Window,
     cell_px,
     make_frame,
+    nearest_cell,
     plan_windows,
     rule_of_views,
     token_overlap,
@@ -204,10 +205,11 @@ def _window_rows(
     """Rows of windows with tissue, and the token rows that each of them finishes."""
     stride, patch, views = frame.stride_px, engine.encoder.spec.patch_px, engine.options.views
     halo, half_px = rule.halo_px // stride, stride % patch
-    tops = [(row[0].y - half_px) // stride + halo for row in rows[1:]]  # of what a row's views touch beyond their halo
+    viewed = [[views_of(window, views, half_px) for window in row] for row in rows]
+    # of what a row's views touch beyond their halo
+    tops = [min(nearest_cell(view.y, stride) for view in row[0]) + halo for row in viewed[1:]]
     ends = [*(min(max(top, 0), frame.g_size[1]) for top in tops), frame.g_size[1]]
     starts = [0, *ends[:-1]]
-    viewed = [[views_of(window, views, half_px) for window in row] for row in rows]
     held = [[seen for seen in row if any(_holds(g_tissue, frame, view, halo) for view in seen)] for row in viewed]
     return tuple(
         WindowRow(tuple(view for seen in row for view in seen), (start, end))

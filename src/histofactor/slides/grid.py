@@ -190,7 +190,7 @@ def _total(cells: int, length: int, starts: Iterable[int], rule: WindowRule, cel
     """Sum of the tapers along one axis of the grid."""
     total, ramp = np.zeros(cells), _ramp(length, rule, cell)
     for start in starts:
-        on_grid, inside = _overlap(nearest_cell(start, cell), length // cell, cells)
+        on_grid, inside = _cells_seen(start, length, cell, cells)
         total[on_grid] += ramp[inside]
     return total
 
@@ -199,7 +199,7 @@ def _share(total: NDArray[np.float64], start: int, length: int, rule: WindowRule
     """A window's part of the sum along one axis; 0 in its halo and beyond the grid."""
     ramp = _ramp(length, rule, cell)
     share = np.zeros_like(ramp)
-    on_grid, inside = _overlap(nearest_cell(start, cell), length // cell, len(total))
+    on_grid, inside = _cells_seen(start, length, cell, len(total))
     share[inside] = np.divide(ramp[inside], total[on_grid], out=share[inside].copy(), where=ramp[inside] > 0)
     return share
 
@@ -207,7 +207,7 @@ def _share(total: NDArray[np.float64], start: int, length: int, rule: WindowRule
 def token_overlap(frame: Frame, window: Window) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Where a window's tokens lie on the grid: ((grid rows, columns), (window rows, columns))."""
     (gx, wx), (gy, wy) = (
-        _overlap(nearest_cell(start, frame.stride_px), length // frame.stride_px, tokens)
+        _cells_seen(start, length, frame.stride_px, tokens)
         for start, length, tokens in zip((window.x, window.y), window.size, frame.g_size, strict=True)
     )
     return (gy, gx), (wy, wx)
@@ -229,6 +229,11 @@ def visible_region(frame: Frame, window: Window) -> tuple[Region, tuple[tuple[in
         for part, start, length in zip((y, x), (window.y, window.x), window.size[::-1], strict=True)
     )
     return region, (padding[0], padding[1])
+
+
+def _cells_seen(start_px: int, length_px: int, cell_px: int, limit: int) -> tuple[slice, slice]:
+    """Where the cells of a window lie along an axis of the grid, in the grid's frame and in the window's."""
+    return _overlap(nearest_cell(start_px, cell_px), length_px // cell_px, limit)
 
 
 def _overlap(start: int, length: int, limit: int) -> tuple[slice, slice]:

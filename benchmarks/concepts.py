@@ -27,10 +27,10 @@ import numpy as np
 from common import report
 from sklearn.cluster import MiniBatchKMeans
 
-from histofactor.concepts.kmeans import KMeansOptions, assign
-from histofactor.concepts.train import TrainOptions, train_levels
-from histofactor.pipeline.engine import SegmentOptions, prepare
-from histofactor.pipeline.segment import tissue_features
+from histofactor.concepts.learn.kmeans import KMeansOptions, assign
+from histofactor.concepts.learn.levels import TrainOptions, train_levels
+from histofactor.segmentation.page import tissue_features
+from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.reader import open_slide
 
 KS = (8, 16, 32, 64, 128, 256)

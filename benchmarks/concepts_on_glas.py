@@ -21,16 +21,16 @@ from pathlib import Path
 
 import numpy as np
 from common import report
-from embedded_on_glas import Encoded
+from embedded_on_glas import FeatureCache
 
-from histofactor.concepts.kmeans import KMeansOptions
-from histofactor.concepts.train import Level, TrainOptions, train_levels
+from histofactor.concepts.learn.kmeans import KMeansOptions
+from histofactor.concepts.learn.levels import Level, TrainOptions, train_levels
 from histofactor.encoders.build import load_encoder
-from histofactor.evaluation import metrics
-from histofactor.evaluation.datasets import load_dataset
+from histofactor.evaluation.data.datasets import load_dataset
+from histofactor.evaluation.scores import metrics
 from histofactor.factor.nnls import project, unit_concepts
-from histofactor.pipeline.engine import SegmentOptions, prepare
-from histofactor.pipeline.segment import tissue_features
+from histofactor.segmentation.page import tissue_features
+from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.reader import open_slide
 
 KS, SEEDS = (8, 16, 32, 64, 128, 256), (0, 1, 2)
@@ -71,7 +71,7 @@ def weighers(level: Level, finest: Level) -> dict[str, Callable[[np.ndarray], np
     return {"project": lambda X: project(X, U), "cluster": nearest}
 
 
-def mean_iou(data: Encoded, weigh: Callable[[np.ndarray], np.ndarray], k: int) -> float:
+def mean_iou(data: FeatureCache, weigh: Callable[[np.ndarray], np.ndarray], k: int) -> float:
     """Mean IoU of the held-out patients."""
     tables = data.tables(weigh, k)
     return metrics.mean_iou(
@@ -86,7 +86,7 @@ def main() -> None:
     """Learn, score and print."""
     shared = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared")
     X = training_tokens(shared)
-    data = Encoded(load_dataset(shared / "data/glas-dev"), load_encoder("embedded"))
+    data = FeatureCache(load_dataset(shared / "data/glas-dev"), load_encoder("embedded"))
     scores: dict[tuple[str, str, int], list[float]] = {}
     inertias: dict[tuple[str, int], list[float]] = {}
     for seed in SEEDS:

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from common import in_fresh_process, peak_mb, report
 
-from histofactor.concepts.kmeans import assign
-from histofactor.concepts.sample import Sample
-from histofactor.concepts.train import TrainOptions, train_levels
+from histofactor.concepts.learn.kmeans import assign
+from histofactor.concepts.learn.levels import TrainOptions, train_levels
+from histofactor.concepts.learn.sample import Sample
 
 LENGTHS, SHARED = (100_000, 1_000_000, 10_000_000), 1_000_000
 KS = (8, 16, 32, 64, 128, 256)

@@ -29,19 +29,19 @@ from rich.progress import track
 from rich.table import Table
 from safetensors.torch import load_file
 
-from histofactor.concepts.bank_file import load_bank
-from histofactor.concepts.kmeans import KMeansOptions, kmeans
+from histofactor.concepts.bank.file import load_bank
+from histofactor.concepts.learn.kmeans import KMeansOptions, kmeans
 from histofactor.encoders.build import Encoder, load_encoder
 from histofactor.encoders.registry import get
 from histofactor.encoders.weights import embedded_path
-from histofactor.evaluation import metrics
-from histofactor.evaluation.datasets import IGNORED, Dataset, load_dataset, read_truth
+from histofactor.evaluation.data.datasets import IGNORED, Dataset, load_dataset, read_truth
+from histofactor.evaluation.scores import metrics
 from histofactor.factor.nnls import project, unit_concepts
 from histofactor.masks.decode import label_pixels
-from histofactor.pipeline.engine import DEFAULT_BANK, SegmentOptions, prepare
-from histofactor.pipeline.segment import tissue_features
 from histofactor.records import EncoderSpec
-from histofactor.slides.grid import make_frame
+from histofactor.segmentation.page import tissue_features
+from histofactor.segmentation.setup import DEFAULT_BANK, SegmentOptions, prepare
+from histofactor.slides.geometry.frame import make_frame
 from histofactor.slides.reader import open_slide
 
 KS, SEEDS = (16, 64), (0, 1, 2)
@@ -77,7 +77,7 @@ def teacher(shared: Path) -> Encoder:
     return public_encoder(shared, row, "NICEncoder", "nic_multitask4_pathology", "code")
 
 
-class Encoded:
+class FeatureCache:
     """Features and truth of a data set under one encoder."""
 
     def __init__(self, dataset: Dataset, encoder: Encoder) -> None:
@@ -121,7 +121,7 @@ def ways(H: np.ndarray) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     return {"project unit": lambda X: project(X, U), "project raw": lambda X: project(X, H), "cluster": nearest}
 
 
-def learn(data: Encoded, images: np.ndarray, k: int, seed: int) -> np.ndarray:
+def learn(data: FeatureCache, images: np.ndarray, k: int, seed: int) -> np.ndarray:
     """Concepts (k, d): centroids of a sample of the tokens of some images."""
     tokens = np.concatenate([data.features[i] for i in images])
     rng = np.random.default_rng(seed)
@@ -129,7 +129,7 @@ def learn(data: Encoded, images: np.ndarray, k: int, seed: int) -> np.ndarray:
     return kmeans(sample, k, KMeansOptions(seed))
 
 
-def score_fold_banks(data: Encoded, k: int, seed: int) -> dict[str, float]:
+def score_fold_banks(data: FeatureCache, k: int, seed: int) -> dict[str, float]:
     """Mean IoU by way, the concepts learned on the training patients of every fold."""
     pooled: dict[str, np.ndarray] = {}
     for training, held_out in data.folds():
@@ -140,7 +140,7 @@ def score_fold_banks(data: Encoded, k: int, seed: int) -> dict[str, float]:
     return {way: metrics.mean_iou(matrix) for way, matrix in pooled.items()}
 
 
-def score_one_bank(data: Encoded, H: np.ndarray) -> dict[str, float]:
+def score_one_bank(data: FeatureCache, H: np.ndarray) -> dict[str, float]:
     """Mean IoU by way, the same concepts in every fold."""
     result = {}
     for way, weigh in ways(H).items():
@@ -164,7 +164,7 @@ def main() -> None:
     dataset = load_dataset(shared / "data/glas-dev")
     rows = []
     for encoder in (load_encoder("embedded", transform="split-root"), teacher(shared)):
-        data, name = Encoded(dataset, encoder), encoder.spec.name
+        data, name = FeatureCache(dataset, encoder), encoder.spec.name
         everything = np.arange(len(data.features))
         for k in KS:
             scores = [score_one_bank(data, learn(data, everything, k, seed)) for seed in SEEDS]

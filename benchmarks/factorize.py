@@ -26,13 +26,13 @@ import numpy as np
 import torch
 import torchnmf.nmf
 from common import median_seconds, report
-from embedded_on_glas import Encoded, resnet, teacher
+from embedded_on_glas import FeatureCache, resnet, teacher
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 
 from histofactor.encoders.build import load_encoder
 from histofactor.encoders.registry import get
-from histofactor.evaluation.datasets import load_dataset
+from histofactor.evaluation.data.datasets import load_dataset
 from histofactor.factor.nmf import factorize
 from histofactor.records import EncoderSpec
 
@@ -101,7 +101,7 @@ def main() -> None:
     sample = dataset.items[:: len(dataset.items) // FIELDS][:FIELDS]
     rows, cores = [], len(os.sched_getaffinity(0))
     for encoder in (load_encoder("embedded"), teacher(shared), resnet(shared, resnet_row())):
-        fields = Encoded(replace(dataset, items=sample), encoder).features
+        fields = FeatureCache(replace(dataset, items=sample), encoder).features
         compare(fields[0], KS[0])  # compiles and loads what the calls need
         for features, matrices in (("each field", fields), ("all fields", [np.concatenate(fields)])):
             for k in KS:

@@ -42,20 +42,20 @@ from embedded_on_glas import resnet, teacher
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from histofactor.concepts.hierarchy import nest
-from histofactor.concepts.kmeans import KMeansOptions, kmeans
+from histofactor.concepts.bank.hierarchy import nest
+from histofactor.concepts.learn.kmeans import KMeansOptions, kmeans
 from histofactor.encoders.build import Encoder, load_encoder, with_transform
 from histofactor.encoders.registry import get
-from histofactor.evaluation import metrics
-from histofactor.evaluation.bootstrap import paired_difference
-from histofactor.evaluation.datasets import IGNORED, Dataset, load_dataset, read_truth
+from histofactor.evaluation.data.datasets import IGNORED, Dataset, load_dataset, read_truth
 from histofactor.evaluation.protocol import class_maps
+from histofactor.evaluation.scores import metrics
+from histofactor.evaluation.scores.bootstrap import paired_difference
 from histofactor.factor.nmf import factorize
 from histofactor.factor.nnls import project, unit_concepts
 from histofactor.masks.decode import label_pixels
-from histofactor.pipeline.encoded import encode_slide
-from histofactor.pipeline.engine import SegmentOptions, prepare
-from histofactor.slides.grid import Frame
+from histofactor.segmentation.feature_cache import encode_slide
+from histofactor.segmentation.setup import SegmentOptions, prepare
+from histofactor.slides.geometry.frame import Frame
 from histofactor.slides.phantom import phantom
 from histofactor.slides.reader import open_slide
 

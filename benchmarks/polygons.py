@@ -31,7 +31,7 @@ from rich.table import Table
 from scipy.ndimage import gaussian_filter
 from shapely.geometry import shape
 
-from histofactor.export.colors import palette
+from histofactor.base.colors import palette
 from histofactor.export.geojson import write_geojson
 from histofactor.masks.decode import label_pixels
 from histofactor.masks.polygons import Outlining, stream_polygons

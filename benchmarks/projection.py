@@ -22,16 +22,16 @@ from pathlib import Path
 
 import numpy as np
 from common import median_seconds, mixtures, report
-from embedded_on_glas import Encoded, resnet, teacher
+from embedded_on_glas import FeatureCache, resnet, teacher
 from scipy.optimize import nnls
 from sklearn.decomposition import non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
+from histofactor.concepts.learn.levels import cluster
 from histofactor.concepts.legacy import read_legacy
-from histofactor.concepts.train import cluster
 from histofactor.encoders.build import load_encoder
 from histofactor.encoders.registry import get
-from histofactor.evaluation.datasets import load_dataset
+from histofactor.evaluation.data.datasets import load_dataset
 from histofactor.factor.nnls import certify, project
 
 ROWS, CHECKED, REPEATS = 4096, 512, 15
@@ -51,7 +51,7 @@ def cases(shared: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         teacher(shared),
         resnet(shared, replace(get("resnet50"), name="resnet50v2")),
     ):
-        tokens = np.concatenate(Encoded(dataset, encoder).features)
+        tokens = np.concatenate(FeatureCache(dataset, encoder).features)
         X = np.random.default_rng(0).permutation(tokens)[:ROWS]
         for clusters in cluster(X, REAL_KS).values():
             yield f"glas-dev, {encoder.spec.name}", X, clusters.centroids

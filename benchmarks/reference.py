@@ -32,18 +32,18 @@ from fseg.fseg import ConceptClustering, FSeg
 from PIL import Image
 from sklearn.metrics import adjusted_rand_score
 
-from histofactor.concepts.bank import new_bank
-from histofactor.concepts.kmeans import KMeansOptions, kmeans
+from histofactor.concepts.bank.record import new_bank
+from histofactor.concepts.learn.kmeans import KMeansOptions, kmeans
 from histofactor.encoders.build import Encoder, with_transform
-from histofactor.evaluation import metrics
-from histofactor.evaluation.datasets import IGNORED, load_dataset
-from histofactor.evaluation.labels import level0_labels
+from histofactor.evaluation.data.datasets import IGNORED, load_dataset
+from histofactor.evaluation.data.labels import level0_labels
+from histofactor.evaluation.scores import metrics
 from histofactor.factor.nmf import factorize
 from histofactor.masks.decode import label_pixels
-from histofactor.pipeline.encoded import encode_slide
-from histofactor.pipeline.engine import SegmentOptions, prepare
-from histofactor.pipeline.segment import segment
 from histofactor.records import ConceptBank
+from histofactor.segmentation.feature_cache import encode_slide
+from histofactor.segmentation.page import segment
+from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.reader import open_slide
 from masks import Scorer, assigned, encode_all, find_encoder
 

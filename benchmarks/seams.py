@@ -24,10 +24,12 @@ from rich.progress import track
 from rich.table import Table
 
 from histofactor.encoders.build import Encoder, load_encoder
-from histofactor.pipeline.engine import SegmentOptions
-from histofactor.pipeline.segment import segment
 from histofactor.records import Segmentation, SlideInfo, WindowRule
-from histofactor.slides.grid import make_frame, plan_windows, rule_of_views
+from histofactor.segmentation.page import segment
+from histofactor.segmentation.setup import SegmentOptions
+from histofactor.slides.geometry.frame import make_frame
+from histofactor.slides.geometry.views import rule_of_views
+from histofactor.slides.geometry.windows import plan_windows
 from histofactor.slides.phantom_slide import write_phantom_slide
 
 K = 16

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from common import in_fresh_process, peak_mb, report
 
+from histofactor.base.clock import Clock
 from histofactor.encoders.encode import encode
-from histofactor.pipeline.clock import Clock
-from histofactor.pipeline.engine import prepare
-from histofactor.pipeline.jobs import Job, run_job
-from histofactor.pipeline.plan import make_plan
-from histofactor.pipeline.reading import read_window
-from histofactor.pipeline.stream import batches
+from histofactor.runs.segment_many import Job, run_job
+from histofactor.segmentation.encoding import batches
+from histofactor.segmentation.plan import make_plan
+from histofactor.segmentation.reading import read_window
+from histofactor.segmentation.setup import prepare
 from histofactor.slides.phantom_slide import write_phantom_slide
 from histofactor.slides.reader import open_slide
 

@@ -32,16 +32,16 @@ from PIL import Image
 from skimage.color import hed2rgb, rgb2hed
 from sklearn.metrics import roc_auc_score
 
-from histofactor.concepts.train import banks_from_features
+from histofactor.concepts.learn.levels import banks_from_features
 from histofactor.encoders.build import Encoder, with_transform
-from histofactor.evaluation import metrics
-from histofactor.evaluation.datasets import load_dataset
-from histofactor.evaluation.labels import labels_of
+from histofactor.evaluation.data.datasets import load_dataset
+from histofactor.evaluation.data.labels import labels_of
 from histofactor.evaluation.protocol import class_maps
-from histofactor.evaluation.stability import DISTURBANCES, kept_labels, shares
-from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
-from histofactor.pipeline.segment import segment_slide
+from histofactor.evaluation.scores import metrics
+from histofactor.evaluation.scores.stability import DISTURBANCES, kept_labels, shares
 from histofactor.records import ConceptBank
+from histofactor.segmentation.page import segment_slide
+from histofactor.segmentation.setup import Engine, SegmentOptions, prepare
 from histofactor.slides.reader import open_slide
 from masks import MPP, Grids, Scorer, encode_all, find_encoder, unit
 

@@ -37,11 +37,11 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.segmentation import slic
 
-from histofactor.concepts.hierarchy import nest
-from histofactor.concepts.kmeans import KMeansOptions, kmeans
+from histofactor.concepts.bank.hierarchy import nest
+from histofactor.concepts.learn.kmeans import KMeansOptions, kmeans
 from histofactor.encoders.build import load_encoder, with_transform
-from histofactor.evaluation import metrics
-from histofactor.evaluation.datasets import load_dataset
+from histofactor.evaluation.data.datasets import load_dataset
+from histofactor.evaluation.scores import metrics
 from histofactor.factor.constrained import Wish
 from histofactor.factor.nnls import project, unit_concepts
 from masks import MPP, Grids, Scorer, encode_all, find_encoder, nearest, unit

@@ -19,10 +19,10 @@ from PIL import Image
 from stability import blur, fold, ink
 
 from histofactor.encoders.build import with_transform
-from histofactor.pipeline.engine import SegmentOptions
-from histofactor.pipeline.gather import LearnOptions
-from histofactor.pipeline.learn import train_concepts
-from histofactor.pipeline.segment import segment
+from histofactor.runs.learn_concepts import train_concepts
+from histofactor.runs.sample_builder import LearnOptions
+from histofactor.segmentation.page import segment
+from histofactor.segmentation.setup import SegmentOptions
 from masks import MPP, find_encoder
 
 K, FIELD_MPP = 16, 0.62

@@ -16,8 +16,8 @@ import numpy as np
 from common import report
 from PIL import Image
 
-from histofactor.pipeline.engine import SegmentOptions, prepare
-from histofactor.pipeline.segment import segment_slide
+from histofactor.segmentation.page import segment_slide
+from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.phantom import phantom
 from histofactor.slides.phantom_slide import write_phantom_slide
 from histofactor.slides.reader import open_slide

@@ -9,13 +9,13 @@ from hypothesis import settings
 from PIL import Image
 
 from gdc_server import serve
-from histofactor.concepts.bank import new_bank
+from histofactor.concepts.bank.record import new_bank
 from histofactor.encoders.build import Encoder
-from histofactor.pipeline.engine import SegmentOptions, prepare
-from histofactor.pipeline.jobs import Job, run_job
-from histofactor.pipeline.results import Outputs
-from histofactor.pipeline.segment import segment_slide
 from histofactor.records import EncoderSpec, WeightsSource, WindowRule
+from histofactor.runs.results import Outputs
+from histofactor.runs.segment_many import Job, run_job
+from histofactor.segmentation.page import segment_slide
+from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.phantom import phantom
 from histofactor.slides.reader import open_slide
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sources import SLIDE, check_hashes
 
-from histofactor.concepts.bank_file import read_bank_file, write_bank_file
+from histofactor.concepts.bank.file import read_bank_file, write_bank_file
 
 TOKENS = 60_000  # so that the slide counts as a few fields
 LICENCE = "CC BY 4.0 (oral fields and tiles), CC0 (slide); the encoder is MIT"

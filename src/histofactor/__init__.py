@@ -11,13 +11,13 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "segment": "histofactor.pipeline.segment",
-    "train_concepts": "histofactor.pipeline.learn",
+    "segment": "histofactor.segmentation.page",
+    "train_concepts": "histofactor.runs.learn_concepts",
     "evaluate": "histofactor.evaluation.run",
     "load_encoder": "histofactor.encoders.build",
     "list_encoders": "histofactor.encoders.registry",
-    "load_bank": "histofactor.concepts.bank_file",
-    "save_bank": "histofactor.concepts.bank_file",
+    "load_bank": "histofactor.concepts.bank.file",
+    "save_bank": "histofactor.concepts.bank.file",
     "project": "histofactor.factor.nnls",
     "factorize": "histofactor.factor.nmf",
     "decode": "histofactor.masks.decode",

@@ -98,7 +98,7 @@ class WeightsSource:
     """Where a network and its weights come from.
 
     Attributes:
-        library: ``embedded``, ``timm``, ``transformers``, ``own`` (``encoders.own``) or ``plugin``.
+        library: ``embedded``, ``timm``, ``transformers``, ``own`` (``encoders.own_networks``) or ``plugin``.
         architecture: the library's name of the network.
         arguments: keyword arguments of the constructor.
         repository: hub repository, or "" where the weights ship with the package.

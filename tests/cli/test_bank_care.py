@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from histofactor.concepts.bank import new_bank
-from histofactor.concepts.bank_file import load_banks, save_bank
-from histofactor.concepts.train import banks_from_features
+from histofactor.concepts.bank.file import load_banks, save_bank
+from histofactor.concepts.bank.record import new_bank
+from histofactor.concepts.learn.levels import banks_from_features
 from histofactor.records import EncoderKey
 
 

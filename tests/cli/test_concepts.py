@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histofactor.concepts.bank_file import load_banks, read_bank_file
+from histofactor.concepts.bank.file import load_banks, read_bank_file
 
 
 def test_import_published_bank(histofactor, shared, tmp_path):

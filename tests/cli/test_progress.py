@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from histofactor.cli.progress import progress_reporter
-from histofactor.pipeline.jobs import Outcome
+from histofactor.runs.segment_many import Outcome
 
 
 def test_a_line_for_every_finished_input(capsys):

@@ -179,7 +179,7 @@ def test_an_interruption_says_how_to_go_on(histofactor, image, tmp_path, monkeyp
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("histofactor.pipeline.jobs.segment_slide", interrupt)
+    monkeypatch.setattr("histofactor.runs.segment_many.segment_slide", interrupt)
     code, _, told = histofactor("segment", image, "-o", tmp_path / "out", "-k", 8)
     assert code == 130
     assert "the same command goes on" in told

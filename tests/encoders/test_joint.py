@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from histofactor.concepts.bank import new_bank
+from histofactor.concepts.bank.record import new_bank
 from histofactor.encoders.build import Encoder, load_encoder
 from histofactor.encoders.encode import encode
 from histofactor.encoders.joint import join
 from histofactor.errors import EncoderError, OptionError
-from histofactor.pipeline.segment import segment
 from histofactor.records import WindowRule
+from histofactor.segmentation.page import segment
 
 
 @pytest.fixture

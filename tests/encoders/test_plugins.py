@@ -15,8 +15,8 @@ from histofactor.encoders.check import check_encoder
 from histofactor.encoders.encode import encode
 from histofactor.encoders.registry import Plugin, get, list_encoders, register
 from histofactor.errors import EncoderError, OptionError
-from histofactor.pipeline.segment import segment
 from histofactor.records import EncoderSpec, WeightsSource, WindowRule
+from histofactor.segmentation.page import segment
 
 HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 PUBLIC = {  # class, file, output, stride, channels, norm, µm/px

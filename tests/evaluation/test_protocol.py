@@ -6,7 +6,7 @@ from PIL import Image
 from sklearn import metrics as oracle
 
 from histofactor.errors import ImageError, OptionError
-from histofactor.evaluation.datasets import load_dataset, read_truth
+from histofactor.evaluation.data.datasets import load_dataset, read_truth
 from histofactor.evaluation.protocol import cross_validate
 
 PATIENTS = {"a1": "A", "a2": "A", "b1": "B", "c1": "C"}

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histofactor.concepts.bank import bank_hash, new_bank
-from histofactor.concepts.bank_file import save_bank
+from histofactor.concepts.bank.file import save_bank
+from histofactor.concepts.bank.record import bank_hash, new_bank
 from histofactor.encoders.build import load_encoder
 from histofactor.errors import OptionError
 from histofactor.evaluation import run as protocol
-from histofactor.evaluation.datasets import load_dataset, read_truth
-from histofactor.evaluation.labels import level0_labels
+from histofactor.evaluation.data.datasets import load_dataset, read_truth
+from histofactor.evaluation.data.labels import level0_labels
+from histofactor.evaluation.data.split import Split
 from histofactor.evaluation.protocol import cross_validate
 from histofactor.evaluation.run import evaluate
-from histofactor.evaluation.split import Split
-from histofactor.evaluation.stability import DISTURBANCES
-from histofactor.pipeline.engine import SegmentOptions
-from histofactor.pipeline.segment import segment
+from histofactor.evaluation.scores.stability import DISTURBANCES
+from histofactor.segmentation.page import segment
+from histofactor.segmentation.setup import SegmentOptions
 from histofactor.slides.phantom import phantom
 
 PATIENTS = {"a1": "A", "a2": "A", "b1": "B", "c1": "C"}

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from histofactor.export.colors import palette
-from histofactor.pipeline.segment import token_maps
+from histofactor.base.colors import palette
 from histofactor.records import ConceptBank, EncoderKey, LabelMap, Segmentation, SlideInfo, Weights
+from histofactor.segmentation.page import token_maps
 
 
 @pytest.fixture(scope="session")

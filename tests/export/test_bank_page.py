@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from histofactor.concepts.bank_file import BankFile
-from histofactor.concepts.train import banks_from_features
+from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.learn.levels import banks_from_features
 from histofactor.errors import BankError
 from histofactor.export.bank_page import write_bank_page
 from histofactor.records import EncoderKey

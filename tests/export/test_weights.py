@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from histofactor.base.colors import palette
 from histofactor.errors import ImageError, OutputError
-from histofactor.export.colors import palette
 from histofactor.export.weights import SparseWeights, WeightsHeader, quantise, restore, write_weights
 
 

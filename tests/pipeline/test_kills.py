@@ -69,9 +69,9 @@ def test_killed_at_random_moments(slide, tmp_path):
 TRAIN = """
 import sys
 from pathlib import Path
-from histofactor.concepts.bank_file import save_bank
-from histofactor.pipeline.gather import LearnOptions
-from histofactor.pipeline.learn import train_concepts
+from histofactor.concepts.bank.file import save_bank
+from histofactor.runs.sample_builder import LearnOptions
+from histofactor.runs.learn_concepts import train_concepts
 folder, out = map(Path, sys.argv[1:])
 options = LearnOptions(source_mpp=1.0, checkpoint_s=0.0)
 learned = train_concepts(sorted(folder.glob("*.png")), [4, 8, 16], options=options, work=out.with_suffix(".npz"))

@@ -11,7 +11,7 @@ from histofactor.cli.options import labels_and_name
 from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
-    from histofactor.concepts.bank_file import BankFile
+    from histofactor.concepts.bank.file import BankFile
 
 
 def show(
@@ -26,9 +26,9 @@ def show(
     The page shows typical patches of every concept where the slides that it was learned on are given.
     """
     from histofactor.cli.options import printable
-    from histofactor.concepts.bank_file import read_bank_file
+    from histofactor.concepts.bank.file import read_bank_file
     from histofactor.export.bank_page import write_bank_page
-    from histofactor.pipeline.examples import read_examples
+    from histofactor.runs.examples import read_examples
     from histofactor.slides.inputs import find_inputs
     from histofactor.slides.resolution import check_mpp
 
@@ -56,9 +56,9 @@ def name(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Bank to write; default BANK itself.")] = None,
 ) -> None:
     """Name concepts, once for all slides; a phenotypes.csv that was edited serves as the table."""
-    from histofactor.concepts.bank_file import read_bank_file, write_bank_file
-    from histofactor.concepts.care import rename
-    from histofactor.concepts.name_table import Naming, read_names
+    from histofactor.concepts.bank.edit import rename
+    from histofactor.concepts.bank.file import read_bank_file, write_bank_file
+    from histofactor.concepts.bank.name_table import Naming, read_names
 
     file = read_bank_file(bank)
     k = _which(file, k)
@@ -86,8 +86,8 @@ def merge(
 
     Where the bank has a level of that K already, it is replaced in another file only (-o).
     """
-    from histofactor.concepts.bank_file import read_bank_file, write_bank_file
-    from histofactor.concepts.care import merge as run
+    from histofactor.concepts.bank.edit import merge as run
+    from histofactor.concepts.bank.file import read_bank_file, write_bank_file
 
     file = read_bank_file(bank)
     k = _which(file, k)
@@ -117,8 +117,8 @@ def _print_levels(file: BankFile) -> None:
     from rich.text import Text
 
     from histofactor.cli.options import printable
-    from histofactor.concepts.bank import bank_hash
-    from histofactor.concepts.card import residual_limit_of, slides_of
+    from histofactor.concepts.bank.provenance import residual_limit_of, slides_of
+    from histofactor.concepts.bank.record import bank_hash
 
     facts = ("dim", "encoder", "layer", "transform", "µm/px", "unions", "unlike above", "sha256")
     table = Table("K", *facts, box=None)
@@ -143,7 +143,7 @@ def _print_concepts(file: BankFile, k: int) -> None:
     from rich.text import Text
 
     from histofactor.cli.options import printable
-    from histofactor.concepts.summary import summarize
+    from histofactor.concepts.bank.summary import summarize
 
     table = Table("label", "color", "name", "share", "nearest", "where", box=None)
     for one in summarize(file, _which(file, k)):

@@ -29,8 +29,8 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one parameter an option
     The data set is laid out in OUT/dataset, its images linked, and evaluated as `histofactor evaluate` does.
     """
     from histofactor.errors import OptionError
-    from histofactor.evaluation.adapters import adapt
-    from histofactor.evaluation.split import read_split
+    from histofactor.evaluation.data.adapters import adapt
+    from histofactor.evaluation.data.split import read_split
 
     dataset = adapt(name, source, out / "dataset", mpp=mpp)
     if published_split and not (dataset / "train.txt").is_file():

@@ -29,7 +29,7 @@ def import_(
     """
     from dataclasses import replace
 
-    from histofactor.concepts.bank_file import save_bank
+    from histofactor.concepts.bank.file import save_bank
     from histofactor.concepts.legacy import import_legacy
     from histofactor.encoders.registry import get
     from histofactor.slides.resolution import check_mpp

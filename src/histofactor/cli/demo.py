@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from histofactor.evaluation.metrics import Table
+    from histofactor.evaluation.scores.metrics import Table
     from histofactor.slides.phantom import Phantom
 
 _IHC_MPP = 0.5  # the image states no µm/px; judged by the size of its nuclei
@@ -22,8 +22,8 @@ def demo(
     """Segment an image of human colon and two procedural H&E phantoms, and compare the phantoms with their truth."""
     from histofactor.cli.progress import progress_reporter
     from histofactor.cli.segment import summarize
-    from histofactor.pipeline.engine import prepare
-    from histofactor.pipeline.jobs import Job, run_job
+    from histofactor.runs.segment_many import Job, run_job
+    from histofactor.segmentation.setup import prepare
     from histofactor.slides.phantom import phantom
 
     engine = prepare(k=k)
@@ -42,7 +42,7 @@ def _write_inputs(phantoms: dict[str, Phantom], folder: Path) -> list[Path]:
     from PIL import Image
     from skimage.data import immunohistochemistry
 
-    from histofactor.export.files import atomic
+    from histofactor.base.files import atomic
 
     images = {"human-colon": (immunohistochemistry(), _IHC_MPP)}  # type: ignore[no-untyped-call]
     images |= {name: (tissue.image, tissue.mpp) for name, tissue in phantoms.items()}
@@ -58,7 +58,7 @@ def _tell_agreement(phantoms: dict[str, Phantom], out: Path, k: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from histofactor.evaluation import metrics
+    from histofactor.evaluation.scores import metrics
 
     known, scored = (_count(tissue, out / name / "labels.ome.tif", k) for name, tissue in phantoms.items())
     matrix = metrics.apply_map(scored, metrics.majority_map(known))
@@ -77,7 +77,7 @@ def _count(tissue: Phantom, labels: Path, k: int) -> Table:
     import numpy as np
     import tifffile
 
-    from histofactor.evaluation.metrics import confusion
+    from histofactor.evaluation.scores.metrics import confusion
 
     found = tifffile.imread(labels)
     rows, columns = (

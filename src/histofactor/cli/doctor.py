@@ -14,7 +14,7 @@ def doctor() -> None:
     import torch
 
     import histofactor
-    from histofactor.pipeline.segment import segment
+    from histofactor.segmentation.page import segment
 
     typer.echo(f"histofactor {histofactor.__version__}, Python {platform.python_version()}, {platform.platform()}")
     for name in ("numpy", "numba", "torch", "timm", "pillow", "tifffile", "shapely"):

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from histofactor.evaluation.brackets import Bracket
+    from histofactor.evaluation.data.split import Split
+    from histofactor.evaluation.pages.outputs import Evaluation
     from histofactor.evaluation.protocol import Scores
-    from histofactor.evaluation.split import Split
-    from histofactor.evaluation.written import Evaluation
+    from histofactor.evaluation.scores.floors_and_ceilings import Bracket
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     and --test-split this is done once, as they say.
     """
     from histofactor.errors import OptionError
-    from histofactor.evaluation.split import read_split
+    from histofactor.evaluation.data.split import read_split
 
     if (train_split is None) != (test_split is None):
         raise OptionError("half a split is given", expected="both --train-split and --test-split, or neither")
@@ -64,9 +64,9 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
     from rich.progress import Progress
 
     from histofactor.cli.options import numbers
-    from histofactor.evaluation.datasets import load_dataset
+    from histofactor.evaluation.data.datasets import load_dataset
+    from histofactor.evaluation.data.split import divide
     from histofactor.evaluation.run import evaluate as run
-    from histofactor.evaluation.split import divide
 
     ks = numbers(ways.k, "-k")
     loaded = load_dataset(dataset)
@@ -95,7 +95,7 @@ def tables(found: Evaluation) -> Iterator[Table]:
     """The scores, what they lie between, and how stable labels are where it was measured."""
     from rich.table import Table
 
-    from histofactor.evaluation.stability import DISTURBANCES
+    from histofactor.evaluation.scores.stability import DISTURBANCES
 
     table = Table("method", "K", "mIoU [95 %]", "Dice", "per image", "boundary F1", "NMI", "ARI", box=None)
     for result in found.results:

@@ -20,8 +20,8 @@ from rich.progress import (
 from rich.text import Text
 
 from histofactor.errors import HistofactorError
-from histofactor.pipeline.gather import LearnReporter
-from histofactor.pipeline.jobs import Outcome, Reporter
+from histofactor.runs.sample_builder import LearnReporter
+from histofactor.runs.segment_many import Outcome, Reporter
 
 
 class _Rate(ProgressColumn):

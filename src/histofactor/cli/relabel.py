@@ -25,8 +25,8 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
     Labels are numbered as in phenotypes.csv, or as in the coarser bank if one is given. The new folder gets the files
     of `segment`; labels are numbered anew, and a merged one takes the place and colour of its lowest label.
     """
-    from histofactor.pipeline.regroup import Regrouping
-    from histofactor.pipeline.relabel import relabel as run
+    from histofactor.runs.regroup import Regrouping
+    from histofactor.runs.relabel import relabel as run
 
     merges = [labels_and_name(text, "--merge", "1+4+7=tumour") for text in merge or ()]
     renames: dict[int, str] = {}

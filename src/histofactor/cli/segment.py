@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from histofactor.pipeline.clock import Clock
-    from histofactor.pipeline.jobs import Outcome
+    from histofactor.base.clock import Clock
+    from histofactor.runs.segment_many import Outcome
 
 _DETAILED = 24  # inputs up to which the report shows each in detail
 
@@ -66,12 +66,12 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     in part, are reported and do not stop the others; the exit code is then 1. A run that was cut short goes on where
     it stopped when the same command is given again; several may share a folder.
     """
+    from histofactor.base.clock import Clock
     from histofactor.cli.progress import progress_reporter
     from histofactor.encoders.build import Inference
-    from histofactor.pipeline.clock import Clock
-    from histofactor.pipeline.engine import SegmentOptions, prepare
-    from histofactor.pipeline.jobs import Job, run_job
-    from histofactor.pipeline.results import Outputs
+    from histofactor.runs.results import Outputs
+    from histofactor.runs.segment_many import Job, run_job
+    from histofactor.segmentation.setup import SegmentOptions, prepare
     from histofactor.slides.inputs import find_inputs
     from histofactor.slides.resolution import check_mpp
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from histofactor.pipeline.gather import Supply
-    from histofactor.pipeline.learn import Learned
+    from histofactor.runs.learn_concepts import Learned
+    from histofactor.runs.sample_builder import Supply
 
 
 def train(  # noqa: PLR0913, PLR0917 - one parameter an option
@@ -72,13 +72,13 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     from histofactor.cli.options import numbers
     from histofactor.cli.progress import learn_reporter
-    from histofactor.concepts.kmeans import KMeansOptions
-    from histofactor.concepts.train import TrainOptions
+    from histofactor.concepts.learn.kmeans import KMeansOptions
+    from histofactor.concepts.learn.levels import TrainOptions
     from histofactor.encoders.build import Inference
     from histofactor.errors import OptionError
-    from histofactor.pipeline.engine import SegmentOptions
-    from histofactor.pipeline.gather import LearnOptions, supply_files
-    from histofactor.pipeline.learn import train_concepts
+    from histofactor.runs.learn_concepts import train_concepts
+    from histofactor.runs.sample_builder import LearnOptions, supply_files
+    from histofactor.segmentation.setup import SegmentOptions
     from histofactor.slides.inputs import find_inputs
     from histofactor.slides.resolution import check_mpp
 
@@ -134,7 +134,7 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 def _fetched(manifest: Path, folder: Path, endpoint: str | None) -> Supply:
     """The slides of a manifest, a few on disk at a time."""
-    from histofactor.pipeline.gather import supply_manifest
+    from histofactor.runs.sample_builder import supply_manifest
     from histofactor.tcga.fetch import FetchOptions
     from histofactor.tcga.gdc import ENDPOINT
     from histofactor.tcga.manifest import read_manifest
@@ -144,9 +144,9 @@ def _fetched(manifest: Path, folder: Path, endpoint: str | None) -> Supply:
 
 def _write(learned: Learned, out: Path, paths: list[Path]) -> Path:
     """Write the bank, and beside it the page to look at, whose path is returned."""
-    from histofactor.concepts.bank_file import read_bank_file, save_bank
+    from histofactor.concepts.bank.file import read_bank_file, save_bank
     from histofactor.export.bank_page import write_bank_page
-    from histofactor.pipeline.examples import read_examples
+    from histofactor.runs.examples import read_examples
 
     save_bank(learned.banks, out, learned.card)
     file, page = read_bank_file(out), out.with_suffix(".html")
@@ -159,7 +159,7 @@ def _print_choice(choice: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from histofactor.concepts.card import CHOICE, LIMIT
+    from histofactor.concepts.bank.provenance import CHOICE, LIMIT
 
     table = Table("K", "stability", "inertia", "held-out residual", "its limit", "", box=None)
     for row in choice["rows"]:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.concepts.bank import new_bank
+from histofactor.concepts.bank.record import new_bank
 from histofactor.errors import BankError, BankMismatch
 from histofactor.records import ConceptBank, EncoderKey, Float
 

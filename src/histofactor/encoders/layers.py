@@ -44,7 +44,7 @@ def dense_at(spec: EncoderSpec, network: Any, layer: str) -> tuple[Dense, Encode
 
     Args:
         spec: the row of the network.
-        network: of timm, transformers or ``encoders.own``.
+        network: of timm, transformers or ``encoders.own_networks``.
         layer: its name.
 
     Raises:

@@ -26,7 +26,7 @@ def build_network(spec: EncoderSpec) -> torch.nn.Module:
 
         return EmbeddedNetwork()
     if source.library == "own":
-        from histofactor.encoders import own
+        from histofactor.encoders import own_networks as own
 
         network: torch.nn.Module = getattr(own, source.architecture)(**source.arguments)
         return network
@@ -110,8 +110,8 @@ def import_transformers(name: str) -> Any:
 def adapt(network: torch.nn.Module, state: State, spec: EncoderSpec) -> State:
     """Tensors of a file under the names that the network gives them.
 
-    Files name tensors as the code did that wrote them; timm, transformers and the networks of ``encoders.own`` know how
-    older names became theirs. A file that fits stays as it is.
+    Files name tensors as the code did that wrote them; timm, transformers and the networks of
+    ``encoders.own_networks`` know how older names became theirs. A file that fits stays as it is.
 
     Args:
         network: with random weights.

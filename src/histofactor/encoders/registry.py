@@ -93,7 +93,7 @@ def get(name: str) -> EncoderSpec:
     """
     kind, _, rest = name.partition(":")
     if rest and kind in {"timm", "transformers"}:
-        from histofactor.encoders.anything import row_of
+        from histofactor.encoders.adhoc import row_of
 
         return row_of(kind, rest)
     rows = {spec.name: spec for spec in list_encoders()}

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.errors import ImageError
-from histofactor.evaluation import metrics, overlap
-from histofactor.evaluation.bootstrap import interval
-from histofactor.evaluation.cost import CostPoint, labelled_images
-from histofactor.evaluation.datasets import IGNORED, Dataset, Item, read_truth
-from histofactor.evaluation.labels import Labels
-from histofactor.evaluation.sources import Agreement, agreement
+from histofactor.evaluation.data.datasets import IGNORED, Dataset, Item, read_truth
+from histofactor.evaluation.data.labels import Labels
+from histofactor.evaluation.scores import metrics, overlap
+from histofactor.evaluation.scores.bootstrap import interval
+from histofactor.evaluation.scores.cost import CostPoint, labelled_images
+from histofactor.evaluation.scores.origin_bias import Agreement, agreement
 from histofactor.records import EncoderKey
 
 CROSS_VALIDATION = (

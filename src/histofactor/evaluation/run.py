@@ -12,21 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.errors import OptionError
-from histofactor.evaluation import metrics
-from histofactor.evaluation.brackets import brackets, drawn_per_image
-from histofactor.evaluation.cells import Cells, cells_of
-from histofactor.evaluation.counted import Counted, add_image, result_of
-from histofactor.evaluation.datasets import Dataset, load_dataset, read_truth
-from histofactor.evaluation.page import write_page
-from histofactor.evaluation.panels import best_and_worst
+from histofactor.evaluation.data.datasets import Dataset, load_dataset, read_truth
+from histofactor.evaluation.data.split import Split, describe, divide
+from histofactor.evaluation.pages.outputs import Evaluation, write_evaluation
+from histofactor.evaluation.pages.page import write_page
+from histofactor.evaluation.pages.panels import best_and_worst
 from histofactor.evaluation.protocol import CROSS_VALIDATION
-from histofactor.evaluation.split import Split, describe, divide
-from histofactor.evaluation.stability import kept_labels, shares
-from histofactor.evaluation.written import Evaluation, write_evaluation
-from histofactor.pipeline.encoded import encode_slide
-from histofactor.pipeline.engine import Engine, SegmentOptions, prepare
-from histofactor.pipeline.segment import segment_slide
+from histofactor.evaluation.scores import metrics
+from histofactor.evaluation.scores.cells import Cells, cells_of
+from histofactor.evaluation.scores.floors_and_ceilings import brackets, drawn_per_image
+from histofactor.evaluation.scores.stability import kept_labels, shares
+from histofactor.evaluation.scores.tally import Counted, add_image, result_of
 from histofactor.records import ConceptBank
+from histofactor.segmentation.feature_cache import encode_slide
+from histofactor.segmentation.page import segment_slide
+from histofactor.segmentation.setup import Engine, SegmentOptions, prepare
 from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
 

@@ -12,11 +12,11 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.concepts.bank import bank_hash
-from histofactor.concepts.bank_file import BankFile
-from histofactor.concepts.card import CHOICE, check_card, residual_limit_of
-from histofactor.concepts.summary import summarize
-from histofactor.export.files import atomic
+from histofactor.base.files import atomic
+from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.provenance import CHOICE, check_card, residual_limit_of
+from histofactor.concepts.bank.record import bank_hash
+from histofactor.concepts.bank.summary import summarize
 from histofactor.export.report import data_uri, jpeg
 from histofactor.export.tables import hex_color
 

@@ -10,7 +10,7 @@ import os
 import shapely
 from shapely.geometry import LinearRing
 
-from histofactor.export.files import atomic, stable_uuid
+from histofactor.base.files import atomic, stable_uuid
 from histofactor.masks.polygons import Outlining, Piece, stream_polygons
 from histofactor.records import Segmentation
 

@@ -14,10 +14,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from histofactor.base.files import atomic, stable_uuid
+from histofactor.base.workers import map_ahead
 from histofactor.errors import ImageError
-from histofactor.export.files import atomic, stable_uuid
 from histofactor.export.pyramid import level_bands, level_shapes
-from histofactor.factor.workers import map_ahead
 from histofactor.records import LabelMap, Raster, Segmentation
 
 if TYPE_CHECKING:

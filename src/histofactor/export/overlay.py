@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from histofactor.base.files import atomic
 from histofactor.errors import OptionError
-from histofactor.export.files import atomic
 from histofactor.records import Segmentation
 
 LONG_SIDE_PX = 2048

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from histofactor.export.files import atomic
+from histofactor.base.files import atomic
 from histofactor.export.report import ReportEntry
 from histofactor.export.tables import PhenotypeRow
 from histofactor.records import SlideInfo

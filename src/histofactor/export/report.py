@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from histofactor.export.files import atomic
+from histofactor.base.files import atomic
 from histofactor.export.overlay import render_overlay, thumbnail_size
 from histofactor.export.patches import typical_patches
 from histofactor.export.tables import PhenotypeRow, hex_color, phenotype_table

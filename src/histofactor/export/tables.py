@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.export.files import atomic
+from histofactor.base.files import atomic
 from histofactor.records import Color, Segmentation
 
 UNASSIGNED = "no tissue / unassigned"

@@ -17,8 +17,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from histofactor.base.files import atomic_folder
 from histofactor.errors import ImageError
-from histofactor.export.files import atomic_folder
 from histofactor.records import Color, Float
 
 WEIGHTS = "weights.zarr"  # in the folder of an input's results

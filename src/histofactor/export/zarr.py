@@ -14,7 +14,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from histofactor.export.files import atomic_folder
+from histofactor.base.files import atomic_folder
 from histofactor.export.pyramid import level_bands, level_shapes
 from histofactor.export.tables import UNASSIGNED
 from histofactor.records import LabelMap, Raster, Segmentation

@@ -13,8 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.workers import map_blocks
 from histofactor.factor.hals import sweep_rows
-from histofactor.factor.workers import map_blocks
 
 SWEEPS = 3  # inner sweeps per matrix product: cheap beside the product, and each brings the optimum closer
 _SERIAL_FLOP = 2e8  # a pass over the features with less work than this is not worth starting threads

@@ -11,10 +11,10 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.workers import map_blocks
 from histofactor.errors import OptionError
 from histofactor.factor.descent import descend, plain
 from histofactor.factor.start import leading_subspace, singular_start
-from histofactor.factor.workers import map_blocks
 
 _SKETCH_ROWS, _SKETCH_ROWS_PER_COMPONENT, _STRIDE = 1024, 32, 8  # a sketch has one in eight rows, or more
 _WIDE, _RANK = 10, 4  # features of at least 10k rows and columns are sketched by 4k directions

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.workers import map_blocks
 from histofactor.errors import OptionError
 from histofactor.factor.active_set import solve_rows
 from histofactor.factor.constrained import Wish, check_wish, solve_wish
-from histofactor.factor.workers import map_blocks
 
 if TYPE_CHECKING:
     import torch

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.workers import map_blocks
 from histofactor.errors import OptionError
 from histofactor.factor.nmf import factorize
 from histofactor.factor.nnls import project, solve_gram, unit_concepts
-from histofactor.factor.workers import map_blocks
 
 _BLOCK = 1024  # rows widened to float64 at a time
 _REVISIONS = 5  # alternations of W and H on a batch while it is at hand; later its weights stay

@@ -14,8 +14,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.workers import map_blocks
 from histofactor.errors import OptionError
-from histofactor.factor.workers import map_blocks
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
-from histofactor.factor.workers import map_ahead
+from histofactor.base.workers import map_ahead
 from histofactor.masks.arcs import assemble, number_pieces, piece_sums, trace
 from histofactor.masks.thin import thin
 from histofactor.masks.tiles import Tile, read_tile, tissue_tiles

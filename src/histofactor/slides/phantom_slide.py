@@ -18,8 +18,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from histofactor.base.files import atomic
 from histofactor.errors import OptionError
-from histofactor.export.files import atomic
 from histofactor.slides.phantom import BACKGROUND, CLASSES, GLASS, phantom
 
 DOWNSAMPLES = (1, 4, 16)

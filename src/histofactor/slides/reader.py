@@ -12,11 +12,11 @@ from PIL import Image
 from histofactor.errors import OptionError
 from histofactor.records import Region, SlideInfo
 from histofactor.slides.files import decode_file
-from histofactor.slides.levels import Box, LeveledSlide, lay_out
+from histofactor.slides.openslide_reader import VendorSlide, is_vendor_slide
 from histofactor.slides.pixels import Decoded, decode_array
+from histofactor.slides.pyramid import Box, LeveledSlide, lay_out
 from histofactor.slides.resolution import settle_mpp
 from histofactor.slides.tiff import TiffSlide, is_tiff_slide
-from histofactor.slides.whole import VendorSlide, is_vendor_slide
 
 READERS = ("auto", "openslide", "tifffile")
 

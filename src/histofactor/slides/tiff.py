@@ -18,7 +18,6 @@ from PIL import Image
 from histofactor.errors import ImageError
 from histofactor.records import SlideInfo
 from histofactor.slides.files import DAMAGED, TIFF_MAGIC, check_packing, stated_by_page
-from histofactor.slides.levels import Box, DamagedPixels, LeveledSlide, lay_out
 from histofactor.slides.pixels import (
     MAX_PIXELS,
     MIN_SIDE_PX,
@@ -28,6 +27,7 @@ from histofactor.slides.pixels import (
     scale_to_8_bit,
     unusable,
 )
+from histofactor.slides.pyramid import Box, DamagedPixels, LeveledSlide, lay_out
 from histofactor.slides.resolution import settle_mpp
 
 LARGE_PX = 2**26  # a tiled TIFF beyond this is a whole slide

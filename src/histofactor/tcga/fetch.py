@@ -16,9 +16,9 @@ from http.client import HTTPException
 from pathlib import Path
 from threading import Event
 
+from histofactor.base.files import output_error
+from histofactor.base.workers import map_ahead
 from histofactor.errors import HistofactorError, ImageError
-from histofactor.export.files import output_error
-from histofactor.factor.workers import map_ahead
 from histofactor.tcga.gdc import ENDPOINT, GdcFile
 
 _CHUNK = 1 << 20  # bytes at a time

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from histofactor.base.files import atomic
 from histofactor.errors import OptionError
-from histofactor.export.files import atomic
 from histofactor.tcga.gdc import GdcFile
 
 _COLUMNS = ("id", "filename", "md5", "size", "state", "project", "case")

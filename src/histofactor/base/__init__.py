@@ -1,0 +1,1 @@
+"""Ground floor: files that are whole or not there, workers, colours, clock."""

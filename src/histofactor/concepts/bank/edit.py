@@ -1,0 +1,142 @@
+"""Banks kept in order: concepts named, and concepts merged into unions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.groups import Group, Merge, regroup
+from histofactor.concepts.bank.provenance import Counts, Example, counts_of, examples_of, per_group_of, per_slide_of
+from histofactor.errors import BankError
+from histofactor.records import Color, ConceptBank, Float, Leaves
+
+
+def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int, Color] | None = None) -> BankFile:
+    """Give concepts of one K other names and colours.
+
+    Args:
+        file: the banks.
+        k: which of them.
+        names: new names by label, 1 … K.
+        colors: new colours by label.
+
+    Raises:
+        BankError: there is no such K.
+        OptionError: there is no such label.
+    """
+    bank, colors = _bank_of(file, k), colors or {}
+    groups = regroup(_groups(bank), (), names)
+    regroup(groups, (), dict.fromkeys(colors, ""))  # checks the labels
+    new = tuple(colors.get(label, group.color) for label, group in enumerate(groups, 1))
+    bank = replace(bank, names=tuple(group.name for group in groups), colors=new)
+    return replace(file, banks={**file.banks, k: bank})
+
+
+def merge(file: BankFile, k: int, merges: Sequence[Merge]) -> BankFile:
+    """Add a coarser level, in which concepts of one K are put together.
+
+    The merged concepts are unions of the leaves of the old ones, as the levels that training nests. A level of K
+    concepts takes the place of one that the file has already. Smaller levels whose concepts are not unions of the new
+    ones stay as they are, but the chain of parents ends at the new level.
+
+    Args:
+        file: the banks.
+        k: the level whose concepts are merged.
+        merges: labels, 1 … K, that become one, and its name.
+
+    Raises:
+        BankError: there is no such K, or what the bank tells of its concepts cannot be read.
+        OptionError: a label does not exist, is asked for twice, or a merge has fewer than two.
+    """
+    bank = _bank_of(file, k)
+    groups = regroup(_groups(bank), merges, {})
+    owner = {member: index for index, group in enumerate(groups) for member in group.members}
+    parents = tuple(owner[concept] for concept in range(k))
+    leaves = bank.leaves or Leaves(bank.vectors, tuple(range(k)))
+    merged = ConceptBank(
+        _means(bank, groups),
+        bank.encoder,
+        tuple(group.name for group in groups),
+        tuple(group.color for group in groups),
+        bank.mpp,
+        None,
+        _provenance(bank, groups),
+        Leaves(leaves.vectors, tuple(parents[owner_] for owner_ in leaves.owners)),
+    )
+    new = len(groups)
+    banks = dict(sorted({**file.banks, new: merged}.items()))
+    for coarse, fine in pairwise([0, *banks]):
+        if new in (coarse, fine):  # the others stand beside the same level as before
+            above = _parents(banks[fine], banks[coarse]) if coarse else None
+            banks[fine] = replace(banks[fine], parents=above)
+    return replace(
+        file,
+        banks=banks,
+        unknown_by_k={level: known for level, known in file.unknown_by_k.items() if level != new},
+        unknown_tensors={name: one for name, one in file.unknown_tensors.items() if not name.startswith(f"k{new}/")},
+    )
+
+
+def _means(bank: ConceptBank, groups: Sequence[Group]) -> Float:
+    """The mean of each group's members, weighed by their tokens where these are told and there are any."""
+    counts = counts_of(bank)
+    rows = []
+    for group in groups:
+        members = list(group.members)
+        weights = counts[members] if counts is not None and counts[members].any() else None
+        rows.append(np.average(bank.vectors[members].astype(np.float64), 0, weights))
+    return np.array(rows, np.float32)
+
+
+def _provenance(bank: ConceptBank, groups: Sequence[Group]) -> dict[str, Any]:
+    """What stays true of unions: texts (licence, source, …), and what adds up."""
+
+    def added(counts: Counts) -> list[int]:
+        return [int(counts[list(group.members)].sum()) for group in groups]
+
+    found: dict[str, Any] = {name: value for name, value in bank.provenance.items() if isinstance(value, str)}
+    found["merged_from"] = len(bank.names)
+    found["members"] = [[member + 1 for member in group.members] for group in groups]
+    counts, per_group, per_slide, examples = counts_of(bank), per_group_of(bank), per_slide_of(bank), examples_of(bank)
+    if counts is not None:
+        found["counts"] = added(counts)
+    if per_group:
+        found["per_group"] = {name: added(one) for name, one in per_group.items()}
+    if per_slide:
+        found["per_slide"] = [added(one) for one in per_slide]
+    if any(examples):
+        found["examples"] = [_nearest([examples[member] for member in group.members]) for group in groups]
+    return found
+
+
+def _nearest(lists: Sequence[Sequence[Example]]) -> list[dict[str, Any]]:
+    """As many examples as the longest list has, those nearest to their concept first."""
+    merged = sorted((one for examples in lists for one in examples), key=lambda one: one.distance)
+    return [asdict(one) for one in merged[: max(map(len, lists))]]
+
+
+def _parents(fine: ConceptBank, coarse: ConceptBank) -> tuple[int, ...] | None:
+    """The coarse concept that holds every fine one, where both are unions of the same leaves; else None."""
+    if coarse.leaves is None:
+        return None
+    leaves = fine.leaves or Leaves(fine.vectors, tuple(range(len(fine.vectors))))
+    if leaves.vectors.shape != coarse.leaves.vectors.shape or (leaves.vectors != coarse.leaves.vectors).any():
+        return None
+    pairs = set(zip(leaves.owners, coarse.leaves.owners, strict=True))
+    return tuple(owner for _, owner in sorted(pairs)) if len(pairs) == len(fine.vectors) else None
+
+
+def _bank_of(file: BankFile, k: int) -> ConceptBank:
+    if k not in file.banks:
+        has = ", ".join(map(str, file.banks))
+        raise BankError(f"the file has no bank of K = {k}", mend=f"choose K from {has}")
+    return file.banks[k]
+
+
+def _groups(bank: ConceptBank) -> list[Group]:
+    return [Group((i,), *one) for i, one in enumerate(zip(bank.names, bank.colors, strict=True))]

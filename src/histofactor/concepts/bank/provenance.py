@@ -1,0 +1,180 @@
+"""What a bank says of its concepts, read with care: any of it may be missing, and a file may say nonsense.
+
+Of one K, in ``provenance``: ``counts`` (sampled tokens of every concept), ``per_group`` and ``per_slide`` (the same by
+group, or for every slide), ``examples`` (typical tokens of every concept), and ``residual_limit`` (as in the choice of
+K). Of all K, in the ``card``: ``slides``, of which an example names one by its place, and free text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.concepts.bank.record import is_a
+from histofactor.errors import BankError
+from histofactor.records import ConceptBank
+
+Counts = NDArray[np.float64]
+CHOICE = ("stability", "inertia", "residual")  # what the choice of K tells of each
+LIMIT = "residual_limit"  # what it may tell too, and the provenance of each K with it
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A typical token.
+
+    Attributes:
+        slide: place of its slide on the card.
+        x, y: upper left corner of the square patch that shows it, in level-0 px.
+        side: side of the patch in level-0 px.
+        distance: how far it is from its concept.
+    """
+
+    slide: int
+    x: float
+    y: float
+    side: float
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlideNote:
+    """A slide that concepts were learned from.
+
+    Attributes:
+        name: its file name, or the end of its path.
+        group: hospital, project, … or None.
+        sha256: of the file, or "" where it is not told.
+    """
+
+    name: str
+    group: str | None
+    sha256: str
+
+
+def counts_of(bank: ConceptBank) -> Counts | None:
+    """Tokens (K,) of every concept, or None where it is not told.
+
+    Raises:
+        BankError: they are no counts.
+    """
+    counts = bank.provenance.get("counts")
+    return None if counts is None else _counts("counts", counts, len(bank.names))
+
+
+def per_group_of(bank: ConceptBank) -> dict[str, Counts]:
+    """Tokens (K,) of every concept by group; empty where there are no groups.
+
+    Raises:
+        BankError: they are no counts.
+    """
+    groups = bank.provenance.get("per_group") or {}
+    if not isinstance(groups, dict):
+        raise _damaged("per_group", "counts by name", groups)
+    return {name: _counts("per_group", counts, len(bank.names)) for name, counts in groups.items()}
+
+
+def per_slide_of(bank: ConceptBank) -> list[Counts]:
+    """Tokens (K,) of every concept, for every slide on the card; empty where it is not told.
+
+    Raises:
+        BankError: they are no counts.
+    """
+    slides = bank.provenance.get("per_slide") or []
+    if not isinstance(slides, list):
+        raise _damaged("per_slide", "counts for every slide", slides)
+    return [_counts("per_slide", counts, len(bank.names)) for counts in slides]
+
+
+def examples_of(bank: ConceptBank) -> list[tuple[Example, ...]]:
+    """Typical tokens of each of the K concepts, the best first; none where they are not told.
+
+    Raises:
+        BankError: they are not as ``Example``.
+    """
+    lists = bank.provenance.get("examples")
+    if lists is None:
+        return [()] * len(bank.names)
+    if not isinstance(lists, list) or len(lists) != len(bank.names) or not all(isinstance(one, list) for one in lists):
+        raise _damaged("examples", f"{len(bank.names)} lists", lists)
+    return [tuple(_example(one) for one in examples) for examples in lists]
+
+
+def residual_limit_of(bank: ConceptBank) -> float | None:
+    """The residual in [0, 1] above which tissue is unlike the bank, or None where it is not told.
+
+    Raises:
+        BankError: it is no such number.
+    """
+    limit = bank.provenance.get(LIMIT)
+    if limit is not None and not (is_a(int | float, limit) and 0 <= limit <= 1):
+        raise _damaged(LIMIT, "a number from 0 to 1", limit)
+    return limit
+
+
+def slides_of(card: Mapping[str, Any]) -> list[SlideNote]:
+    """The slides on a card.
+
+    Raises:
+        BankError: they are not as ``SlideNote``.
+    """
+    slides = card.get("slides") or []
+    if not isinstance(slides, list) or not all(isinstance(one, dict) for one in slides):
+        raise _damaged("slides", "a list of objects", slides)
+    found = [SlideNote(one.get("name", "?"), one.get("group"), one.get("sha256") or "") for one in slides]
+    for note in found:
+        if not isinstance(note.name, str) or not isinstance(note.sha256, str) or not is_a(str | None, note.group):
+            raise _damaged("slides", "names, groups and hashes", note)
+    return found
+
+
+def check_card(card: Mapping[str, Any]) -> None:
+    """Check what is shown of a card, where it is there: slides, options, groups, left_out, and the choice of K.
+
+    Raises:
+        BankError: it is not as training writes it.
+    """
+    slides_of(card)
+    for name in ("options", "groups", "left_out", "choice"):
+        if not isinstance(card.get(name) or {}, dict):
+            raise _damaged(name, "an object", card[name])
+    rows = (card.get("choice") or {"rows": []}).get("rows")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and _is_choice(row) for row in rows):
+        raise _damaged("choice", f"rows of k, {', '.join(CHOICE)}", rows)
+
+
+def _is_choice(row: Mapping[str, Any]) -> bool:
+    known = is_a(int, row.get("k")) and all(is_a(int | float, row.get(name)) for name in CHOICE)
+    limited = row.get(LIMIT) is None or is_a(int | float, row[LIMIT])
+    return known and limited and row["k"] > 0 and all(abs(row[name]) < 1e12 for name in CHOICE)
+
+
+def _example(value: Any) -> Example:
+    fields = ("slide", "x", "y", "side", "distance")
+    numbers = [value.get(name, 0 if name == "distance" else None) for name in fields] if is_a(dict, value) else []
+    if not numbers or not all(is_a(int | float, one) and abs(one) < 1e12 for one in numbers):
+        raise _damaged("examples", "slide, x, y, side, distance", value)
+    slide, x, y, side, distance = numbers
+    if not is_a(int, slide) or slide < 0 or side <= 0:
+        raise _damaged("examples", "a slide ≥ 0 and a side > 0", value)
+    return Example(slide, x, y, side, distance)
+
+
+def _counts(name: str, value: Any, k: int) -> Counts:
+    whole = isinstance(value, list) and len(value) == k and all(is_a(int | float, one) for one in value)
+    if not whole or not all(0 <= one < 1e18 for one in value):
+        raise _damaged(name, f"{k} numbers ≥ 0", value)
+    return np.array(value, np.float64)
+
+
+def _damaged(name: str, expected: str, got: Any) -> BankError:
+    return BankError(
+        f"the concept bank's {name} cannot be read",
+        expected=expected,
+        got=f"{got!r:.100}",
+        mend="write the bank again, or get a fresh copy",
+    )

@@ -1,0 +1,105 @@
+"""What is worth knowing of each concept of a bank, from its vectors and what training wrote down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.provenance import (
+    Counts,
+    Example,
+    counts_of,
+    examples_of,
+    per_group_of,
+    per_slide_of,
+    slides_of,
+)
+from histofactor.factor.nnls import unit_concepts
+from histofactor.records import Color, ConceptBank
+
+_NEIGHBOURS = 3
+_ALONE, _MINORITY = 0.9, 0.5  # nearly all of a concept comes from one place, which gives less than this of all tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptSummary:
+    """One concept.
+
+    Attributes:
+        label: 1 … K, as in label maps.
+        name, color: as in the bank.
+        share: of the sampled tokens, in [0, 1], or None if not known.
+        neighbours: (label, cosine) of the most similar concepts, the nearest first.
+        origins: (group or slide, share of the concept's tokens), the largest first; empty if not known.
+        alone: the group or slide that nearly all of it comes from though it gives few tokens, or "".
+        parent: label at the next coarser level, or None.
+        examples: where typical tokens are, the nearest first.
+    """
+
+    label: int
+    name: str
+    color: Color
+    share: float | None
+    neighbours: tuple[tuple[int, float], ...]
+    origins: tuple[tuple[str, float], ...]
+    alone: str
+    parent: int | None
+    examples: tuple[Example, ...]
+
+
+def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
+    """Summaries of the K concepts of one level, in the order of their labels.
+
+    Args:
+        file: from ``read_bank_file``.
+        k: one of its K.
+
+    Raises:
+        BankError: what the bank tells of its concepts cannot be read.
+    """
+    bank = file.banks[k]
+    units = unit_concepts(bank.vectors)[0]
+    cosines = units @ units.T
+    np.fill_diagonal(cosines, -np.inf)
+    counts, origins, examples = counts_of(bank), _origins(file, bank), examples_of(bank)
+    found = []
+    for index in range(k):
+        nearest = np.argsort(-cosines[index], kind="stable")[: min(_NEIGHBOURS, k - 1)]
+        own, alone = _where(origins, index)
+        found.append(
+            ConceptSummary(
+                index + 1,
+                bank.names[index],
+                bank.colors[index],
+                None if counts is None else float(counts[index] / max(counts.sum(), 1)),
+                tuple((int(other) + 1, float(cosines[index, other])) for other in nearest),
+                own,
+                alone,
+                None if bank.parents is None else bank.parents[index] + 1,
+                examples[index],
+            )
+        )
+    return found
+
+
+def _origins(file: BankFile, bank: ConceptBank) -> dict[str, Counts]:
+    """Counts of every concept by group, else by slide, else nothing."""
+    if groups := per_group_of(bank):
+        return groups
+    slides, per_slide = slides_of(file.card), per_slide_of(bank)
+    if len(slides) != len(per_slide):
+        return {}
+    return {slide.name: counts for slide, counts in zip(slides, per_slide, strict=True)}
+
+
+def _where(origins: dict[str, Counts], index: int) -> tuple[tuple[tuple[str, float], ...], str]:
+    """Shares by origin of one concept, the largest first, and the origin that it is alone in, or ""."""
+    total = sum(counts[index] for counts in origins.values())
+    if not total:
+        return (), ""
+    shares = sorted(((float(counts[index] / total), name) for name, counts in origins.items()), key=lambda one: -one[0])
+    share, name = shares[0]
+    of_all = origins[name].sum() / sum(counts.sum() for counts in origins.values())
+    return tuple((n, s) for s, n in shares if s), name if share >= _ALONE and of_all < _MINORITY else ""

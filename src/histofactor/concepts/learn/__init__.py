@@ -1,0 +1,1 @@
+"""Learning concepts: the sample, its clustering for every K, and which K to take."""

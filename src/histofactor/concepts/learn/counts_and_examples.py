@@ -1,0 +1,85 @@
+"""What a sample says of each concept: how many tokens, from which slides, and where typical ones are to be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.concepts.learn.levels import Level
+from histofactor.concepts.learn.sample import Sample
+from histofactor.records import Float
+
+EXAMPLES = 8  # typical tokens told of every concept, from different slides as far as there are
+_SLIDES_TOLD = 200  # up to so many slides, every slide's tokens are told
+_CHUNK = 8192  # rows at a time
+
+Slides = NDArray[np.int64]
+
+
+def evidence(
+    sample: Sample, slides: Slides, level: Level, groups: Sequence[str | None], sides: Sequence[float]
+) -> dict[str, Any]:
+    """Provenance of one level, JSON types only.
+
+    Args:
+        sample: the tokens, in the order of ``level.labels``.
+        slides: (N,) the slide of every token.
+        slides: (N,) the slide of every token.
+        level: concepts learned from it.
+        groups: the group of every slide, or None.
+        sides: side in level-0 px of the patch that shows a token, by slide.
+
+    Returns:
+        ``per_slide`` (one list of K counts a slide, where there are few), ``per_group`` (the same by name), and
+        ``examples``: for every concept the tokens nearest to it, as ``slide``, ``x``, ``y``, ``side``, ``distance``.
+    """
+    k = len(level.vectors)
+    per_slide = np.zeros((len(groups), k), np.int64)
+    np.add.at(per_slide, (slides, level.labels), 1)
+    found: dict[str, Any] = {"examples": _examples(sample, slides, level, sides)}
+    if len(groups) <= _SLIDES_TOLD:
+        found["per_slide"] = per_slide.tolist()
+    names = sorted({group for group in groups if group is not None})
+    if names:
+        found["per_group"] = {name: per_slide[[group == name for group in groups]].sum(0).tolist() for name in names}
+    return found
+
+
+def _examples(sample: Sample, slides: Slides, level: Level, sides: Sequence[float]) -> list[list[dict[str, Any]]]:
+    distances = _distances(sample.tokens[: sample.size], level)
+    order = np.lexsort((distances, level.labels))
+    ends = np.cumsum(level.counts)
+    return [
+        [
+            {
+                "slide": int(slides[row]),
+                "x": round(float(sample.places[row, 0]), 1),
+                "y": round(float(sample.places[row, 1]), 1),
+                "side": round(sides[int(slides[row])], 1),
+                "distance": round(float(distances[row]), 4),
+            }
+            for row in _spread(order[end - count : end], slides)
+        ]
+        for end, count in zip(ends, level.counts, strict=True)
+    ]
+
+
+def _spread(rows: NDArray[np.int64], slides: Slides) -> NDArray[np.int64]:
+    """The first rows, those of a slide that came before after all others: first the best of each slide, and so on."""
+    order = np.argsort(slides[rows], kind="stable")
+    starts = np.flatnonzero(np.diff(slides[rows][order], prepend=-1))
+    rank = np.empty(len(rows), np.int64)  # how many of the slide came before
+    rank[order] = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
+    return rows[np.argsort(rank, kind="stable")[:EXAMPLES]]
+
+
+def _distances(X: Float, level: Level) -> NDArray[np.float32]:
+    """Distance (N,) of every token to the vector of its concept."""
+    found = np.empty(len(X), np.float32)
+    for start in range(0, len(X), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        found[rows] = np.linalg.norm(X[rows] - level.vectors[level.labels[rows]], axis=1)
+    return found

@@ -1,0 +1,185 @@
+"""A balanced sample of a stream of tokens, in memory that does not grow with the stream.
+
+Every token gets a key, and the sample is the tokens with the smallest keys (bottom-k sampling: Cohen & Kaplan, PODC
+2007). The token of random rank r in its slide has the key (r + u) / w, with u uniform in [0, 1) and w the weight of
+the slide: so every slide gives as many tokens as its weight says until it has no more, whatever its size. Keys depend
+on the seed and on the slide alone, not on what was seen before, so samples merge exactly: however slides were shared
+out among workers, and in whatever order, the union has the same sample. Sorted by key, every prefix is a balanced
+sample too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.base.files import atomic
+from histofactor.errors import OptionError
+from histofactor.records import Float
+
+Keys = NDArray[np.float64]
+_COLUMNS = ("tokens", "sq_norms", "keys", "slides", "places")
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """The keys of one slide's tokens.
+
+    Attributes:
+        keys: (n,) key of every token, in reading order.
+        wanted: (n,) bool, tokens that a sample would take now.
+    """
+
+    keys: Keys
+    wanted: NDArray[np.bool_]
+
+
+class Sample:
+    """Tokens with the smallest keys; all memory is taken at the start.
+
+    Args:
+        capacity: tokens held, at most.
+        dim: channels of a token.
+        seed: of the keys; samples merge only if it is the same.
+
+    Raises:
+        OptionError: the capacity is not positive.
+    """
+
+    def __init__(self, capacity: int, dim: int, seed: int = 0) -> None:
+        if capacity < 1:
+            raise OptionError("the sample is too small", expected="at least 1 token", got=f"{capacity}")
+        self.capacity, self.seed, self.size = capacity, seed, 0
+        self.tokens: Float = np.full((capacity, dim), 0, np.float32)  # written to, so that the memory is taken now
+        self.sq_norms = np.zeros(capacity, np.float32)
+        self.keys: Keys = np.full(capacity, np.inf)
+        self.slides = np.zeros(capacity, np.int32)
+        self.places = np.zeros((capacity, 2), np.float32)
+
+    def draw(self, name: str, n: int, weight: float = 1.0) -> Draw:
+        """Give the tokens of a slide their keys.
+
+        Args:
+            name: what tells the slide from all others; with the seed it decides the keys.
+            n: number of its tokens.
+            weight: how many tokens it should give, in proportion to other slides.
+        """
+        digest = hashlib.sha256(f"{self.seed}\0{name}".encode()).digest()
+        rng = np.random.default_rng(np.frombuffer(digest, np.uint32))
+        ranks = rng.permutation(n)
+        keys = (ranks + rng.random(n)) / weight
+        return Draw(keys, (ranks < self.capacity) & (keys < self.keys.max()))
+
+    def add(self, tokens: Float, sq_norms: Float, keys: Keys, slide: int, places: NDArray[np.float32]) -> None:
+        """Take in tokens of one slide.
+
+        Args:
+            tokens: (n, d).
+            sq_norms: (n,) mean squared norm of what each is the mean of.
+            keys: (n,), from ``draw``.
+            slide: number of the slide.
+            places: (n, 2), where in it they are.
+        """
+        self._take(tokens, sq_norms, keys, np.full(len(keys), slide, np.int32), places)
+
+    def merge(self, other: Sample) -> None:
+        """Take in another worker's sample of other slides, numbered alike: the sample of both shares.
+
+        Raises:
+            OptionError: capacity, channels or seed differ.
+        """
+        ours, theirs = ((s.capacity, s.tokens.shape[1], s.seed) for s in (self, other))
+        if ours != theirs:
+            raise OptionError(
+                "the samples cannot be merged",
+                expected="equal capacity, channels and seed",
+                got=f"{ours} and {theirs}",
+                mend="start all workers with the same options",
+            )
+        part = slice(0, other.size)
+        self._take(*(getattr(other, name)[part] for name in _COLUMNS))
+
+    def sort(self) -> None:
+        """Order by key."""
+        order = np.argsort(self.keys[: self.size], kind="stable")
+        for values in (self.sq_norms, self.keys, self.slides, self.places):
+            values[: self.size] = values[order]
+        _reorder(self.tokens, order)
+
+    def save(self, path: Path, note: str) -> None:
+        """Write what is held, with a note.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        held = {name: getattr(self, name)[: self.size] for name in _COLUMNS}
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, note=np.array(note), **held)
+
+    def load(self, path: Path) -> None:
+        """Take in what a sample of the same seed wrote.
+
+        Raises:
+            OSError, ValueError, KeyError: the file cannot be read.
+        """
+        with _opened(path) as held:
+            self._take(*(held[name] for name in _COLUMNS))
+
+    def _take(
+        self, tokens: Float, sq_norms: Float, keys: Keys, slides: NDArray[np.int32], places: NDArray[np.float32]
+    ) -> None:
+        """Fill what is free with the smallest keys, then let small new keys replace the largest old ones."""
+        new = np.argsort(keys, kind="stable")
+        free = np.arange(self.size, self.capacity)
+        old = np.argsort(-self.keys[: self.size], kind="stable")
+        rows = np.concatenate([free, old])[: len(new)]
+        new = new[: len(rows)]
+        better = keys[new] < self.keys[rows]
+        rows, new = rows[better], new[better]
+        self.tokens[rows], self.sq_norms[rows], self.keys[rows] = tokens[new], sq_norms[new], keys[new]
+        self.slides[rows], self.places[rows] = slides[new], places[new]
+        self.size += min(len(free), len(keys))
+
+
+def read_note(path: Path) -> str:
+    """The note in a file that ``Sample.save`` wrote.
+
+    Raises:
+        OSError, ValueError, KeyError: the file cannot be read.
+    """
+    with _opened(path) as held:
+        return str(held["note"])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+            yield held
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(str(error)) from error
+
+
+@numba.njit(cache=True, nogil=True)
+def _reorder(rows: Float, order: NDArray[np.int64]) -> None:
+    """Put rows[order[i]] at i, cycle by cycle, with one row of further memory."""
+    done = np.zeros(len(order), np.bool_)
+    for start in range(len(order)):
+        if done[start]:
+            continue
+        first, at = rows[start].copy(), start
+        while order[at] != start:
+            rows[at] = rows[order[at]]
+            done[at] = True
+            at = order[at]
+        rows[at] = first
+        done[at] = True

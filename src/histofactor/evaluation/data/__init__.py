@@ -1,0 +1,1 @@
+"""Labelled data sets, as they are read and split."""

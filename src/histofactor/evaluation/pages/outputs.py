@@ -1,0 +1,111 @@
+"""What an evaluation found, and its files: JSON for everything, CSV for a row per method and K."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from histofactor import __version__
+from histofactor.base.files import atomic
+from histofactor.evaluation.data.datasets import Dataset
+from histofactor.evaluation.protocol import CROSS_VALIDATION, Result
+from histofactor.evaluation.scores import metrics
+from histofactor.evaluation.scores.bootstrap import paired_difference
+from histofactor.evaluation.scores.floors_and_ceilings import Bracket
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Scores of a data set.
+
+    Attributes:
+        dataset: what was segmented.
+        results: one per method and K.
+        brackets: what they lie between.
+        protocol: how they were scored, in words.
+    """
+
+    dataset: Dataset
+    results: tuple[Result, ...]
+    brackets: tuple[Bracket, ...] = ()
+    protocol: str = CROSS_VALIDATION
+
+
+def write_evaluation(evaluation: Evaluation, out: str | Path) -> None:
+    """Write ``evaluation.json`` (everything) and ``evaluation.csv`` (one row per method and K).
+
+    Args:
+        evaluation: at least one result.
+        out: the folder; made if missing.
+
+    Raises:
+        OutputError: the files cannot be written.
+    """
+    dataset, results = evaluation.dataset, evaluation.results
+    report = {
+        "histofactor": __version__,
+        "dataset": {
+            "name": dataset.name,
+            "mpp": dataset.mpp,
+            "classes": {str(code): name for code, name in dataset.classes.items()},
+            "images": len(dataset.items),
+            "patients": len({item.patient for item in dataset.items}),
+        },
+        "protocol": evaluation.protocol,
+        "results": [asdict(result) for result in results],
+        "differences": differences(results),
+        "brackets": [asdict(bracket) for bracket in evaluation.brackets],
+    }
+    with atomic(Path(out) / "evaluation.json") as temporary:
+        temporary.write_text(json.dumps(_null_nan(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    rows = [_row(dataset, result) for result in results]
+    with (
+        atomic(Path(out) / "evaluation.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def differences(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Mean IoU of every method less that of the first at the same K, the same patients drawn for both."""
+    patients = [image.patient for image in results[0].scores.images]
+    found = []
+    for k in dict.fromkeys(result.k for result in results):
+        first, *others = (result for result in results if result.k == k)
+        for other in others:
+            ours, theirs = (np.array([image.matrix for image in one.scores.images]) for one in (other, first))
+            value, low, high = paired_difference(ours, theirs, patients, metrics.mean_iou)
+            found.append({"k": k, "method": other.method, "against": first.method, "mean_iou": [value, low, high]})
+    return found
+
+
+def _row(dataset: Dataset, result: Result) -> dict[str, Any]:
+    scores = result.scores
+    fixed = (
+        *("mean_iou", "mean_dice", "accuracy", "image_mean_iou", "nmi", "ari", "v_measure"),
+        *("achievable_accuracy", "undersegmentation", "matched_mean_iou", "boundary_f1"),
+    )
+    row = {"dataset": dataset.name, "method": result.method, "k": result.k, "encoder": result.encoder.name}
+    values = {name: getattr(scores, name) for name in fixed}
+    values |= dict(zip(("mean_iou_low", "mean_iou_high"), scores.mean_iou_interval, strict=True))
+    values |= {f"iou {name}": value for name, value in scores.iou.items()}
+    values |= {f"dice {name}": value for name, value in scores.dice.items()}
+    return row | {name: "" if math.isnan(value) else f"{value:.6f}" for name, value in values.items()}
+
+
+def _null_nan(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _null_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_null_nan(entry) for entry in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,1 +1,0 @@
-"""Pipeline: from an input to its segmentation, one or many."""

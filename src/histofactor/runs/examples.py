@@ -1,0 +1,119 @@
+"""Typical patches of concepts, read again from the slides they were learned on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.provenance import Example, SlideNote, examples_of, slides_of
+from histofactor.errors import HistofactorError, ImageError
+from histofactor.records import Region
+from histofactor.slides.blocks import read_blocks
+from histofactor.slides.reader import Slide, open_slide
+
+PATCHES, PATCH_PX = 4, 96  # for each concept, and the side of each
+
+Patches = dict[tuple[int, int], list[NDArray[np.uint8]]]  # by K and label
+_Place = tuple[int, int, int]  # K, label, rank
+
+
+def read_examples(
+    file: BankFile, inputs: Sequence[Path], *, source_mpp: float | None = None
+) -> tuple[Patches, list[str]]:
+    """Read the typical patches that a bank tells of, slide by slide, from different slides as far as there are.
+
+    An input is the slide on the card that has its file name; where several share it, the SHA-256 decides.
+
+    Args:
+        file: from ``read_bank_file``.
+        inputs: the slides, or some of them; others are passed over.
+        source_mpp: µm/px of inputs whose header lacks it.
+
+    Returns:
+        (PATCH_PX, PATCH_PX, 3) uint8 patches by K and label, the most typical first, and what could not be read, one
+        sentence each.
+
+    Raises:
+        BankError: what the bank tells of its concepts cannot be read.
+    """
+    slides = slides_of(file.card)
+    paths, missing = _find(slides, inputs)
+    wanted = {
+        (k, label): _choose([one for one in examples if one.slide in paths])
+        for k, bank in file.banks.items()
+        for label, examples in enumerate(examples_of(bank), 1)
+    }
+    found: dict[_Place, NDArray[np.uint8]] = {}
+    for slide, path in sorted(paths.items()):
+        here = {
+            (*key, rank): one
+            for key, examples in wanted.items()
+            for rank, one in enumerate(examples)
+            if one.slide == slide
+        }
+        try:
+            found |= _read(path, here, source_mpp)
+        except HistofactorError as error:
+            missing.append(str(error))
+    patches: Patches = {}
+    for k, label, rank in sorted(found):
+        patches.setdefault((k, label), []).append(found[k, label, rank])
+    return patches, missing
+
+
+def _find(slides: Sequence[SlideNote], inputs: Sequence[Path]) -> tuple[dict[int, Path], list[str]]:
+    """The input of each slide by its place on the card, and what is wrong with the others."""
+    names = [PurePosixPath(slide.name).name for slide in slides]
+    given = [path.name for path in inputs]
+    paths: dict[int, Path] = {}
+    missing = []
+    for path in inputs:
+        places = [place for place, name in enumerate(names) if name == path.name]
+        if places and (len(places) > 1 or given.count(path.name) > 1):
+            try:
+                with path.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                missing.append(f"{path} cannot be read: {error.strerror or error}")
+                continue
+            places = [place for place in places if slides[place].sha256 == digest]
+        paths |= dict.fromkeys(places, path)
+    absent = [name for place, name in enumerate(names) if place not in paths]
+    if absent:
+        more = f" nor are {len(absent) - 1} more" if len(absent) > 1 else ""
+        missing.append(f"{absent[0]} is not among the inputs{more}")
+    return paths, missing
+
+
+def _choose(examples: Sequence[Example]) -> list[Example]:
+    """The first of every slide, then the second of every slide, and so on."""
+    seen: dict[int, int] = {}
+    ranks = []
+    for example in examples:
+        ranks.append(seen.get(example.slide, 0))
+        seen[example.slide] = ranks[-1] + 1
+    order = sorted(range(len(examples)), key=lambda index: ranks[index])
+    return [examples[index] for index in order[:PATCHES]]
+
+
+def _read(path: Path, wanted: Mapping[_Place, Example], source_mpp: float | None) -> dict[_Place, NDArray[np.uint8]]:
+    if not wanted:
+        return {}
+    with open_slide(path, source_mpp=source_mpp) as slide:
+        return {place: read_blocks(slide, _inside(slide, path, one))[0] for place, one in wanted.items()}
+
+
+def _inside(slide: Slide, path: Path, one: Example) -> Region:
+    """The square that shows an example, moved inwards where it would leave the slide."""
+    width, height = slide.info.size
+    if not (0 <= one.x + one.side / 2 <= width and 0 <= one.y + one.side / 2 <= height):
+        expected, got = f"a place at {one.x:g}, {one.y:g}", f"{width} × {height} px"
+        raise ImageError(f"{path} is not the slide that the bank was learned on", expected=expected, got=got)
+    side = min(one.side, width, height)
+    x, y = min(max(one.x, 0.0), width - side), min(max(one.y, 0.0), height - side)
+    return Region(x, y, side, side, (PATCH_PX, PATCH_PX))

@@ -1,0 +1,146 @@
+"""Concepts from a collection: sample its tokens, learn every K, and write down what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import histofactor
+from histofactor.concepts.bank.provenance import LIMIT
+from histofactor.concepts.learn.choose_k import compare_ks
+from histofactor.concepts.learn.counts_and_examples import evidence
+from histofactor.concepts.learn.levels import banks_from_levels, check_ks, train_levels
+from histofactor.encoders.build import Encoder
+from histofactor.errors import ImageError
+from histofactor.records import ConceptBank
+from histofactor.runs.sample_builder import Collection, LearnOptions, LearnReporter, Source, Supply, supply_files
+from histofactor.segmentation.setup import prepare
+
+DEFAULT_TRANSFORM = "split-root"  # the best of those tried: docs/benchmarks.md
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What was learned.
+
+    Attributes:
+        banks: one per K, ascending.
+        card: what is true of all of them; JSON types only.
+    """
+
+    banks: list[ConceptBank]
+    card: dict[str, Any]
+
+
+def train_concepts(
+    inputs: Sequence[str | Path] | Supply,
+    ks: Sequence[int],
+    *,
+    encoder: str | Encoder = "embedded",
+    options: LearnOptions | None = None,
+    work: Path | None = None,
+    reporter: LearnReporter | None = None,
+) -> Learned:
+    """Learn concept banks, one per K, from the tissue of many images or slides (arXiv 2409.05697, on tokens).
+
+    An input that cannot be read, or that fails half-way, is left out as a whole and named on the card.
+
+    Args:
+        inputs: files, or a supply of them.
+        ks: numbers of concepts.
+        encoder: name of an encoder, or one that is loaded.
+        options: resolution, sampling, clustering, seeds. Features are ``split-root`` where neither a transform is given
+            nor an encoder that is loaded or joint.
+        work: file that holds the sample while it grows, to go on from after an interruption; None keeps none. It stays:
+            another run with the same inputs and sampling learns from it without encoding again.
+        reporter: who is told of progress.
+
+    Returns:
+        Banks in ascending K, and their card.
+
+    Raises:
+        ImageError: no input could be used, or none has tissue.
+        BankError: there are fewer tokens than concepts.
+        EncoderError, OptionError, OutputError: the encoder cannot be had, an argument is out of range, or the sample
+            cannot be written.
+    """
+    options, reporter = options or LearnOptions(), reporter or LearnReporter()
+    check_ks(ks)
+    supply = inputs if isinstance(inputs, Supply) else supply_files(inputs)
+    if isinstance(encoder, str) and "," not in encoder and options.encoder.transform is None:
+        options = replace(options, encoder=replace(options.encoder, transform=DEFAULT_TRANSFORM))
+    engine = prepare(encoder=encoder, mpp=options.mpp, method="single", options=options.encoder)
+    collection = Collection(supply, engine, options, work)
+    collection.gather(reporter)
+    return learn(collection, ks)
+
+
+def learn(collection: Collection, ks: Sequence[int]) -> Learned:
+    """Learn every K from a sample.
+
+    Args:
+        collection: after ``gather``.
+        ks: numbers of concepts.
+
+    Raises:
+        ImageError: there is none.
+        OptionError, BankError: as ``train_levels``.
+    """
+    sample, options, spec = collection.sample, collection.options, collection.spec
+    if not sample.size:
+        got = next(iter(collection.left_out.values()), f"{len(collection.sources)} inputs without")
+        raise ImageError("no tissue to learn from", expected="images with tissue", got=got)
+    sample.sort()
+    levels = train_levels(sample.tokens[: sample.size], ks, options.train)
+    used, slides = _used(collection)
+    groups = [source.group for source in used]
+    sides = [collection.slides[source.name]["side"] for source in used]
+    known = {k: evidence(sample, slides, level, groups, sides) for k, level in levels.items()}
+    norms = sample.sq_norms[: sample.size] if options.pool == "token" else None  # a tile tells nothing of tokens
+    choice = compare_ks(sample.tokens[: sample.size], slides, levels, options.train, norms)
+    for row in () if choice is None or norms is None else choice.rows:
+        known[row.k][LIMIT] = row.residual_limit
+    banks = banks_from_levels(levels, spec.key, options.mpp or spec.mpp, known)
+    told = None if choice is None else {**asdict(choice), "rows": [asdict(row) for row in choice.rows]}
+    return Learned(banks, {**_card(collection, used, slides), "choice": told})
+
+
+def _used(collection: Collection) -> tuple[list[Source], NDArray[np.int64]]:
+    """The inputs that were used, and for every token in the sample the place of its own among them."""
+    is_used = np.array([source.name in collection.slides for source in collection.sources])
+    place = np.cumsum(is_used) - 1
+    used = [source for source in collection.sources if source.name in collection.slides]
+    return used, place[collection.sample.slides[: collection.sample.size]]
+
+
+def _card(collection: Collection, used: Sequence[Source], slides: NDArray[np.int64]) -> dict[str, Any]:
+    """What is true of all levels."""
+    sample, options = collection.sample, collection.options
+    train = options.train
+    sampled = np.bincount(slides, minlength=len(used)).tolist()
+    groups = [source.group for source in used if source.group is not None]
+    return {
+        "made": f"histofactor {histofactor.__version__}",
+        "algorithm": train.algorithm,
+        "options": {
+            **asdict(train.kmeans),
+            "sampling_seed": options.seed,
+            "tokens": sample.size,
+            "windows_per_slide": options.windows,
+            "views": options.encoder.views,
+            "pool": options.pool,
+            "nested": train.nested and train.algorithm == "kmeans",
+        },
+        "licence": "that of the slides and of the encoder",
+        "groups": {group: groups.count(group) for group in sorted(set(groups))},
+        "slides": [
+            {"name": source.name, "group": source.group, **collection.slides[source.name], "sampled": number}
+            for source, number in zip(used, sampled, strict=True)
+        ],
+        "left_out": collection.left_out,
+    }

@@ -1,0 +1,114 @@
+"""The files of one segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import cast
+
+from histofactor.base.clock import Clock
+from histofactor.export.geojson import write_geojson
+from histofactor.export.labels import write_labels
+from histofactor.export.overlay import thumbnail_size, write_overlay
+from histofactor.export.previews import write_preview
+from histofactor.export.report import ReportEntry, report_entry
+from histofactor.export.tables import write_phenotypes
+from histofactor.export.weights import WEIGHTS, SparseRows, WeightsHeader, write_weights
+from histofactor.export.zarr import write_ome_zarr
+from histofactor.records import Segmentation
+from histofactor.runs.place import Place
+from histofactor.slides.reader import Slide
+from histofactor.slides.thumbnail import read_thumbnail
+
+_WRITERS = 2  # files written at a time: most of each is work of one thread
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What is written of each input.
+
+    Attributes:
+        detailed: the report shows large images and typical patches, some 1 MB an input.
+        weights: the largest weights of every token, from which labels can be derived again.
+        ome_zarr: the label map as OME-Zarr too.
+    """
+
+    detailed: bool = True
+    weights: bool = False
+    ome_zarr: bool = False
+
+
+def keep_weights(segmentation: Segmentation, rows: Iterable[SparseRows], place: Place, recipe: str) -> None:
+    """Write ``weights.zarr``.
+
+    Args:
+        segmentation: what the weights belong to.
+        rows: all token rows from top to bottom.
+        place: where to write.
+        recipe: ``recipe_hash`` of the run.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    label_map, path = segmentation.label_map, segmentation.slide.path
+    height, width = label_map.labels.shape
+    concepts = slice(0, segmentation.recipe["bank"]["k"])  # "unlike the bank" is none
+    header = WeightsHeader(
+        slide="" if path is None else path.name,
+        size=(width, height),
+        mpp=label_map.mpp,
+        l0_per_px=segmentation.l0_per_px,
+        stride_px=segmentation.tokens.stride_px,
+        method=segmentation.recipe["method"],
+        recipe=recipe,
+        names=label_map.names[concepts],
+        colors=label_map.colors[concepts],
+    )
+    write_weights(rows, segmentation.tokens.residual, header, place.results / WEIGHTS)
+
+
+def write_results(
+    segmentation: Segmentation, slide: Slide, place: Place, outputs: Outputs, clock: Clock
+) -> ReportEntry:
+    """Write everything about one segmentation but its seal.
+
+    Args:
+        segmentation: the result.
+        slide: the input, open.
+        place: where to write.
+        outputs: what to write.
+        clock: told how long each file takes.
+
+    Returns:
+        What the report shows of it.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    folder = place.results
+    with clock("thumbnail"):
+        rgb, _ = read_thumbnail(slide, thumbnail_size(slide.info.size))
+
+    def preview() -> ReportEntry:
+        entry = report_entry(segmentation, slide, rgb, folder=folder.name, detailed=outputs.detailed)
+        write_preview(entry, folder)
+        return entry
+
+    writers: dict[str, Callable[[], object]] = {
+        "regions": lambda: write_geojson(segmentation, folder / "regions.geojson.gz"),
+        "preview": preview,
+        "overlay": lambda: write_overlay(rgb, segmentation, folder / "overlay.png"),
+        "labels": lambda: write_labels(segmentation, folder / "labels.ome.tif"),
+        "tables": lambda: write_phenotypes(segmentation, folder / "phenotypes.csv"),
+    }
+    if outputs.ome_zarr:
+        writers["ome-zarr"] = lambda: write_ome_zarr(segmentation, folder / "labels.ome.zarr")
+
+    def write(name: str) -> object:
+        with clock(name):
+            return writers[name]()
+
+    with clock("write"), ThreadPoolExecutor(_WRITERS) as pool:
+        written = dict(zip(writers, pool.map(write, writers), strict=True))
+    return cast("ReportEntry", written["preview"])

@@ -1,0 +1,1 @@
+"""One slide: encode, respond, blend, solve, decode. No output folder is known here."""

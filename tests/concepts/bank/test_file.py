@@ -1,0 +1,350 @@
+"""Banks on disk: everything survives, and whatever is not a bank is refused by name."""
+
+import json
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from histofactor.concepts.bank.file import (
+    FORMAT_VERSION,
+    BankFile,
+    load_bank,
+    load_banks,
+    read_bank_file,
+    save_bank,
+    write_bank_file,
+)
+from histofactor.concepts.bank.record import bank_hash, new_bank, validate_bank
+from histofactor.errors import BankError, OptionError
+from histofactor.records import EncoderKey, Leaves
+
+KEY = EncoderKey("uni", "abc123", "blocks[-1]", "relu")
+
+
+def vectors(k, d=6, seed=0):
+    return np.random.default_rng(seed).random((k, d), dtype=np.float32) + 0.1
+
+
+def bank(k, **changes):
+    return replace(new_bank(vectors(k), KEY, mpp=0.5, provenance={"images": 3}), **changes)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "bank.safetensors"
+
+
+def edit(path, **changes):
+    """Save two banks, then change the JSON of the file."""
+    save_bank([bank(2), bank(4)], path)
+    header = json.loads(read_entry(path))
+    header |= changes
+    save_file({"k2/vectors": vectors(2), "k4/vectors": vectors(4)}, path, {"histofactor": json.dumps(header)})
+    return header
+
+
+def read_entry(path):
+    raw = path.read_bytes()
+    (size,) = struct.unpack("<Q", raw[:8])
+    return json.loads(raw[8 : 8 + size])["__metadata__"]["histofactor"]
+
+
+def same(a, b):
+    assert a.vectors.dtype == np.float32
+    np.testing.assert_array_equal(a.vectors, b.vectors)
+    assert replace(a, vectors=None) == replace(b, vectors=None)
+
+
+def poke(value):
+    changed = vectors(2)
+    changed[1, 2] = value
+    return changed
+
+
+def test_every_k_survives_the_file(path):
+    banks = [
+        bank(8),
+        bank(2, names=("tumour", "µ 基质"), colors=((0, 0, 0), (255, 1, 2)), parents=(0, 0)),
+        bank(4, provenance={"nested": {"list": [1, 2.5, None, "x"]}}),
+    ]
+    save_bank(banks, path)
+    loaded = load_banks(path)
+    assert list(loaded) == [2, 4, 8]
+    for saved in banks:
+        same(loaded[len(saved.names)], saved)
+        assert bank_hash(loaded[len(saved.names)]) == bank_hash(saved)
+
+
+def test_vectors_of_any_memory_layout_survive(path):
+    strided = np.asfortranarray(vectors(4, 12))[:, ::2]
+    save_bank([bank(4, vectors=strided)], path)
+    np.testing.assert_array_equal(load_bank(path).vectors, strided)
+
+
+def test_saving_twice_gives_the_same_bytes_and_nothing_beside(path):
+    save_bank([bank(2), bank(4)], path)
+    first = path.read_bytes()
+    save_bank([bank(2), bank(4)], path)
+    assert path.read_bytes() == first
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("ks", "default"), [([3], 3), ([8, 16, 32], 16), ([32, 8], 8)])
+def test_default_k(path, ks, default):
+    save_bank([bank(k) for k in ks], path)
+    assert len(load_bank(path).vectors) == default
+
+
+def test_a_k_that_is_not_there_lists_those_that_are(path):
+    save_bank([bank(8), bank(2)], path)
+    assert len(load_bank(path, 8).vectors) == 8
+    with pytest.raises(BankError, match="choose K from 2, 8"):
+        load_bank(path, 3)
+
+
+@pytest.mark.parametrize("k", [0, -1, True, 2.0, "2"])
+def test_k_must_be_a_positive_integer(path, k):
+    save_bank([bank(2)], path)
+    with pytest.raises(OptionError, match="integer ≥ 1"):
+        load_bank(path, k)
+
+
+def test_leaves_survive(path):
+    merged = bank(2, leaves=Leaves(vectors(5, seed=1), (0, 1, 1, 0, 1)))
+    save_bank([bank(5), merged], path)
+    loaded = load_banks(path)[2]
+    np.testing.assert_array_equal(loaded.leaves.vectors, merged.leaves.vectors)
+    assert loaded.leaves.owners == merged.leaves.owners
+    assert bank_hash(loaded) == bank_hash(merged)
+
+
+def test_leaves_without_owners_are_refused(path):
+    save_bank([bank(2, leaves=Leaves(vectors(3), (0, 1, 1)))], path)
+    header = json.loads(read_entry(path))
+    tensors = {"k2/vectors": vectors(2), "k2/leaves": vectors(3)}
+    header["banks"]["2"]["owners"] = None
+    save_file(tensors, path, {"histofactor": json.dumps(header)})
+    with pytest.raises(BankError, match="one without the other"):
+        load_banks(path)
+
+
+def test_the_card_survives(path):
+    card = {"licence": "CC0", "slides": [{"name": "µ.svs", "tokens": 3}]}
+    save_bank([bank(2)], path, card)
+    assert read_bank_file(path).card == card
+    with pytest.raises(BankError, match="JSON types only"):
+        save_bank([bank(2)], path, {"array": vectors(2)})
+    assert read_bank_file(path).card == card
+
+
+def test_unknown_fields_survive(path):
+    header = edit(path, later={"field": [1, 2]})
+    header["banks"]["4"]["quality"] = 0.5
+    edit(path, **header)
+    file = read_bank_file(path)
+    write_bank_file(file, path)
+    again = json.loads(read_entry(path))
+    assert again["later"] == {"field": [1, 2]}
+    assert again["banks"]["4"]["quality"] == 0.5
+    assert again["format_version"] == FORMAT_VERSION
+    assert read_bank_file(path).unknown == {"later": {"field": [1, 2]}}
+
+
+def test_unknown_tensors_and_metadata_survive(path):
+    tensors = {
+        "k2/vectors": vectors(2),
+        "k4/vectors": vectors(4),
+        "k2/spread": np.arange(6, dtype=np.float16).reshape(2, 3),
+        "mean": np.array(3, np.int64),
+    }
+    header = edit(path)
+    save_file(tensors, path, {"histofactor": json.dumps(header), "signed by": "me"})
+    file = read_bank_file(path)
+    write_bank_file(replace(file, banks={**file.banks, 2: replace(file.banks[2], names=("a", "b"))}), path)
+    written = load_file(path)
+    assert written.keys() == tensors.keys()
+    for name, values in tensors.items():
+        assert written[name].dtype == values.dtype
+        np.testing.assert_array_equal(written[name], values)
+    assert read_bank_file(path).metadata == {"signed by": "me"}
+
+
+@pytest.mark.parametrize("place", ["top", "banks", "provenance"])
+def test_a_key_that_is_there_twice_is_refused(path, place):
+    text = json.dumps(edit(path))
+    text = {
+        "top": text[:-1] + ', "mpp": 1}',
+        "banks": text.replace('"4": {', '"2": {}, "4": {'),
+        "provenance": text.replace('"images": 3', '"images": 3, "images": 4', 1),
+    }[place]
+    save_file({"k2/vectors": vectors(2), "k4/vectors": vectors(4)}, path, {"histofactor": text})
+    with pytest.raises(BankError, match="is there twice"):
+        load_banks(path)
+
+
+def test_a_bank_stands_under_its_own_k(path):
+    for banks in ({3: bank(2)}, {}):
+        with pytest.raises(BankError, match="by its K"):
+            write_bank_file(BankFile(banks), path)
+    assert not path.exists()
+
+
+def test_two_concepts_of_one_name_are_told_with_a_mend(path):
+    header = edit(path)
+    header["banks"]["2"]["names"] = ["a", "a"]
+    edit(path, **header)
+    with pytest.raises(BankError, match="give each its own name"):
+        load_banks(path)
+
+
+def test_version_1_is_read(path):
+    header = edit(path)
+    for entry in header["banks"].values():
+        del entry["owners"]
+    del header["card"]
+    edit(path, **{**header, "format_version": 1})
+    text = json.loads(read_entry(path))
+    text.pop("card")
+    save_file({"k2/vectors": vectors(2), "k4/vectors": vectors(4)}, path, {"histofactor": json.dumps(text)})
+    assert list(load_banks(path)) == [2, 4]
+    assert read_bank_file(path).card == {}
+
+
+def test_k_in_any_order_comes_out_ascending(path):
+    save_bank([bank(8), bank(2), bank(4)], path)
+    assert list(json.loads(read_entry(path))["banks"]) == ["2", "4", "8"]
+    header = edit(path)
+    edit(path, banks=dict(reversed(header["banks"].items())))
+    assert list(load_banks(path)) == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("banks", "told"),
+    [
+        ([], "at least one"),
+        ([bank(2), bank(2)], "one bank for every K"),
+        ([bank(2), bank(4, mpp=1.0)], "of one encoder"),
+        ([bank(2), bank(4, encoder=replace(KEY, name="other"))], "of one encoder"),
+        ([bank(2), bank(4, vectors=vectors(4, 7))], "of one encoder"),
+        ([bank(2, names=("a", "a"))], "each its own name"),
+        ([bank(2, provenance={"array": np.zeros(2)})], "JSON"),
+        ([bank(2, provenance={"inertia": float("nan")})], "JSON"),
+    ],
+)
+def test_banks_that_cannot_share_a_file(path, banks, told):
+    with pytest.raises(BankError, match=told):
+        save_bank(banks, path)
+    assert not path.exists()
+
+
+def test_other_safetensors_files_are_not_banks(path):
+    for metadata in (None, {"format": "pt"}):
+        save_file({"weight": vectors(2)}, path, metadata)
+        with pytest.raises(BankError, match="something else"):
+            load_banks(path)
+
+
+DAMAGED = {
+    "newer": ({"format_version": 3}, "update histofactor"),
+    "no version": ({"format_version": None}, "format_version"),
+    "no banks": ({"banks": {}}, "no banks by K"),
+    "bad k": ({"banks": {"eight": {}}}, "no banks by K"),
+    "huge k": ({"banks": {"9" * 5000: {}}}, "no banks by K"),
+    "negative k": ({"banks": {"-2": {}}}, "no banks by K"),
+    "no tensor": ({"banks": {"3": {}}}, "no tensor k3/vectors"),
+    "no names": ({"banks": {"2": {}}}, "KeyError"),
+    "entry list": ({"banks": {"2": []}}, "TypeError"),
+    "encoder text": ({"encoder": "uni"}, "TypeError"),
+    "encoder part": ({"encoder": {"name": "uni"}}, "KeyError: 'revision'"),
+    "encoder type": (
+        {"encoder": {"name": [1], "revision": None, "layer": "l", "transform": "t"}},
+        "a name, a layer",
+    ),
+    "mpp": ({"mpp": -1}, "mpp is not valid"),
+    "mpp NaN": ({"mpp": float("nan")}, "not JSON"),
+    "mpp beyond": ({"mpp": 10**400}, "mpp is not valid"),
+    "card": ({"card": []}, "no JSON object"),
+}
+
+
+@pytest.mark.parametrize(("changes", "told"), DAMAGED.values(), ids=DAMAGED.keys())
+def test_damaged_metadata(path, changes, told):
+    edit(path, **changes)
+    with pytest.raises(BankError) as error:
+        load_banks(path)
+    assert told in str(error.value)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("names", ["a"]),
+        ("names", 5),
+        ("colors", [[1, 2, 3]]),
+        ("colors", [1, 2]),
+        ("parents", [0]),
+        ("provenance", "ab"),
+        ("owners", 3),
+    ],
+)
+def test_damaged_entries(path, field, value):
+    header = edit(path)
+    header["banks"]["2"][field] = value
+    edit(path, **header)
+    with pytest.raises(BankError, match="bank"):
+        load_banks(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "[" * 100_000])
+def test_metadata_that_is_not_an_object(path, text):
+    save_file({"k2/vectors": vectors(2)}, path, {"histofactor": text})
+    with pytest.raises(BankError, match="metadata"):
+        load_banks(path)
+
+
+@pytest.mark.parametrize("tensor", [vectors(3), vectors(2).astype(np.float64), vectors(2)[0], poke(np.nan), poke(-1.0)])
+def test_damaged_tensors(path, tensor):
+    save_bank([bank(2)], path)
+    text = read_entry(path)
+    save_file({"k2/vectors": tensor}, path, {"histofactor": text})
+    with pytest.raises(BankError, match="bank"):
+        load_banks(path)
+
+
+@settings(max_examples=60)
+@given(cut=st.floats(0, 1, exclude_max=True))
+def test_every_truncation_is_refused(tmp_path_factory, cut):
+    path = tmp_path_factory.mktemp("cut") / "bank.safetensors"
+    save_bank([bank(2)], path)
+    raw = path.read_bytes()
+    path.write_bytes(raw[: int(cut * len(raw))])
+    with pytest.raises(BankError):
+        load_banks(path)
+
+
+@settings(max_examples=60)
+@given(place=st.integers(0, 10**6), value=st.integers(0, 255))
+def test_a_flipped_byte_gives_a_valid_bank_or_a_bank_error(tmp_path_factory, place, value):
+    path = tmp_path_factory.mktemp("flip") / "bank.safetensors"
+    save_bank([bank(2)], path)
+    raw = bytearray(path.read_bytes())
+    raw[place % len(raw)] = value
+    path.write_bytes(raw)
+    try:
+        loaded = load_bank(path)
+    except BankError:
+        return
+    validate_bank(loaded)
+
+
+def test_saving_over_a_bank_that_fails_keeps_it(path):
+    save_bank([bank(2)], path)
+    with pytest.raises(BankError):
+        save_bank([bank(2, vectors=poke(np.nan))], path)
+    same(load_bank(path), bank(2))

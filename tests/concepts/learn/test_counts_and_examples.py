@@ -1,0 +1,56 @@
+"""What is told of each concept, against a plain count."""
+
+import json
+
+import numpy as np
+import pytest
+
+from histofactor.concepts.learn.counts_and_examples import EXAMPLES, evidence
+from histofactor.concepts.learn.levels import train_levels
+from histofactor.concepts.learn.sample import Sample
+
+
+@pytest.fixture(scope="module")
+def setting():
+    rng = np.random.default_rng(0)
+    sample = Sample(900, 5)
+    for number in range(3):
+        tokens = rng.gamma(0.7, 1.0, (400, 5)).astype(np.float32)
+        keys, norms = sample.draw(str(number), 400).keys, (tokens**2).sum(1)
+        sample.add(tokens, norms, keys, number, rng.random((400, 2)).astype(np.float32))
+    sample.sort()
+    level = train_levels(sample.tokens, [6])[6]
+    return sample, sample.slides.astype(np.int64), level
+
+
+def test_counts_by_slide_and_group(setting):
+    sample, slides, level = setting
+    known = evidence(sample, slides, level, ["n", "s", "n"], [8.0] * 3)
+    for number in range(3):
+        own = np.bincount(level.labels[slides == number], minlength=6)
+        assert known["per_slide"][number] == own.tolist()
+    assert known["per_group"]["n"] == np.add(known["per_slide"][0], known["per_slide"][2]).tolist()
+    assert sorted(known["per_group"]) == ["n", "s"]
+    assert json.loads(json.dumps(known)) == known
+    assert "per_group" not in evidence(sample, slides, level, [None] * 3, [8.0] * 3)
+
+
+def test_examples_are_the_nearest_of_each_slide_in_turn(setting):
+    sample, slides, level = setting
+    known = evidence(sample, slides, level, [None] * 3, [8.0, 9.0, 10.0])["examples"]
+    for concept, examples in enumerate(known):
+        assert len(examples) == min(EXAMPLES, level.counts[concept])
+        assert sorted(one["slide"] for one in examples[:3]) == [0, 1, 2]
+        distances = np.linalg.norm(sample.tokens - level.vectors[concept], axis=1)
+        for one in examples[:3]:
+            own = (level.labels == concept) & (slides == one["slide"])
+            assert one["distance"] == pytest.approx(distances[own].min(), abs=1e-3)
+            row = np.flatnonzero(own)[distances[own].argmin()]
+            assert (one["x"], one["y"]) == pytest.approx(sample.places[row], abs=0.06)
+            assert one["side"] == 8.0 + one["slide"]
+
+
+def test_slides_are_not_told_one_by_one_where_there_are_many(setting, monkeypatch):
+    monkeypatch.setattr("histofactor.concepts.learn.counts_and_examples._SLIDES_TOLD", 2)
+    sample, slides, level = setting
+    assert "per_slide" not in evidence(sample, slides, level, [None] * 3, [8.0] * 3)

@@ -1,0 +1,124 @@
+"""The sample: balanced, bounded, the same in whatever order and however shared out."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from histofactor.concepts.learn.sample import Sample, read_note
+from histofactor.errors import OptionError
+
+
+def slide(number, n, d=3):
+    """Tokens that say where they come from."""
+    tokens = np.zeros((n, d), np.float32)
+    tokens[:, 0], tokens[:, 1] = number, np.arange(n)
+    return tokens
+
+
+def take(sample, number, n, weight=1.0):
+    draw = sample.draw(f"slide {number}", n, weight)
+    tokens, rows = slide(number, n), np.flatnonzero(draw.wanted)
+    sample.add(tokens[rows], tokens[rows, 1], draw.keys[rows], number, np.stack([rows, rows], 1).astype(np.float32))
+
+
+def content(sample):
+    sample.sort()
+    part = slice(0, sample.size)
+    return [
+        values[part].copy() for values in (sample.tokens, sample.keys, sample.slides, sample.places, sample.sq_norms)
+    ]
+
+
+def filled(sizes, capacity=100, order=None, seed=0):
+    sample = Sample(capacity, 3, seed)
+    for number in order if order is not None else range(len(sizes)):
+        take(sample, number, sizes[number])
+    return sample
+
+
+def test_every_slide_gives_alike_and_small_ones_all_they_have():
+    sample = filled([10, 1000, 50_000, 700], capacity=190)
+    counts = np.bincount(sample.slides[: sample.size])
+    assert counts.sum() == 190
+    assert counts[0] == 10
+    assert counts[1:].max() - counts[1:].min() <= 3
+
+
+def test_weights_balance_groups():
+    sample = Sample(300, 3)
+    for number in range(6):  # five slides of one hospital, one of another
+        take(sample, number, 5000, weight=1 / 5 if number < 5 else 1.0)
+    counts = np.bincount(sample.slides)
+    assert counts[5] == pytest.approx(counts[:5].sum(), abs=8)
+
+
+def test_rows_keep_what_belongs_to_them():
+    tokens, _, slides, places, norms = content(filled([300, 400, 500]))
+    np.testing.assert_array_equal(tokens[:, 0], slides)
+    np.testing.assert_array_equal(tokens[:, 1], places[:, 0])
+    np.testing.assert_array_equal(tokens[:, 1], norms)
+    assert len({tuple(row) for row in tokens}) == len(tokens)
+
+
+@settings(max_examples=40)
+@given(
+    sizes=st.lists(st.integers(0, 120), min_size=1, max_size=8),
+    capacity=st.integers(1, 200),
+    seed=st.integers(0, 5),
+    data=st.data(),
+)
+def test_order_and_shares_do_not_matter(sizes, capacity, seed, data):
+    whole = content(filled(sizes, capacity, seed=seed))
+    numbers = list(range(len(sizes)))
+    for got, wanted in zip(
+        content(filled(sizes, capacity, data.draw(st.permutations(numbers)), seed)), whole, strict=True
+    ):
+        np.testing.assert_array_equal(got, wanted)
+    cut = data.draw(st.integers(0, len(sizes)))
+    merged = filled(sizes, capacity, numbers[cut:], seed)
+    merged.merge(filled(sizes, capacity, numbers[:cut], seed))
+    for got, wanted in zip(content(merged), whole, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_it_holds_the_smallest_keys_of_all():
+    sizes = [80, 300, 150]
+    reference = Sample(1000, 3)
+    keys = np.concatenate([reference.draw(f"slide {i}", n).keys for i, n in enumerate(sizes)])
+    np.testing.assert_array_equal(content(filled(sizes, 77))[1], np.sort(keys)[:77])
+
+
+def test_no_more_is_wanted_than_can_be_held():
+    sample = Sample(50, 3)
+    assert sample.draw("large", 10_000).wanted.sum() == 50
+    take(sample, 0, 60)
+    assert 0 < sample.draw("another", 10_000).wanted.sum() < 60
+
+
+def test_a_prefix_is_balanced_too():
+    slides = content(filled([1000] * 4, 400))[2]
+    assert np.ptp(np.bincount(slides[:80], minlength=4)) <= 4
+
+
+def test_what_is_saved_comes_back(tmp_path):
+    sample = filled([50, 60], 90)
+    sample.save(tmp_path / "s.npz", "a note µ")
+    assert read_note(tmp_path / "s.npz") == "a note µ"
+    again = Sample(90, 3)
+    again.load(tmp_path / "s.npz")
+    take(again, 2, 70)
+    for got, wanted in zip(content(again), content(filled([50, 60, 70], 90)), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_other_seeds_draw_others_and_do_not_merge():
+    first, other = filled([5000], seed=0), filled([5000], seed=1)
+    assert set(content(first)[0][:, 1]) != set(content(other)[0][:, 1])
+    with pytest.raises(OptionError, match="equal capacity"):
+        first.merge(other)
+
+
+def test_a_sample_of_nothing():
+    with pytest.raises(OptionError, match="at least 1"):
+        Sample(0, 3)

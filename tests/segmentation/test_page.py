@@ -1,0 +1,205 @@
+"""The page: labels do not depend on how windows fall, frames are kept, records are whole."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from histofactor.concepts.bank.record import new_bank
+from histofactor.encoders.build import Inference
+from histofactor.errors import OptionError, ResolutionError
+from histofactor.records import Leaves
+from histofactor.segmentation import page
+from histofactor.segmentation.method import METHODS
+from histofactor.segmentation.page import segment
+from histofactor.segmentation.setup import SegmentOptions
+
+
+@pytest.fixture
+def run(tiny_encoder, tiny_bank):
+    def segment_with(image, **arguments):
+        arguments = {"encoder": tiny_encoder, "concepts": tiny_bank, "source_mpp": 1.0} | arguments
+        return segment(image, **arguments)
+
+    return segment_with
+
+
+def test_records_are_whole(run, tissue):
+    result = run(tissue)
+    labels = result.label_map.labels
+    assert labels.shape == tissue.shape[:2]
+    assert labels.dtype == np.uint8
+    assert result.margin.shape == labels.shape
+    assert ((result.margin >= 0) & (result.margin <= 1)).all()
+    assert result.weights.values.shape == (75, 100, 6)  # half patches of 8 px
+    assert result.weights.residual.shape == (75, 100)
+    assert result.label_map.mpp == 1.0
+    assert len(result.label_map.names) == len(result.label_map.colors) == 6
+    assert set(np.unique(labels)) <= set(range(7))
+    assert len(np.unique(labels)) > 2
+    assert json.loads(json.dumps(result.recipe)) == result.recipe
+
+
+def test_the_input_is_not_changed(run, tissue):
+    before = tissue.copy()
+    run(tissue)
+    np.testing.assert_array_equal(tissue, before)
+
+
+@pytest.mark.parametrize("method", ["project", "cluster"])
+def test_windows_leave_no_trace(run, tissue, method):
+    everything = SegmentOptions(tissue=False)
+    plain = run(tissue, method=method, options=everything)
+    for shift_px in (8, 40, 64):
+        shifted = run(tissue, method=method, options=SegmentOptions(tissue=False, shift_px=shift_px))
+        np.testing.assert_allclose(shifted.weights.values, plain.weights.values, atol=1e-4)
+        assert (shifted.label_map.labels != plain.label_map.labels).mean() < 1e-3
+
+
+def test_working_at_another_resolution(run, tissue):
+    result = run(tissue, source_mpp=0.5)
+    assert result.label_map.labels.shape == (150, 200)
+    assert result.label_map.mpp == pytest.approx(1.0)
+    assert result.l0_per_px == (2.0, 2.0)
+    coarser = run(tissue, source_mpp=0.5, mpp=2.0)
+    assert coarser.label_map.labels.shape == (75, 100)
+
+
+def test_a_coarse_input_is_worked_as_it_is_and_says_so(run, tissue):
+    result = run(tissue, source_mpp=2.0)
+    assert result.label_map.labels.shape == tissue.shape[:2]
+    assert result.label_map.mpp == 2.0
+    assert any("coarser" in note for note in result.slide.notes)
+
+
+def test_unknown_resolution(run, tissue):
+    result = run(tissue, source_mpp=None)
+    assert result.label_map.mpp is None
+    assert any("own pixel size" in note for note in result.slide.notes)
+    with pytest.raises(ResolutionError, match="--source-mpp"):
+        run(tissue, source_mpp=None, mpp=1.0)
+
+
+def test_no_tissue_is_an_empty_map(run):
+    blank = np.full((120, 160, 3), 245, np.uint8)
+    for method in METHODS:
+        result = run(blank, method=method)
+        assert (result.label_map.labels == 0).all()
+        assert (result.margin == 0).all()
+
+
+def test_off_tissue_is_label_0(run, tissue):
+    half = tissue.copy()
+    half[:, 200:] = 245
+    labels = run(half).label_map.labels
+    assert (labels[:, 230:] == 0).all()
+    assert (labels[:, :190] > 0).mean() > 0.5
+    everything = run(half, options=SegmentOptions(tissue=False)).label_map.labels
+    assert (everything[:, 230:] > 0).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_deterministic(run, tissue, method):
+    options = SegmentOptions(components=5)
+    first, second = (run(tissue, method=method, options=options) for _ in range(2))
+    np.testing.assert_array_equal(first.label_map.labels, second.label_map.labels)
+    assert first.recipe == second.recipe
+    assert (first.label_map.labels > 0).any()
+
+
+def test_single_brings_its_own_concepts(run, tissue):
+    result = run(tissue, method="single", k=3, concepts=None)
+    assert len(result.label_map.names) <= 3
+    assert result.recipe["factorization"] == {"components": 3, "seed": 0}
+
+
+def test_images_too_large_to_factorize_are_refused(run, tissue, monkeypatch):
+    monkeypatch.setattr(page, "_FEATURE_BYTES", 1000)
+    with pytest.raises(OptionError, match="--method project"):
+        run(tissue, method="single", concepts=None)
+    run(tissue, method="project")
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 300), (200, 23)])
+def test_small_and_narrow_images(run, size):
+    image = np.random.default_rng(0).integers(60, 200, (*size, 3), np.uint8)
+    assert run(image).label_map.labels.shape == size
+
+
+def test_real_tissue_shifted_by_half_a_window(shared):
+    image = shared / "data/oscc/OSCC_400x_10.jpg"
+    plain = segment(image, source_mpp=0.25, k=16)
+    shifted = segment(image, source_mpp=0.25, k=16, options=SegmentOptions(shift_px=512))
+    assert (plain.label_map.labels != shifted.label_map.labels).mean() <= 0.01
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_cluster_at_a_merged_level_is_a_lookup_in_the_finest_map(run, tissue, tiny_bank, k):
+    owned = {2: (0, 1, 1, 0, 0, 1), 3: (2, 0, 1, 1, 0, 2)}[k]
+    means = np.stack([tiny_bank.vectors[np.equal(owned, i)].mean(0) for i in range(k)])
+    union = replace(new_bank(means, tiny_bank.encoder, mpp=1.0), leaves=Leaves(tiny_bank.vectors, owned))
+    finest, merged = (run(tissue, concepts=bank, method="cluster") for bank in (tiny_bank, union))
+    lookup = np.array([0, *(owner + 1 for owner in owned)])
+    np.testing.assert_array_equal(merged.label_map.labels, lookup[finest.label_map.labels])
+    assert merged.weights.values.shape[2] == k
+    assert (merged.margin >= finest.margin - 1e-6).all()
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_four_views_forget_directions(tiny_encoder, tiny_bank, tissue, turns):
+    square = tissue[:288, :288]
+
+    def labels(image, views):
+        options = SegmentOptions(tissue=False, views=views)
+        return segment(image, encoder=tiny_encoder, concepts=tiny_bank, options=options).label_map.labels[:]
+
+    turned = np.ascontiguousarray(np.rot90(square, turns))
+    agree = {views: (np.rot90(labels(turned, views), -turns) == labels(square, views)).mean() for views in (1, 4)}
+    assert agree[4] > 0.95
+    assert agree[4] > agree[1]
+
+
+@pytest.mark.parametrize("method", ["project", "raw", "cluster"])
+@pytest.mark.parametrize("band_rows", [3, 32])
+def test_tissue_unlike_the_bank_has_a_label_of_its_own(run, tissue, method, band_rows, monkeypatch):
+    monkeypatch.setattr("histofactor.segmentation.encoding._BAND_ROWS", band_rows)
+    plain = run(tissue, method=method)
+    limit = float(np.median(plain.tokens.residual[plain.tokens.label > 0]))
+    told = run(tissue, method=method, options=SegmentOptions(unlike=limit))
+    over = plain.tokens.residual > np.float32(limit)
+    px = np.kron(over, np.ones((4, 4), bool))[: tissue.shape[0], : tissue.shape[1]]
+    labels = plain.label_map.labels
+    np.testing.assert_array_equal(told.label_map.labels, np.where(px & (labels > 0), 7, labels))
+    np.testing.assert_array_equal(told.tokens.label, np.where(over & (plain.tokens.label > 0), 7, plain.tokens.label))
+    np.testing.assert_array_equal(told.margin, plain.margin)
+    assert 0.2 < (told.label_map.labels == 7).sum() / (labels > 0).sum() < 0.8
+    assert told.label_map.names == (*plain.label_map.names, "unlike the bank")
+    assert told.label_map.colors == (*plain.label_map.colors, (0, 0, 0))
+    assert told.recipe == plain.recipe | {"unlike": limit}
+    assert plain.recipe["unlike"] is None
+
+
+def test_spoilt_tissue_is_unlike_the_bank(run, tissue):
+    spoilt = tissue.copy()
+    spoilt[:, 200:] = 255 - tissue[:, 200:]
+    everything = SegmentOptions(tissue=False)
+    limit = float(np.quantile(run(tissue, options=everything).tokens.residual, 0.99))
+    labels = run(spoilt, options=replace(everything, unlike=limit)).label_map.labels
+    assert (labels[:, 210:] == 7).mean() > 5 * (labels[:, :190] == 7).mean()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("method", ["project", "cluster"])
+def test_an_accelerator_gives_the_labels_of_the_cpu(tissue, method):
+    maps = [
+        segment(
+            tissue,
+            source_mpp=1.0,
+            method=method,
+            options=SegmentOptions(device=device, inference=Inference("float32")),
+        ).label_map.labels[:]
+        for device in ("cpu", "cuda")
+    ]
+    assert maps[0].max() > 1
+    assert (maps[0] == maps[1]).mean() > 0.995

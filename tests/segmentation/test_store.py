@@ -1,0 +1,98 @@
+"""Bands on disk: what is read back is what was put, by any slices, and a run can go on after the last whole band."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from histofactor.errors import OutputError
+from histofactor.export.weights import restore
+from histofactor.records import TokenMaps
+from histofactor.segmentation import store as module
+from histofactor.segmentation.store import Band, DiskStore, MemoryStore
+
+ROWS, WIDTH, STRIDE = (20, 8, 33), 90, 8
+
+
+def bands(seed=0):
+    rng = np.random.default_rng(seed)
+    for rows in ROWS:
+        tokens = (rows // STRIDE + 1, WIDTH // STRIDE)
+        maps = (rng.random(tokens, np.float32) for _ in range(3))
+        yield Band(
+            rng.integers(0, 7, (rows, WIDTH)).astype(np.uint8),
+            rng.integers(0, 256, (rows, WIDTH)).astype(np.float32) / 255,
+            TokenMaps(STRIDE, rng.integers(0, 7, tokens).astype(np.uint8), *maps),
+            rng.random(tokens) < 0.2,
+            rng.random((*tokens, 5), np.float32),
+        )
+
+
+@pytest.fixture(autouse=True)
+def narrow_chunks(monkeypatch):
+    monkeypatch.setattr(module, "_CHUNK_PX", 32)
+
+
+def filled(store):
+    for number, band in enumerate(bands()):
+        store.put(band, {"number": np.array(number)})
+    return store.maps()
+
+
+def test_disk_and_memory_hold_the_same(tmp_path):
+    memory, disk = filled(MemoryStore()), filled(DiskStore(tmp_path / "work", "a"))
+    assert memory.labels.shape == disk.labels.shape == (sum(ROWS), WIDTH)
+    assert memory.labels.dtype == disk.labels.dtype
+    np.testing.assert_array_equal(disk.labels[:], memory.labels)
+    np.testing.assert_allclose(disk.margin[:], memory.margin, atol=1e-6)
+    np.testing.assert_array_equal(disk.unreadable, memory.unreadable)
+    for name in ("label", "share", "margin", "residual"):
+        np.testing.assert_array_equal(getattr(disk.tokens, name), getattr(memory.tokens, name))
+    assert disk.tokens.stride_px == STRIDE
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_any_slice_is_that_of_the_whole(tmp_path_factory, data):
+    labels = filled(DiskStore(tmp_path_factory.mktemp("w") / "work", "a")).labels
+    whole = np.concatenate([band.labels for band in bands()])
+    rows, columns = data.draw(st.slices(whole.shape[0])), data.draw(st.slices(whole.shape[1]))
+    if min(rows.step or 1, columns.step or 1) > 0:
+        np.testing.assert_array_equal(labels[rows, columns], whole[rows, columns])
+        np.testing.assert_array_equal(labels[rows], whole[rows])
+
+
+def test_a_run_goes_on_after_the_last_state(tmp_path):
+    first, second, third = bands()
+    store = DiskStore(tmp_path / "work", "a")
+    assert store.state() is None
+    store.put(first, {"x": np.arange(3)})
+    store.put(third, None)  # no state: will be made again
+    again = DiskStore(tmp_path / "work", "a")
+    np.testing.assert_array_equal(again.state()["x"], np.arange(3))
+    again.put(second, None)
+    again.put(third, {"x": np.arange(4)})
+    np.testing.assert_array_equal(again.maps().labels[:], np.concatenate([band.labels for band in bands()]))
+    np.testing.assert_array_equal(DiskStore(tmp_path / "work", "a").state()["x"], np.arange(4))
+    assert len(list((tmp_path / "work").glob("state-*"))) == 1
+
+
+def test_another_recipe_begins_anew(tmp_path):
+    filled(DiskStore(tmp_path / "work", "a"))
+    assert DiskStore(tmp_path / "work", "b").state() is None
+    assert not list((tmp_path / "work").glob("band-*"))
+
+
+def test_the_largest_weights_are_kept_on_request(tmp_path):
+    disk, memory = DiskStore(tmp_path / "work", "a", keep_weights=True), MemoryStore()
+    for store in (disk, memory):
+        filled(store)
+    for band, *kept in zip(bands(), disk.weights(), memory.weights(), strict=True):
+        for rows in kept:
+            np.testing.assert_allclose(restore(rows, 5), band.weights, atol=1e-4)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot write"):
+        DiskStore(tmp_path / "file" / "work", "a")

@@ -44,14 +44,14 @@ WAYS = {
 
 def training_tokens(shared: Path) -> np.ndarray:
     """All tissue tokens of the training images, in random order."""
-    engine = prepare(encoder="embedded", method="single", options=SegmentOptions(views=1))
+    segmenter = prepare(encoder="embedded", method="single", options=SegmentOptions(views=1))
     inputs = [(path, 0.25) for path in sorted((shared / "data/oscc").glob("*.jpg"))]
     inputs += [(path, 0.5) for path in sorted((shared / "data/ocdc/images").glob("*.jpg"))]
     inputs.append((shared / "data/slides/cmu-1-small-region.svs", None))
     found = []
     for path, mpp in inputs:
         with open_slide(path, source_mpp=mpp) as slide:
-            found.append(tissue_features(slide, engine))
+            found.append(tissue_features(slide, segmenter.setup))
     X = np.concatenate(found)
     return X[np.random.default_rng(0).permutation(len(X))]
 

@@ -81,11 +81,11 @@ class FeatureCache:
     """Features and truth of a data set under one encoder."""
 
     def __init__(self, dataset: Dataset, encoder: Encoder) -> None:
-        engine = prepare(encoder=encoder, method="single", options=SegmentOptions(tissue=False, views=1))
+        segmenter = prepare(encoder=encoder, method="single", options=SegmentOptions(tissue=False, views=1))
         self.dataset, self.features, self.frames, self.truth = dataset, [], [], []
         for item in track(dataset.items, f"encoding with {encoder.spec.name}", console=Console(stderr=True)):
             with open_slide(item.image, source_mpp=dataset.mpp) as slide:
-                self.features.append(tissue_features(slide, engine))
+                self.features.append(tissue_features(slide, segmenter.setup))
                 self.frames.append(make_frame(slide.info, encoder.spec.mpp, encoder.spec.patch_px))
             self.truth.append(read_truth(dataset, item))
 

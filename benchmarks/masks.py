@@ -53,7 +53,7 @@ from histofactor.evaluation.scores.bootstrap import paired_difference
 from histofactor.factor.nmf import factorize
 from histofactor.factor.nnls import project, unit_concepts
 from histofactor.masks.decode import label_pixels
-from histofactor.segmentation.feature_cache import encode_slide
+from histofactor.segmentation.feature_cache import cache_features
 from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.geometry.frame import Frame
 from histofactor.slides.phantom import phantom
@@ -97,13 +97,13 @@ class Grids:
 def encode_all(dataset: Dataset, encoder: Encoder, views: int, mpp: float | None = None) -> Grids:
     """Every image encoded once, at the µm/px of the encoder if none is given."""
     options = SegmentOptions(tissue=False, views=views)
-    engine = prepare(encoder=encoder, method="single", mpp=mpp or MPP[encoder.spec.name], options=options)
+    segmenter = prepare(encoder=encoder, method="single", mpp=mpp or MPP[encoder.spec.name], options=options)
     features, frames = [], []
     for item in dataset.items:
         with open_slide(item.image, source_mpp=dataset.mpp) as slide:
-            encoded = encode_slide(slide, engine)
-        features.append(np.concatenate([part.B for part in encoded.parts]))
-        frames.append(encoded.plan.frame)
+            cache = cache_features(slide, segmenter.setup)
+        features.append(np.concatenate([part.B for part in cache.parts]))
+        frames.append(cache.plan.frame)
     return Grids(features, frames)
 
 

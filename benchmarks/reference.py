@@ -41,7 +41,7 @@ from histofactor.evaluation.scores import metrics
 from histofactor.factor.nmf import factorize
 from histofactor.masks.decode import label_pixels
 from histofactor.records import ConceptBank
-from histofactor.segmentation.feature_cache import encode_slide
+from histofactor.segmentation.feature_cache import cache_features
 from histofactor.segmentation.page import segment
 from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.reader import open_slide
@@ -94,7 +94,7 @@ def ours_by_variant(encoder: Encoder, bank: ConceptBank) -> dict[str, Label]:
 
     def handed_on(image: np.ndarray) -> np.ndarray:
         with open_slide(image, source_mpp=MPP_PX) as slide:
-            grid = np.concatenate([part.B for part in encode_slide(slide, alone).parts])
+            grid = np.concatenate([part.B for part in cache_features(slide, alone.setup).parts])
         W, H = factorize(grid.reshape(-1, grid.shape[-1]), COMPONENTS)
         (weights,) = assigned([(W.reshape(*grid.shape[:2], -1), H)], bank.vectors)
         return label_pixels(weights.astype(np.float32), image.shape[:2])[0]

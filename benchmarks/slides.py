@@ -23,7 +23,7 @@ from common import in_fresh_process, peak_mb, report
 
 from histofactor.base.clock import Clock
 from histofactor.encoders.encode import encode
-from histofactor.runs.segment_many import Job, run_job
+from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
 from histofactor.segmentation.encoding import batches
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.reading import read_window
@@ -42,26 +42,27 @@ HEADER = (
 
 def measure(path: Path, out: Path, compare: bool) -> dict[str, Any]:
     """Segment a slide; with ``compare``, time the encoder alone too, which holds all windows in memory."""
-    engine, alone, pixels = prepare(k=K), [], []
+    segmenter, alone, pixels = prepare(k=K), [], []
     with open_slide(path) as slide:
-        plan = make_plan(slide, engine)
+        plan = make_plan(slide, segmenter.setup)
         if compare:
-            groups = [group for row in plan.rows for group in batches(row, engine.encoder)]
+            groups = [group for row in plan.rows for group in batches(row, segmenter.setup.encoder)]
             pixels = [np.stack([read_window(slide, plan.frame, window).rgb for window in group]) for group in groups]
 
     def encode_all() -> None:
         started = time.perf_counter()
         for batch in pixels:
-            encode(engine.encoder, batch)
+            encode(segmenter.setup.encoder, batch)
         alone.append(time.perf_counter() - started)
 
     if compare:
         for batch in pixels[:3]:  # warms up
-            encode(engine.encoder, batch)
+            encode(segmenter.setup.encoder, batch)
         encode_all()
     clock = Clock()
     with clock("in all"):
-        (outcome,) = run_job(Job([path], out), engine, clock=clock)
+        options = ManyOptions(observer=Observer(clock=clock))
+        (outcome,) = segment_many([path], out, k=K, options=options)
     if outcome.status != "done":
         raise SystemExit(outcome.error)
     if compare:

@@ -41,7 +41,7 @@ from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.stability import DISTURBANCES, kept_labels, shares
 from histofactor.records import ConceptBank
 from histofactor.segmentation.page import segment_slide
-from histofactor.segmentation.setup import Engine, SegmentOptions, prepare
+from histofactor.segmentation.setup import Segmenter, SegmentOptions, prepare
 from histofactor.slides.reader import open_slide
 from masks import MPP, Grids, Scorer, encode_all, find_encoder, unit
 
@@ -74,19 +74,21 @@ def blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 Way = tuple[str, int, int]
 
 
-def stability(images: list[np.ndarray], engines: dict[Way, Engine], mpp: float) -> dict[tuple[str, int], np.ndarray]:
+def stability(
+    images: list[np.ndarray], segmenters: dict[Way, Segmenter], mpp: float
+) -> dict[tuple[str, int], np.ndarray]:
     """Mean share of px that keep their label, by method, K and disturbance; the last for windows that are moved."""
     rng = np.random.default_rng(0)
-    counts = dict.fromkeys(engines, 0)
-    moved = dict.fromkeys(engines, 0)
-    others = {way: replace(one, options=replace(one.options, shift_px=320)) for way, one in engines.items()}
+    counts = dict.fromkeys(segmenters, 0)
+    moved = dict.fromkeys(segmenters, 0)
+    others = {way: replace(one, options=replace(one.options, shift_px=320)) for way, one in segmenters.items()}
     for image in images:
         with open_slide(image, source_mpp=mpp) as slide:
-            plain, other = labels_of(slide, engines), labels_of(slide, others)
-        for way, found in kept_labels(image, plain, engines, mpp, rng).items():
+            plain, other = labels_of(slide, segmenters), labels_of(slide, others)
+        for way, found in kept_labels(image, plain, segmenters, mpp, rng).items():
             counts[way] = counts[way] + found
             moved[way] = moved[way] + np.array([(plain[way] == other[way]).sum(), plain[way].size])
-    found = {way: np.array([*shares(counts[way]).values(), moved[way][0] / moved[way][1]]) for way in engines}
+    found = {way: np.array([*shares(counts[way]).values(), moved[way][0] / moved[way][1]]) for way in segmenters}
     return {(m, k): np.mean([found[m, k, seed] for seed in SEEDS], 0) for m in METHODS for k in KS}
 
 
@@ -129,26 +131,26 @@ def risk(scorer: Scorer, grids: Grids, H: np.ndarray) -> list[float]:
     return [float(wrong.mean()), *areas, float(roc_auc_score(wrong, -margin))]
 
 
-def squares(image: np.ndarray, engine: Engine, mpp: float) -> list[float]:
+def squares(image: np.ndarray, segmenter: Segmenter, mpp: float) -> list[float]:
     """Mean residual of the squares of an image."""
     with open_slide(np.ascontiguousarray(image), source_mpp=mpp) as slide:
-        tokens = segment_slide(slide, engine).tokens
+        tokens = segment_slide(slide, segmenter).tokens
     side = SQUARE_PX // tokens.stride_px
     rows, columns = (length // side for length in tokens.residual.shape)
     cut = tokens.residual[: rows * side, : columns * side].reshape(rows, side, columns, side)
     return cut.mean((1, 3)).ravel().tolist()
 
 
-def unlike(shared: Path, images: list[np.ndarray], engine: Engine, mpp: float) -> list[float]:
+def unlike(shared: Path, images: list[np.ndarray], segmenter: Segmenter, mpp: float) -> list[float]:
     """AUROC of the residual for tissue unlike the bank; half of the fields lend themselves to be spoilt."""
     rng = np.random.default_rng(0)
-    own = [value for image in images[::2] for value in squares(image, engine, mpp)]
+    own = [value for image in images[::2] for value in squares(image, segmenter, mpp)]
     other_organ = [np.asarray(Image.open(path).convert("RGB")) for path in sorted((shared / "data/oscc").glob("*"))[:4]]
     sets = [[(image, 0.25) for image in other_organ]]
     sets += [[(spoil(image, rng), mpp) for image in images[1::2]] for spoil in (immunostain, blur, ink, fold)]
     found = []
     for one in sets:
-        theirs = [value for image, scale in one for value in squares(image, engine, scale)]
+        theirs = [value for image, scale in one for value in squares(image, segmenter, scale)]
         found.append(float(roc_auc_score([0] * len(own) + [1] * len(theirs), own + theirs)))
     return found
 
@@ -165,16 +167,16 @@ def main() -> None:
         grids = encode_all(scorer.dataset, encoder, views)
         options = SegmentOptions(tissue=False, views=views)
         banks = banks_of(grids, encoder)
-        engines = {
+        segmenters = {
             (method, *way): prepare(encoder=encoder, concepts=bank, method=method, mpp=MPP[name], options=options)
             for method in METHODS for way, bank in banks.items()
         }  # fmt: skip
         for tissue, (fields, mpp) in sets.items():
-            found = stability(fields, engines, mpp)
+            found = stability(fields, segmenters, mpp)
             steady += [(name, tissue, *way, views, *values) for way, values in found.items()]
         if views == 4:
             few = risk(scorer, grids, banks[K, 0].vectors)
-            more = unlike(shared, images[::4], engines["project", K, 0], scorer.dataset.mpp)
+            more = unlike(shared, images[::4], segmenters["project", K, 0], scorer.dataset.mpp)
             sure.append((name, *few, *more))
     header = ("encoder", "tissue, µm/px", "method", "K", "views", *DISTURBANCES, "windows moved")
     report(f"stability_{name}", header, steady, ("torch",))

@@ -19,7 +19,7 @@ from PIL import Image
 from stability import blur, fold, ink
 
 from histofactor.encoders.build import with_transform
-from histofactor.runs.learn_concepts import train_concepts
+from histofactor.runs.learn_concepts import learn_concepts
 from histofactor.runs.sample_builder import LearnOptions
 from histofactor.segmentation.page import segment
 from histofactor.segmentation.setup import SegmentOptions
@@ -45,7 +45,7 @@ def main() -> None:
     for name in ENCODERS:
         encoder = with_transform(find_encoder(shared, name), "split-root")
         learning = LearnOptions(mpp=MPP[name], source_mpp=FIELD_MPP, tokens=60_000)
-        (bank,) = train_concepts(paths[::4], [K], encoder=encoder, options=learning).banks
+        (bank,) = learn_concepts(paths[::4], [K], encoder=encoder, options=learning).banks
         shares = []
         for spoil in SPOILT.values():
             counts = np.zeros(K + 2)

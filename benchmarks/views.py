@@ -28,13 +28,13 @@ REPEATS = 5
 def ratios(path: Path, repeats: int) -> list[float]:
     """Time of four views over that of one, pair by pair."""
     found = []
-    engines = [prepare(k=16, options=SegmentOptions(tissue=False, views=views)) for views in (1, 4)]
+    segmenters = [prepare(k=16, options=SegmentOptions(tissue=False, views=views)) for views in (1, 4)]
     for _ in range(repeats + 1):
         seconds = []
-        for engine in engines:
+        for segmenter in segmenters:
             with open_slide(path, source_mpp=0.5) as slide:
                 start = time.perf_counter()
-                segment_slide(slide, engine)
+                segment_slide(slide, segmenter)
                 seconds.append(time.perf_counter() - start)
         found.append(seconds[1] / seconds[0])
     return found[1:]  # the first pair compiles

@@ -9,11 +9,14 @@ from hypothesis import settings
 from PIL import Image
 
 from gdc_server import serve
+from histofactor.base.clock import Clock
 from histofactor.concepts.bank.record import new_bank
 from histofactor.encoders.build import Encoder
 from histofactor.records import EncoderSpec, WeightsSource, WindowRule
+from histofactor.runs.outcome import Reporter
 from histofactor.runs.results import Outputs
-from histofactor.runs.segment_many import Job, run_job
+from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
+from histofactor.segmentation.method import METHODS
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.phantom import phantom
@@ -67,19 +70,32 @@ def tiny_bank(tiny_encoder):
 
 
 @pytest.fixture
+def segmented(tiny_encoder, tiny_bank):
+    """Segment inputs of 1 µm/px into a folder with the tiny encoder and its bank; returns the outcomes."""
+
+    def run(inputs, out, reporter=None, clock=None, **options):
+        observer = Observer(reporter or Reporter(), clock or Clock())
+        many = ManyOptions(**{"source_mpp": 1.0, "observer": observer} | options)
+        return segment_many(inputs, out, encoder=tiny_encoder, concepts=tiny_bank, options=many)
+
+    return run
+
+
+@pytest.fixture
 def kept_weights(tiny_encoder, tiny_bank, tissue, tmp_path):
     """Segment ``tmp_path/case 1.png`` into ``tmp_path/out/case 1``, weights kept; returns (segmentation, folder)."""
 
     def make(method="project", bank=tiny_bank, unlike=None):
+        bank = bank if METHODS[method].needs_bank else None
         image = tmp_path / "case 1.png"
         Image.fromarray(tissue).save(image)
         options = SegmentOptions(components=6, unlike=unlike)
-        engine = prepare(encoder=tiny_encoder, concepts=bank, method=method, options=options)
-        job = Job([image], tmp_path / "out", source_mpp=1.0, outputs=Outputs(weights=True))
-        (outcome,) = run_job(job, engine)
+        segmenter = prepare(encoder=tiny_encoder, concepts=bank, method=method, options=options)
+        many = ManyOptions(source_mpp=1.0, method=method, segment=options, outputs=Outputs(weights=True))
+        (outcome,) = segment_many([image], tmp_path / "out", encoder=tiny_encoder, concepts=bank, options=many)
         assert outcome.status == "done"
         with open_slide(image, source_mpp=1.0) as slide:
-            return segment_slide(slide, engine), tmp_path / "out" / "case 1"
+            return segment_slide(slide, segmenter), tmp_path / "out" / "case 1"
 
     return make
 

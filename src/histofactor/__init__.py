@@ -12,7 +12,12 @@ __version__ = "0.1.0"
 
 _HOME = {
     "segment": "histofactor.segmentation.page",
-    "train_concepts": "histofactor.runs.learn_concepts",
+    "SegmentOptions": "histofactor.segmentation.setup",
+    "segment_many": "histofactor.runs.segment_many",
+    "ManyOptions": "histofactor.runs.segment_many",
+    "learn_concepts": "histofactor.runs.learn_concepts",
+    "LearnOptions": "histofactor.runs.sample_builder",
+    "Inference": "histofactor.encoders.build",
     "evaluate": "histofactor.evaluation.run",
     "load_encoder": "histofactor.encoders.build",
     "list_encoders": "histofactor.encoders.registry",

@@ -8,7 +8,8 @@ def test_demo(histofactor, tmp_path):
     out = tmp_path / "demo"
     code, stdout, err = histofactor("demo", "-o", out)
     assert code == 0, err
-    assert (out / "report.html").stat().st_size > 100_000
+    assert "phantom-a/report.html" in (out / "report.html").read_text()
+    assert (out / "phantom-a/report.html").stat().st_size > 100_000
     run = json.loads((out / "run.json").read_text())
     assert [entry["folder"] for entry in run["inputs"]] == ["human-colon", "phantom-a", "phantom-b"]
     right = float(re.search(r"px right: ([\d.]+)%", stdout)[1])

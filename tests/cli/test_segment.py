@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-FILES = {".preview.json", "labels.ome.tif", "overlay.png", "phenotypes.csv", "regions.geojson.gz", "segmentation.json"}
+FILES = {
+    ".preview.json", "labels.ome.tif", "overlay.png", "phenotypes.csv", "preview.jpg", "regions.geojson.gz",
+    "report.html", "segmentation.json", "status.json",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -179,7 +182,7 @@ def test_an_interruption_says_how_to_go_on(histofactor, image, tmp_path, monkeyp
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("histofactor.runs.segment_many.segment_slide", interrupt)
+    monkeypatch.setattr("histofactor.runs.task.segment_slide", interrupt)
     code, _, told = histofactor("segment", image, "-o", tmp_path / "out", "-k", 8)
     assert code == 130
     assert "the same command goes on" in told

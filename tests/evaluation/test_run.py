@@ -38,8 +38,10 @@ def tissue_folder(folder):
 
 def test_every_image_is_encoded_once_for_all_methods_and_ks(tissue_folder, tiny_encoder, tmp_path, monkeypatch):
     encoded, done = [], []
-    real = protocol.encode_slide
-    monkeypatch.setattr(protocol, "encode_slide", lambda slide, engine: encoded.append(slide) or real(slide, engine))
+    real = protocol.cache_features
+    monkeypatch.setattr(
+        protocol, "cache_features", lambda slide, segmenter: encoded.append(slide) or real(slide, segmenter)
+    )
     rng = np.random.default_rng(0)
     banks = [new_bank(rng.gamma(0.5, 1.0, (k, 12)).astype(np.float32), tiny_encoder.spec.key) for k in (2, 3)]
     save_bank(banks, tmp_path / "b.safetensors")

@@ -1,17 +1,28 @@
-"""Locks hold between processes and die with them; a recipe says what is still valid."""
+"""Folder names are safe and stable; locks hold between processes and die with them; a seal says what is whole."""
 
-import json
+import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from histofactor.errors import OutputError
-from histofactor.runs.place import Place, claim, clear, read_seal, recipe_hash, seal, unseal
-from histofactor.segmentation.page import segment
-from histofactor.segmentation.setup import SegmentOptions, prepare
+from histofactor.runs.place import (
+    LONGEST,
+    Place,
+    claim,
+    clear,
+    key_of,
+    name_folders,
+    read_seal,
+    safe_name,
+    seal,
+    unseal,
+)
 
 HOLDER = """
 import sys, time
@@ -23,9 +34,66 @@ with claim(Place(Path(sys.argv[1]), "a")) as mine:
 """
 
 
-@pytest.fixture
-def engine(tiny_encoder, tiny_bank):
-    return prepare(encoder=tiny_encoder, concepts=tiny_bank)
+def test_a_plain_stem_is_the_name():
+    for name in ("case 1.png", "TCGA-AA.svs", "a.b.tif", "染色.png", "é.png", "x-2.png"):
+        assert safe_name(Path(name)) == Path(name).stem
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "...png", "..png", ".hidden.png", ".work.png", ".runs.png", "run.json.png", "report.html.png",
+        "concepts.safetensors.tif", "phenotypes.csv.svs", "status.json.png", "RUN.JSON.png", "con.png", "Aux.tif",
+        "lpt1.x.png", "a:b.png", "a\nb.png", "a\\b.png", " a .png", "tail..png", "x" * 251 + ".png",
+        "染" * 80 + ".png", os.fsdecode(b"\xff\xfe.png"), "\x1b[31m.png", "<b>.png",
+    ],
+)  # fmt: skip
+def test_names_that_would_do_harm(name, tmp_path):
+    found = safe_name(Path(name))
+    assert found not in {"", ".", ".."}
+    assert not found.startswith(".")
+    assert len(os.fsencode(found)) <= LONGEST
+    assert found == found.strip(" .")
+    assert found.isprintable()
+    assert not set(found) & set('<>:"/\\|?*')
+    assert found != Path(name).stem
+    place = Place(tmp_path, found)
+    for path in (place.results, place.work, place.lock):
+        assert path.resolve().is_relative_to(tmp_path)
+        assert path.resolve() != tmp_path
+    assert found.lower() not in {"run.json", "report.html", "phenotypes.csv", "concepts.safetensors"}
+    place.results.mkdir()  # the file system takes it
+
+
+@given(st.binary(min_size=1, max_size=200).filter(lambda name: b"/" not in name and b"\0" not in name))
+def test_any_name_becomes_one_folder_inside(name):
+    found = safe_name(Path(os.fsdecode(name)))
+    assert Path(found).name == found
+    assert len(found.encode()) <= LONGEST
+
+
+def test_two_names_that_are_made_safe_stay_two():
+    assert safe_name(Path("a:b.png")) != safe_name(Path("a?b.png"))
+
+
+def test_equal_stems_get_folders_of_their_own_whatever_their_order():
+    paths = [Path("a/x.png"), Path("b/x.jpg"), Path("c/X.png"), Path("y.png")]
+    names = dict(zip(paths, name_folders(paths, {}), strict=True))
+    assert names[paths[3]] == "y"
+    assert len({name.lower() for name in names.values()}) == 4
+    assert all(names[path].lower().startswith("x-") for path in paths[:3])
+    for order in (paths[::-1], paths[1:] + paths[:1]):
+        assert dict(zip(order, name_folders(order, {}), strict=True)) == names
+
+
+def test_an_input_keeps_its_folder_and_nobody_takes_it_over():
+    first, second = Path("a/x.png"), Path("b/x.png")
+    taken = {"x": key_of(first)}
+    assert name_folders([first], taken) == ["x"]
+    (other,) = name_folders([second], taken)
+    assert other.startswith("x-")
+    assert name_folders([second, first], taken) == [other, "x"]
+    assert name_folders([second], {**taken, other: key_of(second)}) == [other]
 
 
 def test_one_holder_at_a_time(tmp_path):
@@ -58,44 +126,19 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         pass
 
 
-def test_a_seal_is_for_one_recipe(tmp_path, engine, tissue):
+def test_a_seal_is_for_one_recipe(tmp_path):
     place = Place(tmp_path, "a")
-    assert read_seal(place, "x") is None
-    result = segment(tissue, encoder=engine.encoder, concepts=engine.bank, source_mpp=1.0)
-    seal(place, result, "x")
-    assert read_seal(place, "x")["bank"]["k"] == 6
-    assert read_seal(place, "y") is None
+    assert read_seal(place) is None
+    seal(place, {"bank": {"k": 6}}, "labels", "outputs")
+    sealed = read_seal(place)
+    assert (sealed.labels, sealed.outputs, sealed.content["bank"]["k"]) == ("labels", "outputs", 6)
+    (place.results / "segmentation.json").write_text('{"recipe_sha256": "of version 0.1"}')
+    assert (read_seal(place).labels, read_seal(place).outputs) == ("", "")
     (place.results / "segmentation.json").write_text("{broken")
-    assert read_seal(place, "x") is None
+    assert read_seal(place) is None
     unseal(place)
     assert not (place.results / "segmentation.json").exists()
     place.work.mkdir(parents=True)
     (place.work / "band").write_text("x")
     clear(place)
-    assert not place.work.exists()
-
-
-def test_everything_that_matters_changes_the_recipe(tmp_path, engine):
-    path = tmp_path / "a.png"
-    path.write_bytes(b"one")
-    spec, options = engine.encoder.spec, engine.options
-    other_bank = replace(engine.bank, names=("x", *engine.bank.names[1:]))
-    changed = [
-        (tmp_path / "b.png", 1.0, engine, []),
-        (path, 0.5, engine, []),
-        (path, 1.0, replace(engine, bank=other_bank), []),
-        (path, 1.0, replace(engine, method="cluster"), []),
-        (path, 1.0, replace(engine, mpp=2.0), []),
-        (path, 1.0, replace(engine, unlike=0.5), []),
-        (path, 1.0, replace(engine, unlike=0.6), []),
-        (path, 1.0, replace(engine, options=replace(options, tissue=False)), []),
-        (path, 1.0, replace(engine, options=SegmentOptions(tissue_mask="m.png")), []),
-        (path, 1.0, replace(engine, encoder=replace(engine.encoder, spec=replace(spec, layer="x"))), []),
-        (path, 1.0, engine, ["more"]),
-    ]
-    hashes = [recipe_hash(path, 1.0, engine, []), *(recipe_hash(*arguments) for arguments in changed)]
-    path.write_bytes(b"another")
-    hashes.append(recipe_hash(path, 1.0, engine, []))
-    assert len(set(hashes)) == len(hashes)
-    assert recipe_hash(path, 1.0, engine, []) == hashes[-1]
-    assert json.dumps(hashes)
+    assert not (tmp_path / ".work").exists()

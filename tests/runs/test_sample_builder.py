@@ -1,4 +1,4 @@
-"""The sample of a collection: complete slides only, balanced, gone on with after any interruption."""
+"""The sample of a builder: complete slides only, balanced, gone on with after any interruption."""
 
 from dataclasses import replace
 
@@ -6,23 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histofactor.errors import ImageError, OptionError, OutputError, ResolutionError
-from histofactor.runs import sample_builder as gather
-from histofactor.runs.sample_builder import (
-    Collection,
-    LearnOptions,
-    LearnReporter,
-    Source,
-    Supply,
-    name_sources,
-    read_table,
-    supply_files,
-    supply_manifest,
-)
+from histofactor.errors import ImageError, OptionError, OutputError
+from histofactor.runs import sample_builder as module
+from histofactor.runs.outcome import Reporter
+from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
+from histofactor.runs.source import Source, Sources
 from histofactor.segmentation import encoding as stream
-from histofactor.segmentation.setup import SegmentOptions, prepare
+from histofactor.segmentation.setup import load_setup
 from histofactor.slides.phantom import phantom
-from histofactor.tcga.fetch import FetchOptions
 
 OPTIONS = LearnOptions(source_mpp=1.0, tokens=500, checkpoint_s=0)
 
@@ -37,20 +28,21 @@ def images(tmp_path_factory):
 
 @pytest.fixture
 def collect(images, tiny_encoder):
-    engine = prepare(encoder=tiny_encoder, method="single", options=SegmentOptions())
+    setup = load_setup(tiny_encoder)
 
-    def build(numbers=range(4), options=OPTIONS, work=None, find=None, groups=None):
+    def build(numbers=range(4), options=OPTIONS, work=None, find=None, groups=None, told=None):
         sources = [Source(f"{n}.png", groups and groups[n]) for n in numbers]
-        supply = Supply(sources, find or (lambda todo: (images / source.name for source in todo)))
-        collection = Collection(supply, engine, options, work)
-        collection.gather(LearnReporter())
-        return collection
+        inputs = Sources(sources, find or (lambda todo: (images / source.name for source in todo)))
+        reporter = Reporter(on_note=(told if told is not None else []).append)
+        builder = SampleBuilder(inputs, setup, options, work=work, reporter=reporter)
+        builder.gather()
+        return builder
 
     return build
 
 
-def content(collection):
-    sample = collection.sample
+def content(builder):
+    sample = builder.sample
     sample.sort()
     return [values[: sample.size].copy() for values in (sample.tokens, sample.keys, sample.places)]
 
@@ -61,16 +53,16 @@ def same(a, b):
 
 
 def test_every_input_gives_alike_and_is_known_by_its_hash(collect):
-    collection = collect()
-    counts = np.bincount(collection.sample.slides[: collection.sample.size])
+    builder = collect()
+    counts = np.bincount(builder.sample.slides[: builder.sample.size])
     assert counts.sum() == 500
     assert np.ptp(counts) <= 3
-    assert all(len(known["sha256"]) == 64 and known["tokens"] > 125 for known in collection.slides.values())
+    assert all(len(known["sha256"]) == 64 and known["tokens"] > 125 for known in builder.slides.values())
 
 
 def test_groups_give_alike(collect):
-    collection = collect(groups=["a", "b", "b", "b"])
-    counts = np.bincount(collection.sample.slides[: collection.sample.size])
+    builder = collect(groups=["a", "b", "b", "b"])
+    counts = np.bincount(builder.sample.slides[: builder.sample.size])
     assert counts[0] == pytest.approx(250, abs=3)
 
 
@@ -113,49 +105,48 @@ def test_another_recipe_begins_anew(collect, tmp_path):
     work = tmp_path / "w.npz"
     collect(work=work)
     other = LearnOptions(source_mpp=1.0, tokens=500, seed=1, checkpoint_s=0)
-    same(collect(work=work, options=other), collect(options=other))
+    kept, told = work.read_bytes(), []
+    same(collect(work=work, options=other, told=told), collect(options=other))
+    (aside,) = tmp_path.glob("w.npz.*")
+    assert aside.read_bytes() == kept  # a sample took hours: nothing overwrites it
+    assert str(aside) in told[0]
     same(collect(range(3), work=work), collect(range(3)))
 
 
 def test_a_work_file_that_cannot_be_read(collect, tmp_path):
     work = tmp_path / "w.npz"
     work.write_bytes(b"PK\x03\x04 not a sample")
-    with pytest.raises(OptionError, match="delete it"):
-        collect(work=work)
+    told = []
+    same(collect(work=work, told=told), collect())
+    assert "damaged and made anew" in told[0]
 
 
 def test_an_input_that_fails_half_way_leaves_nothing(collect, monkeypatch):
-    real = gather.cluster_rows_of
+    real = module.cluster_rows_of
 
     def failing(slide, *others):
-        units = real(slide, *others)
+        rows = real(slide, *others)
 
         def stream():
-            for number, part in enumerate(units.stream):
+            for number, part in enumerate(rows.stream):
                 if number == 1 and slide.info.path.name == "2.png":
                     raise ImageError("the rest is gone")
                 yield part
 
-        return replace(units, stream=stream())
+        return replace(rows, stream=stream())
 
-    monkeypatch.setattr(gather, "cluster_rows_of", failing)
-    collection = collect()
-    assert collection.left_out == {"2.png": "the rest is gone"}
-    assert sorted(set(collection.sample.slides[: collection.sample.size])) == [0, 1, 3]
+    monkeypatch.setattr(module, "cluster_rows_of", failing)
+    builder = collect()
+    assert builder.left_out == {"2.png": "the rest is gone"}
+    assert sorted(set(builder.sample.slides[: builder.sample.size])) == [0, 1, 3]
 
 
 def test_features_that_are_not_finite_leave_the_input_out(collect, monkeypatch):
     real = stream.respond
     monkeypatch.setattr(stream, "respond", lambda features, aims: tuple(part * np.nan for part in real(features, aims)))
-    collection = collect()
-    assert collection.sample.size == 0
-    assert all("not finite" in reason for reason in collection.left_out.values())
-
-
-def test_names_are_the_shortest_ends_that_differ(tmp_path):
-    names = [source.name for source in name_sources([tmp_path / "a/x/1.png", tmp_path / "b/x/1.png"])]
-    assert names == ["a/x/1.png", "b/x/1.png"]
-    assert [source.name for source in name_sources([tmp_path / "a/1.png", tmp_path / "b/2.png"])] == ["1.png", "2.png"]
+    builder = collect()
+    assert builder.sample.size == 0
+    assert all("not finite" in reason for reason in builder.left_out.values())
 
 
 def test_the_same_input_twice(collect):
@@ -168,59 +159,11 @@ def test_windows_out_of_range(collect):
         collect(options=LearnOptions(windows=-1))
 
 
-def test_groups_from_a_table(tmp_path):
-    table = tmp_path / "t.csv"
-    table.write_text("slide,age,hospital\n1,50,north\n2.png,60,south\n")
-    sources = [Source("1.png"), Source("2.png")]
-    assert [source.group for source in read_table(sources, table, "hospital")] == ["north", "south"]
-    for column, others, told in (
-        ("project", sources, "no column 'project'"),
-        ("slide", sources, "no column 'slide' after the first"),
-        ("hospital", [Source("3.png")], "hospital of 3.png"),
-    ):
-        with pytest.raises(OptionError, match=told):
-            read_table(others, table, column)
-    for wrong in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(OptionError, match="cannot read the table"):
-            read_table(sources, wrong, "hospital")
-    (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(OptionError, match="no rows"):
-        read_table(sources, tmp_path / "empty.csv", "hospital")
-
-
-def test_a_manifest_is_fetched_worked_on_and_deleted(gdc, tmp_path):
-    supply = supply_manifest(gdc.files[:4], tmp_path, FetchOptions(gdc.endpoint))
-    assert [source.group for source in supply.sources] == ["TCGA-A", "TCGA-B"] * 2
-    for source, path in zip(supply.sources[1:], supply.find(supply.sources[1:]), strict=True):
-        assert path == tmp_path / source.name
-        assert path.exists()
-    assert list(tmp_path.iterdir()) == []
-    assert "/data/id-00" not in {path for path, _ in gdc.requests}
-
-
-def test_files_with_groups(tmp_path):
-    (tmp_path / "t.csv").write_text("slide,hospital\n1,north\n")
-    supply = supply_files([tmp_path / "a/1.png"], tmp_path / "t.csv", "hospital")
-    assert supply.sources == [Source("1.png", "north")]
-    assert list(supply.find(supply.sources)) == [tmp_path / "a/1.png"]
-
-
-def test_resolutions_from_a_table(tmp_path):
-    table = tmp_path / "t.csv"
-    table.write_text("file,mpp\n1,0.25\n2,\n3,coarse\n4,-1\n")
-    sources = [Source("1.png"), Source("2.png")]
-    assert [(source.mpp, source.group) for source in read_table(sources, table)] == [(0.25, None), (None, None)]
-    for name, told in (("3.png", "no number"), ("4.png", "mpp of 4.png")):
-        with pytest.raises(ResolutionError, match=told):
-            read_table([Source(name)], table)
-
-
 def test_a_resolution_is_used(collect, images, tiny_encoder):
-    engine = prepare(encoder=tiny_encoder, method="single")
-    supply = Supply([Source("3.png", mpp=0.5)], lambda todo: [images / "3.png"])
-    collection = Collection(supply, engine, LearnOptions(tokens=5000))
-    collection.gather(LearnReporter())
-    assert collection.slides["3.png"]["tokens"] < 0.3 * collect([3]).slides["3.png"]["tokens"]
+    sources = Sources([Source("3.png", mpp=0.5)], lambda todo: [images / "3.png"])
+    builder = SampleBuilder(sources, load_setup(tiny_encoder), LearnOptions(tokens=5000))
+    builder.gather()
+    assert builder.slides["3.png"]["tokens"] < 0.3 * collect([3]).slides["3.png"]["tokens"]
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_encoded(collect, tmp_path):

@@ -12,19 +12,18 @@ from PIL import Image
 
 from histofactor.base.clock import Clock
 from histofactor.errors import OutputError, UnreadableRegion
-from histofactor.runs import segment_many as jobs
+from histofactor.runs import task as module
+from histofactor.runs.execute import local
+from histofactor.runs.outcome import Reporter
 from histofactor.runs.place import Place, claim
-from histofactor.runs.segment_many import Job, Reporter, run_job
-from histofactor.segmentation.setup import prepare
 from histofactor.segmentation.store import DiskStore
 from histofactor.slides.reader import PlainImage
 
-FILES = [".preview.json", "labels.ome.tif", "overlay.png", "phenotypes.csv", "regions.geojson.gz", "segmentation.json"]
-
-
-@pytest.fixture(scope="module")
-def engine(tiny_encoder, tiny_bank):
-    return prepare(encoder=tiny_encoder, concepts=tiny_bank)
+MADE = [
+    ".preview.json", "labels.ome.tif", "overlay.png", "phenotypes.csv", "preview.jpg", "regions.geojson.gz",
+    "report.html", "segmentation.json",
+]  # fmt: skip
+FILES = sorted([*MADE, "status.json"])
 
 
 @pytest.fixture
@@ -39,11 +38,17 @@ def run_of(out):
     return json.loads((out / "run.json").read_text())
 
 
-def test_everything_is_written(engine, image, tmp_path, tissue):
+def test_everything_is_written(segmented, image, tmp_path, tissue):
     out = tmp_path / "out"
-    (outcome,) = run_job(Job([image], out, source_mpp=1.0), engine)
+    (outcome,) = segmented([image], out)
     assert outcome.status == "done"
-    assert sorted(path.name for path in out.iterdir()) == ["report.html", "run.json", "tissue"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".runs",
+        "phenotypes.csv",
+        "report.html",
+        "run.json",
+        "tissue",
+    ]
     assert sorted(path.name for path in (out / "tissue").iterdir()) == FILES
     labels = tifffile.imread(out / "tissue/labels.ome.tif")
     assert labels.shape == tissue.shape[:2]
@@ -65,19 +70,19 @@ def test_everything_is_written(engine, image, tmp_path, tissue):
     assert run["inputs"][0]["folder"] == "tissue"
 
 
-def test_a_second_run_writes_the_same_bytes(engine, image, tmp_path):
+def test_a_second_run_writes_the_same_bytes(segmented, image, tmp_path):
     for name in ("a", "b"):
-        run_job(Job([image], tmp_path / name, source_mpp=1.0), engine)
-    for file in FILES:
+        segmented([image], tmp_path / name)
+    for file in MADE:
         assert (tmp_path / "a/tissue" / file).read_bytes() == (tmp_path / "b/tissue" / file).read_bytes()
 
 
-def test_a_failing_input_does_not_stop_the_others(engine, image, tmp_path):
+def test_a_failing_input_does_not_stop_the_others(segmented, image, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(image.read_bytes()[:500])
     missing = tmp_path / "missing.png"
     out = tmp_path / "out"
-    outcomes = run_job(Job([broken, image, missing], out, source_mpp=1.0), engine)
+    outcomes = segmented([broken, image, missing], out)
     assert [outcome.status for outcome in outcomes] == ["failed", "done", "failed"]
     inputs = run_of(out)["inputs"]
     assert "broken.png" in inputs[0]["error"]
@@ -88,25 +93,25 @@ def test_a_failing_input_does_not_stop_the_others(engine, image, tmp_path):
     assert "missing.png" in report
 
 
-def test_what_was_not_foreseen_keeps_its_traceback(engine, image, tmp_path, monkeypatch):
+def test_what_was_not_foreseen_keeps_its_traceback(segmented, image, tmp_path, monkeypatch):
     def explode(*arguments, **options):
         raise ZeroDivisionError("by design")
 
-    monkeypatch.setattr(jobs, "segment_slide", explode)
-    run_job(Job([image], tmp_path / "out"), engine)
+    monkeypatch.setattr(module, "segment_slide", explode)
+    segmented([image], tmp_path / "out")
     (entry,) = run_of(tmp_path / "out")["inputs"]
     assert entry["error"] == "ZeroDivisionError: by design"
     assert "explode" in entry["traceback"]
 
 
-def test_an_interrupted_run_tells_what_it_did(engine, image, tmp_path):
+def test_an_interrupted_run_tells_what_it_did(segmented, image, tmp_path):
     def stop(path, index, total):
         if index == 1:
             raise KeyboardInterrupt
 
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        run_job(Job([image, tmp_path / "later.png"], out, source_mpp=1.0), engine, Reporter(on_input=stop))
+        segmented([image, tmp_path / "later.png"], out, Reporter(on_input=stop))
     assert [entry["status"] for entry in run_of(out)["inputs"]] == ["done", "waiting"]
     assert (out / "report.html").exists()
 
@@ -116,8 +121,8 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("puts", [1, 2, 3])
-def test_a_run_that_was_cut_short_goes_on_and_ends_with_the_same_bytes(engine, image, tmp_path, monkeypatch, puts):
-    run_job(Job([image], tmp_path / "whole", source_mpp=1.0), engine)
+def test_a_run_that_was_cut_short_goes_on_and_ends_with_the_same_bytes(segmented, image, tmp_path, monkeypatch, puts):
+    segmented([image], tmp_path / "whole")
     put, count = DiskStore.put, []
 
     def put_and_die(store, band, state):
@@ -130,35 +135,35 @@ def test_a_run_that_was_cut_short_goes_on_and_ends_with_the_same_bytes(engine, i
     with monkeypatch.context() as patch:
         patch.setattr(DiskStore, "put", put_and_die)
         with pytest.raises(Killed):
-            run_job(Job([image], out, source_mpp=1.0), engine)
-    assert (out / ".work/tissue").is_dir()
+            segmented([image], out)
+    assert (out / ".work/bands/tissue").is_dir()
     (out / "tissue").mkdir(exist_ok=True)
     (out / "tissue/.0123456789ab-labels.ome.tif").write_text("left by a writer that was killed")
     reporter = Reporter(on_window=lambda done, total: seen.append((done, total)))
-    (outcome,) = run_job(Job([image], out, source_mpp=1.0), engine, reporter)
+    (outcome,) = segmented([image], out, reporter)
     assert outcome.status == "done"
     assert seen[0][0] > 0  # what was finished is not made again
     assert sorted(path.name for path in (out / "tissue").iterdir()) == FILES
     assert not (out / ".work").exists()
-    for file in FILES:
+    for file in MADE:
         assert (tmp_path / "whole/tissue" / file).read_bytes() == (out / "tissue" / file).read_bytes()
 
 
-def test_what_is_finished_is_kept_until_the_recipe_changes(engine, image, tmp_path, monkeypatch):
+def test_what_is_finished_is_kept_until_the_recipe_changes(segmented, image, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    run_job(Job([image], out, source_mpp=1.0), engine)
+    segmented([image], out)
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "segment_slide", lambda *arguments, **options: pytest.fail("worked again"))
-        (outcome,) = run_job(Job([image], out, source_mpp=1.0), engine)
+        patch.setattr(module, "segment_slide", lambda *arguments, **options: pytest.fail("worked again"))
+        (outcome,) = segmented([image], out)
     assert outcome.status == "kept"
-    assert "data:image/jpeg" in (out / "report.html").read_text()
-    assert run_job(Job([image], out, source_mpp=0.9), engine)[0].status == "done"
-    assert run_job(Job([image], out, source_mpp=0.9, resume=False), engine)[0].status == "done"
+    assert "data:image/jpeg" in (out / "tissue/report.html").read_text()
+    assert segmented([image], out, source_mpp=0.9)[0].status == "done"
+    assert segmented([image], out, source_mpp=0.9, resume=False)[0].status == "done"
 
 
-def test_an_input_that_another_process_works_on_is_waited_for(engine, image, tmp_path, monkeypatch):
+def test_an_input_that_another_process_works_on_is_waited_for(segmented, image, tmp_path, monkeypatch):
     out, waited = tmp_path / "out", []
-    monkeypatch.setattr(jobs, "_POLL_S", 0.01)
+    monkeypatch.setattr(local, "_POLL_S", 0.01)
     other = claim(Place(out, "tissue"))
     assert other.__enter__()
 
@@ -166,12 +171,12 @@ def test_an_input_that_another_process_works_on_is_waited_for(engine, image, tmp
         waited.append(path)
         other.__exit__(None, None, None)
 
-    (outcome,) = run_job(Job([image], out, source_mpp=1.0), engine, Reporter(on_wait=finish))
-    assert waited == [image]
+    (outcome,) = segmented([image], out, Reporter(on_wait=finish))
+    assert waited == [str(image)]
     assert outcome.status == "done"
 
 
-def test_parts_that_cannot_be_read_are_told_and_have_no_label(engine, image, tmp_path, monkeypatch):
+def test_parts_that_cannot_be_read_are_told_and_have_no_label(segmented, image, tmp_path, monkeypatch):
     read = PlainImage.read
 
     def read_or_fail(slide, region):
@@ -181,50 +186,45 @@ def test_parts_that_cannot_be_read_are_told_and_have_no_label(engine, image, tmp
 
     monkeypatch.setattr(PlainImage, "read", read_or_fail)
     out = tmp_path / "out"
-    (outcome,) = run_job(Job([image], out, source_mpp=1.0), engine)
+    (outcome,) = segmented([image], out)
     assert outcome.status == "damaged"
     assert "of the tissue cannot be read" in outcome.error
     labels = tifffile.imread(out / "tissue/labels.ome.tif")
     assert (labels[80:90, 100:120] == 0).all()
     assert (labels > 0).mean() > 0.5
-    again = run_job(Job([image], out, source_mpp=1.0), engine)[0]
+    again = segmented([image], out)[0]
     assert (again.status, again.error) == ("damaged", outcome.error)
 
 
-def test_no_tissue_is_said_and_is_no_failure(engine, tmp_path):
+def test_no_tissue_is_said_and_is_no_failure(segmented, tmp_path):
     Image.new("RGB", (200, 150), (245, 245, 245)).save(tmp_path / "blank.png")
-    (outcome,) = run_job(Job([tmp_path / "blank.png"], tmp_path / "out", source_mpp=1.0), engine)
+    (outcome,) = segmented([tmp_path / "blank.png"], tmp_path / "out")
     assert outcome.status == "done"
     assert "no tissue" in outcome.notes
     assert (tifffile.imread(tmp_path / "out/blank/labels.ome.tif") == 0).all()
 
 
-def test_stages_are_timed(engine, image, tmp_path):
+def test_stages_are_timed(segmented, image, tmp_path):
     clock = Clock()
-    run_job(Job([image], tmp_path / "out", source_mpp=1.0), engine, clock=clock)
+    segmented([image], tmp_path / "out", clock=clock)
     assert {"read", "encode", "respond", "blend", "solve", "decode", "store", "labels", "regions"} <= set(clock.seconds)
 
 
-def test_progress_is_told(engine, image, tmp_path):
+def test_progress_is_told(segmented, image, tmp_path):
     seen = []
     reporter = Reporter(
-        lambda path, index, total: seen.append((path.name, index, total)),
+        lambda name, index, total: seen.append((Path(name).name, index, total)),
         lambda done, total: seen.append((done, total)),
         lambda outcome: seen.append(outcome.status),
     )
-    run_job(Job([image], tmp_path / "out", source_mpp=1.0), engine, reporter)
+    segmented([image], tmp_path / "out", reporter)
     assert seen[0] == ("tissue.png", 0, 1)
     done, total = seen[-2]
     assert done == total > 1
     assert seen[-1] == "done"
 
 
-def test_equal_stems_get_folders_of_their_own():
-    paths = [Path("a/x.png"), Path("b/x.jpg"), Path("c/X.png"), Path("x-2.png"), Path("y.png")]
-    assert jobs._folders(paths) == ["x", "x-2", "X-3", "x-2-2", "y"]
-
-
-def test_an_output_folder_that_cannot_be_written(engine, image, tmp_path):
+def test_an_output_folder_that_cannot_be_written(segmented, image, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot write"):
-        run_job(Job([image], tmp_path / "file" / "out"), engine)
+        segmented([image], tmp_path / "file" / "out")

@@ -9,7 +9,7 @@ from scipy.optimize import nnls
 from histofactor.concepts.bank.record import new_bank
 from histofactor.errors import EncoderError, OptionError
 from histofactor.records import Leaves
-from histofactor.segmentation.method import METHODS, Factorization, Tokens, by_owner, directions, owners, weigh
+from histofactor.segmentation.method import METHODS, Factorization, Tokens, by_owner, method_of, weigh
 
 
 @pytest.fixture
@@ -20,13 +20,13 @@ def X(tiny_bank):  # noqa: N802
 
 
 def tokens(method, X, bank):
-    aims = directions(method, bank)
+    aims = METHODS[method].directions(bank)
     B = X if aims is None else X @ aims
     return Tokens(B.astype(np.float32), (X**2).sum(1), bank.encoder, 1.0)
 
 
 def run(method, X, bank, how=None):
-    return weigh(method, tokens(method, X, bank), bank, how or Factorization(components=4))
+    return weigh(METHODS[method], tokens(method, X, bank), bank, how or Factorization(components=4))
 
 
 def test_project_is_nnls_on_unit_concepts(X, tiny_bank):
@@ -53,7 +53,7 @@ def test_cluster_of_unions_is_the_nearest_leaf(X, tiny_bank):
     owned = (0, 1, 1, 0, 2, 1)
     means = np.stack([tiny_bank.vectors[np.equal(owned, i)].mean(0) for i in range(3)])
     union = replace(new_bank(means, tiny_bank.encoder), leaves=Leaves(tiny_bank.vectors, owned))
-    assert owners("cluster", union) == owned
+    assert METHODS["cluster"].owners(union) == owned
     W, residual, bank = run("cluster", X, union)
     finest, left, _ = run("cluster", X, tiny_bank)
     np.testing.assert_array_equal(W, finest)
@@ -67,7 +67,7 @@ def test_other_methods_take_the_means_of_unions(X, tiny_bank, method):
     means = np.stack([tiny_bank.vectors[:3].mean(0), tiny_bank.vectors[3:].mean(0)])
     plain = new_bank(means, tiny_bank.encoder)
     union = replace(plain, leaves=Leaves(tiny_bank.vectors, (0, 0, 0, 1, 1, 1)))
-    assert owners(method, union) is None
+    assert METHODS[method].owners(union) is None
     np.testing.assert_array_equal(run(method, X, union)[0], run(method, X, plain)[0])
     W = run(method, X, plain)[0]
     assert by_owner(W, None) is W
@@ -123,14 +123,14 @@ def test_features_that_are_not_finite(method, X, tiny_bank):
     B = bad.B.copy()
     B[3, 1] = np.nan
     with pytest.raises(EncoderError, match="not finite"):
-        weigh(method, replace(bad, B=B), tiny_bank, Factorization())
+        weigh(METHODS[method], replace(bad, B=B), tiny_bank, Factorization())
 
 
 def test_unknown_method_and_missing_bank(X, tiny_bank):
     with pytest.raises(OptionError, match="'magic'"):
-        weigh("magic", tokens("single", X, tiny_bank), tiny_bank, Factorization())
+        method_of("magic")
     with pytest.raises(OptionError, match="needs concepts"):
-        weigh("project", tokens("single", X, tiny_bank), None, Factorization())
+        weigh(METHODS["project"], tokens("single", X, tiny_bank), None, Factorization())
 
 
 def test_raw_is_nnls_on_the_concepts_as_they_are(X, tiny_bank):

@@ -19,7 +19,8 @@ from histofactor.segmentation.setup import SegmentOptions
 @pytest.fixture
 def run(tiny_encoder, tiny_bank):
     def segment_with(image, **arguments):
-        arguments = {"encoder": tiny_encoder, "concepts": tiny_bank, "source_mpp": 1.0} | arguments
+        bank = None if arguments.get("method") == "single" else tiny_bank
+        arguments = {"encoder": tiny_encoder, "concepts": bank, "source_mpp": 1.0} | arguments
         return segment(image, **arguments)
 
     return segment_with

@@ -16,9 +16,9 @@ from histofactor.slides.reader import open_slide
 
 
 def plan_of(image, encoder, bank, **options):
-    engine = prepare(encoder=encoder, concepts=bank, options=SegmentOptions(**options))
+    segmenter = prepare(encoder=encoder, concepts=bank, options=SegmentOptions(**options))
     with open_slide(image, source_mpp=1.0) as slide:
-        return make_plan(slide, engine), engine
+        return make_plan(slide, segmenter.setup), segmenter.setup
 
 
 @pytest.mark.parametrize("shift_px", [0, 8, 40, 100])

@@ -13,9 +13,9 @@ from histofactor.segmentation.setup import SegmentOptions, prepare
 
 
 def test_a_bank_of_its_own(tiny_encoder, tiny_bank):
-    engine = prepare(encoder=tiny_encoder, concepts=tiny_bank)
-    assert engine.bank is tiny_bank
-    assert engine.method == "project"
+    segmenter = prepare(encoder=tiny_encoder, concepts=tiny_bank)
+    assert segmenter.bank is tiny_bank
+    assert segmenter.method.name == "project"
 
 
 def test_bank_from_a_file_at_one_k(tiny_encoder, tiny_bank, tmp_path):
@@ -28,10 +28,10 @@ def test_bank_from_a_file_at_one_k(tiny_encoder, tiny_bank, tmp_path):
 
 def test_the_embedded_encoder_brings_its_bank():
     for k in (8, 16, 32, 64):
-        engine = prepare(k=k, options=SegmentOptions(device="cpu"))
-        assert engine.bank.vectors.shape == (k, engine.encoder.spec.dim)
-        assert engine.bank.encoder == engine.encoder.spec.key
-        assert engine.bank.mpp == engine.encoder.spec.mpp
+        segmenter = prepare(k=k, options=SegmentOptions(device="cpu"))
+        assert segmenter.bank.vectors.shape == (k, segmenter.setup.encoder.spec.dim)
+        assert segmenter.bank.encoder == segmenter.setup.encoder.spec.key
+        assert segmenter.bank.mpp == segmenter.setup.encoder.spec.mpp
 
 
 def test_single_needs_no_bank_and_takes_k_as_components(tiny_encoder):
@@ -67,7 +67,14 @@ def test_bank_of_another_layer(tiny_encoder, tiny_bank):
         ({"options": SegmentOptions(unlike="nan")}, OptionError, "auto, or a number"),
         ({"options": SegmentOptions(unlike=0.0)}, OptionError, "auto, or a number"),
         ({"options": SegmentOptions(unlike=1.0)}, OptionError, "auto, or a number"),
-        ({"options": SegmentOptions(unlike=0.5), "method": "single"}, OptionError, "cluster, project, raw"),
+        (
+            {"options": SegmentOptions(unlike=0.5), "method": "single", "concepts": None},
+            OptionError,
+            "cluster, project, raw",
+        ),
+        ({"method": "single"}, OptionError, "takes no concepts"),
+        ({"options": SegmentOptions(seed=-1)}, OptionError, "seed"),
+        ({"options": SegmentOptions(tissue=False, tissue_mask="m.png")}, OptionError, "tissue mask"),
         ({"options": SegmentOptions(unlike=0.5), "method": "factorize"}, OptionError, "cluster, project, raw"),
         ({"concepts": None}, OptionError, "--concepts"),
         ({"encoder": "uny"}, EncoderError, "did you mean 'uni'"),
@@ -93,7 +100,7 @@ def test_vectors_of_another_width(tiny_encoder, tiny_bank):
 def test_the_encoder_is_loaded_as_the_concepts_were_learned():
     split = load_encoder("embedded", transform="split").spec
     bank = new_bank(np.ones((2, split.dim), np.float32), split.key)
-    assert prepare(concepts=bank).encoder.spec == split
+    assert prepare(concepts=bank).setup.encoder.spec == split
     with pytest.raises(BankMismatch, match="transform relu"):
         prepare(concepts=bank, options=SegmentOptions(transform="relu"))
 

@@ -1,11 +1,14 @@
-"""How long each stage takes."""
+"""How long each stage takes, and who is told."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import Lock
+
+Progress = Callable[[int, int], None]
 
 
 class Clock:
@@ -29,3 +32,16 @@ class Clock:
             took = (time.perf_counter() - started) / workers
             with self._lock:
                 self.seconds[stage] = self.seconds.get(stage, 0.0) + took
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told how the work on one input goes.
+
+    Attributes:
+        on_window: called with (windows done, windows in all).
+        clock: told how long each stage takes.
+    """
+
+    on_window: Progress = lambda done, total: None
+    clock: Clock = field(default_factory=Clock)

@@ -22,15 +22,14 @@ def demo(
     """Segment an image of human colon and two procedural H&E phantoms, and compare the phantoms with their truth."""
     from histofactor.cli.progress import progress_reporter
     from histofactor.cli.segment import summarize
-    from histofactor.runs.segment_many import Job, run_job
-    from histofactor.segmentation.setup import prepare
+    from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
     from histofactor.slides.phantom import phantom
 
-    engine = prepare(k=k)
     phantoms = {name: phantom(seed=seed) for name, seed in _SEEDS.items()}
     inputs = _write_inputs(phantoms, out / "inputs")
     with progress_reporter() as reporter:
-        outcomes = run_job(Job(inputs, out, source_mpp=_IHC_MPP, arguments=("demo",)), engine, reporter)
+        options = ManyOptions(source_mpp=_IHC_MPP, arguments=("demo",), observer=Observer(reporter))
+        outcomes = segment_many(inputs, out, k=k, options=options)
     code = summarize(outcomes, out)
     if code == 0:
         _tell_agreement(phantoms, out, k)

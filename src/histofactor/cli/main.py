@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import histofactor
-from histofactor.cli import benchmark, concepts, demo, doctor, encoders, evaluate, relabel, segment, tcga
+from histofactor.cli import benchmark, concepts, demo, doctor, encoders, evaluate, relabel, report, segment, tcga
 from histofactor.errors import HistofactorError
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 app.command("segment")(segment.segment)
 app.command("relabel")(relabel.relabel)
+app.command("report")(report.report)
+app.command("status")(report.status)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("benchmark")(benchmark.benchmark)

@@ -1,8 +1,99 @@
-"""Options that several verbs read alike."""
+"""Options that several verbs share, declared once, and how they are read."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
 from histofactor.errors import OptionError
+
+if TYPE_CHECKING:
+    from histofactor.encoders.build import Inference
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderChoice:
+    """Which encoder, and how it is run, as the options of a verb say it."""
+
+    encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded"
+    weights: Annotated[Path | None, typer.Option(help="Local weights file of the encoder.")] = None
+    layer: Annotated[str | None, typer.Option(help="Layer of the encoder, e.g. blocks[-2] or layer2.")] = None
+    transform: Annotated[
+        str | None,
+        typer.Option(help="split-root, root, split, shift, or relu as in the paper; default as for the concepts."),
+    ] = None
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto"
+    precision: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default by device.")] = None
+    compiled: Annotated[bool, typer.Option("--compile", help="Let torch.compile work on the encoder.")] = False
+    repair_tokens: Annotated[
+        bool, typer.Option("--repair-tokens", "--mend", help="Replace tokens whose norm stands out.")
+    ] = False
+    remote_code: Annotated[
+        str | None, typer.Option(metavar="COMMIT", help="Run the code of the encoder's repository at this commit.")
+    ] = None
+    fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False
+    mpp: Annotated[float | None, typer.Option(help="µm/px to work at; default the encoder's own.")] = None
+    source_mpp: Annotated[float | None, typer.Option(help="µm/px of inputs whose header lacks it, or is wrong.")] = None
+
+    @property
+    def views(self) -> int:
+        """How often every window is encoded."""
+        return 1 if self.fast else 4
+
+    def inference(self) -> Inference:
+        """Number format and the like."""
+        from histofactor.encoders.build import Inference
+
+        return Inference(self.precision, self.compiled, self.repair_tokens, self.remote_code)
+
+    def given(self) -> dict[str, Any]:
+        """What ``SegmentOptions`` takes of it."""
+        chosen = {name: getattr(self, name) for name in ("weights", "layer", "device", "transform", "views")}
+        return {**chosen, "inference": self.inference()}
+
+    def check(self) -> None:
+        """Check the µm/px.
+
+        Raises:
+            ResolutionError: one is not plausible.
+        """
+        from histofactor.slides.resolution import check_mpp
+
+        for mpp, name in ((self.mpp, "--mpp"), (self.source_mpp, "--source-mpp")):
+            if mpp is not None:
+                check_mpp(mpp, name)
+
+
+def encoder_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Let a verb that takes a keyword ``choice`` of type ``EncoderChoice`` take its options instead."""
+    hints = get_type_hints(EncoderChoice, include_extras=True)
+    options = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(EncoderChoice)
+    ]
+    own = [one for one in inspect.signature(verb, eval_str=True).parameters.values() if one.name != "choice"]
+    required = [one for one in own if one.default is inspect.Parameter.empty]
+    others = [one for one in own if one.default is not inspect.Parameter.empty]
+    parameters = [one.replace(kind=_KEYWORD) for one in (*required, *options, *others)]
+
+    @functools.wraps(verb)
+    def called(**given: Any) -> None:
+        verb(**{one.name: given.pop(one.name) for one in own}, choice=EncoderChoice(**given))
+
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in parameters}
+    del called.__wrapped__
+    return called
 
 
 def numbers(text: str, option: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +20,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from histofactor.errors import HistofactorError
-from histofactor.runs.sample_builder import LearnReporter
-from histofactor.runs.segment_many import Outcome, Reporter
+from histofactor.runs.outcome import Outcome, Reporter
+
+_LINE_S = 60.0  # between two lines where there is no terminal to draw bars on
 
 
 class _Rate(ProgressColumn):
@@ -38,10 +39,11 @@ class _Bars:
         self._progress = progress
         self._inputs = progress.add_task("inputs", total=None)
         self._windows = progress.add_task("windows", total=None)
-        self._begun = 0
+        self._begun, self._name, self._told = 0, "", time.monotonic()
 
     def on_input(self, name: str, total: int) -> None:
-        self._begun = 0
+        self._progress.start()  # not before: a message about an option then stands alone
+        self._begun, self._name = 0, name
         self._progress.update(self._inputs, completed=self._progress.tasks[0].completed, total=total)
         self._progress.reset(self._windows, description=name, total=None)
 
@@ -50,6 +52,10 @@ class _Bars:
             self._progress.reset(self._windows, completed=done, total=total)
         self._begun += 1
         self._progress.update(self._windows, completed=done, total=total)
+        now = time.monotonic()
+        if not self._progress.console.is_terminal and now - self._told >= _LINE_S:
+            self._told = now
+            self.tell(f"{self._name}: {done} of {total} windows")
 
     def on_outcome(self) -> None:
         self._progress.advance(self._inputs)
@@ -69,8 +75,12 @@ def _bars() -> Iterator[_Bars]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, speed_estimate_period=120) as progress:
+    progress = Progress(*columns, console=console, transient=True, speed_estimate_period=120)
+    try:
         yield _Bars(progress)
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 @contextmanager
@@ -85,21 +95,27 @@ def progress_reporter() -> Iterator[Reporter]:
             bars.tell(f"{Path(outcome.input).name}: {told}{notes}")
 
         yield Reporter(
-            lambda path, index, total: bars.on_input(path.name, total),
+            lambda name, index, total: bars.on_input(Path(name).name, total),
             bars.on_window,
             on_outcome,
-            lambda path: bars.tell(f"{path.name}: another process is at it"),
+            lambda name: bars.tell(f"{Path(name).name}: another process is at it"),
+            bars.tell,
         )
 
 
 @contextmanager
-def learn_reporter() -> Iterator[LearnReporter]:
+def learn_reporter() -> Iterator[Reporter]:
     """Yield a reporter that shows inputs and windows on stderr, and a line for every input that is left out."""
     with _bars() as bars:
 
-        def on_outcome(name: str, error: HistofactorError | None) -> None:
+        def on_outcome(outcome: Outcome) -> None:
             bars.on_outcome()
-            if error is not None:
-                bars.tell(f"left out {name}: {error}")
+            if outcome.error:
+                bars.tell(f"left out {outcome.input}: {outcome.error}")
 
-        yield LearnReporter(lambda name, index, total: bars.on_input(name, total), bars.on_window, on_outcome)
+        yield Reporter(
+            lambda name, index, total: bars.on_input(name, total),
+            bars.on_window,
+            on_outcome,
+            on_note=bars.tell,
+        )

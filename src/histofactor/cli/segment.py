@@ -8,40 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histofactor.cli.options import EncoderChoice, encoder_options
+
 if TYPE_CHECKING:
     from histofactor.base.clock import Clock
-    from histofactor.runs.segment_many import Outcome
-
-_DETAILED = 24  # inputs up to which the report shows each in detail
+    from histofactor.runs.outcome import Outcome
 
 
-def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
+@encoder_options
+def segment(  # noqa: PLR0913 - one parameter an option
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Slides, images, folders or globs.")],
+    *,
     out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
-    encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
     concepts: Annotated[Path | None, typer.Option(help="Concept bank; the embedded encoder brings its own.")] = None,
     k: Annotated[int | None, typer.Option("-k", help="Number of concepts, one that the bank has.")] = None,
     method: Annotated[str, typer.Option(help="project, cluster, raw, factorize or single.")] = "project",
-    mpp: Annotated[float | None, typer.Option(help="µm/px to work at; default the encoder's own.")] = None,
-    source_mpp: Annotated[
-        float | None, typer.Option(help="µm/px of inputs whose header lacks it, or is wrong.")
-    ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Local weights file of the encoder.")] = None,
-    layer: Annotated[str | None, typer.Option(help="Layer of the encoder, e.g. blocks[-2] or layer2.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default by device.")] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="Let torch.compile work on the encoder.")] = False,
-    mend: Annotated[bool, typer.Option("--mend", help="Replace tokens whose norm stands out.")] = False,
-    remote_code: Annotated[
-        str | None, typer.Option(metavar="COMMIT", help="Run the code of the encoder's repository at this commit.")
-    ] = None,
     components: Annotated[int, typer.Option(help="Components of factorize, and of single without -k.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of factorize and single.")] = 0,
     tissue: Annotated[bool, typer.Option(help="Find tissue first; else everything counts as tissue.")] = True,
     tissue_mask: Annotated[
         Path | None, typer.Option(help="Image of the tissue (> 0), or a folder of such images named like the inputs.")
     ] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False,
     unlike: Annotated[
         str | None,
         typer.Option(
@@ -58,6 +45,7 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     ] = False,
     ome_zarr: Annotated[bool, typer.Option(help="Write labels.ome.zarr too, for napari and others.")] = False,
     profile: Annotated[bool, typer.Option(help="Say how long each stage took.")] = False,
+    choice: EncoderChoice,
 ) -> None:
     """Segment slides and images into tissue phenotypes, without labels.
 
@@ -68,30 +56,29 @@ def segment(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     from histofactor.base.clock import Clock
     from histofactor.cli.progress import progress_reporter
-    from histofactor.encoders.build import Inference
     from histofactor.runs.results import Outputs
-    from histofactor.runs.segment_many import Job, run_job
-    from histofactor.segmentation.setup import SegmentOptions, prepare
+    from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
+    from histofactor.segmentation.setup import SegmentOptions
     from histofactor.slides.inputs import find_inputs
-    from histofactor.slides.resolution import check_mpp
 
-    if source_mpp is not None:
-        check_mpp(source_mpp, "--source-mpp")
-    paths = find_inputs(inputs)
-    inference = Inference(precision, compiled, mend, remote_code)
-    options = SegmentOptions(
-        *(weights, layer, device, components, seed, tissue, tissue_mask),
-        inference=inference,
-        views=1 if fast else 4,
-        unlike=unlike,
+    choice.check()
+    paths, clock = find_inputs(inputs), Clock()
+    how = SegmentOptions(
+        **choice.given(), components=components, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike
     )
-    engine = prepare(encoder=encoder, concepts=concepts, k=k, mpp=mpp, method=method, options=options)
-    outputs = Outputs(len(paths) <= _DETAILED, keep_weights, ome_zarr)
-    job = Job(paths, out, source_mpp, str(concepts or "embedded"), sys.argv[1:], outputs, resume)
-    clock = Clock()
     try:
         with progress_reporter() as reporter, clock("in all"):
-            outcomes = run_job(job, engine, reporter, clock)
+            options = ManyOptions(
+                mpp=choice.mpp,
+                source_mpp=choice.source_mpp,
+                method=method,
+                segment=how,
+                outputs=Outputs(keep_weights, ome_zarr),
+                resume=resume,
+                arguments=sys.argv[1:],
+                observer=Observer(reporter, clock),
+            )
+            outcomes = segment_many(paths, out, encoder=choice.encoder, concepts=concepts, k=k, options=options)
     except KeyboardInterrupt:
         typer.echo("interrupted; what is finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
@@ -117,8 +104,8 @@ def summarize(outcomes: list[Outcome], out: Path) -> int:
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     kept = sum(outcome.status == "kept" for outcome in outcomes)
     of_these = f" ({kept} by an earlier run)" if kept else ""
-    told = f"{len(outcomes) - len(failed)} of {len(outcomes)} segmented{of_these}"
-    typer.echo(f"{told}; look at {out / 'report.html'}")
+    sentence = f"{len(outcomes) - len(failed)} of {len(outcomes)} segmented{of_these}"
+    typer.echo(f"{sentence}; look at {out / 'report.html'}")
     bad = [outcome for outcome in outcomes if outcome.error]
     for outcome in bad:
         typer.echo(f"{outcome.status}: {outcome.input}: {outcome.error}", err=True)

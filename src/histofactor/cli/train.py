@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from histofactor.cli.options import EncoderChoice, encoder_options
+
 if TYPE_CHECKING:
     from histofactor.runs.learn_concepts import Learned
-    from histofactor.runs.sample_builder import Supply
+    from histofactor.runs.source import Sources
 
 
-def train(  # noqa: PLR0913, PLR0917 - one parameter an option
+@encoder_options
+def train(  # noqa: PLR0913 - one parameter an option
     inputs: Annotated[
         list[Path],
         typer.Argument(metavar="INPUT...", help="Images, slides, folders, globs, or one manifest."),
     ],
+    *,
     out: Annotated[Path, typer.Option("-o", "--out", help="Bank to write, NAME.safetensors.")],
     k: Annotated[str, typer.Option("-k", help="Numbers of concepts, separated by commas.")] = "8,16,32,64,128,256",
-    encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
-    weights: Annotated[Path | None, typer.Option(help="Local weights file of the encoder.")] = None,
-    layer: Annotated[str | None, typer.Option(help="Layer of the encoder.")] = None,
-    transform: Annotated[
-        str | None, typer.Option(help="split-root (the default), root, split, shift, or relu as in the paper.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; default by device.")] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="Let torch.compile work on the encoder.")] = False,
-    mend: Annotated[bool, typer.Option("--mend", help="Replace tokens whose norm stands out.")] = False,
-    remote_code: Annotated[
-        str | None, typer.Option(metavar="COMMIT", help="Run the code of the encoder's repository at this commit.")
-    ] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False,
-    mpp: Annotated[float | None, typer.Option(help="µm/px to work at; default the encoder's own.")] = None,
-    source_mpp: Annotated[float | None, typer.Option(help="µm/px of inputs whose header lacks it.")] = None,
     independent: Annotated[
         bool, typer.Option("--independent", help="Cluster anew for every K, as the paper; else smaller K are unions.")
     ] = False,
@@ -63,6 +52,7 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     keep_sample: Annotated[
         bool, typer.Option("--keep-sample", help="Keep OUT.sample.npz: another run learns from it without encoding.")
     ] = False,
+    choice: EncoderChoice,
 ) -> None:
     """Learn concepts from the tissue of a collection, for every K.
 
@@ -74,48 +64,43 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     from histofactor.cli.progress import learn_reporter
     from histofactor.concepts.learn.kmeans import KMeansOptions
     from histofactor.concepts.learn.levels import TrainOptions
-    from histofactor.encoders.build import Inference
     from histofactor.errors import OptionError
-    from histofactor.runs.learn_concepts import train_concepts
-    from histofactor.runs.sample_builder import LearnOptions, supply_files
+    from histofactor.runs.learn_concepts import learn_concepts
+    from histofactor.runs.sample_builder import LearnOptions
+    from histofactor.runs.source import file_sources
     from histofactor.segmentation.setup import SegmentOptions
     from histofactor.slides.inputs import find_inputs
-    from histofactor.slides.resolution import check_mpp
 
-    if source_mpp is not None:
-        check_mpp(source_mpp, "--source-mpp")
+    choice.check()
     if group is not None and table is None:
         raise OptionError("--group is a column of a table", mend="give the table with --table")
     if preset not in {None, "tcga"}:
         raise OptionError(f"unknown preset {preset!r}", expected="tcga")
     if preset == "tcga":
-        pool, independent, transform, fast = "tile", True, "relu", True
+        pool, independent, choice = "tile", True, replace(choice, transform="relu", fast=True)
     ks = numbers(k, "-k")
     manifest = inputs[0] if len(inputs) == 1 and inputs[0].suffix in {".tsv", ".txt"} else None
     paths = [] if manifest is not None else find_inputs(inputs)
     if manifest is not None:
-        supply = _fetched(manifest, download or out.with_name(f"{out.name}.slides"), endpoint)
+        sources = _fetched(manifest, download or out.with_name(f"{out.name}.slides"), endpoint)
     else:
-        supply = supply_files(paths, table, group)
+        sources = file_sources(paths, table, group)
     options = LearnOptions(
-        mpp=mpp,
-        source_mpp=source_mpp,
+        mpp=choice.mpp,
+        source_mpp=choice.source_mpp,
         seed=seed,
         tokens=tokens,
         windows=windows,
         pool=pool,
         train=TrainOptions(algorithm, not independent, KMeansOptions(seed, seeds, passes, spherical)),
-        encoder=SegmentOptions(
-            *(weights, layer, device),
-            transform=transform,
-            inference=Inference(precision, compiled, mend, remote_code),
-            views=1 if fast else 4,
-        ),
+        encoder=SegmentOptions(**choice.given()),
     )
     sample = out.with_name(f"{out.name}.sample.npz")
     try:
         with learn_reporter() as reporter:
-            learned = train_concepts(supply, ks, encoder=encoder, options=options, work=sample, reporter=reporter)
+            learned = learn_concepts(
+                sources, ks, encoder=choice.encoder, options=options, work=sample, reporter=reporter
+            )
     except KeyboardInterrupt:
         typer.echo(f"interrupted; {sample} holds what was sampled, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
@@ -123,23 +108,23 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter an option
     if not keep_sample:
         sample.unlink(missing_ok=True)
     used, left_out = len(learned.card["slides"]), len(learned.card["left_out"])
-    told = f" ({left_out} left out)" if left_out else ""
-    if choice := learned.card["choice"]:
-        _print_choice(choice)
-    typer.echo(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in learned.banks)} from {used} inputs{told}")
+    note = f" ({left_out} left out)" if left_out else ""
+    if compared := learned.card["choice"]:
+        _print_choice(compared)
+    typer.echo(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in learned.banks)} from {used} inputs{note}")
     typer.echo(f"wrote {page}, to look at")
     if left_out:
         raise typer.Exit(1)
 
 
-def _fetched(manifest: Path, folder: Path, endpoint: str | None) -> Supply:
+def _fetched(manifest: Path, folder: Path, endpoint: str | None) -> Sources:
     """The slides of a manifest, a few on disk at a time."""
-    from histofactor.runs.sample_builder import supply_manifest
+    from histofactor.runs.source import manifest_sources
     from histofactor.tcga.fetch import FetchOptions
     from histofactor.tcga.gdc import ENDPOINT
     from histofactor.tcga.manifest import read_manifest
 
-    return supply_manifest(read_manifest(manifest), folder, FetchOptions(endpoint or ENDPOINT))
+    return manifest_sources(read_manifest(manifest), folder, FetchOptions(endpoint or ENDPOINT))
 
 
 def _write(learned: Learned, out: Path, paths: list[Path]) -> Path:

@@ -24,9 +24,9 @@ from histofactor.evaluation.scores.floors_and_ceilings import brackets, drawn_pe
 from histofactor.evaluation.scores.stability import kept_labels, shares
 from histofactor.evaluation.scores.tally import Counted, add_image, result_of
 from histofactor.records import ConceptBank
-from histofactor.segmentation.feature_cache import encode_slide
+from histofactor.segmentation.feature_cache import cache_features
 from histofactor.segmentation.page import segment_slide
-from histofactor.segmentation.setup import Engine, SegmentOptions, prepare
+from histofactor.segmentation.setup import Segmenter, SegmentOptions, prepare
 from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
 
@@ -83,8 +83,8 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
         dataset, scored = divide(dataset, split)
         protocol = describe(dataset, scored)
     metrics.held_out_and_rest([item.patient for item in dataset.items], scored)  # tells now if patients are too few
-    engines = _engines(encoder, concepts, list(itertools.product(methods, ks)), 1 if fast else 4)
-    counted, cells, kept = _count(dataset, engines, stability, on_image)
+    segmenters = _segmenters(encoder, concepts, list(itertools.product(methods, ks)), 1 if fast else 4)
+    counted, cells, kept = _count(dataset, segmenters, stability, on_image)
     results = tuple(
         replace(result_of(one, dataset, scored), stability=shares(kept[way]) if way in kept else {})
         for way, one in counted.items()
@@ -100,27 +100,27 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
 
 
 def _count(
-    dataset: Dataset, engines: Mapping[Way, Engine], n_disturbed: int, on_image: Callable[[str], None]
+    dataset: Dataset, segmenters: Mapping[Way, Segmenter], n_disturbed: int, on_image: Callable[[str], None]
 ) -> tuple[dict[Way, Counted], list[Cells], dict[Way, NDArray[np.int64]]]:
     """Segment every image: px by label and class, cells, and px that keep their label, by method and K."""
-    counted: dict[Way, Counted] = {way: Counted(*way) for way in engines}
+    counted: dict[Way, Counted] = {way: Counted(*way) for way in segmenters}
     cells: list[Cells] = []
     kept: dict[Way, NDArray[np.int64]] = {}
-    images, (first, _) = len(dataset.items), next(iter(engines))
-    steady = {way: engine for way, engine in engines.items() if way[0] == first}
+    images, (first, _) = len(dataset.items), next(iter(segmenters))
+    steady = {way: segmenter for way, segmenter in segmenters.items() if way[0] == first}
     disturbed = {i * images // n_disturbed for i in range(n_disturbed)}
     to_draw, to_restain = (np.random.default_rng(0) for _ in range(2))
     for index, item in enumerate(dataset.items):
         truth, plain = read_truth(dataset, item), {}
         with open_slide(item.image, source_mpp=dataset.mpp) as slide:
-            encoded = encode_slide(slide, next(iter(engines.values())))
-            for way, engine in engines.items():
-                labels = add_image(counted[way], dataset, item, truth, segment_slide(slide, engine, encoded=encoded))
+            cache = cache_features(slide, next(iter(segmenters.values())).setup)
+            for way, segmenter in segmenters.items():
+                labels = add_image(counted[way], dataset, item, truth, segment_slide(slide, segmenter, cache=cache))
                 if index in disturbed and way in steady:
                     plain[way] = labels
             rgb, _ = read_thumbnail(slide, slide.info.size)
             mpp = slide.info.mpp
-        cells.append(cells_of(rgb, truth, len(dataset.classes), encoded, drawn_per_image(images), to_draw))
+        cells.append(cells_of(rgb, truth, len(dataset.classes), cache, drawn_per_image(images), to_draw))
         if plain:
             for way, counts in kept_labels(rgb, plain, steady, mpp, to_restain).items():
                 kept[way] = kept.get(way, 0) + counts
@@ -128,14 +128,14 @@ def _count(
     return counted, cells, kept
 
 
-def _engines(
+def _segmenters(
     encoder: str | Encoder, concepts: str | Path | ConceptBank | None, ways: Sequence[Way], views: int
-) -> dict[Way, Engine]:
-    """An engine for every method and K, which share one encoder; lumina and glass are scored like the rest."""
+) -> dict[Way, Segmenter]:
+    """An segmenter for every method and K, which share one encoder; lumina and glass are scored like the rest."""
     options = SegmentOptions(tissue=False, views=views)
-    engines: dict[Way, Engine] = {}
+    segmenters: dict[Way, Segmenter] = {}
     for method, k in ways:
-        engine = prepare(encoder=encoder, concepts=concepts, k=k, method=method, options=options)
-        encoder = engine.encoder
-        engines[method, k] = engine
-    return engines
+        segmenter = prepare(encoder=encoder, concepts=concepts, k=k, method=method, options=options)
+        encoder = segmenter.setup.encoder
+        segmenters[method, k] = segmenter
+    return segmenters

@@ -22,7 +22,7 @@ from histofactor.export.tables import PhenotypeRow, hex_color, phenotype_table
 from histofactor.records import EncoderKey, Segmentation, SlideInfo
 from histofactor.slides.reader import Slide
 
-_IMAGE_PX, _SMALL_PX = 1000, 400
+_IMAGE_PX, _SMALL_PX = 1000, 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,7 @@ class ReportEntry:
     error: str = ""
 
 
-def report_entry(
-    segmentation: Segmentation, slide: Slide, rgb: NDArray[np.uint8], *, folder: str = "", detailed: bool = True
-) -> ReportEntry:
+def report_entry(segmentation: Segmentation, slide: Slide, rgb: NDArray[np.uint8], *, folder: str = "") -> ReportEntry:
     """Return what the report shows of one segmented input.
 
     Args:
@@ -92,12 +90,10 @@ def report_entry(
         slide: the input it was made from, open; a few patches are read from it.
         rgb: (height, width, 3) uint8, the whole input, as for ``write_overlay``.
         folder: where its results lie, seen from the report.
-        detailed: with typical patches and large images, some 1 MB; else a tenth of that, for runs of many inputs.
     """
     small = Image.fromarray(rgb)
-    side = _IMAGE_PX if detailed else _SMALL_PX
-    small = small.resize(thumbnail_size(small.size, side), Image.Resampling.LANCZOS)
-    patches = typical_patches(segmentation, slide) if detailed else {}
+    small = small.resize(thumbnail_size(small.size, _IMAGE_PX), Image.Resampling.LANCZOS)
+    patches = typical_patches(segmentation, slide)
     return ReportEntry(
         name=segmentation.slide.path.name if segmentation.slide.path is not None else "image",
         slide=segmentation.slide,
@@ -124,6 +120,41 @@ def write_report(entries: Sequence[ReportEntry], run: ReportRun, path: str | os.
     Raises:
         OutputError: the file cannot be written.
     """
+    environment = page_environment()
+    source = resources.files("histofactor.export").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    page = environment.from_string(source).stream(entries=entries, run=run)
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        page.dump(file, encoding="utf-8", errors="xmlcharrefreplace")  # file names need not be Unicode
+
+
+def write_small(entry: ReportEntry, path: str | os.PathLike[str]) -> None:
+    """Write the overlay of an entry as a JPEG file of at most 224 px a side, for lists of many inputs.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with Image.open(io.BytesIO(entry.overlay), formats=("JPEG",)) as image:
+        small = image.resize(thumbnail_size(image.size, _SMALL_PX), Image.Resampling.LANCZOS)
+    with atomic(path) as temporary:
+        temporary.write_bytes(jpeg(np.asarray(small)))
+
+
+def run_of(segmentation: Segmentation) -> ReportRun:
+    """What made a segmentation, for the page of one input: the same however it came to be made."""
+    recipe = segmentation.recipe
+    return ReportRun(
+        version=recipe["histofactor"],
+        encoder=EncoderKey(**recipe["encoder"]),
+        concepts="the image's own components" if recipe["method"] == "single" else "a bank",
+        bank_hash=recipe["bank"]["sha256"],
+        k=recipe["bank"]["k"],
+        method=recipe["method"],
+        mpp=segmentation.label_map.mpp,
+    )
+
+
+def page_environment() -> jinja2.Environment:
+    """Templates with the filters of reports; all text is escaped."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -131,10 +162,7 @@ def write_report(entries: Sequence[ReportEntry], run: ReportRun, path: str | os.
         "area": _area, "percent": _percent, "number": _number, "duration": _duration,
         "hex": hex_color, "jpeg": data_uri, "url": _url, "largest_first": _largest_first,
     }  # fmt: skip
-    source = resources.files("histofactor.export").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    page = environment.from_string(source).stream(entries=entries, run=run)
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        page.dump(file, encoding="utf-8", errors="xmlcharrefreplace")  # file names need not be Unicode
+    return environment
 
 
 def _largest_first(rows: Sequence[PhenotypeRow]) -> list[PhenotypeRow]:

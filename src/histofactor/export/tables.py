@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.files import atomic
+from histofactor.errors import ImageError
 from histofactor.records import Color, Segmentation
 
 UNASSIGNED = "no tissue / unassigned"
@@ -100,6 +101,31 @@ def write_phenotypes(segmentation: Segmentation, path: str | os.PathLike[str]) -
                     *("" if measure is None else f"{measure:.6f}" for measure in measures),
                 ]
             )
+
+
+def read_phenotypes(path: str | os.PathLike[str]) -> list[PhenotypeRow]:
+    """Read what ``write_phenotypes`` wrote.
+
+    Raises:
+        ImageError: the file is missing or damaged.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123 - any path
+            return [_row(row) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        expected = "a table that histofactor wrote"
+        raise ImageError(f"cannot read {os.fspath(path)}", expected=expected, got=str(error)) from error
+
+
+def _row(row: dict[str, str]) -> PhenotypeRow:
+    area_um2, *measures = (
+        float(row[name]) if row[name] else None for name in ("area_um2", "fraction", "mean_margin", "mean_residual")
+    )
+    color = bytes.fromhex(row["color"].removeprefix("#"))
+    return PhenotypeRow(
+        int(row["label"]), row["name"], (color[0], color[1], color[2]) if color else None, int(row["area_px"]),
+        area_um2, *measures,
+    )  # fmt: skip
 
 
 def hex_color(color: Color) -> str:

@@ -18,8 +18,10 @@ from histofactor.concepts.learn.levels import banks_from_levels, check_ks, train
 from histofactor.encoders.build import Encoder
 from histofactor.errors import ImageError
 from histofactor.records import ConceptBank
-from histofactor.runs.sample_builder import Collection, LearnOptions, LearnReporter, Source, Supply, supply_files
-from histofactor.segmentation.setup import prepare
+from histofactor.runs.outcome import Reporter
+from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
+from histofactor.runs.source import Source, Sources, file_sources
+from histofactor.segmentation.setup import load_setup
 
 DEFAULT_TRANSFORM = "split-root"  # the best of those tried: docs/benchmarks.md
 
@@ -37,21 +39,21 @@ class Learned:
     card: dict[str, Any]
 
 
-def train_concepts(
-    inputs: Sequence[str | Path] | Supply,
+def learn_concepts(
+    inputs: Sequence[str | Path] | Sources,
     ks: Sequence[int],
     *,
     encoder: str | Encoder = "embedded",
     options: LearnOptions | None = None,
     work: Path | None = None,
-    reporter: LearnReporter | None = None,
+    reporter: Reporter | None = None,
 ) -> Learned:
     """Learn concept banks, one per K, from the tissue of many images or slides (arXiv 2409.05697, on tokens).
 
     An input that cannot be read, or that fails half-way, is left out as a whole and named on the card.
 
     Args:
-        inputs: files, or a supply of them.
+        inputs: files, or where they come from.
         ks: numbers of concepts.
         encoder: name of an encoder, or one that is loaded.
         options: resolution, sampling, clustering, seeds. Features are ``split-root`` where neither a transform is given
@@ -69,58 +71,58 @@ def train_concepts(
         EncoderError, OptionError, OutputError: the encoder cannot be had, an argument is out of range, or the sample
             cannot be written.
     """
-    options, reporter = options or LearnOptions(), reporter or LearnReporter()
+    options = options or LearnOptions()
     check_ks(ks)
-    supply = inputs if isinstance(inputs, Supply) else supply_files(inputs)
+    sources = inputs if isinstance(inputs, Sources) else file_sources(inputs)
     if isinstance(encoder, str) and "," not in encoder and options.encoder.transform is None:
         options = replace(options, encoder=replace(options.encoder, transform=DEFAULT_TRANSFORM))
-    engine = prepare(encoder=encoder, mpp=options.mpp, method="single", options=options.encoder)
-    collection = Collection(supply, engine, options, work)
-    collection.gather(reporter)
-    return learn(collection, ks)
+    setup = load_setup(encoder, options.mpp, options.encoder)
+    builder = SampleBuilder(sources, setup, options, work=work, reporter=reporter)
+    builder.gather()
+    return learn(builder, ks)
 
 
-def learn(collection: Collection, ks: Sequence[int]) -> Learned:
+def learn(builder: SampleBuilder, ks: Sequence[int]) -> Learned:
     """Learn every K from a sample.
 
     Args:
-        collection: after ``gather``.
+        builder: after ``gather``.
         ks: numbers of concepts.
 
     Raises:
         ImageError: there is none.
         OptionError, BankError: as ``train_levels``.
     """
-    sample, options, spec = collection.sample, collection.options, collection.spec
+    sample, options, spec = builder.sample, builder.options, builder.spec
     if not sample.size:
-        got = next(iter(collection.left_out.values()), f"{len(collection.sources)} inputs without")
+        got = next(iter(builder.left_out.values()), f"{len(builder.sources)} inputs without")
         raise ImageError("no tissue to learn from", expected="images with tissue", got=got)
     sample.sort()
     levels = train_levels(sample.tokens[: sample.size], ks, options.train)
-    used, slides = _used(collection)
+    used, slides = _used(builder)
     groups = [source.group for source in used]
-    sides = [collection.slides[source.name]["side"] for source in used]
+    sides = [builder.slides[source.name]["side"] for source in used]
     known = {k: evidence(sample, slides, level, groups, sides) for k, level in levels.items()}
     norms = sample.sq_norms[: sample.size] if options.pool == "token" else None  # a tile tells nothing of tokens
     choice = compare_ks(sample.tokens[: sample.size], slides, levels, options.train, norms)
     for row in () if choice is None or norms is None else choice.rows:
         known[row.k][LIMIT] = row.residual_limit
     banks = banks_from_levels(levels, spec.key, options.mpp or spec.mpp, known)
-    told = None if choice is None else {**asdict(choice), "rows": [asdict(row) for row in choice.rows]}
-    return Learned(banks, {**_card(collection, used, slides), "choice": told})
+    stated = None if choice is None else {**asdict(choice), "rows": [asdict(row) for row in choice.rows]}
+    return Learned(banks, {**_provenance(builder, used, slides), "choice": stated})
 
 
-def _used(collection: Collection) -> tuple[list[Source], NDArray[np.int64]]:
+def _used(builder: SampleBuilder) -> tuple[list[Source], NDArray[np.int64]]:
     """The inputs that were used, and for every token in the sample the place of its own among them."""
-    is_used = np.array([source.name in collection.slides for source in collection.sources])
+    is_used = np.array([source.name in builder.slides for source in builder.sources])
     place = np.cumsum(is_used) - 1
-    used = [source for source in collection.sources if source.name in collection.slides]
-    return used, place[collection.sample.slides[: collection.sample.size]]
+    used = [source for source in builder.sources if source.name in builder.slides]
+    return used, place[builder.sample.slides[: builder.sample.size]]
 
 
-def _card(collection: Collection, used: Sequence[Source], slides: NDArray[np.int64]) -> dict[str, Any]:
+def _provenance(builder: SampleBuilder, used: Sequence[Source], slides: NDArray[np.int64]) -> dict[str, Any]:
     """What is true of all levels."""
-    sample, options = collection.sample, collection.options
+    sample, options = builder.sample, builder.options
     train = options.train
     sampled = np.bincount(slides, minlength=len(used)).tolist()
     groups = [source.group for source in used if source.group is not None]
@@ -139,8 +141,8 @@ def _card(collection: Collection, used: Sequence[Source], slides: NDArray[np.int
         "licence": "that of the slides and of the encoder",
         "groups": {group: groups.count(group) for group in sorted(set(groups))},
         "slides": [
-            {"name": source.name, "group": source.group, **collection.slides[source.name], "sampled": number}
+            {"name": source.name, "group": source.group, **builder.slides[source.name], "sampled": number}
             for source, number in zip(used, sampled, strict=True)
         ],
-        "left_out": collection.left_out,
+        "left_out": builder.left_out,
     }

@@ -1,25 +1,32 @@
-"""One input's place in the output folder: who works on it, what is finished, and whether that is still valid."""
+"""One input's place in the output folder: what it is called, who works on it, what is finished and still valid."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-import histofactor
 from histofactor.base.files import output_error, remove, write_json
-from histofactor.concepts.bank.record import bank_hash
-from histofactor.records import Segmentation
-from histofactor.segmentation.setup import Engine
+from histofactor.recipe import FORMAT
 
 SEAL = "segmentation.json"  # written last: where it is, the results are whole
 WORK = ".work"  # unfinished inputs and locks, inside the output folder
+LONGEST = 100  # bytes of a folder name: room is left for what is put before and after it
+_TRIES = 100
+_HASH = 8  # digits that tell folders of equal names apart
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\ud800-\udfff]')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)  # of Windows
+_OWN = re.compile(r"(run|report|phenotypes|concepts|status)\..*", re.IGNORECASE)  # files of the output folder itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class Place:
 
     Attributes:
         out: the output folder of the run.
-        name: folder name of the input.
+        name: folder name of the input, from ``name_folders``.
     """
 
     out: Path
@@ -42,7 +49,68 @@ class Place:
     @property
     def work(self) -> Path:
         """Folder of finished bands while the input is under way."""
-        return self.out / WORK / self.name
+        return self.out / WORK / "bands" / self.name
+
+    @property
+    def lock(self) -> Path:
+        """File that whoever works on the input holds."""
+        return self.out / WORK / "locks" / f"{self.name}.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """``segmentation.json`` of an input whose results are whole.
+
+    Attributes:
+        content: all of it.
+        labels, outputs: hashes of what it was made by; "" where it was written in another form.
+    """
+
+    content: Mapping[str, Any]
+    labels: str
+    outputs: str
+
+
+def name_folders(inputs: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
+    """A folder name for every input: its stem, made safe for any file system.
+
+    An input keeps the name that it has. Of others, those that share a stem with another input (whatever its case), or
+    with a name that is taken, get digits of a hash of their path after it: names depend on no order.
+
+    Args:
+        inputs: paths of the inputs, each once.
+        taken: names in the output folder, and the ``key_of`` the input that has each.
+    """
+    names = {key: name for name, key in taken.items()}
+    keys = [key_of(path) for path in inputs]
+    stems = [safe_name(path) for path in inputs]
+    shared = Counter(name.lower() for name in taken)
+    shared.update(stem.lower() for key, stem in zip(keys, stems, strict=True) if key not in names)
+    return [
+        names.get(key) or (stem if shared[stem.lower()] == 1 else f"{stem}-{key[:_HASH]}")
+        for key, stem in zip(keys, stems, strict=True)
+    ]
+
+
+def safe_name(path: Path) -> str:
+    """The stem of a file as the name of a folder: never hidden, reserved, or longer than ``LONGEST`` bytes.
+
+    A stem that had to be changed gets digits of a hash of the file's name after it.
+    """
+    stem = unicodedata.normalize("NFC", path.stem)
+    name = _FORBIDDEN.sub("_", stem).strip(" .")
+    while len(name.encode()) > LONGEST - _HASH - 1:
+        name = name[:-1]
+    name = name.rstrip(" .")
+    reserved = not name or _DEVICES.fullmatch(name) or _OWN.fullmatch(name)
+    if name == stem and not reserved:
+        return name
+    return f"{name or 'input'}-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:_HASH]}"
+
+
+def key_of(path: Path) -> str:
+    """What tells an input from all others: a hash of its resolved path."""
+    return hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
 
 
 @contextmanager
@@ -54,16 +122,30 @@ def claim(place: Place) -> Iterator[bool]:
     Raises:
         OutputError: the output folder cannot be written.
     """
-    path = place.work.with_name(f"{place.name}.lock")
+    with locked(place.lock, blocking=False) as mine:
+        yield mine
+
+
+@contextmanager
+def locked(path: Path, *, blocking: bool = True) -> Iterator[bool]:
+    """Hold a lock file; yields False where another process holds it and it is not waited for.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
     lock = FileLock(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=False)
-    except Timeout:
-        yield False
-        return
-    except OSError as error:
-        raise output_error(path, error) from error
+    for attempt in range(_TRIES):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=blocking)
+        except Timeout:
+            yield False
+            return
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and attempt < _TRIES - 1:
+                continue  # another process was done with the last lock and took the folder away in between
+            raise output_error(path, error) from error
+        break
     try:
         yield True
     finally:
@@ -71,6 +153,7 @@ def claim(place: Place) -> Iterator[bool]:
         lock.release()
         with suppress(OSError):  # other inputs are under way
             path.parent.rmdir()
+            path.parent.parent.rmdir()
 
 
 def clear(place: Place) -> None:
@@ -80,6 +163,9 @@ def clear(place: Place) -> None:
         OutputError: it cannot be deleted.
     """
     remove(place.work)
+    for folder in (place.work.parent, place.work.parent.parent):
+        with suppress(OSError):  # other inputs are under way
+            folder.rmdir()
 
 
 def unseal(place: Place) -> None:
@@ -91,52 +177,24 @@ def unseal(place: Place) -> None:
     remove(place.results / SEAL)
 
 
-def seal(place: Place, segmentation: Segmentation, recipe: str) -> None:
-    """Write ``segmentation.json``: the results are whole, and made by this recipe.
+def seal(place: Place, content: Mapping[str, Any], labels: str, outputs: str) -> None:
+    """Write ``segmentation.json``: the results are whole, and made by recipes of these hashes.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    write_json({**segmentation.recipe, "recipe_sha256": recipe}, place.results / SEAL)
+    stated = {"recipe_format": FORMAT, "recipe_sha256": labels, "outputs_sha256": outputs}
+    write_json({**content, **stated}, place.results / SEAL)
 
 
-def read_seal(place: Place, recipe: str) -> dict[str, Any] | None:
-    """``segmentation.json``, if the results of an input are whole and made by this very recipe, else None."""
+def read_seal(place: Place) -> Seal | None:
+    """``segmentation.json``, if the results of an input are whole, else None."""
     try:
-        sealed = json.loads((place.results / SEAL).read_text(encoding="utf-8"))
+        content = json.loads((place.results / SEAL).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # not there, or not ours
         return None
-    return sealed if isinstance(sealed, dict) and sealed.get("recipe_sha256") == recipe else None
-
-
-def recipe_hash(path: Path, source_mpp: float | None, engine: Engine, outputs: Any) -> str:
-    """Fingerprint of all that the results of an input depend on.
-
-    Args:
-        path: the input; its name, size and time of change count, not its content.
-        source_mpp: µm/px stated by the user.
-        engine: encoder, concepts, method and options.
-        outputs: what is to be written, JSON types.
-
-    Returns:
-        64 hexadecimal digits (SHA-256).
-    """
-    spec, bank, options = engine.encoder.spec, engine.bank, engine.options
-    found = path.stat() if path.is_file() else None
-    mask = options.tissue_mask
-    recipe = {
-        "histofactor": histofactor.__version__,
-        "input": [path.name, None if found is None else [found.st_size, found.st_mtime_ns]],
-        "source_mpp": source_mpp,
-        "encoder": [
-            *(asdict(spec.key), spec.patch_px, asdict(spec.window)),
-            *(str(engine.encoder.autocast), engine.encoder.mended),
-        ],
-        "bank": None if bank is None else [bank_hash(bank), list(bank.names), list(bank.colors)],
-        "method": [engine.method, asdict(engine.factorization)],
-        "mpp": engine.mpp,
-        "tissue": [options.tissue, None if mask is None else str(mask), options.views, options.shift_px],
-        "unlike": engine.unlike,
-        "outputs": outputs,
-    }
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    if not isinstance(content, dict) or "recipe_sha256" not in content:
+        return None
+    if content.get("recipe_format") != FORMAT:
+        return Seal(content, "", "")
+    return Seal(content, str(content["recipe_sha256"]), str(content.get("outputs_sha256")))

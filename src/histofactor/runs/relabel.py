@@ -83,7 +83,7 @@ def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = No
             _write(segmentation, rgb, out)
         finally:
             clear(place)
-        seal(place, segmentation, fingerprint)
+        seal(place, segmentation.recipe, fingerprint, fingerprint)
     return left_out
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import cast
 
 from histofactor.base.clock import Clock
 from histofactor.export.geojson import write_geojson
 from histofactor.export.labels import write_labels
 from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.previews import write_preview
-from histofactor.export.report import ReportEntry, report_entry
+from histofactor.export.report import report_entry, run_of, write_report, write_small
 from histofactor.export.tables import write_phenotypes
 from histofactor.export.weights import WEIGHTS, SparseRows, WeightsHeader, write_weights
 from histofactor.export.zarr import write_ome_zarr
@@ -29,12 +28,10 @@ class Outputs:
     """What is written of each input.
 
     Attributes:
-        detailed: the report shows large images and typical patches, some 1 MB an input.
         weights: the largest weights of every token, from which labels can be derived again.
         ome_zarr: the label map as OME-Zarr too.
     """
 
-    detailed: bool = True
     weights: bool = False
     ome_zarr: bool = False
 
@@ -68,9 +65,7 @@ def keep_weights(segmentation: Segmentation, rows: Iterable[SparseRows], place: 
     write_weights(rows, segmentation.tokens.residual, header, place.results / WEIGHTS)
 
 
-def write_results(
-    segmentation: Segmentation, slide: Slide, place: Place, outputs: Outputs, clock: Clock
-) -> ReportEntry:
+def write_results(segmentation: Segmentation, slide: Slide, place: Place, outputs: Outputs, clock: Clock) -> None:
     """Write everything about one segmentation but its seal.
 
     Args:
@@ -80,9 +75,6 @@ def write_results(
         outputs: what to write.
         clock: told how long each file takes.
 
-    Returns:
-        What the report shows of it.
-
     Raises:
         OutputError: the folder cannot be written.
     """
@@ -90,14 +82,15 @@ def write_results(
     with clock("thumbnail"):
         rgb, _ = read_thumbnail(slide, thumbnail_size(slide.info.size))
 
-    def preview() -> ReportEntry:
-        entry = report_entry(segmentation, slide, rgb, folder=folder.name, detailed=outputs.detailed)
+    def page() -> None:
+        entry = report_entry(segmentation, slide, rgb, folder=".")
         write_preview(entry, folder)
-        return entry
+        write_report([entry], run_of(segmentation), folder / "report.html")
+        write_small(entry, folder / "preview.jpg")
 
     writers: dict[str, Callable[[], object]] = {
         "regions": lambda: write_geojson(segmentation, folder / "regions.geojson.gz"),
-        "preview": preview,
+        "page": page,
         "overlay": lambda: write_overlay(rgb, segmentation, folder / "overlay.png"),
         "labels": lambda: write_labels(segmentation, folder / "labels.ome.tif"),
         "tables": lambda: write_phenotypes(segmentation, folder / "phenotypes.csv"),
@@ -110,5 +103,4 @@ def write_results(
             return writers[name]()
 
     with clock("write"), ThreadPoolExecutor(_WRITERS) as pool:
-        written = dict(zip(writers, pool.map(write, writers), strict=True))
-    return cast("ReportEntry", written["preview"])
+        list(pool.map(write, writers))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.base.clock import Clock
+from histofactor.base.clock import Watch
 from histofactor.errors import EncoderError, OptionError
 from histofactor.records import Float
-from histofactor.segmentation.encoding import Encoding, Progress
+from histofactor.segmentation.encoding import encode_features
 from histofactor.segmentation.plan import Plan
-from histofactor.segmentation.setup import Engine
+from histofactor.segmentation.setup import Setup
 from histofactor.slides.reader import Slide
 
 POOLS = ("token", "tile")
@@ -42,33 +42,33 @@ class ClusterRows:
     stream: Iterator[Part]
 
 
-def cluster_rows_of(slide: Slide, engine: Engine, plan: Plan, pool: str, on_window: Progress) -> ClusterRows:
+def cluster_rows_of(slide: Slide, setup: Setup, plan: Plan, pool: str, watch: Watch | None = None) -> ClusterRows:
     """What an open input has to give, before any of it is encoded.
 
     Args:
         slide: the input.
-        engine: from ``prepare``, for method ``single``.
+        setup: how tokens come about.
         plan: from ``make_plan`` or ``subsample_windows``.
         pool: ``token``; or ``tile``: the mean over the tissue tokens of a tile that is tissue for the larger part, as
             the paper's concepts were learned.
-        on_window: called with (windows done, windows in all).
+        watch: who is told.
 
     Raises:
         OptionError: the pool is unknown.
     """
     if pool not in POOLS:
         raise OptionError(f"unknown pool {pool!r}", expected=f"one of {', '.join(POOLS)}")
-    found = _cells(slide, engine, plan, on_window)
+    found = _cells(slide, setup, plan, watch)
     return (
-        _token_units(plan, found, engine.encoder.spec.patch_px)
+        _token_units(plan, found, setup.encoder.spec.patch_px)
         if pool == "token"
-        else _tile_units(plan, found, engine.encoder.spec.dim)
+        else _tile_units(plan, found, setup.encoder.spec.dim)
     )
 
 
-def _cells(slide: Slide, engine: Engine, plan: Plan, on_window: Progress) -> Iterator[Part]:
+def _cells(slide: Slide, setup: Setup, plan: Plan, watch: Watch | None) -> Iterator[Part]:
     """Cells of the grid that hold tissue, numbered row by row, as ``ClusterRows.stream`` has it."""
-    for part in Encoding(slide, engine, plan, Clock(), on_window):
+    for part in encode_features(slide, setup, plan, watch):
         features = part.B[part.tissue]
         if not np.isfinite(features).all():
             raise EncoderError(

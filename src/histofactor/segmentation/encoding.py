@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from threading import Lock
@@ -12,18 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from histofactor.base.clock import Clock
+from histofactor.base.clock import Clock, Watch
 from histofactor.base.workers import map_ahead
 from histofactor.encoders.batch import windows_at_once
 from histofactor.encoders.build import Encoder
 from histofactor.encoders.encode import encode, respond
 from histofactor.masks.decode import label_pixels
 from histofactor.masks.unlike import mark, on_px
+from histofactor.records import Float
 from histofactor.segmentation.canvas import Canvas
-from histofactor.segmentation.method import directions
+from histofactor.segmentation.method import Directions
 from histofactor.segmentation.plan import Plan, WindowRow, tissue_rows
 from histofactor.segmentation.reading import read_window
-from histofactor.segmentation.setup import Engine
+from histofactor.segmentation.setup import Setup
 from histofactor.slides.blocks import Block
 from histofactor.slides.geometry.windows import Window
 from histofactor.slides.reader import Slide
@@ -33,11 +34,25 @@ _BAND_ROWS = 32  # token rows that are solved and decoded at a time
 
 _ABOVE = ("above", "above_unreadable", "above_unlike")
 
-Float = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 State = Mapping[str, NDArray[Any]]
-Progress = Callable[[int, int], None]
-Responses = tuple[list[Float], list[Float], list[Block]]
+
+
+@dataclass(frozen=True, slots=True)
+class Responded:
+    """Windows that are encoded.
+
+    Attributes:
+        windows: where they lie.
+        B: (h, w, r) responses of each.
+        sq_norms: (h, w) squared norms of the features of each.
+        unreadable: blocks of all of them, in working px of the input, that cannot be read.
+    """
+
+    windows: Sequence[Window]
+    B: Sequence[Float]
+    sq_norms: Sequence[Float]
+    unreadable: Sequence[Block]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +76,10 @@ class Blended:
     unreadable: NDArray[np.bool_]
 
 
-class Encoding:
-    """Encodes an input row of windows by row of windows; iterate over it once.
+def encode_rows(
+    slide: Slide, setup: Setup, plan: Plan, directions: Directions | None, watch: Watch, first: int = 0
+) -> Iterator[tuple[WindowRow, Iterator[Responded]]]:
+    """Encode an input row of windows by row of windows, and keep of every window its responses alone.
 
     Several batches are at work at a time, each in a lane that reads and encodes with its part of the cores: lanes never
     wait for each other, where one batch on all cores waits at every layer for whichever core is also reading. Another
@@ -70,76 +87,94 @@ class Encoding:
 
     Args:
         slide: the input.
-        engine: from ``prepare``.
+        setup: how tokens come about.
         plan: from ``make_plan``.
-        clock: told how long each stage takes.
-        on_progress: called with (windows done, windows in all).
+        directions: (d, r) vectors to respond to, or None for the features themselves.
+        watch: who is told.
+        first: row of windows to begin with.
+
+    Yields:
+        Every row and its batches; all of them must be taken before the next row is.
+    """
+    of_rows = [batches(row, setup.encoder) for row in plan.rows]
+    lanes, threads = max(1, min(_LANES, torch.get_num_threads(), sum(map(len, of_rows)))), torch.get_num_threads()
+    device: AbstractContextManager[object] = nullcontext() if setup.encoder.device.type == "cpu" else Lock()
+    clock, done = watch.clock, sum(len(row.windows) for row in plan.rows[:first])
+
+    def respond_to(batch: list[Window]) -> Responded:
+        with clock("read", lanes):
+            read = [read_window(slide, plan.frame, window) for window in batch]
+            turned = [np.rot90(pixels.rgb, window.turns) for pixels, window in zip(read, batch, strict=True)]
+        with device:
+            with clock("encode", lanes):
+                features = encode(setup.encoder, np.stack(turned))
+            with clock("respond", lanes):
+                B, sq_norms = (
+                    [np.rot90(values, -window.turns) for values, window in zip(batched, batch, strict=True)]
+                    for batched in respond(features, directions)
+                )
+        return Responded(batch, B, sq_norms, [block for pixels in read for block in pixels.unreadable])
+
+    def counted(responses: Iterator[Responded], n: int) -> Iterator[Responded]:
+        nonlocal done
+        for _ in range(n):
+            responded = next(responses)
+            yield responded
+            done += len(responded.windows)
+            watch.on_window(done, plan.windows)
+
+    watch.on_window(done, plan.windows)
+    ahead = [batch for batches_of_row in of_rows[first:] for batch in batches_of_row]
+    responses = map_ahead(respond_to, ahead, lanes, initializer=lambda: torch.set_num_threads(threads // lanes))
+    try:
+        for row, batches_of_row in zip(plan.rows[first:], of_rows[first:], strict=True):
+            yield row, counted(responses, len(batches_of_row))
+    finally:
+        responses.close()
+        torch.set_num_threads(threads)
+
+
+class Blender:
+    """Blends responses on one canvas, from top to bottom.
+
+    Args:
+        plan: from ``make_plan``.
+        width: numbers a token.
+        clock: told how long it takes.
     """
 
-    def __init__(self, slide: Slide, engine: Engine, plan: Plan, clock: Clock, on_progress: Progress) -> None:
-        self._slide, self._engine, self._plan = slide, engine, plan
-        self._clock, self._on_progress = clock, on_progress
-        self._aims = directions(engine.method, engine.bank)
-        width = engine.encoder.spec.dim if self._aims is None else self._aims.shape[1]
+    def __init__(self, plan: Plan, width: int, clock: Clock) -> None:
+        self._plan, self._clock = plan, clock
         self._canvas = Canvas(plan.frame, plan.rule, plan.layout, width)
         self._unreadable = np.zeros(plan.g_tissue.shape, bool)
-        self._next = 0  # row of windows
-        self._batches = [batches(row, engine.encoder) for row in plan.rows]
-        self._lanes = max(1, min(_LANES, torch.get_num_threads(), sum(map(len, self._batches))))
-        on_cpu = engine.encoder.device.type == "cpu"
-        self._device: AbstractContextManager[object] = nullcontext() if on_cpu else Lock()
+        self.next_row = 0  # of windows
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What ``restore`` needs to go on after the row that came out last."""
-        return {**self._canvas.state(), "next_row": np.array(self._next), "unreadable": np.packbits(self._unreadable)}
+        unreadable = np.packbits(self._unreadable)
+        return {**self._canvas.state(), "next_row": np.array(self.next_row), "unreadable": unreadable}
 
     def restore(self, state: State) -> None:
         """Go on after the row at which ``state`` was taken."""
         self._canvas.restore(state)
-        self._next = int(state["next_row"])
+        self.next_row = int(state["next_row"])
         shape = self._plan.g_tissue.shape
         unpacked = np.unpackbits(state["unreadable"], count=shape[0] * shape[1])
         self._unreadable = unpacked.reshape(shape).astype(bool)
 
-    def __iter__(self) -> Iterator[Blended]:
-        plan, first = self._plan, self._next
-        done, total = sum(len(row.windows) for row in plan.rows[:first]), plan.windows
-        self._on_progress(done, total)
-        ahead = [batch for row in self._batches[first:] for batch in row]
-        lanes, threads = self._lanes, torch.get_num_threads()
-        responses = map_ahead(self._respond, ahead, lanes, initializer=lambda: torch.set_num_threads(threads // lanes))
-        try:
-            for index, row in enumerate(plan.rows[first:], first):
-                for batch in self._batches[index]:
-                    self._blend(batch, *next(responses))
-                    done += len(batch)
-                    self._on_progress(done, total)
-                self._next = index + 1
-                yield from self._finished(row)
-        finally:
-            responses.close()
-            torch.set_num_threads(threads)
+    def blend(self, rows: Iterable[tuple[WindowRow, Iterable[Responded]]]) -> Iterator[Blended]:
+        """Token rows that no window touches any more, of rows of windows from ``encode_rows``."""
+        for row, responses in rows:
+            for responded in responses:
+                self._add(responded)
+            self.next_row += 1
+            yield from self._finished(row)
 
-    def _respond(self, batch: list[Window]) -> Responses:
-        """Responses, squared norms and unreadable blocks of a batch."""
-        with self._clock("read", self._lanes):
-            read = [read_window(self._slide, self._plan.frame, window) for window in batch]
-        with self._device:
-            with self._clock("encode", self._lanes):
-                turned = [np.rot90(pixels.rgb, window.turns) for pixels, window in zip(read, batch, strict=True)]
-                features = encode(self._engine.encoder, np.stack(turned))
-            with self._clock("respond", self._lanes):
-                B, sq_norms = (
-                    [np.rot90(values, -window.turns) for values, window in zip(batched, batch, strict=True)]
-                    for batched in respond(features, self._aims)
-                )
-        return B, sq_norms, [block for pixels in read for block in pixels.unreadable]
-
-    def _blend(self, batch: list[Window], B: list[Float], sq_norms: list[Float], unreadable: list[Block]) -> None:
+    def _add(self, responded: Responded) -> None:
         with self._clock("blend"):
-            self._canvas.add(batch, B, sq_norms)
+            self._canvas.add(responded.windows, responded.B, responded.sq_norms)
         stride = self._plan.frame.stride_px
-        for x, y, width, height in unreadable:
+        for x, y, width, height in responded.unreadable:
             rows, columns = (slice(a // stride, -(-(a + n) // stride)) for a, n in ((y, height), (x, width)))
             self._unreadable[rows, columns] = True
 
@@ -151,6 +186,13 @@ class Encoding:
             unreadable = self._unreadable[start:stop]
             tissue = self._plan.g_tissue[start:stop] & ~unreadable
             yield Blended((start, stop), stop == row.g_rows[1], B, sq_norms, tissue, unreadable)
+
+
+def encode_features(slide: Slide, setup: Setup, plan: Plan, watch: Watch | None = None) -> Iterator[Blended]:
+    """Blended features of an input, in bands from top to bottom: ``Blended.B`` is (rows, w, d)."""
+    watch = watch or Watch()
+    blender = Blender(plan, setup.encoder.spec.dim, watch.clock)
+    return blender.blend(encode_rows(slide, setup, plan, None, watch))
 
 
 class Decoder:

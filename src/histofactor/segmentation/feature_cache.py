@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from histofactor.base.clock import Clock
+from histofactor.base.clock import Watch
 from histofactor.errors import OptionError
-from histofactor.segmentation.encoding import Blended, Encoding, Progress
-from histofactor.segmentation.method import directions
+from histofactor.segmentation.encoding import Blended, encode_features
 from histofactor.segmentation.plan import Plan, make_plan
-from histofactor.segmentation.setup import Engine
+from histofactor.segmentation.setup import Segmenter, Setup
 from histofactor.slides.reader import Slide
 
 
@@ -23,53 +20,41 @@ class FeatureCache:
     """The blended features of one input; responses to any concepts follow from them.
 
     Attributes:
-        engine: what it was encoded with.
-        plan: how it was cut.
+        setup: how they came about.
+        plan: how the input was cut.
         parts: bands of features, from top to bottom.
     """
 
-    engine: Engine
+    setup: Setup
     plan: Plan
     parts: tuple[Blended, ...]
 
 
-def encode_slide(slide: Slide, engine: Engine, on_progress: Progress = lambda done, total: None) -> FeatureCache:
+def cache_features(slide: Slide, setup: Setup, watch: Watch | None = None) -> FeatureCache:
     """Encode an open input and keep all its features.
 
     Args:
         slide: the input; it should be small.
-        engine: from ``prepare``, for any method.
-        on_progress: called with (windows done, windows in all).
+        setup: how tokens come about.
+        watch: who is told.
     """
-    engine = replace(engine, method="single", bank=None)
-    plan = make_plan(slide, engine)
-    return FeatureCache(engine, plan, tuple(Encoding(slide, engine, plan, Clock(), on_progress)))
+    plan = make_plan(slide, setup)
+    return FeatureCache(setup, plan, tuple(encode_features(slide, setup, plan, watch)))
 
 
-class CachedEncoding:
-    """Bands of responses to the concepts of another engine, as ``Encoding`` would yield them.
+def respond_from(cache: FeatureCache, segmenter: Segmenter) -> Iterator[Blended]:
+    """Bands of responses to the concepts of a segmenter, as if the input were encoded for it.
 
     Args:
-        encoded: from ``encode_slide``.
-        engine: with the same encoder and options.
+        cache: from ``cache_features``.
+        segmenter: with the same setup.
 
     Raises:
-        OptionError: the engine would encode the input in another way.
+        OptionError: the segmenter would encode the input in another way.
     """
-
-    def __init__(self, encoded: FeatureCache, engine: Engine) -> None:
-        ours, theirs = ((one.encoder, one.mpp, one.options) for one in (encoded.engine, engine))
-        if ours[0] is not theirs[0] or ours[1:] != theirs[1:]:
-            raise OptionError("the input was encoded in another way", mend="encode it with this engine")
-        self._parts, self._aims = encoded.parts, directions(engine.method, engine.bank)
-
-    def __iter__(self) -> Iterator[Blended]:
-        for part in self._parts:
-            yield part if self._aims is None else replace(part, B=part.B @ self._aims.astype(np.float32))
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Nothing: all of it can be had again."""
-        return {}
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Nothing to go on from."""
+    ours, theirs = cache.setup, segmenter.setup
+    if ours.encoder is not theirs.encoder or replace(ours, encoder=theirs.encoder) != theirs:
+        raise OptionError("the input was encoded in another way", mend="encode it with this setup")
+    directions = segmenter.directions
+    for part in cache.parts:
+        yield part if directions is None else replace(part, B=part.B @ directions.astype(np.float32))

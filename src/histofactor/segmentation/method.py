@@ -20,9 +20,7 @@ from histofactor.concepts.bank.record import new_bank
 from histofactor.errors import EncoderError, OptionError
 from histofactor.factor.nmf import factorize
 from histofactor.factor.nnls import gram, relative_residual, solve_gram, unit_concepts
-from histofactor.records import ConceptBank, EncoderKey
-
-Float = NDArray[np.float32]
+from histofactor.records import ConceptBank, EncoderKey, Float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +49,43 @@ class Factorization:
 
 
 Solved = tuple[Float, Float, ConceptBank]  # weights (n, K or leaves) ≥ 0, residual (n,), the concepts they belong to
+Directions = NDArray[np.floating[Any]]
 
 
-def directions(method: str, bank: ConceptBank | None) -> NDArray[np.floating[Any]] | None:
-    """What the features are multiplied with before blending, (d, r); None keeps the features."""
-    if method == "project" and bank is not None:
-        return unit_concepts(bank.vectors)[0].T
-    if method == "raw" and bank is not None:
-        return bank.vectors.T
-    if method == "cluster" and bank is not None:
-        return _centroids(bank).T
-    return None
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way from blended responses to weights.
 
-
-def owners(method: str, bank: ConceptBank | None) -> tuple[int, ...] | None:
-    """The concept that each column of weights belongs to, where ``cluster`` weighs the leaves of unions; else None.
-
-    The cell of a union is the union of cells, which is not the cell of its mean. The other methods take the mean of a
-    union for a concept like any other, as the paper does.
+    Attributes:
+        name: as on the command line.
+        needs_bank: whether concepts are given to it; else it finds its own.
+        streamed: whether each token is weighed on its own, so that an input can be worked in bands; else it needs all
+            tokens of an input at once.
+        directions: from a bank to what features are multiplied with before blending, (d, r); None keeps the features.
+        weigh: from tokens, bank and ``Factorization`` to weights.
+        owners: from a bank to the concept that each column of weights belongs to, where they are those of leaves of
+            unions; else None.
+        combine: weights (…, members) of the members of a group to that of the group (…).
     """
-    return bank.leaves.owners if method == "cluster" and bank is not None and bank.leaves is not None else None
+
+    name: str
+    needs_bank: bool
+    streamed: bool
+    directions: Callable[[ConceptBank], Directions | None]
+    weigh: Callable[[Tokens, Any, Factorization], Solved]
+    owners: Callable[[ConceptBank], tuple[int, ...] | None]
+    combine: Callable[[Float], Float]
+
+
+def method_of(name: str) -> Method:
+    """The method of a name.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if name not in METHODS:
+        raise OptionError(f"unknown method {name!r}", expected=f"one of {', '.join(METHODS)}")
+    return METHODS[name]
 
 
 def by_owner(W: Float, owned: tuple[int, ...] | None) -> Float:
@@ -85,23 +100,21 @@ def _centroids(bank: ConceptBank) -> Float:
     return bank.vectors if bank.leaves is None else bank.leaves.vectors
 
 
-def weigh(method: str, tokens: Tokens, bank: ConceptBank | None, how: Factorization) -> Solved:
+def weigh(method: Method, tokens: Tokens, bank: ConceptBank | None, how: Factorization) -> Solved:
     """Weights of the concepts for every token.
 
     Args:
-        method: one of ``METHODS``.
-        tokens: the tokens, whose responses belong to ``directions(method, bank)``.
-        bank: the concepts; ``single`` needs none.
-        how: for ``factorize`` and ``single``.
+        method: how.
+        tokens: the tokens, whose responses belong to the directions of the method.
+        bank: the concepts, where the method needs them.
+        how: for methods that factorize the input.
 
     Raises:
         EncoderError: the features are not finite.
-        OptionError: the method is unknown or lacks its bank, or the image has too few tokens.
+        OptionError: the method lacks its bank, or the image has too few tokens.
     """
-    if method not in METHODS:
-        raise OptionError(f"unknown method {method!r}", expected=f"one of {', '.join(METHODS)}")
-    if bank is None and method != "single":
-        raise OptionError(f"method {method!r} needs concepts", mend="give a bank, or use method 'single'")
+    if bank is None and method.needs_bank:
+        raise OptionError(f"method {method.name!r} needs concepts", mend="give a bank, or use method 'single'")
     if not np.isfinite(tokens.B).all():
         raise EncoderError(
             "the features are not finite",
@@ -109,7 +122,7 @@ def weigh(method: str, tokens: Tokens, bank: ConceptBank | None, how: Factorizat
             got="NaN or infinity",
             mend="check the weights file of the encoder",
         )
-    return METHODS[method](tokens, bank, how)
+    return method.weigh(tokens, bank, how)
 
 
 def _project(tokens: Tokens, bank: ConceptBank, how: Factorization) -> Solved:
@@ -162,13 +175,51 @@ def _single(tokens: Tokens, bank: ConceptBank | None, how: Factorization) -> Sol
     return W, residual, new_bank(H, tokens.encoder, mpp=tokens.mpp, provenance=provenance)
 
 
-STREAMED = frozenset(
-    {"project", "raw", "cluster"}
-)  # each token is weighed on its own, so an input can be worked in bands
-METHODS: dict[str, Callable[[Tokens, Any, Factorization], Solved]] = {
-    "project": _project,
-    "raw": _raw,
-    "factorize": _factorize,
-    "cluster": _cluster,
-    "single": _single,
+def _unit_directions(bank: ConceptBank) -> Directions:
+    return unit_concepts(bank.vectors)[0].T
+
+
+def _own_directions(bank: ConceptBank) -> Directions:
+    return bank.vectors.T
+
+
+def _centroid_directions(bank: ConceptBank) -> Directions:
+    return _centroids(bank).T
+
+
+def _no_directions(bank: ConceptBank) -> None:
+    return None
+
+
+def _no_owners(bank: ConceptBank) -> None:
+    """The mean of a union is a concept like any other, as in the paper."""
+    return
+
+
+def _owners_of_leaves(bank: ConceptBank) -> tuple[int, ...] | None:
+    """The cell of a union is the union of cells, which is not the cell of its mean."""
+    return None if bank.leaves is None else bank.leaves.owners
+
+
+def total(weights: Float) -> Float:
+    """Weights of a non-negative mixture add up."""
+    summed: Float = weights.sum(-1)
+    return summed
+
+
+def nearest(weights: Float) -> Float:
+    """Where weights tell how near concepts are, the nearest member stands for its group."""
+    largest: Float = weights.max(-1)
+    return largest
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method("project", True, True, _unit_directions, _project, _no_owners, total),
+        Method("raw", True, True, _own_directions, _raw, _no_owners, total),
+        Method("factorize", True, False, _no_directions, _factorize, _no_owners, total),
+        Method("cluster", True, True, _centroid_directions, _cluster, _owners_of_leaves, nearest),
+        Method("single", False, False, _no_directions, _single, _no_owners, total),
+    )
 }

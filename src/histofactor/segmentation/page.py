@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import histofactor
-from histofactor.base.clock import Clock
+from histofactor.base.clock import Clock, Watch
 from histofactor.concepts.bank.record import bank_hash, new_bank
 from histofactor.encoders.build import Encoder
 from histofactor.errors import OptionError
 from histofactor.masks import unlike
 from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, TokenMaps, Weights
-from histofactor.segmentation.encoding import Blended, Decoder, Encoding, Progress
-from histofactor.segmentation.feature_cache import CachedEncoding, FeatureCache
-from histofactor.segmentation.method import STREAMED, Solved, Tokens, by_owner, owners, weigh
+from histofactor.segmentation.encoding import Blended, Blender, Decoder, encode_features, encode_rows
+from histofactor.segmentation.feature_cache import FeatureCache, respond_from
+from histofactor.segmentation.method import Solved, Tokens, by_owner, weigh
 from histofactor.segmentation.plan import Plan, make_plan, unreadable_share
-from histofactor.segmentation.setup import Engine, SegmentOptions, prepare
+from histofactor.segmentation.setup import Segmenter, SegmentOptions, Setup, prepare
 from histofactor.segmentation.store import Band, Maps, MemoryStore, Store
 from histofactor.slides.geometry.frame import Frame
 from histofactor.slides.reader import Slide, open_slide
@@ -58,102 +58,112 @@ def segment(  # noqa: PLR0913 - the public face of the main job
     Raises:
         HistofactorError: one of its leaves, telling what to mend.
     """
-    engine = prepare(encoder=encoder, concepts=concepts, k=k, mpp=mpp, method=method, options=options)
+    segmenter = prepare(encoder=encoder, concepts=concepts, k=k, mpp=mpp, method=method, options=options)
     with open_slide(source, source_mpp=source_mpp) as slide:
-        return segment_slide(slide, engine)
+        return segment_slide(slide, segmenter)
 
 
 def segment_slide(
     slide: Slide,
-    engine: Engine,
-    on_progress: Progress = lambda done, total: None,
+    segmenter: Segmenter,
     *,
     store: Store | None = None,
-    clock: Clock | None = None,
-    encoded: FeatureCache | None = None,
+    watch: Watch | None = None,
+    cache: FeatureCache | None = None,
 ) -> Segmentation:
     """Segment an open input: encode → respond → blend → solve → decode, band by band from top to bottom.
 
     Args:
         slide: the input.
-        engine: from ``prepare``.
-        on_progress: called with (windows done, windows in all).
+        segmenter: from ``prepare``.
         store: where bands are kept, in memory by default; one on disk may hold some already, which are not made again
-            (only for the methods in ``STREAMED``: the others need all tokens at once).
-        clock: told how long each stage takes.
-        encoded: the features, where they are at hand.
+            (only for methods that are streamed: the others need all tokens at once).
+        watch: who is told.
+        cache: the features, where they are at hand.
     """
-    plan = make_plan(slide, engine) if encoded is None else encoded.plan
-    store, clock = store or MemoryStore(), clock or Clock()
-    owned = owners(engine.method, engine.bank)
-    marked_k = _marked_k(engine)
-    decoder = Decoder(plan, owned, marked_k)
-    encoding: Encoding | CachedEncoding = (
-        Encoding(slide, engine, plan, clock, on_progress) if encoded is None else CachedEncoding(encoded, engine)
-    )
-    bank = engine.bank or _no_concepts(engine)
+    setup, directions = segmenter.setup, segmenter.directions
+    plan = make_plan(slide, setup) if cache is None else cache.plan
+    store, watch = store or MemoryStore(), watch or Watch()
+    blender = Blender(plan, setup.encoder.spec.dim if directions is None else directions.shape[1], watch.clock)
+    decoder = Decoder(plan, segmenter.owners, _marked_k(segmenter))
     if state := store.state():
-        encoding.restore(state)
+        blender.restore(state)
         decoder.restore(state)
-    for blended, solved in _solve(encoding, engine, plan, clock):
-        W, residual, bank = solved
-        with clock("decode"):
-            values, left = _spread(W, blended.tissue), _spread(residual, blended.tissue)
-            over = left > (engine.unlike or 1.0)
-            labels, margin = decoder.rows(blended.g_rows, values, blended.unreadable, over)
-            values = by_owner(values, owned)
-            tokens = token_maps(values, left, plan.frame.stride_px)
-            if marked_k is not None:
-                tokens = replace(tokens, label=unlike.mark(tokens.label, over, marked_k))
-        with clock("store"):
-            band = Band(labels, margin, tokens, blended.unreadable, values)
-            store.put(band, {**encoding.state(), **decoder.state()} if blended.ends_row else None)
-    return _assemble(slide, engine, plan, store.maps(), bank)
+
+    if cache is None:
+        responses = encode_rows(slide, setup, plan, directions, watch, blender.next_row)
+        blended = blender.blend(responses)
+    else:
+        blended = respond_from(cache, segmenter)
+    bank = segmenter.bank or _no_concepts(setup)
+    for part, solved in _solve(blended, segmenter, plan, watch.clock):
+        bank = solved[2]
+        with watch.clock("decode"):
+            band = _decode(part, solved, segmenter, plan, decoder)
+        with watch.clock("store"):
+            store.put(band, {**blender.state(), **decoder.state()} if part.ends_row else None)
+    return _assemble(slide, segmenter, plan, store.maps(), bank)
 
 
-def tissue_features(slide: Slide, engine: Engine) -> NDArray[np.float32]:
-    """Features (n, d) of the tissue tokens of an open input, in reading order; ``engine.method`` must be ``single``."""
-    encoding = Encoding(slide, engine, make_plan(slide, engine), Clock(), lambda done, total: None)
-    return np.concatenate([part.B[part.tissue] for part in encoding])
+def tissue_features(slide: Slide, setup: Setup) -> NDArray[np.float32]:
+    """Features (n, d) of the tissue tokens of an open input, in reading order."""
+    parts = encode_features(slide, setup, make_plan(slide, setup))
+    return np.concatenate([part.B[part.tissue] for part in parts])
 
 
-def _solve(encoding: Iterable[Blended], engine: Engine, plan: Plan, clock: Clock) -> Iterator[tuple[Blended, Solved]]:
+def _solve(
+    blended: Iterable[Blended], segmenter: Segmenter, plan: Plan, clock: Clock
+) -> Iterator[tuple[Blended, Solved]]:
     """Weights of the tissue tokens of every band; methods that factorize the input itself wait for all of it."""
-    if engine.method in STREAMED:
-        for part in encoding:
+    if segmenter.method.streamed:
+        for part in blended:
             with clock("solve"):
-                solved = _weigh(part.B[part.tissue], part.sq_norms[part.tissue], engine, plan)
+                solved = _weigh(part.B[part.tissue], part.sq_norms[part.tissue], segmenter, plan)
             yield part, solved
         return
-    _check_memory(int(plan.g_tissue.sum()) * engine.encoder.spec.dim * 4, engine.method)
-    parts = list(encoding)
+    _check_memory(int(plan.g_tissue.sum()) * segmenter.setup.encoder.spec.dim * 4, segmenter.method.name)
+    parts = list(blended)
     with clock("solve"):
         B = np.concatenate([part.B[part.tissue] for part in parts])
         sq_norms = np.concatenate([part.sq_norms[part.tissue] for part in parts])
-        W, residual, bank = _weigh(B, sq_norms, engine, plan)
+        W, residual, bank = _weigh(B, sq_norms, segmenter, plan)
     ends = np.cumsum([np.count_nonzero(part.tissue) for part in parts])[:-1]
-    for part, own, left in zip(parts, np.split(W, ends), np.split(residual, ends), strict=True):
-        yield part, (own, left, bank)
+    for part, weights, unexplained in zip(parts, np.split(W, ends), np.split(residual, ends), strict=True):
+        yield part, (weights, unexplained, bank)
 
 
-def _weigh(B: Float, sq_norms: Float, engine: Engine, plan: Plan) -> Solved:
+def _weigh(B: Float, sq_norms: Float, segmenter: Segmenter, plan: Plan) -> Solved:
     """Weights (n, K) and residual (n,) of tissue tokens, none where there are none."""
+    encoder = segmenter.setup.encoder.spec
     if not len(B):
-        bank = engine.bank or _no_concepts(engine)
-        columns = len(owners(engine.method, bank) or bank.vectors)
+        bank = segmenter.bank or _no_concepts(segmenter.setup)
+        columns = len(segmenter.owners or bank.vectors)
         return np.zeros((0, columns), np.float32), np.zeros(0, np.float32), bank
-    tokens = Tokens(B, sq_norms, engine.encoder.spec.key, plan.frame.t_mpp)
-    return weigh(engine.method, tokens, engine.bank, engine.factorization)
+    tokens = Tokens(B, sq_norms, encoder.key, plan.frame.t_mpp)
+    return weigh(segmenter.method, tokens, segmenter.bank, segmenter.factorization)
 
 
-def _marked_k(engine: Engine) -> int | None:
+def _decode(part: Blended, solved: Solved, segmenter: Segmenter, plan: Plan, decoder: Decoder) -> Band:
+    """Labels of the px rows that become known with a band of tokens, and what is known of its tokens."""
+    W, residual, _ = solved
+    weights, unexplained = _spread(W, part.tissue), _spread(residual, part.tissue)
+    over = unexplained > (segmenter.unlike or 1.0)
+    labels, margin = decoder.rows(part.g_rows, weights, part.unreadable, over)
+    weights = by_owner(weights, segmenter.owners)
+    tokens = token_maps(weights, unexplained, plan.frame.stride_px)
+    if (marked_k := _marked_k(segmenter)) is not None:
+        tokens = replace(tokens, label=unlike.mark(tokens.label, over, marked_k))
+    return Band(labels, margin, tokens, part.unreadable, weights)
+
+
+def _marked_k(segmenter: Segmenter) -> int | None:
     """Number of concepts, where tissue unlike the bank gets the label after theirs; else None."""
-    return None if engine.unlike is None or engine.bank is None else len(engine.bank.vectors)
+    return None if segmenter.unlike is None or segmenter.bank is None else len(segmenter.bank.vectors)
 
 
-def _no_concepts(engine: Engine) -> ConceptBank:
+def _no_concepts(setup: Setup) -> ConceptBank:
     """What stands for an image's own concepts where it has no tissue."""
-    return new_bank(np.ones((1, engine.encoder.spec.dim), np.float32), engine.encoder.spec.key)
+    return new_bank(np.ones((1, setup.encoder.spec.dim), np.float32), setup.encoder.spec.key)
 
 
 def _spread(values: Float, tissue: NDArray[np.bool_]) -> Float:
@@ -190,37 +200,38 @@ def token_maps(W: Float, residual: Float, stride_px: int) -> TokenMaps:
     return TokenMaps(stride_px, label, share, margin, residual)
 
 
-def _assemble(slide: Slide, engine: Engine, plan: Plan, maps: Maps, bank: ConceptBank) -> Segmentation:
+def _assemble(slide: Slide, segmenter: Segmenter, plan: Plan, maps: Maps, bank: ConceptBank) -> Segmentation:
     """All bands and what is known of the input, as one record."""
     frame = plan.frame
     lost, places = unreadable_share(maps.unreadable, plan)
     notes = (*slide.info.notes, *filter(None, [frame.note, places]))
     info = replace(slide.info, notes=notes)
     weights = maps.weights
-    names, colors = unlike.legend(bank.names, bank.colors, told=engine.unlike is not None)
+    names, colors = unlike.legend(bank.names, bank.colors, told=segmenter.unlike is not None)
     return Segmentation(
         slide=info,
         label_map=LabelMap(maps.labels, frame.t_mpp, (0, 0), names, colors),
         margin=maps.margin,
         tokens=maps.tokens,
         l0_per_px=frame.l0_per_px,
-        recipe=_recipe(info, engine, frame, bank) | {"unreadable": lost},
+        recipe=_recipe(info, segmenter, frame, bank) | {"unreadable": lost},
         weights=None if weights is None else Weights(weights, frame.stride_px, bank, maps.tokens.residual),
     )
 
 
-def _recipe(info: SlideInfo, engine: Engine, frame: Frame, bank: ConceptBank) -> dict[str, Any]:
+def _recipe(info: SlideInfo, segmenter: Segmenter, frame: Frame, bank: ConceptBank) -> dict[str, Any]:
     """All that is needed to make the same labels again."""
-    spec = engine.encoder.spec
+    setup = segmenter.setup
+    spec = setup.encoder.spec
     return {
         "histofactor": histofactor.__version__,
         "encoder": asdict(spec.key),
-        "inference": {"format": str(engine.encoder.autocast or "float32"), "mended": engine.encoder.mended},
+        "inference": {"format": str(setup.encoder.autocast or "float32"), "mended": setup.encoder.mended},
         "bank": {"sha256": bank_hash(bank), "k": len(bank.vectors), "provenance": dict(bank.provenance)},
-        "method": engine.method,
-        "factorization": asdict(engine.factorization) if engine.method in {"factorize", "single"} else None,
-        "tissue": engine.options.tissue,
-        "unlike": engine.unlike,
+        "method": segmenter.method.name,
+        "factorization": None if segmenter.method.streamed else asdict(segmenter.factorization),
+        "tissue": setup.tissue.find,
+        "unlike": segmenter.unlike,
         "mpp": frame.t_mpp,
         "source": {
             "size": list(info.size),
@@ -234,7 +245,7 @@ def _recipe(info: SlideInfo, engine: Engine, frame: Frame, bank: ConceptBank) ->
             "grid": list(frame.g_size),
             "l0_per_px": list(frame.l0_per_px),
             "window": asdict(spec.window),
-            "views": engine.options.views,
-            "shift_px": engine.options.shift_px,
+            "views": setup.views,
+            "shift_px": setup.shift_px,
         },
     }

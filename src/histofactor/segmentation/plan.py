@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from histofactor.errors import ImageError, ResolutionError
 from histofactor.records import WindowRule
-from histofactor.segmentation.setup import Engine
+from histofactor.segmentation.setup import Setup, TissueRule
 from histofactor.slides.geometry.frame import Frame, make_frame
 from histofactor.slides.geometry.views import cell_px, rule_of_views, views_of
 from histofactor.slides.geometry.windows import Window, nearest_cell, plan_windows, token_overlap
@@ -68,44 +68,42 @@ class Plan:
         return sum(len(row.windows) for row in self.rows)
 
 
-def make_plan(slide: Slide, engine: Engine) -> Plan:
+def make_plan(slide: Slide, setup: Setup) -> Plan:
     """Find the tissue of an open input and lay out its windows.
 
     Raises:
         ResolutionError: a µm/px is asked for and the input states none.
         ImageError: the tissue mask that the user brings cannot be used.
     """
-    info, spec = slide.info, engine.encoder.spec
-    if engine.mpp is not None and info.mpp is None:
+    info, spec = slide.info, setup.encoder.spec
+    if setup.mpp is not None and info.mpp is None:
         raise ResolutionError(
-            f"{info.path or 'the array'} cannot be worked at {engine.mpp:g} µm/px",
+            f"{info.path or 'the array'} cannot be worked at {setup.mpp:g} µm/px",
             expected="µm/px in its header",
             got="none",
             mend="state it with --source-mpp, or leave --mpp out",
         )
-    frame = make_frame(info, engine.mpp or spec.mpp, cell_px(spec.patch_px, engine.options.views))
-    thumbnail = _find_tissue(slide, engine, frame)
+    frame = make_frame(info, setup.mpp or spec.mpp, cell_px(spec.patch_px, setup.views))
+    thumbnail = _find_tissue(slide, setup.tissue, frame)
     g_tissue = _on_grid(thumbnail, frame)
     patch = spec.patch_px
-    rule = rule_of_views(spec.window, patch, engine.options.views)
-    windows = plan_windows(frame, rule, patch, engine.options.shift_px // patch * patch)
+    rule = rule_of_views(spec.window, patch, setup.views)
+    windows = plan_windows(frame, rule, patch, setup.shift_px // patch * patch)
     rows = [list(row) for _, row in groupby(windows, key=lambda window: window.y)]
-    views = tuple(
-        view for window in windows for view in views_of(window, engine.options.views, frame.stride_px % patch)
-    )
-    return Plan(frame, thumbnail, g_tissue, rule, views, _window_rows(frame, engine, g_tissue, rule, rows))
+    views = tuple(view for window in windows for view in views_of(window, setup.views, frame.stride_px % patch))
+    return Plan(frame, thumbnail, g_tissue, rule, views, _window_rows(frame, setup, g_tissue, rule, rows))
 
 
-def subsample_windows(plan: Plan, engine: Engine, windows: int, rng: np.random.Generator) -> Plan:
+def subsample_windows(plan: Plan, setup: Setup, windows: int, rng: np.random.Generator) -> Plan:
     """A plan of so many of the windows, drawn at random, and of the tissue that they see well.
 
     Args:
         plan: from ``make_plan``.
-        engine: from ``prepare``.
+        setup: how tokens come about.
         windows: how many to keep, each in all its views; a plan of no more stays as it is.
         rng: source of chance.
     """
-    views = engine.options.views
+    views = setup.views
     if plan.windows <= windows * views:
         return plan
     halo = plan.rule.halo_px // plan.frame.stride_px
@@ -148,23 +146,22 @@ def unreadable_share(unreadable: Mask, plan: Plan) -> tuple[float, str]:
     return share, f"{share:.2%} of the tissue cannot be read and has label 0: {', '.join(places)}{more}"
 
 
-def _find_tissue(slide: Slide, engine: Engine, frame: Frame) -> Mask:
+def _find_tissue(slide: Slide, rule: TissueRule, frame: Frame) -> Mask:
     """Tissue on a thumbnail of the whole input; what cannot be read counts, so that it will be told."""
     long_um = max(frame.t_size) * (frame.t_mpp or ASSUMED_MPP)
     shrink = min(1.0, float(np.clip(long_um / _TISSUE_UM, *_TISSUE_PX)) / max(frame.t_size))
     size = (max(1, round(frame.t_size[0] * shrink)), max(1, round(frame.t_size[1] * shrink)))
-    if engine.options.tissue_mask is not None:
-        return read_mask(_mask_of(engine.options.tissue_mask, slide.info.path), size[::-1])
-    if not engine.options.tissue:
+    if rule.mask is not None:
+        return read_mask(mask_of(rule.mask, slide.info.path), size[::-1])
+    if not rule.find:
         return np.ones(size[::-1], bool)
     rgb, readable = read_thumbnail(slide, size)
     mpp = (slide.info.mpp or ASSUMED_MPP) * slide.info.size[0] / size[0]
     return tissue_mask(rgb, mpp) | ~readable
 
 
-def _mask_of(masks: str | Path, source: Path | None) -> Path:
+def mask_of(masks: Path, source: Path | None) -> Path:
     """The mask of an input: the file given, or the one of the same stem in the folder given."""
-    masks = Path(masks)
     if not masks.is_dir() or source is None:
         return masks
     found = sorted(path for path in masks.iterdir() if path.stem == source.stem)
@@ -192,10 +189,10 @@ def _on_grid(thumbnail: Mask, frame: Frame) -> Mask:
 
 
 def _window_rows(
-    frame: Frame, engine: Engine, g_tissue: Mask, rule: WindowRule, rows: list[list[Window]]
+    frame: Frame, setup: Setup, g_tissue: Mask, rule: WindowRule, rows: list[list[Window]]
 ) -> tuple[WindowRow, ...]:
     """Rows of windows with tissue, and the token rows that each of them finishes."""
-    stride, patch, views = frame.stride_px, engine.encoder.spec.patch_px, engine.options.views
+    stride, patch, views = frame.stride_px, setup.encoder.spec.patch_px, setup.views
     halo, half_px = rule.halo_px // stride, stride % patch
     viewed = [[views_of(window, views, half_px) for window in row] for row in rows]
     # of what a row's views touch beyond their halo

@@ -1,4 +1,4 @@
-"""What is loaded once and used for every input: encoder, concepts, method."""
+"""What is loaded once and used for every input: how tokens come about, and which concepts weigh them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from histofactor.encoders.registry import get
 from histofactor.encoders.weights import embedded_path
 from histofactor.errors import BankMismatch, OptionError
 from histofactor.records import ConceptBank
-from histofactor.segmentation.method import METHODS, STREAMED, Factorization
+from histofactor.segmentation.method import METHODS, Directions, Factorization, Method, method_of, nearest
 from histofactor.slides.resolution import check_mpp
 
 DEFAULT_BANK = "concepts.safetensors"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentOptions:
     """What is seldom changed.
 
@@ -55,19 +55,101 @@ class SegmentOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
-    """All that is loaded once and used for every input; see ``prepare``.
+class TissueRule:
+    """Where tissue is.
 
-    ``unlike`` is the residual above which tissue is unlike the bank, None where it is not asked for.
+    Attributes:
+        find: find it; else everything counts as tissue.
+        mask: an image of it (> 0), or a folder of such images with the stems of the inputs, which takes the place of
+            finding it; or None.
+    """
+
+    find: bool = True
+    mask: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How the tokens of an input come about: the same for every method and all concepts.
+
+    Attributes:
+        encoder: what makes them.
+        mpp: µm/px to work at, or None for the encoder's own.
+        tissue: where they are looked for.
+        views: how often every window is encoded, turned and moved.
+        shift_px: working px by which the window layout is moved.
     """
 
     encoder: Encoder
+    mpp: float | None = None
+    tissue: TissueRule = field(default_factory=TissueRule)
+    views: int = 4
+    shift_px: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Segmenter:
+    """Which concepts weigh the tokens, and how; loaded once and used for every input.
+
+    Attributes:
+        setup: how tokens come about.
+        method: how they are weighed.
+        bank: the concepts, or None for a method that finds its own.
+        factorization: for methods that factorize the input.
+        unlike: the residual above which tissue is unlike the bank; None where it is not asked for.
+    """
+
+    setup: Setup
+    method: Method
     bank: ConceptBank | None
-    method: str
-    mpp: float | None
-    factorization: Factorization
-    options: SegmentOptions
+    factorization: Factorization = field(default_factory=Factorization)
     unlike: float | None = None
+
+    @property
+    def k(self) -> int:
+        """Number of concepts."""
+        return self.factorization.components if self.bank is None else len(self.bank.vectors)
+
+    @property
+    def directions(self) -> Directions | None:
+        """What features are multiplied with before blending, (d, r); None keeps the features."""
+        return None if self.bank is None else self.method.directions(self.bank)
+
+    @property
+    def owners(self) -> tuple[int, ...] | None:
+        """The concept of every column of weights, where they are those of leaves of unions; else None."""
+        return None if self.bank is None else self.method.owners(self.bank)
+
+
+def prepare_setup(encoder: Encoder, mpp: float | None = None, options: SegmentOptions | None = None) -> Setup:
+    """Check all that tokens depend on.
+
+    Args:
+        encoder: one that is loaded.
+        mpp: µm/px to work at; default the encoder's own.
+        options: tissue, views and the layout of windows are taken from them.
+
+    Raises:
+        OptionError, ResolutionError: something is out of range.
+    """
+    options = options or SegmentOptions()
+    if options.views not in {1, 4}:
+        raise OptionError("the number of views is out of range", expected="1 or 4", got=str(options.views))
+    if options.tissue_mask is not None and not options.tissue:
+        raise OptionError("a tissue mask is given, and everything is to count as tissue", mend="leave one of them out")
+    if mpp is not None:
+        check_mpp(mpp, "--mpp")
+    mask = None if options.tissue_mask is None else Path(options.tissue_mask)
+    return Setup(encoder, mpp, TissueRule(options.tissue, mask), options.views, options.shift_px)
+
+
+def load_setup(
+    encoder: str | Encoder = "embedded", mpp: float | None = None, options: SegmentOptions | None = None
+) -> Setup:
+    """Load an encoder, and check all that tokens depend on; arguments as for ``prepare``."""
+    options = options or SegmentOptions()
+    loaded = _load(encoder, None, options) if isinstance(encoder, str) else encoder
+    return prepare_setup(loaded, mpp, options)
 
 
 def prepare(
@@ -78,33 +160,33 @@ def prepare(
     mpp: float | None = None,
     method: str = "project",
     options: SegmentOptions | None = None,
-) -> Engine:
+) -> Segmenter:
     """Load and check everything that does not depend on the input; arguments as for ``segment``."""
-    options = options or SegmentOptions()
-    if method not in METHODS:
-        raise OptionError(f"unknown method {method!r}", expected=f"one of {', '.join(METHODS)}")
+    options, how = options or SegmentOptions(), method_of(method)
     if k is not None and k < 1:
         raise OptionError("k is out of range", expected="k ≥ 1", got=str(k))
     if options.components < 1:
         raise OptionError("components is out of range", expected="at least 1", got=str(options.components))
-    if options.views not in {1, 4}:
-        raise OptionError("the number of views is out of range", expected="1 or 4", got=str(options.views))
-    if mpp is not None:
-        check_mpp(mpp, "--mpp")
+    if options.seed < 0:
+        raise OptionError("the seed is out of range", expected="0 or more", got=str(options.seed))
+    if concepts is not None and not how.needs_bank:
+        raise OptionError(
+            f"method {method!r} takes no concepts", mend="leave --concepts out, or choose another --method"
+        )
     name = (
         ",".join(get(part.strip()).name for part in encoder.split(","))
         if isinstance(encoder, str)
         else encoder.spec.name
     )
-    bank = None if method == "single" else _find_bank(name, concepts, k)
-    unlike = None if options.unlike is None else _find_limit(options.unlike, method, bank)
-    if isinstance(encoder, str):
-        encoder = _load(name, bank, options)
+    bank = _find_bank(name, concepts, k) if how.needs_bank else None
+    unlike = None if options.unlike is None else _find_limit(options.unlike, how, bank)
+    loaded = _load(name, bank, options) if isinstance(encoder, str) else encoder
+    setup = prepare_setup(loaded, mpp, options)
     if bank is not None:
-        check_features(bank, encoder.spec.key)
-        _check_width(bank, encoder)
-    components = k if method == "single" and k is not None else options.components
-    return Engine(encoder, bank, method, mpp, Factorization(components, options.seed), options, unlike)
+        check_features(bank, loaded.spec.key)
+        _check_width(bank, loaded)
+    components = k if not how.needs_bank and k is not None else options.components
+    return Segmenter(setup, how, bank, Factorization(components, options.seed), unlike)
 
 
 def _load(name: str, bank: ConceptBank | None, options: SegmentOptions) -> Encoder:
@@ -139,12 +221,13 @@ def _find_bank(name: str, concepts: str | Path | ConceptBank | None, k: int | No
     )
 
 
-def _find_limit(wanted: str | float, method: str, bank: ConceptBank | None) -> float:
+def _find_limit(wanted: str | float, method: Method, bank: ConceptBank | None) -> float:
     """The residual above which tissue is unlike the bank: the number asked for, or the bank's own."""
-    if method not in STREAMED or bank is None:
+    if not method.streamed or bank is None:
+        names = ", ".join(sorted(row.name for row in METHODS.values() if row.streamed))
         raise OptionError(
-            f"method {method!r} tells no tissue unlike the bank",
-            expected=f"one of {', '.join(sorted(STREAMED))}, which weigh the bank's concepts themselves",
+            f"method {method.name!r} tells no tissue unlike the bank",
+            expected=f"one of {names}, which weigh the bank's concepts themselves",
             mend="leave --unlike out, or choose another --method",
         )
     if wanted != "auto":
@@ -157,7 +240,7 @@ def _find_limit(wanted: str | float, method: str, bank: ConceptBank | None) -> f
             raise OptionError("--unlike is out of range", expected=expected, got=str(wanted))
         return limit
     number = "state a number, such as --unlike 0.7"
-    if method == "cluster":  # its residual is the distance to one concept, which no mixture of others makes smaller
+    if method.combine is nearest:  # its residual is the distance to one concept alone
         raise OptionError("--unlike auto is for mixtures of concepts", expected="project or raw", mend=number)
     limits = residual_limit_of(bank)
     if limits is None:

@@ -18,8 +18,8 @@ RGB = np.random.default_rng(0).integers(0, 200, (20, 30, 3), np.uint8)
 def kept(monkeypatch, label, rgb=RGB):
     """Shares where labels are a function of the px alone."""
 
-    def fake(slide, engines):
-        return {way: label(read_thumbnail(slide, slide.info.size)[0]) for way in engines}
+    def fake(slide, segmenters):
+        return {way: label(read_thumbnail(slide, slide.info.size)[0]) for way in segmenters}
 
     monkeypatch.setattr(stability, "labels_of", fake)
     return shares(kept_labels(rgb, {"a": label(rgb)}, {"a": None}, 1.0, np.random.default_rng(0))["a"])
@@ -40,18 +40,18 @@ def test_labels_that_stand_still_are_counted(monkeypatch):
     assert corner["mirrored"] == corner["90 degrees"] == 1 - 2 / 600
 
 
-def test_every_disturbance_is_encoded_once_for_all_engines(tiny_encoder, tiny_bank, tissue, monkeypatch):
-    encoded, real = [], labels_module.encode_slide
-    monkeypatch.setattr(labels_module, "encode_slide", lambda *given: encoded.append(1) or real(*given))
+def test_every_disturbance_is_encoded_once_for_all_segmenters(tiny_encoder, tiny_bank, tissue, monkeypatch):
+    encoded, real = [], labels_module.cache_features
+    monkeypatch.setattr(labels_module, "cache_features", lambda *given: encoded.append(1) or real(*given))
     options = SegmentOptions(tissue=False, views=1)
-    engines = {
+    segmenters = {
         method: prepare(encoder=tiny_encoder, concepts=tiny_bank, method=method, options=options)
         for method in ("project", "cluster")
     }
     rgb = tissue[:100, :90]
     with open_slide(rgb, source_mpp=1.0) as slide:
-        plain = labels_of(slide, engines)
-    found = kept_labels(rgb, plain, engines, 1.0, np.random.default_rng(3))
+        plain = labels_of(slide, segmenters)
+    found = kept_labels(rgb, plain, segmenters, 1.0, np.random.default_rng(3))
     assert len(encoded) == 1 + len(DISTURBANCES)
     anew = {"one px": rgb[1:, 1:], "90 degrees": np.rot90(rgb), "mirrored": rgb[:, ::-1],
             "restained": restain(rgb, np.random.default_rng(3))}  # fmt: skip

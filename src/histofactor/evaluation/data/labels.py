@@ -1,4 +1,4 @@
-"""Labels on the px of an image, from an input that is encoded once for all engines."""
+"""Labels on the px of an image, from an input that is encoded once for all segmenters."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.records import Segmentation
-from histofactor.segmentation.feature_cache import encode_slide
+from histofactor.segmentation.feature_cache import cache_features
 from histofactor.segmentation.page import segment_slide
-from histofactor.segmentation.setup import Engine
+from histofactor.segmentation.setup import Segmenter
 from histofactor.slides.reader import Slide
 
 Way = TypeVar("Way")
@@ -35,15 +35,15 @@ def level0_labels(segmentation: Segmentation) -> Labels:
     return labels[np.ix_(rows, columns)]
 
 
-def labels_of(slide: Slide, engines: Mapping[Way, Engine]) -> dict[Way, Labels]:
-    """Labels (height, width) in level-0 px by every engine, of an open input that is encoded once.
+def labels_of(slide: Slide, segmenters: Mapping[Way, Segmenter]) -> dict[Way, Labels]:
+    """Labels (height, width) in level-0 px by every segmenter, of an open input that is encoded once.
 
     Args:
         slide: the input.
-        engines: alike but for method and concepts.
+        segmenters: alike but for method and concepts.
 
     Raises:
-        OptionError: the engines encode in different ways.
+        OptionError: the segmenters encode in different ways.
     """
-    encoded = encode_slide(slide, next(iter(engines.values())))
-    return {way: level0_labels(segment_slide(slide, engine, encoded=encoded)) for way, engine in engines.items()}
+    cache = cache_features(slide, next(iter(segmenters.values())).setup)
+    return {way: level0_labels(segment_slide(slide, segmenter, cache=cache)) for way, segmenter in segmenters.items()}

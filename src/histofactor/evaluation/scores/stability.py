@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.evaluation.data.labels import Labels, labels_of
-from histofactor.segmentation.setup import Engine
+from histofactor.segmentation.setup import Segmenter
 from histofactor.slides.reader import open_slide
 
 Way = TypeVar("Way")
@@ -28,31 +28,31 @@ DISTURBANCES = tuple(_MOVES)
 def kept_labels(
     rgb: RGB,
     plain: Mapping[Way, Labels],
-    engines: Mapping[Way, Engine],
+    segmenters: Mapping[Way, Segmenter],
     source_mpp: float | None,
     rng: np.random.Generator,
 ) -> dict[Way, NDArray[np.int64]]:
-    """Disturb an image and segment it anew, encoded once a disturbance for all engines.
+    """Disturb an image and segment it anew, encoded once a disturbance for all segmenters.
 
     The disturbances are those of ``DISTURBANCES``: the first row and column are cut off, the image is turned, mirrored,
     and restained as ``restain`` does.
 
     Args:
         rgb: (height, width, 3) all px of the image, at least two each way.
-        plain: (height, width) its undisturbed labels by engine.
-        engines: alike but for method and concepts.
+        plain: (height, width) its undisturbed labels by segmenter.
+        segmenters: alike but for method and concepts.
         source_mpp: µm/px of the image, None where it is unknown.
         rng: source of chance.
 
     Returns:
-        Counts (disturbances, 2) by engine: px that keep their label where one image lies on the other, and all px.
+        Counts (disturbances, 2) by segmenter: px that keep their label where one image lies on the other, and all px.
         Counts of many images add up.
     """
     counts: dict[Way, list[tuple[int, int]]] = {way: [] for way in plain}
     for name, move in _MOVES.items():
         disturbed = restain(rgb, rng) if name == "restained" else move(rgb)
         with open_slide(np.ascontiguousarray(disturbed), source_mpp=source_mpp) as slide:
-            again = labels_of(slide, engines)
+            again = labels_of(slide, segmenters)
         for way, labels in plain.items():
             same = again[way] == move(labels)
             counts[way].append((int(same.sum()), same.size))

@@ -1,0 +1,90 @@
+"""All inputs of an output folder: one table of their phenotypes, and one light page that links a page for each."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from histofactor.base.files import atomic
+from histofactor.export.report import ReportRun, page_environment
+from histofactor.export.tables import PhenotypeRow
+
+COLUMNS = ("slide", "label", "name", "area_mm2", "share", "mean_margin", "mean_residual")
+_LARGEST = 3  # phenotypes named for each input
+_NAMED_PX = 24  # letters of their names
+
+
+@dataclass(frozen=True, slots=True)
+class SlideRow:
+    """One input among many.
+
+    Attributes:
+        name: what it is called.
+        status: ``done``, ``damaged``, ``failed`` or ``waiting``.
+        folder: where its results lie, seen from the output folder; "" where it has none.
+        seconds: how long it took.
+        error: one message, or "".
+        phenotypes: its phenotypes, label 0 first; none where it has no results.
+    """
+
+    name: str
+    status: str
+    folder: str
+    seconds: float
+    error: str
+    phenotypes: tuple[PhenotypeRow, ...]
+
+
+def write_cohort(rows: Sequence[SlideRow], path: str | os.PathLike[str]) -> None:
+    """Write ``phenotypes.csv`` of all inputs: a line for every input and phenotype, empty where no number exists.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with (
+        atomic(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in rows:
+            for phenotype in row.phenotypes:
+                if phenotype.label == 0:
+                    continue
+                area = None if phenotype.area_um2 is None else phenotype.area_um2 / 1e6
+                measures = (area, phenotype.fraction, phenotype.mean_margin, phenotype.mean_residual)
+                numbers = ("" if measure is None else f"{measure:.6f}" for measure in measures)
+                writer.writerow([row.folder, phenotype.label, phenotype.name, *numbers])
+
+
+def write_study(rows: Sequence[SlideRow], run: ReportRun, path: str | os.PathLike[str]) -> None:
+    """Write ``report.html``: a line for every input with its largest phenotypes, linking its own page.
+
+    The page runs no script and loads nothing but the small previews beside it, as they come into view.
+
+    Args:
+        rows: the inputs, in the order shown.
+        run: the newest run.
+        path: the file to write.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    environment = page_environment()
+    environment.filters["largest"] = _largest
+    source = resources.files("histofactor.export").joinpath("study.html.jinja").read_text(encoding="utf-8")
+    counts = Counter(row.status for row in rows)
+    page = environment.from_string(source).stream(rows=rows, run=run, counts=counts)
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        page.dump(file, encoding="utf-8", errors="xmlcharrefreplace")
+
+
+def _largest(row: SlideRow) -> str:
+    """The largest phenotypes of an input, and their shares."""
+    present = [phenotype for phenotype in row.phenotypes if phenotype.label and phenotype.fraction]
+    first = sorted(present, key=lambda phenotype: -(phenotype.fraction or 0))[:_LARGEST]
+    return ", ".join(f"{phenotype.name[:_NAMED_PX]} {100 * (phenotype.fraction or 0):.0f} %" for phenotype in first)

@@ -1,0 +1,109 @@
+"""What a result depends on: one record for its pixels, one for its files, and a hash of each.
+
+Results of an input stay valid as long as both hashes do. Another name, colour or file asked for changes ``outputs``
+alone, and files are written again without encoding; how many inputs there are changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from histofactor.errors import ImageError
+from histofactor.records import Color
+
+FORMAT = 2  # of the records here; results of another one are made anew
+_BLOCK, _BLOCKS = 2**16, 64  # of a file too large to be read whole: how much is read, head and tail among it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsRecipe:
+    """All that decides the labels of one input.
+
+    Attributes:
+        version: of histofactor.
+        path: the input, resolved.
+        content: its ``fingerprint``.
+        source_mpp: µm/px that the user states, or None.
+        series: image of the file that the user names, or None.
+        encoder: what makes features: key, patch, window, number format, repair of tokens; JSON types.
+        bank: hash of the concepts, or None.
+        method: its name, and how it factorizes; JSON types.
+        mpp: µm/px asked for, or None.
+        tissue: whether tissue is found, and the ``fingerprint`` of the mask that takes its place, or None.
+        windows: number of views, and px by which the layout is moved.
+        unlike: residual above which tissue is unlike the bank, or None.
+    """
+
+    version: str
+    path: str
+    content: str
+    source_mpp: float | None
+    series: str | None
+    encoder: tuple[Any, ...]
+    bank: str | None
+    method: tuple[Any, ...]
+    mpp: float | None
+    tissue: tuple[bool, str | None]
+    windows: tuple[int, int]
+    unlike: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputsRecipe:
+    """What is written of one input, beyond its labels.
+
+    Attributes:
+        files: names of the files beyond those that are always written.
+        names, colors: of the concepts; empty where the input finds its own.
+    """
+
+    files: tuple[str, ...]
+    names: tuple[str, ...]
+    colors: tuple[Color, ...]
+
+
+def digest(recipe: LabelsRecipe | OutputsRecipe) -> str:
+    """SHA-256 of a recipe, 64 hexadecimal digits."""
+    text = json.dumps([FORMAT, type(recipe).__name__, asdict(recipe)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of what a file, or a folder of files, holds.
+
+    A file of up to 4 MiB is read whole. Of a larger one its size, time of change and 64 blocks of 64 KiB count, the
+    first and the last among them; of a folder the names in it too.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    found = hashlib.sha256()
+    try:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                found.update(repr(str(file.relative_to(path))).encode())
+                for block in _blocks(file):
+                    found.update(block)
+    except OSError as error:
+        what = f"{path} does not exist" if isinstance(error, FileNotFoundError) else f"{path} cannot be read"
+        raise ImageError(what, expected="a file", got=error.strerror or str(error), mend="check the path") from error
+    return found.hexdigest()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """Size of a file, and its bytes or some of them."""
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        yield str(size).encode()
+        if size <= _BLOCK * _BLOCKS:
+            yield file.read()
+            return
+        yield str(path.stat().st_mtime_ns).encode()
+        for index in range(_BLOCKS):
+            file.seek((size - _BLOCK) * index // (_BLOCKS - 1))
+            yield file.read(_BLOCK)

@@ -1,0 +1,177 @@
+"""What is known of all runs into one output folder, and the files that are derived from it.
+
+Every run writes its facts and inputs once, every input its own status; ``run.json``, ``phenotypes.csv`` and
+``report.html`` are derived by a scan, so that any number of processes may share a folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import histofactor
+from histofactor.base.files import write_json
+from histofactor.concepts.bank.record import bank_hash
+from histofactor.errors import ImageError, OptionError
+from histofactor.export.cohort import SlideRow, write_cohort, write_study
+from histofactor.export.report import ReportRun
+from histofactor.export.tables import PhenotypeRow, read_phenotypes
+from histofactor.records import EncoderKey
+from histofactor.runs.outcome import Outcome
+from histofactor.runs.place import WORK, Place, key_of, locked, name_folders
+from histofactor.runs.status import read_status
+from histofactor.segmentation.setup import Segmenter
+
+RUNS = ".runs"  # facts and inputs of every run, inside the output folder
+_LIBRARIES = (
+    "numpy", "torch", "timm", "numba", "pillow", "opencv-python-headless", "shapely", "tifffile", "imagecodecs",
+    "openslide-python", "openslide-bin", "zarr",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is known of an output folder.
+
+    Attributes:
+        runs: facts of every run, the oldest first.
+        outcomes: of every input of any run, in the order of the runs; ``waiting`` where it has none yet.
+    """
+
+    runs: tuple[Mapping[str, Any], ...]
+    outcomes: tuple[Outcome, ...]
+
+
+def facts_of(segmenter: Segmenter, concepts: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """What is true of all inputs of a run; JSON types."""
+    bank, encoder = segmenter.bank, segmenter.setup.encoder.spec
+    return {
+        "histofactor": histofactor.__version__,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        "arguments": list(arguments),
+        "encoder": asdict(encoder.key),
+        "method": segmenter.method.name,
+        "k": segmenter.k,
+        "concepts": concepts if bank is not None else "the image's own components",
+        "bank_sha256": "" if bank is None else bank_hash(bank),
+        "mpp": segmenter.setup.mpp or encoder.mpp,
+    }
+
+
+def begin(out: Path, facts: Mapping[str, Any], inputs: Sequence[Path]) -> tuple[str, list[Place]]:
+    """Write down a run, and give every input its place.
+
+    Args:
+        out: the output folder.
+        facts: from ``facts_of``.
+        inputs: each once.
+
+    Returns:
+        Name of the run, and the places in the order of the inputs.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    with locked(out / WORK / "locks" / "names.lock.json"):  # no place of an input is called so
+        taken = {folder: key for run in _read_runs(out) for _, folder, key in run["inputs"]}
+        folders = name_folders(inputs, taken)
+        listed = [[str(path), folder, key_of(path)] for path, folder in zip(inputs, folders, strict=True)]
+        content = {**facts, "inputs": listed}
+        name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        write_json({"started": started, **content}, out / RUNS / f"{name}.json")
+    return name, [Place(out, folder) for folder in folders]
+
+
+def scan(out: Path) -> Ledger:
+    """Read what is known of an output folder.
+
+    Raises:
+        OptionError: no run ever wrote into it.
+    """
+    runs = _read_runs(out)
+    if not runs:
+        raise OptionError(f"{out} holds no results of `histofactor segment`", expected=f"a folder with {RUNS}")
+    named = {folder: path for run in runs for path, folder, _ in run["inputs"]}
+    outcomes = []
+    for folder, path in named.items():
+        status = read_status(out / folder)
+        outcomes.append(Outcome(path, "waiting", folder) if status is None else status.outcome)
+    return Ledger(tuple(runs), tuple(outcomes))
+
+
+def under_way(out: Path) -> set[str]:
+    """Folder names of the inputs that a process is working on."""
+    working = set()
+    for path in (out / WORK / "locks").glob("*.lock"):
+        with locked(path, blocking=False) as free:
+            if not free:
+                working.add(path.name.removesuffix(".lock"))
+    return working
+
+
+def derive(out: Path) -> list[Path]:
+    """Write ``run.json``, ``phenotypes.csv`` and ``report.html`` of an output folder anew; returns their paths.
+
+    Raises:
+        OptionError: no run ever wrote into it.
+        OutputError: a file cannot be written.
+    """
+    ledger = scan(out)
+    newest = ledger.runs[-1]
+    facts = {name: value for name, value in newest.items() if name not in {"inputs", "started"}}
+    write_json({**facts, "inputs": [asdict(outcome) for outcome in ledger.outcomes]}, out / "run.json")
+    rows = [_row(out, outcome) for outcome in ledger.outcomes]
+    write_cohort(rows, out / "phenotypes.csv")
+    write_study(rows, _report_run(newest), out / "report.html")
+    return [out / name for name in ("run.json", "phenotypes.csv", "report.html")]
+
+
+def _report_run(facts: Mapping[str, Any]) -> ReportRun:
+    return ReportRun(
+        version=facts["histofactor"],
+        encoder=EncoderKey(**facts["encoder"]),
+        concepts=facts["concepts"],
+        bank_hash=facts["bank_sha256"],
+        k=facts["k"],
+        method=facts["method"],
+        mpp=facts["mpp"],
+        command=" ".join(facts["arguments"]),
+        versions=facts["versions"],
+    )
+
+
+def _row(out: Path, outcome: Outcome) -> SlideRow:
+    """What a table of all inputs says of one."""
+    has_results = outcome.status in {"done", "damaged"}
+    phenotypes = _phenotypes(out / outcome.folder) if has_results else ()
+    return SlideRow(
+        Path(outcome.input).name, outcome.status, outcome.folder, outcome.seconds, outcome.error, tuple(phenotypes)
+    )
+
+
+def _phenotypes(folder: Path) -> list[PhenotypeRow]:
+    """The table of an input, none where it was taken away since."""
+    try:
+        return read_phenotypes(folder / "phenotypes.csv")
+    except ImageError:
+        return []
+
+
+def _read_runs(out: Path) -> list[dict[str, Any]]:
+    """Facts and inputs of every run, the oldest first; what cannot be read is left out."""
+    found = []
+    for path in sorted((out / RUNS).glob("*.json")):
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+            found.append((run["started"], path.name, {**run, "inputs": [tuple(row) for row in run["inputs"]]}))
+        except (OSError, ValueError, KeyError, TypeError):  # damaged: its inputs still have their own status
+            continue
+    return [run for _, _, run in sorted(found, key=lambda item: item[:2])]

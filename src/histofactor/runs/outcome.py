@@ -1,0 +1,73 @@
+"""What became of one input, who is told, and the one boundary that errors of an input do not cross."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from histofactor.base.clock import Progress
+from histofactor.errors import HistofactorError
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one input, as told in its ``status.json``.
+
+    Attributes:
+        input: the path as given, or the name of what is fetched.
+        status: ``done``; ``kept``, where an earlier run had done the same; ``damaged``, where it is done but for parts
+            that cannot be read; or ``failed``.
+        folder: folder of its results inside the output folder, "" where it has none.
+        seconds: wall time.
+        error: one message, "" where it is done.
+        traceback: of errors that histofactor did not foresee, else "".
+        notes: what was assumed or could not be done as asked, one sentence each.
+    """
+
+    input: str
+    status: str
+    folder: str = ""
+    seconds: float = 0.0
+    error: str = ""
+    traceback: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Who is told of progress over many inputs.
+
+    Attributes:
+        on_input: called with (input, index, number of inputs) before each input.
+        on_window: called with (windows done, windows in all) while it runs.
+        on_outcome: called with the outcome after each input.
+        on_wait: called with an input that another process is working on.
+        on_note: called with a sentence that concerns no single input.
+    """
+
+    on_input: Callable[[str, int, int], None] = lambda name, index, total: None
+    on_window: Progress = lambda done, total: None
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None
+    on_wait: Callable[[str], None] = lambda name: None
+    on_note: Callable[[str], None] = lambda sentence: None
+
+
+def attempt(name: str, work: Callable[[], Outcome | None]) -> Outcome | None:
+    """Work on one input; whatever goes wrong becomes its outcome, so that the other inputs go on.
+
+    Args:
+        name: the input, as given.
+        work: returns its outcome, to which the wall time is added; or None where another process has the input.
+    """
+    started = time.perf_counter()
+    try:
+        outcome = work()
+    except Exception as error:  # noqa: BLE001 - the one boundary: the other inputs go on, the cause is kept
+        foreseen = isinstance(error, HistofactorError)
+        message = str(error) if foreseen else f"{type(error).__name__}: {error}"
+        outcome = Outcome(name, "failed", error=message, traceback="" if foreseen else traceback.format_exc())
+    if outcome is None or outcome.status == "kept":
+        return outcome
+    return replace(outcome, seconds=round(time.perf_counter() - started, 3))

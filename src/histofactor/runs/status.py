@@ -1,0 +1,54 @@
+"""``status.json`` of one input: what became of it, told beside its results."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from histofactor.base.files import write_json
+from histofactor.runs.outcome import Outcome
+from histofactor.runs.place import Place
+
+STATUS = "status.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What became of an input, and in which run.
+
+    Attributes:
+        outcome: as the run told it.
+        run: name of the run in the ledger.
+    """
+
+    outcome: Outcome
+    run: str
+
+
+def write_status(outcome: Outcome, place: Place, run: str) -> None:
+    """Write ``status.json``; of results that are kept, what the run that made them told stays.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if outcome.status == "kept":
+        before = read_status(place.results)
+        if before is not None and not before.outcome.error:
+            return
+        outcome = Outcome(outcome.input, "done", outcome.folder, notes=outcome.notes)
+    write_json({"format": FORMAT, **asdict(outcome), "run": run}, place.results / STATUS)
+
+
+def read_status(folder: Path) -> Status | None:
+    """The status in a folder of results, or None where there is none that can be read."""
+    try:
+        content: dict[str, Any] = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            return None
+        told = {field.name: content[field.name] for field in fields(Outcome)}
+        return Status(Outcome(**told | {"notes": tuple(told["notes"])}), str(content["run"]))
+    except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: the results say whether they are whole
+        return None

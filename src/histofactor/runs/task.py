@@ -1,0 +1,175 @@
+"""One input of a run as a task: all that a worker must be told, and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import histofactor
+from histofactor.base.clock import Watch
+from histofactor.base.files import sweep
+from histofactor.concepts.bank.record import bank_hash
+from histofactor.encoders.build import Encoder
+from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
+from histofactor.records import ConceptBank, Segmentation
+from histofactor.runs.outcome import Outcome, attempt
+from histofactor.runs.place import Place, Seal, claim, clear, read_seal, seal, unseal
+from histofactor.runs.results import Outputs, keep_weights, write_results
+from histofactor.runs.status import write_status
+from histofactor.segmentation.page import segment_slide
+from histofactor.segmentation.plan import mask_of
+from histofactor.segmentation.setup import Segmenter, SegmentOptions, prepare
+from histofactor.segmentation.store import DiskStore, MemoryStore
+from histofactor.slides.reader import open_slide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What every input of a run is segmented with; arguments as for ``segment``."""
+
+    encoder: str | Encoder = "embedded"
+    concepts: str | Path | ConceptBank | None = None
+    k: int | None = None
+    mpp: float | None = None
+    method: str = "project"
+    options: SegmentOptions = field(default_factory=SegmentOptions)
+
+    def load(self) -> Segmenter:
+        """Load encoder and concepts; raises what ``prepare`` does."""
+        given = {name: getattr(self, name) for name in ("encoder", "concepts", "k", "mpp", "method", "options")}
+        return prepare(**given)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One input of a run.
+
+    Attributes:
+        path: the input.
+        place: where its results go.
+        outputs: what is written.
+        source_mpp: µm/px where its header lacks it.
+        resume: keep finished results, and go on where unfinished ones were left; else all is made anew.
+        run: name of the run in the ledger.
+    """
+
+    path: Path
+    place: Place
+    outputs: Outputs = field(default_factory=Outputs)
+    source_mpp: float | None = None
+    resume: bool = True
+    run: str = ""
+
+
+def run_one(task: Task, segmenter: Segmenter, watch: Watch | None = None) -> Outcome | None:
+    """Segment one input and write its results and its status; whatever goes wrong is told in the outcome.
+
+    Args:
+        task: what to do.
+        segmenter: from ``Request.load``.
+        watch: who is told.
+
+    Returns:
+        What became of it, or None where another process works on it.
+
+    Raises:
+        OutputError: not even its status can be written.
+    """
+
+    def work() -> Outcome | None:
+        with claim(task.place) as mine:
+            return _segment(task, segmenter, watch or Watch()) if mine else None
+
+    outcome = attempt(str(task.path), work)
+    if outcome is not None:
+        write_status(outcome, task.place, task.run)
+    return outcome
+
+
+def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
+    """One input from file to results, by whoever holds its lock."""
+    place = task.place
+    labels, outputs = digest(labels_recipe(task, segmenter)), digest(outputs_recipe(task, segmenter))
+    sealed = read_seal(place)
+    if task.resume and sealed is not None and (sealed.labels, sealed.outputs) == (labels, outputs):
+        clear(place)  # the run that sealed it may have been killed before it could
+        return _kept(task, sealed)
+    notes = () if sealed is None or sealed.labels else (_OLDER,)
+    if not task.resume:
+        clear(place)
+    unseal(place)
+    sweep(place.results)
+    with open_slide(task.path, source_mpp=task.source_mpp) as slide:
+        store = _store(place, labels, segmenter, task.outputs)
+        segmentation = segment_slide(slide, segmenter, store=store, watch=watch)
+        write_results(segmentation, slide, place, task.outputs, watch.clock)
+        if task.outputs.weights:
+            with watch.clock("weights"):
+                keep_weights(segmentation, store.weights(), place, labels)
+    notes = (*_notes(segmentation), *notes)
+    seal(place, {**segmentation.recipe, "notes": list(_notes(segmentation))}, labels, outputs)
+    clear(place)
+    damaged = segmentation.slide.notes[-1] if segmentation.recipe["unreadable"] else ""
+    return Outcome(str(task.path), "damaged" if damaged else "done", place.name, error=damaged, notes=notes)
+
+
+_OLDER = "results of an earlier version were here; they are made anew, since what they depend on was told differently"
+
+
+def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:
+    """All that decides the labels of an input.
+
+    Raises:
+        ImageError: the input or its tissue mask cannot be read.
+    """
+    setup, spec = segmenter.setup, segmenter.setup.encoder.spec
+    mask = None if setup.tissue.mask is None else mask_of(setup.tissue.mask, task.path)
+    inference = [str(setup.encoder.autocast), setup.encoder.mended]
+    return LabelsRecipe(
+        version=histofactor.__version__,
+        path=str(task.path.resolve()),
+        content=fingerprint(task.path),
+        source_mpp=task.source_mpp,
+        series=None,
+        encoder=(asdict(spec.key), spec.patch_px, asdict(spec.window), inference),
+        bank=None if segmenter.bank is None else bank_hash(segmenter.bank),
+        method=(segmenter.method.name, asdict(segmenter.factorization)),
+        mpp=setup.mpp,
+        tissue=(setup.tissue.find, None if mask is None else fingerprint(mask)),
+        windows=(setup.views, setup.shift_px),
+        unlike=segmenter.unlike,
+    )
+
+
+def outputs_recipe(task: Task, segmenter: Segmenter) -> OutputsRecipe:
+    """What is written of an input."""
+    bank, asked = segmenter.bank, {"weights.zarr": task.outputs.weights, "labels.ome.zarr": task.outputs.ome_zarr}
+    return OutputsRecipe(
+        files=tuple(name for name, wanted in asked.items() if wanted),
+        names=() if bank is None else bank.names,
+        colors=() if bank is None else bank.colors,
+    )
+
+
+def _store(place: Place, labels: str, segmenter: Segmenter, outputs: Outputs) -> DiskStore | MemoryStore:
+    """Where the bands of an input are kept: on disk, but for methods that need all tokens at once anyway."""
+    if segmenter.method.streamed:
+        return DiskStore(place.work, labels, keep_weights=outputs.weights)
+    return MemoryStore()
+
+
+def _kept(task: Task, sealed: Seal) -> Outcome:
+    """The outcome of an input that an earlier run finished."""
+    content: Mapping[str, Any] = sealed.content
+    notes = tuple(content["notes"])
+    if not content["unreadable"]:
+        return Outcome(str(task.path), "kept", task.place.name, notes=notes)
+    return Outcome(str(task.path), "damaged", task.place.name, error=content["source"]["notes"][-1], notes=notes)
+
+
+def _notes(segmentation: Segmentation) -> tuple[str, ...]:
+    """What the user should know of a segmentation."""
+    empty = () if segmentation.tokens.label.any() else ("no tissue",)
+    return (*segmentation.slide.notes, *empty)

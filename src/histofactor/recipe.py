@@ -84,11 +84,11 @@ def fingerprint(path: Path) -> str:
     """
     found = hashlib.sha256()
     try:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                found.update(repr(str(file.relative_to(path))).encode())
-                for block in _blocks(file):
-                    found.update(block)
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        for file in files:
+            found.update(repr(str(file.relative_to(path))).encode())
+            for block in _blocks(file):
+                found.update(block)
     except OSError as error:
         what = f"{path} does not exist" if isinstance(error, FileNotFoundError) else f"{path} cannot be read"
         raise ImageError(what, expected="a file", got=error.strerror or str(error), mend="check the path") from error

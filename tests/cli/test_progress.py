@@ -1,14 +1,12 @@
 """Progress on the terminal."""
 
-from pathlib import Path
-
 from histofactor.cli.progress import progress_reporter
-from histofactor.runs.segment_many import Outcome
+from histofactor.runs.outcome import Outcome
 
 
 def test_a_line_for_every_finished_input(capsys):
     with progress_reporter() as reporter:
-        reporter.on_input(Path("a/[b].png"), 0, 2)
+        reporter.on_input("a/[b].png", 0, 2)
         reporter.on_window(1, 4)
         reporter.on_outcome(Outcome("a/[b].png", "done", "b", 1.25))
         reporter.on_outcome(Outcome("c.png", "failed", "", 0.1, "why"))

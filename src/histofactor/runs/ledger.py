@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def begin(out: Path, facts: Mapping[str, Any], inputs: Sequence[Path]) -> tuple[
         listed = [[str(path), folder, key_of(path)] for path, folder in zip(inputs, folders, strict=True)]
         content = {**facts, "inputs": listed}
         name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
-        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        started = datetime.now(UTC).isoformat()
         write_json({"started": started, **content}, out / RUNS / f"{name}.json")
     return name, [Place(out, folder) for folder in folders]
 

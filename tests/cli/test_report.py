@@ -1,0 +1,29 @@
+"""``histofactor report`` and ``histofactor status``."""
+
+from PIL import Image
+
+
+def test_derived_again_and_told(histofactor, tissue, tmp_path):
+    Image.fromarray(tissue[:96, :96]).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    command = ("segment", tmp_path / "a.png", tmp_path / "none.png", "-o", out, "--source-mpp", 1, "-k", 8, "--fast")
+    assert histofactor(*command)[0] == 1
+    before = {name: (out / name).read_bytes() for name in ("run.json", "phenotypes.csv", "report.html")}
+    for name in before:
+        (out / name).unlink()
+    code, told, _ = histofactor("report", out)
+    assert code == 0
+    for name, content in before.items():
+        assert (out / name).read_bytes() == content
+        assert f"wrote {out / name}" in told
+    code, told, _ = histofactor("status", out)
+    assert code == 0
+    assert "2 inputs: 1 done, 1 failed" in told
+    assert "none.png does not exist" in told
+
+
+def test_a_folder_that_holds_none(histofactor, tmp_path):
+    for verb in ("report", "status"):
+        code, _, err = histofactor(verb, tmp_path)
+        assert code == 2
+        assert "no results" in err

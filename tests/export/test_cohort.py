@@ -1,0 +1,48 @@
+"""All inputs of a folder: one table that stacks, one page that links."""
+
+import csv
+
+import pytest
+
+from histofactor.export.cohort import COLUMNS, SlideRow, write_cohort, write_study
+from histofactor.export.report import ReportRun
+from histofactor.export.tables import PhenotypeRow
+from histofactor.records import EncoderKey
+
+RUN = ReportRun("1", EncoderKey("tiny", None, "conv", "relu"), "embedded", "ab", 2, "project", 1.0, "segment <x>")
+ROWS = (
+    PhenotypeRow(0, "no tissue", None, 5, 5.0, None, None, None),
+    PhenotypeRow(1, "tumour, solid", (200, 0, 0), 3_000_000, 3e6, 0.75, 0.5, 0.25),
+    PhenotypeRow(2, "stroma", (0, 200, 0), 1_000_000, None, 0.25, None, None),
+)
+
+
+def test_a_line_for_every_slide_and_phenotype(tmp_path):
+    slides = [SlideRow("a.svs", "done", "a", 1.0, "", ROWS), SlideRow("b.svs", "failed", "", 0.1, "why", ())]
+    write_cohort(slides, tmp_path / "phenotypes.csv")
+    with (tmp_path / "phenotypes.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["label"] for row in rows] == ["1", "2"]
+    assert rows[0]["name"] == "tumour, solid"
+    assert (float(rows[0]["area_mm2"]), float(rows[0]["share"])) == (3.0, 0.75)
+    assert rows[1]["area_mm2"] == rows[1]["mean_margin"] == ""
+
+
+@pytest.mark.parametrize("status", ["failed", "waiting", "damaged"])
+def test_what_is_not_done_is_said(tmp_path, status):
+    write_study([SlideRow("b<i>.svs", status, "b", 0.1, "it is <cut>", ROWS)], RUN, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert status in page
+    assert "it is &lt;cut&gt;" in page
+    assert "b&lt;i&gt;.svs" in page
+    assert ("b/report.html" in page) == (status == "damaged")
+
+
+def test_the_largest_are_named_and_pages_linked(tmp_path):
+    write_study([SlideRow("a.svs", "done", "a b", 61.0, "", ROWS)], RUN, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "tumour, solid 75 %, stroma 25 %" in page
+    assert 'href="a%20b/report.html"' in page
+    assert "1 min 1 s" in page
+    assert "segment &lt;x&gt;" in page

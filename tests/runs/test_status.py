@@ -1,0 +1,38 @@
+"""``status.json``: what became of an input, in its own folder."""
+
+from histofactor.runs.outcome import Outcome
+from histofactor.runs.place import Place
+from histofactor.runs.status import STATUS, read_status, write_status
+
+DONE = Outcome("in/a.png", "done", "a", 1.5, notes=("grey image converted to RGB",))
+
+
+def test_written_and_read(tmp_path):
+    place = Place(tmp_path, "a")
+    write_status(DONE, place, "run")
+    status = read_status(place.results)
+    assert (status.outcome, status.run) == (DONE, "run")
+
+
+def test_of_what_is_kept_the_first_status_stays(tmp_path):
+    place = Place(tmp_path, "a")
+    write_status(DONE, place, "first")
+    before = (place.results / STATUS).read_bytes()
+    write_status(Outcome("in/a.png", "kept", "a"), place, "second")
+    assert (place.results / STATUS).read_bytes() == before
+
+
+def test_what_is_kept_after_a_failure_is_done(tmp_path):
+    place = Place(tmp_path, "a")
+    write_status(Outcome("in/a.png", "failed", error="gone"), place, "first")
+    write_status(Outcome("in/a.png", "kept", "a"), place, "second")
+    assert read_status(place.results).outcome.status == "done"
+
+
+def test_none_and_damaged(tmp_path):
+    place = Place(tmp_path, "a")
+    assert read_status(place.results) is None
+    write_status(DONE, place, "run")
+    for content in ("{", "[]", '{"format": 99}', '{"format": 1}'):
+        (place.results / STATUS).write_text(content)
+        assert read_status(place.results) is None

@@ -1,5 +1,8 @@
 """Row blocks: order, limits on BLAS, errors."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -100,3 +103,24 @@ def test_every_thread_is_prepared_once_before_its_first_item():
 
     assert all(map_ahead(lambda i: local.ready, range(20), threads=3, initializer=prepare))
     assert len(prepared) == len(set(prepared)) <= 3
+
+
+FORK = """
+import os
+import numpy as np
+from histofactor import segment
+image = np.random.default_rng(0).integers(90, 220, (160, 160, 3), np.uint8)
+first = segment(image, source_mpp=1.0).label_map.labels[:]
+child = os.fork()
+if child == 0:
+    again = segment(image, source_mpp=1.0).label_map.labels[:]
+    os._exit(0 if (again == first).all() else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_goes_on_where_its_parent_has_worked():
+    """PyTorch's threads stay with the parent: without care the child waits for them for good."""
+    found = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=120, check=True)
+    assert found.stdout.strip() == "0"

@@ -16,6 +16,7 @@ from histofactor.runs import task as module
 from histofactor.runs.execute import local
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.place import Place, claim
+from histofactor.segmentation.setup import SegmentOptions
 from histofactor.segmentation.store import DiskStore
 from histofactor.slides.reader import PlainImage
 
@@ -91,6 +92,92 @@ def test_a_failing_input_does_not_stop_the_others(segmented, image, tmp_path):
     assert (out / "tissue/segmentation.json").exists()
     report = (out / "report.html").read_text()
     assert "missing.png" in report
+
+
+def test_a_file_in_the_place_of_a_folder_stops_one_input(segmented, image, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "tissue").write_text("in the way")
+    other = image.with_name("other.png")
+    other.write_bytes(image.read_bytes())
+    outcomes = segmented([image, other], out)
+    assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+    assert "cannot write" in outcomes[0].error
+    assert (out / "tissue").read_text() == "in the way"
+
+
+def test_a_later_run_never_takes_a_folder_over(segmented, image, tmp_path, tissue):
+    out, second = tmp_path / "out", tmp_path / "other" / "tissue.png"
+    second.parent.mkdir()
+    Image.fromarray(tissue[:, ::-1]).save(second)
+    segmented([image], out)
+    labels = (out / "tissue/labels.ome.tif").read_bytes()
+    (outcome,) = segmented([second], out)
+    assert outcome.folder.startswith("tissue-")
+    assert (out / "tissue/labels.ome.tif").read_bytes() == labels
+    assert segmented([second, image], out)[1].status == "kept"
+    assert [entry["status"] for entry in run_of(out)["inputs"]] == ["done", "done"]
+
+
+def test_the_number_of_inputs_changes_nothing(segmented, image, tmp_path, tissue):
+    paths = [image]
+    for number in range(26):
+        paths.append(image.with_name(f"{number}.png"))
+        Image.fromarray(tissue[:48, : 40 + number]).save(paths[-1])
+    out = tmp_path / "out"
+    segmented(paths[:24], out)
+    statuses = [outcome.status for outcome in segmented(paths, out)]
+    assert statuses == ["kept"] * 24 + ["done"] * 3
+
+
+def test_an_edited_mask_makes_results_anew(segmented, image, tmp_path):
+    out, mask = tmp_path / "out", tmp_path / "mask.png"
+    painted = np.zeros((300, 400), np.uint8)
+    painted[:150] = 255
+    Image.fromarray(painted).save(mask)
+    options = SegmentOptions(tissue_mask=mask)
+    segmented([image], out, segment=options)
+    assert (tifffile.imread(out / "tissue/labels.ome.tif")[150:] == 0).all()
+    Image.fromarray(painted[::-1]).save(mask)
+    (outcome,) = segmented([image], out, segment=options)
+    assert outcome.status == "done"
+    assert (tifffile.imread(out / "tissue/labels.ome.tif")[:150] == 0).all()
+    assert segmented([image], out, segment=options)[0].status == "kept"
+
+
+def test_results_of_an_earlier_version_are_made_anew_and_told(segmented, image, tmp_path):
+    out = tmp_path / "out"
+    (out / "tissue").mkdir(parents=True)
+    (out / "tissue/segmentation.json").write_text('{"histofactor": "0.1.0", "recipe_sha256": "ab", "unreadable": 0.0}')
+    (outcome,) = segmented([image], out)
+    assert outcome.status == "done"
+    assert any("earlier version" in note for note in outcome.notes)
+    assert not any("earlier version" in note for note in segmented([image], out)[0].notes)
+
+
+def test_a_kept_input_keeps_its_notes(segmented, tmp_path):
+    Image.new("RGB", (200, 150), (245, 245, 245)).save(tmp_path / "blank.png")
+    first, again = (segmented([tmp_path / "blank.png"], tmp_path / "out")[0] for _ in range(2))
+    assert again.status == "kept"
+    assert again.notes == first.notes
+    assert "no tissue" in again.notes
+
+
+def test_an_input_called_like_a_file_of_the_output(segmented, image, tmp_path):
+    named = image.with_name("report.html.png")
+    named.write_bytes(image.read_bytes())
+    dots = image.with_name("...png")
+    dots.write_bytes(image.read_bytes())
+    out, beside = tmp_path / "out", tmp_path / "beside.txt"
+    beside.write_text("mine")
+    segmented([image], out)
+    outcomes = segmented([named, dots, image], out, resume=True)
+    assert [outcome.status for outcome in outcomes] == ["done", "done", "kept"]
+    assert (out / "report.html").is_file()
+    assert beside.read_text() == "mine"
+    assert (out / "tissue/labels.ome.tif").exists()
+    assert len({outcome.folder for outcome in outcomes}) == 3
+    assert not (out / "labels.ome.tif").exists()
 
 
 def test_what_was_not_foreseen_keeps_its_traceback(segmented, image, tmp_path, monkeypatch):

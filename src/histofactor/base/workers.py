@@ -7,6 +7,8 @@ the number of threads, and callers may themselves run in threads.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +18,16 @@ from typing import TypeVar
 import numba
 import scipy.linalg  # noqa: F401 - its BLAS must be loaded before the libraries are listed
 from threadpoolctl import ThreadpoolController
+
+
+def _one_thread_in_a_child() -> None:
+    """After a fork, PyTorch waits for threads that only the parent has, unless it works with one."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_one_thread_in_a_child)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -84,12 +84,18 @@ def _bars() -> Iterator[_Bars]:
 
 
 @contextmanager
-def progress_reporter() -> Iterator[Reporter]:
-    """Yield a reporter that shows inputs and windows on stderr, and a line for every finished input."""
+def progress_reporter(outcomes: list[Outcome] | None = None) -> Iterator[Reporter]:
+    """Yield a reporter that shows inputs and windows on stderr, and a line for every finished input.
+
+    Args:
+        outcomes: every outcome is added to them, so that they can be told whatever comes later.
+    """
     with _bars() as bars:
 
         def on_outcome(outcome: Outcome) -> None:
             bars.on_outcome()
+            if outcomes is not None:
+                outcomes.append(outcome)
             told = f"{outcome.seconds:.1f} s" if outcome.status == "done" else outcome.status
             notes = "".join(f"\n  {note}" for note in outcome.notes)
             bars.tell(f"{Path(outcome.input).name}: {told}{notes}")

@@ -56,6 +56,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
     """
     from histofactor.base.clock import Clock
     from histofactor.cli.progress import progress_reporter
+    from histofactor.errors import OutputError
     from histofactor.runs.results import Outputs
     from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
     from histofactor.segmentation.setup import SegmentOptions
@@ -66,8 +67,9 @@ def segment(  # noqa: PLR0913 - one parameter an option
     how = SegmentOptions(
         **choice.given(), components=components, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike
     )
+    outcomes: list[Outcome] = []
     try:
-        with progress_reporter() as reporter, clock("in all"):
+        with progress_reporter(outcomes) as reporter, clock("in all"):
             options = ManyOptions(
                 mpp=choice.mpp,
                 source_mpp=choice.source_mpp,
@@ -82,6 +84,10 @@ def segment(  # noqa: PLR0913 - one parameter an option
     except KeyboardInterrupt:
         typer.echo("interrupted; what is finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
+    except OutputError:
+        if outcomes:  # what is derived from them cannot be written; they are
+            summarize(outcomes, out)
+        raise
     if profile:
         _tell_profile(clock)
     raise typer.Exit(summarize(outcomes, out))

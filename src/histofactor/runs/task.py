@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from histofactor.base.clock import Watch
 from histofactor.base.files import sweep
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.encoders.build import Encoder
+from histofactor.errors import OutputError
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank, Segmentation
 from histofactor.runs.outcome import Outcome, attempt
@@ -73,9 +74,6 @@ def run_one(task: Task, segmenter: Segmenter, watch: Watch | None = None) -> Out
 
     Returns:
         What became of it, or None where another process works on it.
-
-    Raises:
-        OutputError: not even its status can be written.
     """
 
     def work() -> Outcome | None:
@@ -83,8 +81,12 @@ def run_one(task: Task, segmenter: Segmenter, watch: Watch | None = None) -> Out
             return _segment(task, segmenter, watch or Watch()) if mine else None
 
     outcome = attempt(str(task.path), work)
-    if outcome is not None:
+    if outcome is None:
+        return None
+    try:
         write_status(outcome, task.place, task.run)
+    except OutputError as error:
+        return replace(outcome, status="failed", error=outcome.error or str(error))
     return outcome
 
 

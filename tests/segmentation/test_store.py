@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histofactor.errors import OutputError
-from histofactor.export.weights import restore
+from histofactor.masks.bands import Band
+from histofactor.masks.sparse import restore
 from histofactor.records import TokenMaps
 from histofactor.segmentation import store as module
-from histofactor.segmentation.store import Band, DiskStore, MemoryStore
+from histofactor.segmentation.store import DiskStore, MemoryStore
 
 ROWS, WIDTH, STRIDE = (20, 8, 33), 90, 8
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,11 @@ from histofactor.export.previews import NAME as PREVIEW
 from histofactor.export.tables import write_phenotypes
 from histofactor.export.weights import WEIGHTS, SparseWeights
 from histofactor.masks import unlike
-from histofactor.masks.decode import label_pixels
+from histofactor.masks.bands import Band, Decoder, Decoding
 from histofactor.records import LabelMap, Raster, Segmentation, SlideInfo
 from histofactor.runs.place import SEAL, Place, claim, clear, seal, unseal
 from histofactor.runs.regroup import Regrouping, coarser, combine
-from histofactor.segmentation.page import token_maps
-from histofactor.segmentation.store import Band, DiskStore, Maps
+from histofactor.segmentation.store import DiskStore, Maps
 from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
 
@@ -126,36 +125,37 @@ def _groups(weights: SparseWeights, parent: Mapping[str, Any], wanted: Regroupin
 
 
 def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster, limit: float | None) -> Iterator[Band]:
-    """Decode the token rows in bands; px between two rows need both, so one row above and below is read with each.
+    """Decode the token rows in bands; only what had a label gets one.
 
     What was unlike the bank, where there is a limit of the residual, stays so.
     """
     header = weights.header
-    (width, height), (columns, rows), stride = header.size, header.g_size, header.stride_px
-    if before.shape != (height, width):
-        raise ImageError(f"{LABELS} and {WEIGHTS} differ in size", expected=f"{(height, width)}", got=f"{before.shape}")
+    rows, unlike_label = header.g_size[1], len(header.names) + 1
+    if before.shape != header.size[::-1]:
+        expected, got = f"{header.size[::-1]}", f"{before.shape}"
+        raise ImageError(f"{LABELS} and {WEIGHTS} differ in size", expected=expected, got=got)
+
+    @lru_cache(1)
+    def were(start: int, stop: int) -> NDArray[np.unsignedinteger[Any]]:
+        found: NDArray[np.unsignedinteger[Any]] = before[start:stop]
+        return found
+
+    nearest = header.method == "cluster"  # the cell of a group is the union of its members' cells
+    how = Decoding(
+        header.size,
+        header.stride_px,
+        tissue=lambda start, stop: were(start, stop) > 0,
+        owners=_owners(groups) if nearest else None,
+        unlike=limit,
+        unlike_px=lambda start, stop: were(start, stop) == unlike_label,
+    )
+    decoder = Decoder(how)
     for start in range(0, rows, _BAND_ROWS):
         stop = min(start + _BAND_ROWS, rows)
-        above, below = max(start - 1, 0), min(stop + 1, rows)
-        values = weights.rows(above, below)
-        size = len(values) * stride, columns * stride
-        if header.method == "cluster":  # the cell of a group is the union of its members' cells
-            labels, margin = label_pixels(values, size, _owners(groups))
-            values = combine(values, groups, header.method)
-        else:
-            values = combine(values, groups, header.method)
-            labels, margin = label_pixels(values, size)
-        top, bottom = start * stride, min(stop * stride, height)
-        part = slice((start - above) * stride, (start - above) * stride + bottom - top), slice(0, width)
-        labels, margin = labels[part], margin[part]
-        was = before[top:bottom]
-        labels[was == 0], margin[was == 0] = 0, 0
-        own, residual = values[start - above : stop - above], weights.residual(start, stop)
-        tokens = token_maps(own, residual, stride)
-        if limit is not None:
-            labels = unlike.mark(labels, was == len(header.names) + 1, len(groups))
-            tokens = replace(tokens, label=unlike.mark(tokens.label, residual > limit, len(groups)))
-        yield Band(labels, margin, tokens, np.zeros(own.shape[:2], bool), own)
+        values = weights.rows(start, stop)
+        values = values if nearest else combine(values, groups)
+        unreadable = np.zeros(values.shape[:2], bool)  # their px had no label
+        yield decoder.rows((start, stop), values, weights.residual(start, stop), unreadable)
 
 
 def _owners(groups: Sequence[Group]) -> list[int]:

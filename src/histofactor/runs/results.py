@@ -13,8 +13,9 @@ from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.previews import write_preview
 from histofactor.export.report import report_entry, run_of, write_report, write_small
 from histofactor.export.tables import write_phenotypes
-from histofactor.export.weights import WEIGHTS, SparseRows, WeightsHeader, write_weights
+from histofactor.export.weights import WEIGHTS, WeightsHeader, write_weights
 from histofactor.export.zarr import write_ome_zarr
+from histofactor.masks.sparse import SparseRows
 from histofactor.records import Segmentation
 from histofactor.runs.place import Place
 from histofactor.slides.reader import Slide

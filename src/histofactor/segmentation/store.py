@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.files import atomic, remove
-from histofactor.export.weights import SparseRows, quantise
+from histofactor.masks.bands import Band
+from histofactor.masks.sparse import SparseRows, quantise
 from histofactor.records import Float, Raster, TokenMaps
 
 _CHUNK_PX = 4096  # columns of a band that are packed together
@@ -23,25 +24,6 @@ _CACHED = 48  # chunks kept unpacked; at 256 rows some 50 MB
 _LEVELS = 255  # steps of the margin on disk
 
 State = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """A finished part of one input.
-
-    Attributes:
-        labels: (px rows, width).
-        margin: (px rows, width) float32.
-        tokens: maps of the token rows solved with it.
-        unreadable: (token rows, w) bool, tokens over px that cannot be read.
-        weights: (token rows, w, K).
-    """
-
-    labels: NDArray[np.unsignedinteger[Any]]
-    margin: Float
-    tokens: TokenMaps
-    unreadable: NDArray[np.bool_]
-    weights: Float
 
 
 @dataclass(frozen=True, slots=True)

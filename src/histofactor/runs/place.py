@@ -162,7 +162,7 @@ def clear(place: Place) -> None:
     Raises:
         OutputError: it cannot be deleted.
     """
-    remove(place.work)
+    remove(place.work, inside=place.out / WORK / "bands")
     for folder in (place.work.parent, place.work.parent.parent):
         with suppress(OSError):  # other inputs are under way
             folder.rmdir()
@@ -174,7 +174,7 @@ def unseal(place: Place) -> None:
     Raises:
         OutputError: the seal cannot be deleted.
     """
-    remove(place.results / SEAL)
+    remove(place.results / SEAL, inside=place.out)
 
 
 def seal(place: Place, content: Mapping[str, Any], labels: str, outputs: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import histofactor
-from histofactor.base.files import sweep
+from histofactor.base.files import remove, sweep
 from histofactor.concepts.bank.groups import Group, regroup
 from histofactor.errors import HistofactorError, ImageError, OptionError, OutputError
 from histofactor.export.geojson import write_geojson
@@ -72,7 +72,7 @@ def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = No
             raise OutputError(f"cannot write {out}", got="another process that writes it", mend=mend)
         unseal(place)
         sweep(out)
-        (out / OVERLAY).unlink(missing_ok=True)  # an old one would show other concepts
+        remove(out / OVERLAY, inside=out)  # an old one would show other concepts
         try:
             store = DiskStore(place.work, fingerprint)
             with open_labels(source / LABELS) as before:

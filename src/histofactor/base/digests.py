@@ -15,24 +15,27 @@ class DamagedError(ValueError):
     """A file is not as it was written; says which, and what is wrong with it."""
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits.
+def path_digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of all files in a folder, as 64 hexadecimal digits.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it is not there or cannot be read.
     """
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if not file.is_dir())
+        return content_digest({file.relative_to(path).as_posix(): path_digest(file) for file in files})
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_digest(path: Path, digest: str) -> None:
-    """Make sure that a file has the content that had this digest.
+    """Make sure that a file or folder has the content that had this digest.
 
     Raises:
         DamagedError: it has another, or cannot be read.
     """
     try:
-        found = file_digest(path)
+        found = path_digest(path)
     except OSError as error:
         raise DamagedError(f"{path.name} cannot be read ({error.strerror or error})") from error
     if found != digest:

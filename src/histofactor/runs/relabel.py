@@ -17,21 +17,21 @@ from histofactor.base.files import remove, sweep
 from histofactor.concepts.bank.groups import Group, regroup
 from histofactor.errors import HistofactorError, ImageError, OptionError, OutputError
 from histofactor.export.geojson import write_geojson
-from histofactor.export.labels import open_labels, write_labels
+from histofactor.export.labels import LABELS, write_labels
 from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.previews import NAME as PREVIEW
+from histofactor.export.read import Results, open_results
 from histofactor.export.tables import write_phenotypes
 from histofactor.export.weights import WEIGHTS, SparseWeights
 from histofactor.masks import unlike
 from histofactor.masks.bands import Band, Decoder, Decoding
 from histofactor.records import LabelMap, Raster, Segmentation, SlideInfo
-from histofactor.runs.place import SEAL, Place, claim, clear, seal, unseal
+from histofactor.runs.place import Place, claim, clear, seal, unseal
 from histofactor.runs.regroup import Regrouping, coarser, combine
 from histofactor.segmentation.store import DiskStore, Maps
 from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
 
-LABELS = "labels.ome.tif"
 OVERLAY = "overlay.png"
 _BAND_ROWS = 32  # token rows decoded at a time
 
@@ -60,56 +60,42 @@ def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = No
     source, out = source.resolve(), out.resolve()
     if source == out or (out / PREVIEW).exists():
         raise OptionError(f"{out} holds results of `histofactor segment`", mend="choose another folder to relabel into")
-    weights, parent = _open(source)
-    groups = _groups(weights, parent, wanted)
-    rgb, left_out = _read_input(source, parent, slide)
-    recipe = _recipe(parent, groups, weights.header.method)
-    fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
-    place = Place(out.parent, out.name)
-    with claim(place) as mine:
-        if not mine:
-            mend = "wait for it, or choose another folder"
-            raise OutputError(f"cannot write {out}", got="another process that writes it", mend=mend)
-        unseal(place)
-        sweep(out)
-        remove(out / OVERLAY, inside=out)  # an old one would show other concepts
-        try:
-            store = DiskStore(place.work, fingerprint)
-            with open_labels(source / LABELS) as before:
-                for band in _bands(weights, groups, before, parent.get("unlike")):
+    with open_results(source) as results:
+        weights = _weights(results)
+        parent = results.recipe
+        groups = _groups(weights, parent, wanted)
+        rgb, left_out = _read_input(source, parent, slide)
+        recipe = _recipe(parent, groups, weights.header.method)
+        fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+        place = Place(out.parent, out.name)
+        with claim(place) as mine:
+            if not mine:
+                mend = "wait for it, or choose another folder"
+                raise OutputError(f"cannot write {out}", got="another process that writes it", mend=mend)
+            unseal(place)
+            sweep(out)
+            remove(out / OVERLAY, inside=out)  # an old one would show other concepts
+            try:
+                store = DiskStore(place.work, fingerprint)
+                for band in _bands(weights, groups, results.labels, parent.get("unlike")):
                     store.put(band, None)
-            segmentation = _assemble(weights, parent, groups, store.maps(), recipe)
-            _write(segmentation, rgb, out)
-        finally:
-            clear(place)
-        seal(place, segmentation.recipe, fingerprint, fingerprint)
+                segmentation = _assemble(weights, parent, groups, store.maps(), recipe)
+                _write(segmentation, rgb, out)
+            finally:
+                clear(place)
+            seal(place, segmentation.recipe, fingerprint, fingerprint)
     return left_out
 
 
-def _open(source: Path) -> tuple[SparseWeights, dict[str, Any]]:
-    """Weights and ``segmentation.json`` of a folder, which must belong together."""
-    for name, what in ((SEAL, "finished results"), (WEIGHTS, "weights")):
-        if not (source / name).exists():
-            raise OptionError(
-                f"{source} holds no {what}",
-                expected="the folder of one input that `histofactor segment --keep-weights` wrote",
-                got=f"no {name}",
-                mend="segment the input again with --keep-weights",
-            )
-    weights = SparseWeights(source / WEIGHTS)
-    try:
-        parent: dict[str, Any] = json.loads((source / SEAL).read_text(encoding="utf-8"))
-        recipe = parent["recipe_sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ImageError(f"cannot read {source / SEAL}", expected="what histofactor wrote", got=str(error)) from error
-    if recipe != weights.header.recipe:
-        raise ImageError(
-            f"the weights in {source} belong to another run than its {SEAL}",
-            expected=f"recipe {recipe[:12]}…",
-            got=f"recipe {weights.header.recipe[:12]}…",
+def _weights(results: Results) -> SparseWeights:
+    if results.weights is None:
+        raise OptionError(
+            f"{results.folder} holds no weights",
+            expected="the folder of one input that `histofactor segment --keep-weights` wrote",
+            got=f"no {WEIGHTS}",
             mend="segment the input again with --keep-weights",
         )
-    return weights, parent
+    return results.weights
 
 
 def _groups(weights: SparseWeights, parent: Mapping[str, Any], wanted: Regrouping) -> list[Group]:
@@ -131,9 +117,6 @@ def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster, limi
     """
     header = weights.header
     rows, unlike_label = header.g_size[1], len(header.names) + 1
-    if before.shape != header.size[::-1]:
-        expected, got = f"{header.size[::-1]}", f"{before.shape}"
-        raise ImageError(f"{LABELS} and {WEIGHTS} differ in size", expected=expected, got=got)
 
     @lru_cache(1)
     def were(start: int, stop: int) -> NDArray[np.unsignedinteger[Any]]:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.base.digests import DamagedError, check_digest, file_digest, read_digested, write_digested
+from histofactor.base.digests import DamagedError, check_digest, path_digest, read_digested, write_digested
 from histofactor.base.files import atomic, remove
 from histofactor.masks.bands import Band
 from histofactor.masks.sparse import SparseRows, quantise
@@ -132,7 +132,7 @@ class DiskStore:
         path = self._band(len(self._digests))
         with atomic(path) as temporary:
             _write_band(band, temporary, self._keep_weights)
-        self._digests.append(file_digest(path))
+        self._digests.append(path_digest(path))
         if state is None:
             return
         before = sorted(self._folder.glob("state-*.npz"))
@@ -165,7 +165,7 @@ class DiskStore:
         return True
 
     def _write_index(self, state: str) -> None:
-        digest = file_digest(self._folder / state) if state else ""
+        digest = path_digest(self._folder / state) if state else ""
         index = {"recipe": self._recipe, "bands": self._digests, "state": state, "state_sha256": digest}
         write_digested(index, self._folder / _INDEX)
 

@@ -11,8 +11,7 @@ from histofactor.errors import ImageError
 from histofactor.runs.regroup import Regrouping
 from histofactor.runs.relabel import relabel
 from histofactor.runs.results import Outputs
-from histofactor.runs.segment_many import Job, run_job
-from histofactor.segmentation.setup import prepare
+from histofactor.runs.segment_many import ManyOptions, segment_many
 from histofactor.segmentation.store import DiskStore
 
 FLIPS = 20
@@ -42,19 +41,23 @@ def flip_in(path, rng):
 
 
 def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """All files below a folder but those that tell how long it took."""
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "status.json"
+    }
 
 
 @pytest.fixture(scope="module")
 def setting(tiny_encoder, tiny_bank, tissue, tmp_path_factory):
-    """A job, its undisturbed results, and an output folder where it was cut short after three bands."""
+    """How to run it, its undisturbed results, and an output folder where it was cut short after three bands."""
     root = tmp_path_factory.mktemp("damage")
     Image.fromarray(tissue).save(root / "tissue.png")
-    engine = prepare(encoder=tiny_encoder, concepts=tiny_bank)
+    options = ManyOptions(source_mpp=1.0, outputs=Outputs(weights=True))
 
     def run(out):
-        job = Job([root / "tissue.png"], out, source_mpp=1.0, outputs=Outputs(weights=True))
-        return run_job(job, engine)[0]
+        return segment_many([root / "tissue.png"], out, encoder=tiny_encoder, concepts=tiny_bank, options=options)[0]
 
     assert run(root / "whole").status == "done"
     put, count = DiskStore.put, []
@@ -86,8 +89,8 @@ def damaged_and_resumed(setting, out, damage):
 @pytest.mark.parametrize("pattern", ["band-*.zip", "state-*.npz", "work.json"])
 def test_unfinished_work_that_is_damaged_is_told_and_made_anew(setting, tmp_path, pattern):
     rng = random.Random(0)
-    damage = [lambda work: flip_in(min((work / "tissue").glob(pattern)), rng)]
-    damage.append(lambda work: min((work / "tissue").glob(pattern)).write_bytes(b""))
+    damage = [lambda work: flip_in(min((work / "bands/tissue").glob(pattern)), rng)]
+    damage.append(lambda work: min((work / "bands/tissue").glob(pattern)).write_bytes(b""))
     for number, one in enumerate(damage):
         (note,) = damaged_and_resumed(setting, tmp_path / str(number), one)
         assert "unfinished work of an earlier run is damaged" in note

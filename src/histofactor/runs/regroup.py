@@ -13,6 +13,7 @@ from histofactor.concepts.bank.groups import Group, Merge
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import BankError, BankMismatch, OptionError
 from histofactor.records import Float
+from histofactor.segmentation.method import total
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def combine(weights: Float, groups: Sequence[Group]) -> Float:
     """Weights of groups of concepts, (…, K) to (…, number of groups): those of the parts of a mixture add up."""
     found = np.empty((*weights.shape[:-1], len(groups)), np.float32)
     for index, group in enumerate(groups):
-        found[..., index] = weights[..., list(group.members)].sum(-1)
+        found[..., index] = total(weights[..., list(group.members)])
     return found
 
 

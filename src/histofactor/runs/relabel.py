@@ -28,6 +28,7 @@ from histofactor.masks.bands import Band, Decoder, Decoding
 from histofactor.records import LabelMap, Raster, Segmentation, SlideInfo
 from histofactor.runs.place import Place, claim, clear, seal, unseal
 from histofactor.runs.regroup import Regrouping, coarser, combine
+from histofactor.segmentation.method import method_of, nearest
 from histofactor.segmentation.store import DiskStore, Maps
 from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
@@ -123,12 +124,12 @@ def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster, limi
         found: NDArray[np.unsignedinteger[Any]] = before[start:stop]
         return found
 
-    nearest = header.method == "cluster"  # the cell of a group is the union of its members' cells
+    by_cells = method_of(header.method).combine is nearest  # the cell of a group is the union of its members' cells
     how = Decoding(
         header.size,
         header.stride_px,
         tissue=lambda start, stop: were(start, stop) > 0,
-        owners=_owners(groups) if nearest else None,
+        owners=_owners(groups) if by_cells else None,
         unlike=limit,
         unlike_px=lambda start, stop: were(start, stop) == unlike_label,
     )
@@ -136,7 +137,7 @@ def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster, limi
     for start in range(0, rows, _BAND_ROWS):
         stop = min(start + _BAND_ROWS, rows)
         values = weights.rows(start, stop)
-        values = values if nearest else combine(values, groups)
+        values = values if by_cells else combine(values, groups)
         unreadable = np.zeros(values.shape[:2], bool)  # their px had no label
         yield decoder.rows((start, stop), values, weights.residual(start, stop), unreadable)
 
@@ -155,7 +156,7 @@ def _recipe(parent: Mapping[str, Any], groups: Sequence[Group], method: str) -> 
     ]
     made = {
         "parent_recipe_sha256": parent["recipe_sha256"],
-        "weights": "largest" if method == "cluster" else "sum",
+        "weights": "largest" if method_of(method).combine is nearest else "sum",
         "concepts": concepts,
     }
     return {**parent, "histofactor": histofactor.__version__, "relabel": made}

@@ -1,9 +1,12 @@
 import errno
+import json
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
-from histofactor.base.files import atomic, atomic_folder, stable_uuid
+from histofactor.base.files import atomic, atomic_folder, remove, stable_uuid, sweep, write_json
 from histofactor.errors import OutputError
 
 
@@ -118,3 +121,210 @@ def test_a_file_in_the_place_of_a_folder_is_kept(tmp_path):
     with pytest.raises(OutputError, match="not files"), atomic_folder(tmp_path / "labels"):
         pass
     assert (tmp_path / "labels").read_text() == "a file"
+
+
+@pytest.fixture
+def events(monkeypatch):
+    """What is synced, renamed and deleted, by name and in order."""
+    seen, names = [], {}
+
+    def spy(name, told):
+        real = getattr(os, name)
+
+        def call(*args, **options):
+            seen.append((name, told(*args)))
+            return real(*args, **options)
+
+        monkeypatch.setattr(os, name, call)
+
+    def opened(path, *args, real=os.open, **options):
+        handle = real(path, *args, **options)
+        names[handle] = plain(path)
+        return handle
+
+    def plain(path):
+        name = Path(path).name
+        return "temporary " + name[14:] if len(name) > 14 and name[0] == "." and name[13] == "-" else name
+
+    monkeypatch.setattr(os, "open", opened)
+    spy("fsync", lambda handle: names[handle])
+    for name in ("replace", "rename"):
+        spy(name, lambda old, new: (plain(old), plain(new)))
+    return seen
+
+
+def test_a_file_is_on_the_disk_before_its_name_and_its_name_before_the_end(tmp_path, events):
+    with atomic(tmp_path / "run.json") as temporary:
+        temporary.write_text("new")
+        assert events == []
+    assert events == [
+        ("fsync", "temporary run.json"),
+        ("replace", ("temporary run.json", "run.json")),
+        ("fsync", tmp_path.name),
+    ]
+
+
+def test_folders_that_are_made_are_on_the_disk_too(tmp_path, events):
+    write_json({}, tmp_path / "out" / "case 1" / "segmentation.json")
+    assert sorted(events[:2]) == sorted([("fsync", tmp_path.name), ("fsync", "out")])
+    assert [name for name, _ in events[2:]] == ["fsync", "replace", "fsync"]
+
+
+def test_all_of_a_folder_is_on_the_disk_before_its_name_and_the_old_one_goes_last(tmp_path, events, monkeypatch):
+    for text in ("old", "new"):
+        events.clear()
+        with atomic_folder(tmp_path / "w.zarr") as temporary:
+            (temporary / "c").mkdir()
+            (temporary / "c" / "0").write_text(text)
+            (temporary / "zarr.json").write_text(text)
+            monkeypatch.setattr(shutil, "rmtree", deleting(shutil.rmtree, events))
+    place = events.index(("rename", ("w.zarr", "temporary w.zarr")))
+    assert set(events[1:place]) == {
+        ("fsync", name) for name in ("temporary w.zarr", "zarr.json", "c", "0")
+    }  # fmt: skip
+    before = [name for _, name in events[1:place]]
+    assert before.index("0") < before.index("c") < before.index("temporary w.zarr") == len(before) - 1
+    assert events[place + 1 : place + 4] == [
+        ("rename", ("temporary w.zarr", "w.zarr")),
+        ("fsync", tmp_path.name),
+        ("rmtree", ""),
+    ]
+    assert (tmp_path / "w.zarr" / "zarr.json").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["w.zarr"]
+
+
+def deleting(real, events):
+    def call(path):
+        events.append(("rmtree", ""))
+        real(path)
+
+    return call
+
+
+def test_an_old_folder_comes_back_where_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    path = tmp_path / "labels.ome.zarr"
+    path.mkdir()
+    (path / "old").write_text("old")
+    real, calls = os.rename, []
+
+    def fails_once(old, new):
+        calls.append(old)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(old, new)
+
+    monkeypatch.setattr(os, "rename", fails_once)
+    with pytest.raises(OutputError), atomic_folder(path) as temporary:
+        (temporary / "new").write_text("new")
+    assert [file.name for file in tmp_path.iterdir()] == ["labels.ome.zarr"]
+    assert [file.name for file in path.iterdir()] == ["old"]
+
+
+def test_a_disk_that_cannot_be_written_to_is_told_and_the_old_file_stays(tmp_path, monkeypatch):
+    def fails(handle):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    (tmp_path / "run.json").write_text("old")
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OutputError, match=os.strerror(errno.EIO)):
+        write_json({}, tmp_path / "run.json")
+    assert (tmp_path / "run.json").read_text() == "old"
+
+
+def test_folders_that_network_disks_do_not_sync_are_written_all_the_same(tmp_path, monkeypatch):
+    def fails(handle, real=os.fsync):
+        if os.fstat(handle).st_mode & 0o040000:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    write_json({}, tmp_path / "run.json")
+    assert (tmp_path / "run.json").read_text() == "{}\n"
+
+
+@pytest.fixture
+def owned(tmp_path):
+    """An output folder in which only ``work/mine`` may be deleted from, and all that is around it."""
+    for path in ("out/work/mine/a/b", "out/work/theirs/a", "out/results/a", "beside/a"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    mine = tmp_path / "out/work/mine"
+    (mine / "folder link").symlink_to(tmp_path / "beside")
+    (mine / "inner link").symlink_to(mine / "a")
+    (mine / "file link").symlink_to(tmp_path / "beside/a")
+    (mine / "dead link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "link to mine").symlink_to(mine)
+    return mine
+
+
+def tree(folder):
+    return {str(path) for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", ".", "./.", "..", "../", "../theirs", "../../results", "../mine", "a/..", "a/../..", "a/../../theirs"),
+        *("folder link/a", "folder link/..", "folder link/../out", "inner link/b", "/", "/etc", "{root}/beside"),
+        *("{root}/out", "{root}/out/work/mine", "{root}/out/work/mine/../theirs", "{root}/link to mine"),
+        *("{root}/link to mine/a", "a/./../../theirs", "../mine/a"),
+    ],
+)
+def test_nothing_is_deleted_but_what_a_folder_owns(owned, tmp_path, name):
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match="will not delete"):
+        remove(owned / name.format(root=tmp_path), inside=owned)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["folder link", "file link", "dead link", "inner link"])
+def test_links_go_and_what_they_point_at_stays(owned, tmp_path, name):
+    before = tree(tmp_path)
+    remove(owned / name, inside=owned)
+    assert before - tree(tmp_path) == {str(owned / name)}
+    assert (tmp_path / "beside/a").read_text() == "beside/a"
+
+
+def test_what_a_folder_owns_is_deleted_however_it_is_called(owned, tmp_path, monkeypatch):
+    remove(owned / "a" / "b", inside=owned)
+    assert tree(owned / "a") == set()
+    remove(tmp_path / "link to mine" / "a", inside=tmp_path / "link to mine")
+    assert not (owned / "a").exists()
+    remove(owned / "never there", inside=owned)
+    monkeypatch.chdir(tmp_path / "out")
+    remove(Path("work/theirs"), inside=Path("work"))
+    assert {path.name for path in (tmp_path / "out/work").iterdir()} == {"mine"}
+    remove(Path("results"), inside=Path())
+    assert (tmp_path / "beside/a").exists()
+
+
+def test_sweeping_follows_no_link(owned, tmp_path):
+    (owned / ".0123456789ab-x").symlink_to(tmp_path / "beside")
+    (owned / ".ba9876543210-y").mkdir()
+    (owned / ".hidden").write_text("not ours")
+    before = tree(tmp_path)
+    sweep(owned)
+    gone = {str(owned / name) for name in (".0123456789ab-x", ".ba9876543210-y")}
+    assert before - tree(tmp_path) == gone
+
+
+def test_a_link_to_a_folder_is_replaced_and_what_it_points_at_stays(owned, tmp_path):
+    with atomic_folder(owned / "folder link") as temporary:
+        (temporary / "new").write_text("new")
+    assert not (owned / "folder link").is_symlink()
+    assert tree(tmp_path / "beside") == {str(tmp_path / "beside/a")}
+
+
+@pytest.mark.parametrize("name", ["..", "a/..", "/"])
+def test_paths_that_name_nothing_are_not_written(owned, tmp_path, name):
+    before = tree(tmp_path)
+    for writer in (atomic, atomic_folder):
+        with pytest.raises(OutputError, match="cannot write"), writer(owned / name):
+            pass
+    assert tree(tmp_path) == before
+
+
+def test_json_survives_names_that_are_no_unicode(tmp_path):
+    write_json({"input": "\udcff µ"}, tmp_path / "run.json")
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8")) == {"input": "\udcff µ"}
+    assert "µ" in (tmp_path / "run.json").read_text(encoding="utf-8")

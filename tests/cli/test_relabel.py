@@ -1,6 +1,7 @@
 """``histofactor relabel`` as a user meets it."""
 
 import csv
+import shutil
 
 import pytest
 
@@ -40,9 +41,18 @@ def test_what_cannot_be_read_is_named(histofactor, tmp_path, arguments, message)
     assert message in err
 
 
-def test_a_folder_without_weights(histofactor, tmp_path):
+def test_a_folder_with_a_seal_that_is_none(histofactor, tmp_path):
     (tmp_path / "segmentation.json").write_text("{}")
     code, _, err = histofactor("relabel", tmp_path, "-o", tmp_path / "new")
+    assert code == 2
+    assert "segmentation.json is not as it was written" in err
+    assert "segment the input again" in err
+
+
+def test_a_folder_without_weights(histofactor, kept_weights, tmp_path):
+    _, folder = kept_weights()
+    shutil.rmtree(folder / "weights.zarr")
+    code, _, err = histofactor("relabel", folder, "-o", tmp_path / "new")
     assert code == 2
     assert "holds no weights" in err
     assert "to mend" in err

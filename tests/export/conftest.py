@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from histofactor.base.colors import palette
+from histofactor.masks.bands import token_maps
 from histofactor.records import ConceptBank, EncoderKey, LabelMap, Segmentation, SlideInfo, Weights
-from histofactor.segmentation.page import token_maps
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,14 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+import zarr
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from histofactor.base.colors import palette
 from histofactor.errors import ImageError, OutputError
-from histofactor.export.weights import SparseWeights, WeightsHeader, quantise, restore, write_weights
+from histofactor.export.weights import SparseWeights, WeightsHeader, write_weights
+from histofactor.masks.sparse import quantise, restore
 
 
 @pytest.fixture
@@ -36,36 +37,6 @@ def parts_of(weights, rows):
 
 def content(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@given(arrays.arrays(np.float32, (2, 3, 7), elements=st.floats(0, 2.0**20, width=32)), st.integers(1, 9))
-def test_what_is_kept_is_off_by_half_a_step_and_the_rest_is_smaller(weights, keep):
-    rows = quantise(weights, keep)
-    found = restore(rows, 7)
-    first = weights.max(-1, keepdims=True)
-    np.testing.assert_array_equal(rows.scale, first[..., 0])
-    smallest_kept = np.sort(weights, axis=-1)[..., ::-1][..., min(keep, 7) - 1, None]
-    kept = np.where(weights > smallest_kept, True, found > 0)
-    tolerance = np.float64(first) * (1 / 131070 + 1e-7)
-    assert (np.abs(found.astype(float) - weights) <= tolerance)[kept].all()
-    assert (weights <= np.maximum(smallest_kept, tolerance))[~kept].all()
-    assert ((found > 0).sum(-1) <= keep).all()
-
-
-def test_the_largest_weights_come_first_and_ties_go_to_the_lower_concept():
-    weights = np.array([[[0, 3, 1, 3, 0], [0, 0, 0, 0, 0]]], np.float32)
-    rows = quantise(weights, keep=4)
-    assert rows.index.tolist() == [[[1, 3, 2, 0], [0, 0, 0, 0]]]
-    assert rows.value.tolist() == [[[65535, 65535, 21845, 0], [0, 0, 0, 0]]]
-    assert rows.scale.tolist() == [[3, 0]]
-
-
-def test_concepts_beyond_a_byte():
-    weights = np.random.default_rng(0).random((2, 2, 300), np.float32)
-    rows = quantise(weights)
-    assert rows.index.dtype == np.uint16
-    np.testing.assert_array_equal(restore(rows, 300).argmax(-1), weights.argmax(-1))
-    assert quantise(weights[..., :256]).index.dtype == np.uint8
 
 
 def test_rows_come_back_as_they_went_in(weights, residual, header, tmp_path):
@@ -97,9 +68,9 @@ def test_what_cannot_be_read_is_named(weights, residual, header, tmp_path):
     path = tmp_path / "w.zarr"
     write_weights(parts_of(weights, 50), residual, header, path)
     stated = json.loads((path / "zarr.json").read_text())
-    stated["attributes"]["histofactor"]["format_version"] = 2
+    stated["attributes"]["histofactor"]["format_version"] = 3
     (path / "zarr.json").write_text(json.dumps(stated))
-    with pytest.raises(ImageError, match="format_version 2"):
+    with pytest.raises(ImageError, match="format_version 3"):
         SparseWeights(path)
 
 
@@ -107,3 +78,99 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(weights, residual, h
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match="cannot write"):
         write_weights(parts_of(weights, 50), residual, header, tmp_path / "out" / "weights.zarr")
+
+
+@pytest.fixture
+def written(weights, residual, header, tmp_path):
+    write_weights(parts_of(weights, 50), residual, header, tmp_path / "w.zarr")
+    return tmp_path / "w.zarr"
+
+
+def read_all(path):
+    stored = SparseWeights(path)
+    return stored.rows(0, 150), stored.residual(0, 150)
+
+
+def test_rows_without_tissue_are_written_too(residual, header, tmp_path):
+    nothing = np.zeros((150, 20, 12), np.float32)
+    write_weights(parts_of(nothing, 50), residual * 0, header, tmp_path / "w.zarr")
+    chunks = [path for path in (tmp_path / "w.zarr").rglob("*") if path.is_file() and path.name != "zarr.json"]
+    assert len(chunks) == 4 * 3
+    assert not read_all(tmp_path / "w.zarr")[0].any()
+
+
+@pytest.mark.parametrize("name", ["index", "value", "scale", "residual"])
+def test_a_missing_chunk_is_told(written, name):
+    next(path for path in (written / name / "c").rglob("*") if path.is_file()).unlink()
+    with pytest.raises(ImageError, match=f"1 of 3 chunks of {name} are missing"):
+        SparseWeights(written)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_chunk_that_is_not_as_it_was_written_is_told(written, data):
+    chunks = sorted(path for path in written.rglob("*") if path.is_file() and path.name != "zarr.json")
+    path = data.draw(st.sampled_from(chunks))
+    content = path.read_bytes()
+    if data.draw(st.booleans()):
+        changed = bytearray(content)
+        changed[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    else:
+        changed = content[: data.draw(st.integers(0, len(content) - 1))]
+    path.write_bytes(bytes(changed))
+    try:
+        with pytest.raises(ImageError, match=r"w\.zarr"):
+            read_all(written)
+    finally:
+        path.write_bytes(content)
+
+
+def describe(path, change):
+    stated = json.loads((path / "zarr.json").read_text())
+    change(stated)
+    (path / "zarr.json").write_text(json.dumps(stated))
+
+
+def of_header(name, value):
+    return lambda stated: stated["attributes"]["histofactor"].update({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("stride_px", value) for value in (0, -8, 1.5, "8", None, 16)),
+        *(("size", value) for value in ([0, 0], [159], [159, 1197, 1], "ab", [10**30, 10**30], [159, 1300])),
+        *(("names", value) for value in ([], ["a"], None, 3)),
+        *(("colors", value) for value in ([], None, 3)),
+        *(("format_version", value) for value in (None, "1", 1)),
+    ],
+)
+def test_a_header_that_no_weights_have_is_told(written, name, value):
+    describe(written, of_header(name, value))
+    with pytest.raises(ImageError, match=r"w\.zarr"):
+        SparseWeights(written)
+
+
+def test_arrays_of_other_kinds_are_not_read(written):
+    """Above all those of Zarr v2, whose codecs may unpickle."""
+    (written / "zarr.json").unlink()
+    old = zarr.create_group(written, zarr_format=2, attributes={"histofactor": {"format_version": 2}})
+    assert old.metadata.zarr_format == 2
+    with pytest.raises(ImageError):
+        SparseWeights(written)
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", "{}", "{" * 9, '{"zarr_format": 3, "node_type": "group"}'])
+def test_a_description_that_is_none_is_told(written, content):
+    for name in ("zarr.json", "index/zarr.json"):
+        kept = (written / name).read_text()
+        (written / name).write_text(content)
+        with pytest.raises(ImageError, match=r"w\.zarr"):
+            SparseWeights(written)
+        (written / name).write_text(kept)
+
+
+def test_concepts_that_there_are_not_are_told(written):
+    zarr.open_array(written / "index")[0, 0, 0] = 12
+    with pytest.raises(ImageError, match="no segmentation has"):
+        SparseWeights(written).rows(0, 1)

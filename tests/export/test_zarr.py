@@ -97,3 +97,16 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(make_segmentation, t
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match="cannot write"):
         write_ome_zarr(make_segmentation(), tmp_path / "out" / "labels.ome.zarr")
+
+
+def test_every_chunk_is_there_and_has_a_checksum(make_segmentation, tmp_path):
+    write_ome_zarr(make_segmentation(np.zeros((160, 265), int)), tmp_path / "z")
+    for path in ("0", "1", "labels/phenotypes/0", "labels/phenotypes/1"):
+        array = zarr.open_array(tmp_path / "z" / path, mode="r")
+        assert array.nchunks_initialized == array.nchunks
+        chunk = next(file for file in sorted((tmp_path / "z" / path / "c").rglob("*")) if file.is_file())
+        content = bytearray(chunk.read_bytes())
+        content[len(content) // 2] ^= 1
+        chunk.write_bytes(bytes(content))
+        with pytest.raises(ValueError, match="checksum"):
+            array[:]

@@ -32,12 +32,10 @@ def nested(tmp_path):
     return tmp_path / "nested.safetensors", bank_hash(banks[0])
 
 
-def test_parts_of_a_mixture_add_up_and_the_nearest_member_wins():
+def test_parts_of_a_mixture_add_up():
     weights = np.array([[1.0, 2, 3, 4]], np.float32)
     groups = [Group((0, 3), "a", (0, 0, 0)), Group((2,), "b", (0, 0, 0))]
-    for method in ("project", "factorize", "single"):
-        assert combine(weights, groups, method).tolist() == [[5, 3]]
-    assert combine(weights, groups, "cluster").tolist() == [[4, 3]]
+    assert combine(weights, groups).tolist() == [[5, 3]]
 
 
 def test_nested_banks_say_what_belongs_together(nested):

@@ -15,6 +15,7 @@ from PIL import Image
 from histofactor.concepts.bank.file import save_bank
 from histofactor.concepts.bank.record import new_bank
 from histofactor.errors import ImageError, OptionError, OutputError
+from histofactor.export.seal import read_seal, write_seal
 from histofactor.export.tables import hex_color
 from histofactor.masks.decode import label_pixels
 from histofactor.runs import relabel as page
@@ -156,8 +157,7 @@ def test_folders_that_cannot_be_relabelled(kept_weights, tmp_path):
         relabel(tmp_path, tmp_path / "new", Regrouping())
     with claim(Place(tmp_path, "new")), pytest.raises(OutputError, match="another process"):
         relabel(folder, tmp_path / "new", Regrouping())
-    sealed = folder / "segmentation.json"
-    sealed.write_text(json.dumps(json.loads(sealed.read_text()) | {"recipe_sha256": "0" * 64}))
+    write_seal(read_seal(folder) | {"recipe_sha256": "0" * 64}, folder)
     with pytest.raises(ImageError, match="another run"):
         relabel(folder, tmp_path / "new", Regrouping())
     shutil.rmtree(folder / "weights.zarr")
@@ -178,8 +178,12 @@ def test_nothing_unfinished_stays_behind(kept_weights, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     relabel(Path(), Path("../new"), Regrouping())
     assert {path.name for path in (tmp_path / "out" / "new").iterdir()} == FILES
-    tifffile.imwrite(folder / "labels.ome.tif", np.zeros((3, 4), np.uint8))
-    with pytest.raises(ImageError, match="differ in size"):
+
+    def fails(*arguments):
+        raise OutputError("full")
+
+    monkeypatch.setattr(page, "_write", fails)
+    with pytest.raises(OutputError, match="full"):
         relabel(folder, tmp_path / "out" / "new", Regrouping())
     assert not (tmp_path / "out" / ".work").exists()
     assert not (tmp_path / "out" / "new" / "segmentation.json").exists()

@@ -8,8 +8,9 @@ from scipy.optimize import nnls
 
 from histofactor.concepts.bank.record import new_bank
 from histofactor.errors import EncoderError, OptionError
+from histofactor.masks.bands import by_owner
 from histofactor.records import Leaves
-from histofactor.segmentation.method import METHODS, Factorization, Tokens, by_owner, method_of, weigh
+from histofactor.segmentation.method import METHODS, Factorization, Tokens, method_of, weigh
 
 
 @pytest.fixture

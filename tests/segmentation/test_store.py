@@ -1,15 +1,18 @@
 """Bands on disk: what is read back is what was put, by any slices, and a run can go on after the last whole band."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histofactor.errors import OutputError
-from histofactor.export.weights import restore
+from histofactor.masks.bands import Band
+from histofactor.masks.sparse import restore
 from histofactor.records import TokenMaps
 from histofactor.segmentation import store as module
-from histofactor.segmentation.store import Band, DiskStore, MemoryStore
+from histofactor.segmentation.store import DiskStore, MemoryStore
 
 ROWS, WIDTH, STRIDE = (20, 8, 33), 90, 8
 
@@ -96,3 +99,86 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot write"):
         DiskStore(tmp_path / "file" / "work", "a")
+
+
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory):
+    """Work of which two bands are done, as file name → content."""
+    folder = tmp_path_factory.mktemp("w") / "work"
+    store = DiskStore(folder, "a", keep_weights=True)
+    for band in list(bands())[:2]:
+        store.put(band, {"x": np.arange(300)})
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def write_all(files, folder):
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def begins_anew(folder, named):
+    """Whether a store finds damage, names the file, and then makes all bands again."""
+    store = DiskStore(folder, "a", keep_weights=True)
+    assert store.state() is None
+    assert named in store.note
+    assert [path.name for path in folder.iterdir()] == ["work.json"]
+    np.testing.assert_array_equal(filled(store).labels[:], np.concatenate([band.labels for band in bands()]))
+    again = DiskStore(folder, "a", keep_weights=True)
+    assert again.note == ""
+    assert int(again.state()["number"]) == 2
+
+
+@settings(max_examples=80)
+@given(st.data())
+def test_a_byte_that_is_not_as_it_was_written_begins_anew(unfinished, tmp_path_factory, data):
+    name = data.draw(st.sampled_from(sorted(unfinished)))
+    content = bytearray(unfinished[name])
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= data.draw(st.integers(1, 255))
+    folder = tmp_path_factory.mktemp("w") / "work"
+    write_all(unfinished | {name: bytes(content)}, folder)
+    store = DiskStore(folder, "a", keep_weights=True)
+    if store.state() is None:
+        assert name in store.note
+    else:  # white space between the words of JSON says nothing
+        assert (name, store.note) == ("work.json", "")
+        assert unfinished[name][at : at + 1].isspace()
+
+
+@pytest.mark.parametrize("name", ["band-000000.zip", "band-000001.zip", "state-000002.npz"])
+def test_files_that_are_missing_or_cut_begin_anew(unfinished, tmp_path, name):
+    without = {other: content for other, content in unfinished.items() if other != name}
+    write_all(without, tmp_path / "missing")
+    begins_anew(tmp_path / "missing", name)
+    write_all(unfinished | {name: unfinished[name][:-1]}, tmp_path / "cut")
+    begins_anew(tmp_path / "cut", name)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b"[1]", b"{}", b"\xff", b"[" * 100_000])
+def test_an_index_that_is_none_begins_anew(unfinished, tmp_path, content):
+    write_all(unfinished | {"work.json": content}, tmp_path / "work")
+    begins_anew(tmp_path / "work", "work.json")
+
+
+def test_a_band_too_few_begins_anew(unfinished, tmp_path):
+    index = json.loads(unfinished["work.json"])
+    index["bands"].pop()
+    write_all(unfinished | {"work.json": json.dumps(index).encode()}, tmp_path / "work")
+    begins_anew(tmp_path / "work", "work.json")
+
+
+def test_work_of_one_input_cannot_pass_for_that_of_another(unfinished, tmp_path):
+    write_all(unfinished, tmp_path / "work")
+    DiskStore(tmp_path / "other", "b").put(next(bands(1)), {"x": np.arange(3)})
+    (tmp_path / "work" / "band-000000.zip").write_bytes((tmp_path / "other" / "band-000000.zip").read_bytes())
+    begins_anew(tmp_path / "work", "band-000000.zip")
+
+
+def test_only_files_of_a_store_are_deleted(unfinished, tmp_path):
+    write_all(unfinished | {"slide.svs": b"mine"}, tmp_path / "work")
+    (tmp_path / "work" / "band-x.zip").symlink_to(tmp_path / "elsewhere.zip")
+    (tmp_path / "elsewhere.zip").write_bytes(b"mine")
+    assert DiskStore(tmp_path / "work", "b").note == ""
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {"slide.svs", "work.json"}
+    assert (tmp_path / "elsewhere.zip").read_bytes() == b"mine"

@@ -19,6 +19,7 @@ from histofactor.errors import OutputError
 _NAMESPACE = uuid.UUID("6f1d2c5e-3f0b-5b0a-9a53-7e0c8b1f4d21")
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{12}-")
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}  # of network disks that keep folders in their own way
 _MEND = {
     errno.ENOSPC: "free some disk space or choose another output folder",
     errno.EDQUOT: "free some of your quota or choose another output folder",
@@ -37,7 +38,8 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place once the block ends well.
 
     The temporary name ends like ``path``, so that libraries that look at the suffix see the right one.
-    Missing folders are made. A block that fails leaves neither the temporary file nor a change to ``path``.
+    Missing folders are made. A block that fails leaves neither the temporary file nor a change to ``path``; a power
+    cut leaves the old file or the new one, whole.
 
     Args:
         path: the file to write; replaced if it exists.
@@ -52,9 +54,11 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     temporary = _temporary(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         yield temporary
+        _sync(temporary)
         temporary.replace(path)
+        _sync(path.parent)
     except OSError as error:
         raise output_error(path, error) from error
     finally:
@@ -66,7 +70,8 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield the path of a temporary folder beside ``path`` that takes its place once the block ends well.
 
-    As ``atomic`` for results that are folders; a folder of that name is deleted just before.
+    As ``atomic`` for results that are folders. A folder of that name is moved aside just before, and deleted once the
+    new one is in its place; a power cut between these two moves leaves both, whole, under temporary names.
 
     Args:
         path: the folder to write; replaced if it exists.
@@ -79,27 +84,38 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             the block is taken for such a failure.
     """
     path = Path(path)
-    temporary = _temporary(path)
+    temporary, aside = _temporary(path), _temporary(path)
     try:
-        temporary.mkdir(parents=True)
+        _make_folder(temporary)
         yield temporary
-        if path.is_dir():
-            shutil.rmtree(path)
-        temporary.rename(path)
+        _sync_all(temporary)
+        replaces = path.is_dir()
+        if replaces:
+            path.rename(aside)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if replaces:
+                aside.rename(path)
+            raise
+        _sync(path.parent)
+        remove(aside, inside=path.parent)
     except OSError as error:
         raise output_error(path, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # gone already, or its folder cannot be touched: told above
+        with suppress(OutputError):  # its folder cannot be touched, which is told above
+            remove(temporary, inside=path.parent)
 
 
 def write_json(content: Any, path: Path) -> None:
-    """Write JSON in UTF-8.
+    """Write JSON in UTF-8; bytes of file names that are no Unicode are written as the escapes that JSON reads.
 
     Raises:
         OutputError: the folder cannot be written.
     """
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def sweep(folder: Path) -> None:
@@ -109,22 +125,44 @@ def sweep(folder: Path) -> None:
         OutputError: a file cannot be deleted.
     """
     for left in (path for path in folder.glob(".*") if _TEMPORARY.match(path.name)):
-        remove(left)
+        remove(left, inside=folder)
 
 
-def remove(path: Path) -> None:
-    """Delete a file, or a folder with all that is in it, if it is there.
+def remove(path: Path, *, inside: Path) -> None:
+    """Delete a file, or a folder with all that is in it, if it is there; a link goes, what it points at stays.
+
+    It is gone for good, even after a power cut, before anything else is written.
+
+    Args:
+        path: what to delete; begins with ``inside`` and leads there without links and without ``..``.
+        inside: the folder that owns it, which itself is never deleted.
 
     Raises:
-        OutputError: it cannot be deleted.
+        OutputError: it does not lie inside that folder, or cannot be deleted.
     """
+    _check_owned(path, inside)
     try:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
+        elif path.is_symlink() or path.exists():
+            path.unlink()
         else:
-            path.unlink(missing_ok=True)
+            return
+        _sync(path.parent)
     except OSError as error:
         raise output_error(path, error) from error
+
+
+def _check_owned(path: Path, inside: Path) -> None:
+    below = path.relative_to(inside).parts if path.is_relative_to(inside) else ()
+    folder = inside.resolve().joinpath(*below[:-1])
+    if not below or ".." in below or folder.resolve() != folder:
+        raise OutputError(
+            f"will not delete {path}",
+            expected=f"what lies inside {inside}, reached without links",
+            got=f"{path.resolve()}",
+            mend="choose another output folder, or rename the input",
+        )
 
 
 def stable_uuid(*parts: object) -> uuid.UUID:
@@ -134,7 +172,43 @@ def stable_uuid(*parts: object) -> uuid.UUID:
 
 
 def _temporary(path: Path) -> Path:
+    if path.name in {"", ".."}:
+        raise OutputError(f"cannot write {path}", expected="the name of a file or folder", got=repr(str(path)))
     return path.with_name(f".{uuid.uuid4().hex[:12]}-{path.name[-32:]}")
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each written to its disk."""
+    missing = [made for made in (folder, *folder.parents) if not made.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        _sync(made.parent)
+
+
+def _sync_all(folder: Path) -> None:
+    """Wait until a folder and all that is in it are on the disk."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            _sync(Path(place, name))
+        _sync(Path(place))
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: they cannot be written to it.
+    """
+    if path.is_dir() and os.name == "nt":  # folders cannot be opened there
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC or not path.is_dir():
+            raise
+    finally:
+        os.close(handle)
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

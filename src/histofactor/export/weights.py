@@ -1,14 +1,16 @@
 """Weights of one input on disk: of every token the largest few, quantised, in a Zarr group read by token rows.
 
-Layout, version 1, a Zarr v3 group: ``index`` (h, w, m) uint8 or uint16 concepts, largest weight first; ``value``
-(h, w, m) uint16 steps of the token's largest weight; ``scale`` (h, w) float32, that weight; ``residual`` (h, w) uint16
-steps of 1. The attribute ``histofactor`` holds ``format_version`` and the fields of ``WeightsHeader``.
+Layout, version 2, a Zarr v3 group of arrays whose chunks are all there, each with its CRC-32C: ``index`` (h, w, m)
+uint8 or uint16 concepts, largest weight first; ``value`` (h, w, m) uint16 steps of the token's largest weight;
+``scale`` (h, w) float32, that weight; ``residual`` (h, w) uint16 steps of 1. The attribute ``histofactor`` holds
+``format_version`` and the fields of ``WeightsHeader``.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,12 @@ from numpy.typing import NDArray
 
 from histofactor.base.files import atomic_folder
 from histofactor.errors import ImageError
+from histofactor.export.arrays import create_array, open_array
+from histofactor.masks.sparse import KEPT, STEPS, SparseRows, restore
 from histofactor.records import Color, Float
 
 WEIGHTS = "weights.zarr"  # in the folder of an input's results
-FORMAT_VERSION = 1
-KEPT = 8
-_STEPS = 65535
+FORMAT_VERSION = 2
 _CHUNK_ROWS = 64
 
 
@@ -59,60 +61,6 @@ class WeightsHeader:
         return -(-self.size[0] // self.stride_px), -(-self.size[1] // self.stride_px)
 
 
-@dataclass(frozen=True, slots=True)
-class SparseRows:
-    """The largest weights of some token rows.
-
-    Attributes:
-        index: (rows, w, m) uint8 or uint16 concepts, the largest weight first; 0 where the value is 0.
-        value: (rows, w, m) uint16, 65535 steps up to the token's largest weight.
-        scale: (rows, w) float32, that weight.
-    """
-
-    index: NDArray[np.unsignedinteger[Any]]
-    value: NDArray[np.uint16]
-    scale: Float
-
-
-def quantise(weights: Float, keep: int = KEPT) -> SparseRows:
-    """Keep the largest weights of every token in 65,536 steps.
-
-    A weight that is kept is off by at most 1/131,070 of its token's largest one; one that is not kept, and counts as 0
-    from here on, is no larger than any that is.
-
-    Args:
-        weights: (rows, w, K) ≥ 0, finite, K ≤ 65,536.
-        keep: how many weights a token keeps, at most.
-    """
-    rows, width, k = weights.shape
-    kept = min(keep, k)
-    flat = weights.reshape(-1, k)
-    scale = flat.max(axis=1)
-    used = flat[scale > 0]
-    top = np.sort(np.argpartition(-used, kept - 1, axis=1)[:, :kept], axis=1)
-    found = np.take_along_axis(used, top, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    steps = np.rint(np.take_along_axis(found, order, axis=1).astype(np.float64) / found.max(1, keepdims=True) * _STEPS)
-    index = np.zeros((len(flat), kept), np.uint8 if k <= 256 else np.uint16)
-    value = np.zeros((len(flat), kept), np.uint16)
-    index[scale > 0] = np.where(steps > 0, np.take_along_axis(top, order, axis=1), 0)
-    value[scale > 0] = steps
-    shape = (rows, width, kept)
-    return SparseRows(index.reshape(shape), value.reshape(shape), scale.reshape(rows, width).astype(np.float32))
-
-
-def restore(rows: SparseRows, k: int) -> Float:
-    """The weights that ``quantise`` kept, (rows, w, K) float32; 0 for all others."""
-    kept = rows.index.shape[-1]
-    index, value = rows.index.reshape(-1, kept), rows.value.reshape(-1, kept)
-    unit = rows.scale.astype(np.float64).ravel() / _STEPS
-    dense = np.zeros((len(index), k), np.float32)
-    tokens = np.flatnonzero(unit)
-    for slot in reversed(range(kept)):  # weights of 0 share index 0 and come last in their token
-        dense[tokens, index[tokens, slot]] = value[tokens, slot] * unit[tokens]
-    return dense.reshape(*rows.scale.shape, k)
-
-
 def write_weights(
     parts: Iterable[SparseRows], residual: Float, header: WeightsHeader, path: str | os.PathLike[str]
 ) -> None:
@@ -131,8 +79,8 @@ def write_weights(
     attributes = {"histofactor": {"format_version": FORMAT_VERSION, **asdict(header)}}
     with atomic_folder(path) as temporary:
         group = zarr.create_group(temporary, attributes=attributes)
-        steps = np.rint(residual * _STEPS).astype(np.uint16)
-        group.create_array("residual", data=steps, chunks=(_CHUNK_ROWS, grid[1]))
+        steps = np.rint(residual * STEPS).astype(np.uint16)
+        create_array(group, "residual", grid, (_CHUNK_ROWS, grid[1]), steps.dtype)[:] = steps
         top = 0
         arrays: dict[str, zarr.Array[Any]] = {}
         for part in parts:
@@ -140,7 +88,7 @@ def write_weights(
                 values: NDArray[Any] = getattr(part, name)
                 if top == 0:
                     shape, chunks = (*grid, *values.shape[2:]), (_CHUNK_ROWS, *values.shape[1:])
-                    arrays[name] = group.create_array(name, shape=shape, chunks=chunks, dtype=values.dtype)
+                    arrays[name] = create_array(group, name, shape, chunks, values.dtype)
                 arrays[name][top : top + len(values)] = values
             top += len(part.scale)
 
@@ -152,32 +100,51 @@ class SparseWeights:
         path: a folder that ``write_weights`` wrote.
 
     Raises:
-        ImageError: the folder is missing, damaged or of a newer version.
+        ImageError: the folder is missing, damaged or of another version; ``rows`` and ``residual`` raise it too.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        try:
-            group = zarr.open_group(Path(path), mode="r")
+        self._path = Path(path)
+        with self._told():
+            group = zarr.open_group(self._path, mode="r", zarr_format=3)
             stated: Any = dict(group.attrs)["histofactor"]
             if stated["format_version"] != FORMAT_VERSION:
                 raise ValueError(f"format_version {stated['format_version']}; this histofactor reads {FORMAT_VERSION}")
             self.header = _header(stated)
-            self._index, self._value, self._scale, self._residual = (
-                _array(group, name) for name in ("index", "value", "scale", "residual")
-            )
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            expected = "a folder that this version of histofactor wrote"
-            raise ImageError(f"cannot read the weights {path}", expected=expected, got=str(error)) from error
+            grid, k = self.header.g_size[::-1], len(self.header.names)
+            slots = *grid, min(KEPT, k)
+            self._index = open_array(group, "index", slots, np.uint8 if k <= 256 else np.uint16)
+            self._value = open_array(group, "value", slots, np.uint16)
+            self._scale = open_array(group, "scale", grid, np.float32)
+            self._residual = open_array(group, "residual", grid, np.uint16)
 
     def rows(self, start: int, stop: int) -> Float:
         """Weights of some token rows, (rows, w, K) float32."""
-        part = SparseRows(self._index[start:stop], self._value[start:stop], self._scale[start:stop])
-        return restore(part, len(self.header.names))
+        k = len(self.header.names)
+        with self._told():
+            part = SparseRows(self._index[start:stop], self._value[start:stop], self._scale[start:stop])
+            if part.index.max(initial=0) >= k or not (np.isfinite(part.scale) & (part.scale >= 0)).all():
+                raise ValueError("weights that no segmentation has")
+            return restore(part, k)
 
     def residual(self, start: int, stop: int) -> Float:
         """Residuals of some token rows, (rows, w) float32."""
-        steps: NDArray[np.uint16] = self._residual[start:stop]
-        return (steps / np.float32(_STEPS)).astype(np.float32)
+        with self._told():
+            steps: NDArray[np.uint16] = self._residual[start:stop]
+        return (steps / np.float32(STEPS)).astype(np.float32)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What reading can fail with, as one error that names the folder."""
+        try:
+            yield
+        except (OSError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+            raise ImageError(
+                f"cannot read the weights {self._path}",
+                expected="a folder that this version of histofactor wrote",
+                got=str(error) or type(error).__name__,
+                mend="segment the input again with --keep-weights",
+            ) from error
 
 
 def _header(stated: dict[str, Any]) -> WeightsHeader:
@@ -186,11 +153,10 @@ def _header(stated: dict[str, Any]) -> WeightsHeader:
     }
     fields["colors"] = tuple(map(tuple, stated["colors"]))
     del fields["format_version"]
-    return WeightsHeader(**fields)
-
-
-def _array(group: zarr.Group, name: str) -> Any:
-    array = group[name]
-    if not isinstance(array, zarr.Array):
-        raise TypeError(f"{name} is no array")
-    return array
+    header = WeightsHeader(**fields)
+    sides = *header.size, header.stride_px
+    if len(sides) != 3 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(f"size {header.size} and stride_px {header.stride_px}")
+    if not 0 < len(header.names) == len(header.colors):
+        raise ValueError(f"{len(header.names)} names and {len(header.colors)} colors")
+    return header

@@ -15,11 +15,13 @@ import zarr
 from numpy.typing import NDArray
 
 from histofactor.base.files import atomic_folder
+from histofactor.export.arrays import create_array
 from histofactor.export.pyramid import level_bands, level_shapes
 from histofactor.export.tables import UNASSIGNED
 from histofactor.records import LabelMap, Raster, Segmentation
 
 VERSION = "0.5"
+OME_ZARR = "labels.ome.zarr"  # in the folder of an input's results
 NAME = "phenotypes"  # of the label image
 _CHUNK_PX = 512
 _BRIGHTEST = 255  # a margin of 1
@@ -65,10 +67,7 @@ def _write_levels(
 ) -> None:
     """Write a raster as the arrays ``0``, ``1`` and so on of a group, a row of chunks at a time."""
     chunks = (_CHUNK_PX, _CHUNK_PX)
-    arrays = [
-        group.create_array(str(level), shape=shape, chunks=chunks, dtype=dtype, dimension_names=("y", "x"))
-        for level, shape in enumerate(shapes)
-    ]
+    arrays = [create_array(group, str(level), shape, chunks, dtype, ("y", "x")) for level, shape in enumerate(shapes)]
     tops = [0] * len(shapes)
     for level, band in level_bands(raster, _CHUNK_PX, len(shapes)):
         arrays[level][tops[level] : tops[level] + len(band)] = convert(band)

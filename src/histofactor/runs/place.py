@@ -16,10 +16,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from histofactor.base.files import output_error, remove, write_json
+from histofactor.base.digests import DamagedError
+from histofactor.base.files import output_error, remove
+from histofactor.export.seal import SEAL, write_seal
+from histofactor.export.seal import read_seal as sealed_in
 from histofactor.recipe import FORMAT
 
-SEAL = "segmentation.json"  # written last: where it is, the results are whole
 WORK = ".work"  # unfinished inputs and locks, inside the output folder
 LONGEST = 100  # bytes of a folder name: room is left for what is put before and after it
 _TRIES = 100
@@ -162,7 +164,7 @@ def clear(place: Place) -> None:
     Raises:
         OutputError: it cannot be deleted.
     """
-    remove(place.work)
+    remove(place.work, inside=place.out / WORK / "bands")
     for folder in (place.work.parent, place.work.parent.parent):
         with suppress(OSError):  # other inputs are under way
             folder.rmdir()
@@ -174,7 +176,7 @@ def unseal(place: Place) -> None:
     Raises:
         OutputError: the seal cannot be deleted.
     """
-    remove(place.results / SEAL)
+    remove(place.results / SEAL, inside=place.out)
 
 
 def seal(place: Place, content: Mapping[str, Any], labels: str, outputs: str) -> None:
@@ -184,17 +186,24 @@ def seal(place: Place, content: Mapping[str, Any], labels: str, outputs: str) ->
         OutputError: the folder cannot be written.
     """
     stated = {"recipe_format": FORMAT, "recipe_sha256": labels, "outputs_sha256": outputs}
-    write_json({**content, **stated}, place.results / SEAL)
+    write_seal({**content, **stated}, place.results)
 
 
 def read_seal(place: Place) -> Seal | None:
     """``segmentation.json``, if the results of an input are whole, else None."""
     try:
-        content = json.loads((place.results / SEAL).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there, or not ours
-        return None
-    if not isinstance(content, dict) or "recipe_sha256" not in content:
-        return None
+        content = sealed_in(place.results)
+    except DamagedError:  # not there, not ours, or of an earlier version, which had no digests
+        return Seal({}, "", "") if _is_older(place.results / SEAL) else None
     if content.get("recipe_format") != FORMAT:
         return Seal(content, "", "")
-    return Seal(content, str(content["recipe_sha256"]), str(content.get("outputs_sha256")))
+    return Seal(content, str(content.get("recipe_sha256")), str(content.get("outputs_sha256")))
+
+
+def _is_older(path: Path) -> bool:
+    """Whether a seal is one without a digest."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # not there, or not ours
+        return False
+    return isinstance(content, dict) and "recipe_sha256" in content and "recipe_format" not in content

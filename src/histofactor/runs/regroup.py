@@ -13,6 +13,7 @@ from histofactor.concepts.bank.groups import Group, Merge
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import BankError, BankMismatch, OptionError
 from histofactor.records import Float
+from histofactor.segmentation.method import total
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,11 @@ class Regrouping:
     k: int | None = None
 
 
-def combine(weights: Float, groups: Sequence[Group], method: str) -> Float:
-    """Weights of groups of concepts, (…, K) to (…, number of groups).
-
-    Weights of a non-negative mixture add up. With ``cluster`` the weight tells how near a concept is, and the nearest
-    member stands for its group.
-    """
+def combine(weights: Float, groups: Sequence[Group]) -> Float:
+    """Weights of groups of concepts, (…, K) to (…, number of groups): those of the parts of a mixture add up."""
     found = np.empty((*weights.shape[:-1], len(groups)), np.float32)
     for index, group in enumerate(groups):
-        members = weights[..., list(group.members)]
-        found[..., index] = members.max(-1) if method == "cluster" else members.sum(-1)
+        found[..., index] = total(weights[..., list(group.members)])
     return found
 
 

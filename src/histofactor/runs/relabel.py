@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 import histofactor
-from histofactor.base.files import sweep
+from histofactor.base.files import remove, sweep
 from histofactor.concepts.bank.groups import Group, regroup
 from histofactor.errors import HistofactorError, ImageError, OptionError, OutputError
 from histofactor.export.geojson import write_geojson
-from histofactor.export.labels import open_labels, write_labels
+from histofactor.export.labels import LABELS, write_labels
 from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.previews import NAME as PREVIEW
+from histofactor.export.read import Results, open_results
 from histofactor.export.tables import write_phenotypes
 from histofactor.export.weights import WEIGHTS, SparseWeights
 from histofactor.masks import unlike
-from histofactor.masks.decode import label_pixels
+from histofactor.masks.bands import Band, Decoder, Decoding
 from histofactor.records import LabelMap, Raster, Segmentation, SlideInfo
-from histofactor.runs.place import SEAL, Place, claim, clear, seal, unseal
+from histofactor.runs.place import Place, claim, clear, seal, unseal
 from histofactor.runs.regroup import Regrouping, coarser, combine
-from histofactor.segmentation.page import token_maps
-from histofactor.segmentation.store import Band, DiskStore, Maps
+from histofactor.segmentation.method import method_of, nearest
+from histofactor.segmentation.store import DiskStore, Maps
 from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
 
-LABELS = "labels.ome.tif"
 OVERLAY = "overlay.png"
 _BAND_ROWS = 32  # token rows decoded at a time
 
@@ -61,56 +61,42 @@ def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = No
     source, out = source.resolve(), out.resolve()
     if source == out or (out / PREVIEW).exists():
         raise OptionError(f"{out} holds results of `histofactor segment`", mend="choose another folder to relabel into")
-    weights, parent = _open(source)
-    groups = _groups(weights, parent, wanted)
-    rgb, left_out = _read_input(source, parent, slide)
-    recipe = _recipe(parent, groups, weights.header.method)
-    fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
-    place = Place(out.parent, out.name)
-    with claim(place) as mine:
-        if not mine:
-            mend = "wait for it, or choose another folder"
-            raise OutputError(f"cannot write {out}", got="another process that writes it", mend=mend)
-        unseal(place)
-        sweep(out)
-        (out / OVERLAY).unlink(missing_ok=True)  # an old one would show other concepts
-        try:
-            store = DiskStore(place.work, fingerprint)
-            with open_labels(source / LABELS) as before:
-                for band in _bands(weights, groups, before, parent.get("unlike")):
+    with open_results(source) as results:
+        weights = _weights(results)
+        parent = results.recipe
+        groups = _groups(weights, parent, wanted)
+        rgb, left_out = _read_input(source, parent, slide)
+        recipe = _recipe(parent, groups, weights.header.method)
+        fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+        place = Place(out.parent, out.name)
+        with claim(place) as mine:
+            if not mine:
+                mend = "wait for it, or choose another folder"
+                raise OutputError(f"cannot write {out}", got="another process that writes it", mend=mend)
+            unseal(place)
+            sweep(out)
+            remove(out / OVERLAY, inside=out)  # an old one would show other concepts
+            try:
+                store = DiskStore(place.work, fingerprint)
+                for band in _bands(weights, groups, results.labels, parent.get("unlike")):
                     store.put(band, None)
-            segmentation = _assemble(weights, parent, groups, store.maps(), recipe)
-            _write(segmentation, rgb, out)
-        finally:
-            clear(place)
-        seal(place, segmentation.recipe, fingerprint, fingerprint)
+                segmentation = _assemble(weights, parent, groups, store.maps(), recipe)
+                _write(segmentation, rgb, out)
+            finally:
+                clear(place)
+            seal(place, segmentation.recipe, fingerprint, fingerprint)
     return left_out
 
 
-def _open(source: Path) -> tuple[SparseWeights, dict[str, Any]]:
-    """Weights and ``segmentation.json`` of a folder, which must belong together."""
-    for name, what in ((SEAL, "finished results"), (WEIGHTS, "weights")):
-        if not (source / name).exists():
-            raise OptionError(
-                f"{source} holds no {what}",
-                expected="the folder of one input that `histofactor segment --keep-weights` wrote",
-                got=f"no {name}",
-                mend="segment the input again with --keep-weights",
-            )
-    weights = SparseWeights(source / WEIGHTS)
-    try:
-        parent: dict[str, Any] = json.loads((source / SEAL).read_text(encoding="utf-8"))
-        recipe = parent["recipe_sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ImageError(f"cannot read {source / SEAL}", expected="what histofactor wrote", got=str(error)) from error
-    if recipe != weights.header.recipe:
-        raise ImageError(
-            f"the weights in {source} belong to another run than its {SEAL}",
-            expected=f"recipe {recipe[:12]}…",
-            got=f"recipe {weights.header.recipe[:12]}…",
+def _weights(results: Results) -> SparseWeights:
+    if results.weights is None:
+        raise OptionError(
+            f"{results.folder} holds no weights",
+            expected="the folder of one input that `histofactor segment --keep-weights` wrote",
+            got=f"no {WEIGHTS}",
             mend="segment the input again with --keep-weights",
         )
-    return weights, parent
+    return results.weights
 
 
 def _groups(weights: SparseWeights, parent: Mapping[str, Any], wanted: Regrouping) -> list[Group]:
@@ -126,36 +112,34 @@ def _groups(weights: SparseWeights, parent: Mapping[str, Any], wanted: Regroupin
 
 
 def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster, limit: float | None) -> Iterator[Band]:
-    """Decode the token rows in bands; px between two rows need both, so one row above and below is read with each.
+    """Decode the token rows in bands; only what had a label gets one.
 
     What was unlike the bank, where there is a limit of the residual, stays so.
     """
     header = weights.header
-    (width, height), (columns, rows), stride = header.size, header.g_size, header.stride_px
-    if before.shape != (height, width):
-        raise ImageError(f"{LABELS} and {WEIGHTS} differ in size", expected=f"{(height, width)}", got=f"{before.shape}")
+    rows, unlike_label = header.g_size[1], len(header.names) + 1
+
+    @lru_cache(1)
+    def were(start: int, stop: int) -> NDArray[np.unsignedinteger[Any]]:
+        found: NDArray[np.unsignedinteger[Any]] = before[start:stop]
+        return found
+
+    by_cells = method_of(header.method).combine is nearest  # the cell of a group is the union of its members' cells
+    how = Decoding(
+        header.size,
+        header.stride_px,
+        tissue=lambda start, stop: were(start, stop) > 0,
+        owners=_owners(groups) if by_cells else None,
+        unlike=limit,
+        unlike_px=lambda start, stop: were(start, stop) == unlike_label,
+    )
+    decoder = Decoder(how)
     for start in range(0, rows, _BAND_ROWS):
         stop = min(start + _BAND_ROWS, rows)
-        above, below = max(start - 1, 0), min(stop + 1, rows)
-        values = weights.rows(above, below)
-        size = len(values) * stride, columns * stride
-        if header.method == "cluster":  # the cell of a group is the union of its members' cells
-            labels, margin = label_pixels(values, size, _owners(groups))
-            values = combine(values, groups, header.method)
-        else:
-            values = combine(values, groups, header.method)
-            labels, margin = label_pixels(values, size)
-        top, bottom = start * stride, min(stop * stride, height)
-        part = slice((start - above) * stride, (start - above) * stride + bottom - top), slice(0, width)
-        labels, margin = labels[part], margin[part]
-        was = before[top:bottom]
-        labels[was == 0], margin[was == 0] = 0, 0
-        own, residual = values[start - above : stop - above], weights.residual(start, stop)
-        tokens = token_maps(own, residual, stride)
-        if limit is not None:
-            labels = unlike.mark(labels, was == len(header.names) + 1, len(groups))
-            tokens = replace(tokens, label=unlike.mark(tokens.label, residual > limit, len(groups)))
-        yield Band(labels, margin, tokens, np.zeros(own.shape[:2], bool), own)
+        values = weights.rows(start, stop)
+        values = values if by_cells else combine(values, groups)
+        unreadable = np.zeros(values.shape[:2], bool)  # their px had no label
+        yield decoder.rows((start, stop), values, weights.residual(start, stop), unreadable)
 
 
 def _owners(groups: Sequence[Group]) -> list[int]:
@@ -172,7 +156,7 @@ def _recipe(parent: Mapping[str, Any], groups: Sequence[Group], method: str) -> 
     ]
     made = {
         "parent_recipe_sha256": parent["recipe_sha256"],
-        "weights": "largest" if method == "cluster" else "sum",
+        "weights": "largest" if method_of(method).combine is nearest else "sum",
         "concepts": concepts,
     }
     return {**parent, "histofactor": histofactor.__version__, "relabel": made}

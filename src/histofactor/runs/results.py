@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from histofactor.base.clock import Clock
 from histofactor.export.geojson import write_geojson
-from histofactor.export.labels import write_labels
+from histofactor.export.labels import LABELS, write_labels
 from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.previews import write_preview
 from histofactor.export.report import report_entry, run_of, write_report, write_small
 from histofactor.export.tables import write_phenotypes
-from histofactor.export.weights import WEIGHTS, SparseRows, WeightsHeader, write_weights
-from histofactor.export.zarr import write_ome_zarr
+from histofactor.export.weights import WEIGHTS, WeightsHeader, write_weights
+from histofactor.export.zarr import OME_ZARR, write_ome_zarr
+from histofactor.masks.sparse import SparseRows
 from histofactor.records import Segmentation
 from histofactor.runs.place import Place
 from histofactor.slides.reader import Slide
@@ -92,11 +93,11 @@ def write_results(segmentation: Segmentation, slide: Slide, place: Place, output
         "regions": lambda: write_geojson(segmentation, folder / "regions.geojson.gz"),
         "page": page,
         "overlay": lambda: write_overlay(rgb, segmentation, folder / "overlay.png"),
-        "labels": lambda: write_labels(segmentation, folder / "labels.ome.tif"),
+        "labels": lambda: write_labels(segmentation, folder / LABELS),
         "tables": lambda: write_phenotypes(segmentation, folder / "phenotypes.csv"),
     }
     if outputs.ome_zarr:
-        writers["ome-zarr"] = lambda: write_ome_zarr(segmentation, folder / "labels.ome.zarr")
+        writers["ome-zarr"] = lambda: write_ome_zarr(segmentation, folder / OME_ZARR)
 
     def write(name: str) -> object:
         with clock(name):

@@ -110,7 +110,7 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
         if task.outputs.weights:
             with watch.clock("weights"):
                 keep_weights(segmentation, store.weights(), place, labels)
-    notes = (*_notes(segmentation), *notes)
+    notes = (*_notes(segmentation), *filter(None, [store.note]), *notes)
     seal(place, {**segmentation.recipe, "notes": list(_notes(segmentation))}, labels, outputs)
     clear(place)
     damaged = segmentation.slide.notes[-1] if segmentation.recipe["unreadable"] else ""

@@ -17,12 +17,10 @@ from histofactor.base.workers import map_ahead
 from histofactor.encoders.batch import windows_at_once
 from histofactor.encoders.build import Encoder
 from histofactor.encoders.encode import encode, respond
-from histofactor.masks.decode import label_pixels
-from histofactor.masks.unlike import mark, on_px
 from histofactor.records import Float
 from histofactor.segmentation.canvas import Canvas
 from histofactor.segmentation.method import Directions
-from histofactor.segmentation.plan import Plan, WindowRow, tissue_rows
+from histofactor.segmentation.plan import Plan, WindowRow
 from histofactor.segmentation.reading import read_window
 from histofactor.segmentation.setup import Setup
 from histofactor.slides.blocks import Block
@@ -32,9 +30,6 @@ from histofactor.slides.reader import Slide
 _LANES = 4  # batches at work at a time, at most
 _BAND_ROWS = 32  # token rows that are solved and decoded at a time
 
-_ABOVE = ("above", "above_unreadable", "above_unlike")
-
-Mask = NDArray[np.bool_]
 State = Mapping[str, NDArray[Any]]
 
 
@@ -193,66 +188,6 @@ def encode_features(slide: Slide, setup: Setup, plan: Plan, watch: Watch | None 
     watch = watch or Watch()
     blender = Blender(plan, setup.encoder.spec.dim, watch.clock)
     return blender.blend(encode_rows(slide, setup, plan, None, watch))
-
-
-class Decoder:
-    """Weights of token rows to labels of px rows, half a token behind: px between two rows need both.
-
-    Args:
-        plan: from ``make_plan``.
-        owners: as for ``label_pixels``.
-        marked_k: number of concepts, where px of tissue unlike the bank get the label after theirs; else None.
-    """
-
-    def __init__(self, plan: Plan, owners: Sequence[int] | None = None, marked_k: int | None = None) -> None:
-        self._plan, self._owners, self._marked_k = plan, owners, marked_k
-        self._above: tuple[Float, Mask, Mask] | None = None
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """What ``restore`` needs."""
-        return {} if self._above is None else dict(zip(_ABOVE, self._above, strict=True))
-
-    def restore(self, state: State) -> None:
-        """Go on from ``state``."""
-        if _ABOVE[0] in state:
-            W, unreadable, unlike = (state[name] for name in _ABOVE)
-            self._above = np.asarray(W, np.float32), np.asarray(unreadable, bool), np.asarray(unlike, bool)
-
-    def rows(
-        self, g_rows: tuple[int, int], W: Float, unreadable: Mask, unlike: Mask
-    ) -> tuple[NDArray[np.unsignedinteger[Any]], Float]:
-        """Labels and margin of the px rows that become known with these token rows.
-
-        Args:
-            g_rows: (start, stop) of the token rows; they follow the ones before, and the last reach the grid's end.
-            W: (rows, w, K) weights.
-            unreadable: (rows, w) tokens whose px get label 0.
-            unlike: (rows, w) tokens of tissue unlike the bank.
-
-        Returns:
-            (labels, margin), (px rows, width) each.
-        """
-        frame = self._plan.frame
-        stride, (width, height) = frame.stride_px, frame.t_size
-        known = g_rows[0]
-        skipped = 0
-        if self._above is not None:
-            new = W, unreadable, unlike
-            W, unreadable, unlike = (np.concatenate(pair) for pair in zip(self._above, new, strict=True))
-            known, skipped = known - 1, stride // 2
-        last = g_rows[1] == frame.g_size[1]
-        kept = len(W) * stride if last else (len(W) - 1) * stride + stride // 2
-        labels, margin = label_pixels(W, (len(W) * stride, W.shape[1] * stride), self._owners)
-        start, stop = known * stride + skipped, min(known * stride + kept, height)
-        part = slice(skipped, skipped + max(stop - start, 0)), slice(0, width)
-        labels, margin = labels[part], margin[part]
-        if self._marked_k is not None:
-            labels = mark(labels, on_px(unlike, stride)[part], self._marked_k)
-        on = tissue_rows(self._plan.thumbnail, frame, start, max(stop, start))
-        if unreadable.any():
-            on &= ~on_px(unreadable, stride)[part]
-        self._above = W[-1:], unreadable[-1:], unlike[-1:]
-        return labels * on, margin * on
 
 
 def batches(row: WindowRow, encoder: Encoder) -> list[list[Window]]:

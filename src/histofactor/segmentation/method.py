@@ -88,14 +88,6 @@ def method_of(name: str) -> Method:
     return METHODS[name]
 
 
-def by_owner(W: Float, owned: tuple[int, ...] | None) -> Float:
-    """Weights (…, M) of leaves to weights (…, K) of the concepts that own them: that of the nearest leaf."""
-    if owned is None:
-        return W
-    leaves = np.array(owned)
-    return np.stack([W[..., leaves == concept].max(-1) for concept in range(int(leaves.max()) + 1)], -1)
-
-
 def _centroids(bank: ConceptBank) -> Float:
     return bank.vectors if bank.leaves is None else bank.leaves.vectors
 

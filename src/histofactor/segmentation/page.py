@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from histofactor.concepts.bank.record import bank_hash, new_bank
 from histofactor.encoders.build import Encoder
 from histofactor.errors import OptionError
 from histofactor.masks import unlike
-from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, TokenMaps, Weights
-from histofactor.segmentation.encoding import Blended, Blender, Decoder, encode_features, encode_rows
+from histofactor.masks.bands import Band, Decoder, Decoding
+from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, Weights
+from histofactor.segmentation.encoding import Blended, Blender, encode_features, encode_rows
 from histofactor.segmentation.feature_cache import FeatureCache, respond_from
-from histofactor.segmentation.method import Solved, Tokens, by_owner, weigh
-from histofactor.segmentation.plan import Plan, make_plan, unreadable_share
+from histofactor.segmentation.method import Solved, Tokens, weigh
+from histofactor.segmentation.plan import Plan, make_plan, tissue_rows, unreadable_share
 from histofactor.segmentation.setup import Segmenter, SegmentOptions, Setup, prepare
-from histofactor.segmentation.store import Band, Maps, MemoryStore, Store
+from histofactor.segmentation.store import Maps, MemoryStore, Store
 from histofactor.slides.geometry.frame import Frame
 from histofactor.slides.reader import Slide, open_slide
 
@@ -85,7 +87,7 @@ def segment_slide(
     plan = make_plan(slide, setup) if cache is None else cache.plan
     store, watch = store or MemoryStore(), watch or Watch()
     blender = Blender(plan, setup.encoder.spec.dim if directions is None else directions.shape[1], watch.clock)
-    decoder = Decoder(plan, segmenter.owners, _marked_k(segmenter))
+    decoder = Decoder(_decoding(plan, segmenter))
     if state := store.state():
         blender.restore(state)
         decoder.restore(state)
@@ -99,7 +101,7 @@ def segment_slide(
     for part, solved in _solve(blended, segmenter, plan, watch.clock):
         bank = solved[2]
         with watch.clock("decode"):
-            band = _decode(part, solved, segmenter, plan, decoder)
+            band = _decode(part, solved, decoder)
         with watch.clock("store"):
             store.put(band, {**blender.state(), **decoder.state()} if part.ends_row else None)
     return _assemble(slide, segmenter, plan, store.maps(), bank)
@@ -143,22 +145,17 @@ def _weigh(B: Float, sq_norms: Float, segmenter: Segmenter, plan: Plan) -> Solve
     return weigh(segmenter.method, tokens, segmenter.bank, segmenter.factorization)
 
 
-def _decode(part: Blended, solved: Solved, segmenter: Segmenter, plan: Plan, decoder: Decoder) -> Band:
+def _decode(part: Blended, solved: Solved, decoder: Decoder) -> Band:
     """Labels of the px rows that become known with a band of tokens, and what is known of its tokens."""
     W, residual, _ = solved
-    weights, unexplained = _spread(W, part.tissue), _spread(residual, part.tissue)
-    over = unexplained > (segmenter.unlike or 1.0)
-    labels, margin = decoder.rows(part.g_rows, weights, part.unreadable, over)
-    weights = by_owner(weights, segmenter.owners)
-    tokens = token_maps(weights, unexplained, plan.frame.stride_px)
-    if (marked_k := _marked_k(segmenter)) is not None:
-        tokens = replace(tokens, label=unlike.mark(tokens.label, over, marked_k))
-    return Band(labels, margin, tokens, part.unreadable, weights)
+    return decoder.rows(part.g_rows, _spread(W, part.tissue), _spread(residual, part.tissue), part.unreadable)
 
 
-def _marked_k(segmenter: Segmenter) -> int | None:
-    """Number of concepts, where tissue unlike the bank gets the label after theirs; else None."""
-    return None if segmenter.unlike is None or segmenter.bank is None else len(segmenter.bank.vectors)
+def _decoding(plan: Plan, segmenter: Segmenter) -> Decoding:
+    """How the weights of an input become labels."""
+    frame = plan.frame
+    tissue = partial(tissue_rows, plan.thumbnail, frame)
+    return Decoding(frame.t_size, frame.stride_px, tissue, segmenter.owners, segmenter.unlike)
 
 
 def _no_concepts(setup: Setup) -> ConceptBank:
@@ -182,22 +179,6 @@ def _check_memory(needed: int, method: str) -> None:
             got=f"{needed / 2**30:.1f} GiB",
             mend="use --method project, --fast, or a coarser --mpp",
         )
-
-
-def token_maps(W: Float, residual: Float, stride_px: int) -> TokenMaps:
-    """What weights (h, w, K) say of every token: its strongest concept, that one's share, and the margin.
-
-    Args:
-        W: (h, w, K) weights ≥ 0.
-        residual: (h, w), kept with them.
-        stride_px: working px per token.
-    """
-    first, total = W.max(axis=-1), W.sum(axis=-1)
-    second = np.partition(W, -2, axis=-1)[..., -2] if W.shape[-1] > 1 else np.zeros_like(first)
-    share = np.divide(first, total, out=np.zeros_like(first), where=first > 0)
-    margin = np.divide(first - second, first, out=np.zeros_like(first), where=first > 0)
-    label = np.where(first > 0, W.argmax(axis=-1) + 1, 0).astype(np.min_scalar_type(W.shape[-1]))
-    return TokenMaps(stride_px, label, share, margin, residual)
 
 
 def _assemble(slide: Slide, segmenter: Segmenter, plan: Plan, maps: Maps, bank: ConceptBank) -> Segmentation:

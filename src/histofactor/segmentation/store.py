@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,34 +13,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.digests import DamagedError, check_digest, path_digest, read_digested, write_digested
 from histofactor.base.files import atomic, remove
-from histofactor.export.weights import SparseRows, quantise
+from histofactor.masks.bands import Band
+from histofactor.masks.sparse import SparseRows, quantise
 from histofactor.records import Float, Raster, TokenMaps
 
 _CHUNK_PX = 4096  # columns of a band that are packed together
 _CACHED = 48  # chunks kept unpacked; at 256 rows some 50 MB
 _LEVELS = 255  # steps of the margin on disk
+_INDEX = "work.json"
+_FILES = (_INDEX, "band-*.zip", "state-*.npz", "recipe.json")  # all that a store writes; the last one, version 0.1
 
 State = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """A finished part of one input.
-
-    Attributes:
-        labels: (px rows, width).
-        margin: (px rows, width) float32.
-        tokens: maps of the token rows solved with it.
-        unreadable: (token rows, w) bool, tokens over px that cannot be read.
-        weights: (token rows, w, K).
-    """
-
-    labels: NDArray[np.unsignedinteger[Any]]
-    margin: Float
-    tokens: TokenMaps
-    unreadable: NDArray[np.bool_]
-    weights: Float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +47,9 @@ class Maps:
 
 
 class Store(Protocol):
-    """Keeps the bands of one input."""
+    """Keeps the bands of one input; ``note`` says what the user should know of it, or nothing."""
+
+    note: str
 
     def state(self) -> State | None:
         """The state given with the last band that a run can go on after, or None to begin."""
@@ -79,6 +65,7 @@ class MemoryStore:
     """Keeps bands, and all weights, in memory."""
 
     def __init__(self) -> None:
+        self.note = ""
         self._bands: list[Band] = []
 
     def state(self) -> State | None:
@@ -105,6 +92,9 @@ class MemoryStore:
 class DiskStore:
     """Keeps bands in files, each whole or not there, so that a run that was killed goes on after the last of them.
 
+    ``work.json`` names the recipe, the state to go on from and the bands up to it, each with the digest of its content,
+    and its own digest. Where anything is not as it was written, all is begun anew and ``note`` says so.
+
     Args:
         folder: for this input alone; made if it is missing, emptied if it belongs to another recipe.
         recipe: hash of all that the bands depend on.
@@ -115,17 +105,19 @@ class DiskStore:
     """
 
     def __init__(self, folder: Path, recipe: str, *, keep_weights: bool = False) -> None:
-        self._folder, self._keep_weights = folder, keep_weights
-        seal = folder / "recipe.json"
-        if not seal.is_file() or json.loads(seal.read_text()) != recipe:
-            remove(folder)
-            with atomic(seal) as temporary:
-                temporary.write_text(json.dumps(recipe))
+        self._folder, self._recipe, self._keep_weights = folder, recipe, keep_weights
+        self.note = ""  # what the user should know of what was found in the folder, or nothing
+        self._digests: list[str] = []  # of the bands, from the first on
         self._state: dict[str, NDArray[Any]] | None = None
-        for path in sorted(folder.glob("state-*.npz"))[-1:]:
-            with np.load(path, allow_pickle=False) as arrays:
-                self._state = dict(arrays)
-        self._count = 0 if self._state is None else int(self._state.pop("bands"))
+        try:
+            if self._resume():
+                return
+        except DamagedError as error:
+            self.note = f"begun anew, since the unfinished work of an earlier run is damaged: {error}"
+        for path in (path for pattern in _FILES for path in folder.glob(pattern)):
+            remove(path, inside=folder)
+        self._digests, self._state = [], None
+        self._write_index("")
 
     def state(self) -> State | None:
         """The state given with the last band that a run can go on after, or None to begin."""
@@ -137,20 +129,49 @@ class DiskStore:
         Raises:
             OutputError: the disk is full, or the folder cannot be written.
         """
-        with atomic(self._band(self._count)) as temporary:
+        path = self._band(len(self._digests))
+        with atomic(path) as temporary:
             _write_band(band, temporary, self._keep_weights)
-        self._count += 1
+        self._digests.append(path_digest(path))
         if state is None:
             return
         before = sorted(self._folder.glob("state-*.npz"))
-        with atomic(self._folder / f"state-{self._count:06d}.npz") as temporary:
-            np.savez(temporary, allow_pickle=False, bands=np.array(self._count), **dict(state))
+        after = self._folder / f"state-{len(self._digests):06d}.npz"
+        with atomic(after) as temporary:
+            np.savez(temporary, allow_pickle=False, **dict(state))
+        self._write_index(after.name)
         for path in before:
-            path.unlink(missing_ok=True)
+            remove(path, inside=self._folder)
+
+    def _resume(self) -> bool:
+        """Whether there is work by this recipe to go on with.
+
+        Raises:
+            DamagedError: it is not as it was written.
+        """
+        path = self._folder / _INDEX
+        if not path.exists():
+            return False
+        index = read_digested(path)
+        if index["recipe"] != self._recipe:
+            return False
+        self._digests = index["bands"]
+        for number, digest in enumerate(self._digests):
+            check_digest(self._band(number), digest)
+        if index["state"]:
+            check_digest(self._folder / index["state"], index["state_sha256"])
+            with np.load(self._folder / index["state"], allow_pickle=False) as arrays:
+                self._state = dict(arrays)
+        return True
+
+    def _write_index(self, state: str) -> None:
+        digest = path_digest(self._folder / state) if state else ""
+        index = {"recipe": self._recipe, "bands": self._digests, "state": state, "state_sha256": digest}
+        write_digested(index, self._folder / _INDEX)
 
     def maps(self) -> Maps:
         """All bands as one; labels and margin stay on disk."""
-        files = [self._band(index) for index in range(self._count)]
+        files = [self._band(index) for index in range(len(self._digests))]
         small = [_read_small(path) for path in files]
         tokens = _joined([TokenMaps(int(part["stride_px"]), *(part[name] for name in _TOKENS)) for part in small])
         bottoms = np.cumsum([int(part["rows"]) for part in small])
@@ -161,7 +182,7 @@ class DiskStore:
 
     def weights(self) -> Iterator[SparseRows]:
         """The largest weights of every token, band by band."""
-        for index in range(self._count):
+        for index in range(len(self._digests)):
             with zipfile.ZipFile(self._band(index)) as archive:
                 yield SparseRows(*(_read_array(archive, name) for name in _WEIGHTS))
 

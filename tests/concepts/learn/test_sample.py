@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from histofactor.base.digests import DamagedError
 from histofactor.concepts.learn.sample import Sample, read_note
 from histofactor.errors import OptionError
 
@@ -122,3 +123,68 @@ def test_other_seeds_draw_others_and_do_not_merge():
 def test_a_sample_of_nothing():
     with pytest.raises(OptionError, match="at least 1"):
         Sample(0, 3)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("s") / "s.npz"
+    filled([50, 60], 90).save(path, "a note µ")
+    return path.read_bytes()
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_a_byte_that_is_not_as_it_was_written_is_told_or_changes_nothing(saved, tmp_path_factory, data):
+    changed = bytearray(saved)
+    changed[data.draw(st.integers(0, len(changed) - 1))] ^= data.draw(st.integers(1, 255))
+    path = tmp_path_factory.mktemp("s") / "s.npz"
+    path.write_bytes(bytes(changed))
+    sample = Sample(90, 3)
+    try:
+        assert read_note(path) == "a note µ"
+        sample.load(path)
+    except DamagedError as error:
+        assert "s.npz is not as it was written" in str(error)  # noqa: PT017 - other bytes are read all the same
+        assert sample.size == 0
+    else:
+        for got, wanted in zip(content(sample), content(filled([50, 60], 90)), strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("change", ["cut", "empty", "text", "none", "array"])
+def test_a_file_that_is_no_sample_is_told(saved, tmp_path, change):
+    path = tmp_path / "s.npz"
+    if change == "array":
+        np.save(tmp_path / "s.npy", np.arange(3))
+        (tmp_path / "s.npy").rename(path)
+    elif change != "none":
+        path.write_bytes({"cut": saved[:-100], "empty": b"", "text": b"text"}[change])
+    with pytest.raises(DamagedError, match=r"s\.npz"):
+        read_note(path)
+    with pytest.raises(DamagedError, match=r"s\.npz"):
+        Sample(90, 3).load(path)
+
+
+def test_values_that_were_exchanged_are_told(saved, tmp_path):
+    """A file that is whole as a zip, with the values of another sample in it."""
+    path = tmp_path / "s.npz"
+    path.write_bytes(saved)
+    with np.load(path) as file:
+        held = dict(file)
+    held["keys"] = held["keys"][::-1]
+    np.savez(path, **held)
+    with pytest.raises(DamagedError):
+        Sample(90, 3).load(path)
+
+
+def test_a_sample_of_other_channels_is_told(saved, tmp_path):
+    (tmp_path / "s.npz").write_bytes(saved)
+    with pytest.raises(DamagedError):
+        Sample(90, 4).load(tmp_path / "s.npz")
+
+
+def test_a_sample_of_nothing_yet_comes_back(tmp_path):
+    Sample(90, 3).save(tmp_path / "s.npz", "")
+    again = Sample(90, 3)
+    again.load(tmp_path / "s.npz")
+    assert again.size == 0

@@ -11,7 +11,10 @@ sample too.
 from __future__ import annotations
 
 import hashlib
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,11 +25,16 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.digests import DamagedError
 from histofactor.base.files import atomic
 from histofactor.errors import OptionError
 from histofactor.records import Float
 
 Keys = NDArray[np.float64]
+_UNREADABLE = (
+    ValueError, KeyError, TypeError, AttributeError, EOFError, SyntaxError, RuntimeError, ArithmeticError, MemoryError,
+    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
+)  # fmt: skip
 _COLUMNS = ("tokens", "sq_norms", "keys", "slides", "places")
 
 
@@ -123,16 +131,22 @@ class Sample:
         """
         held = {name: getattr(self, name)[: self.size] for name in _COLUMNS}
         with atomic(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, note=np.array(note), **held)
+            np.savez(file, note=np.array(note), sha256=np.array(_digest(note, held)), **held)
 
     def load(self, path: Path) -> None:
-        """Take in what a sample of the same seed wrote.
+        """Take in what a sample of the same seed, capacity and number of channels wrote.
 
         Raises:
-            OSError, ValueError, KeyError: the file cannot be read.
+            DamagedError: the file is not as it was written, or holds another kind of sample; nothing is taken in.
         """
-        with _opened(path) as held:
-            self._take(*(held[name] for name in _COLUMNS))
+        with _opened(path) as file:
+            note, digest, held = str(file["note"]), str(file["sha256"]), {name: file[name] for name in _COLUMNS}
+            if digest != _digest(note, held):
+                raise ValueError("its digest")
+            kinds = {name: (values.dtype, values.shape[1:]) for name, values in held.items()}
+            if kinds != {name: (getattr(self, name).dtype, getattr(self, name).shape[1:]) for name in _COLUMNS}:
+                raise ValueError("its columns")
+        self._take(*(held[name] for name in _COLUMNS))
 
     def _take(
         self, tokens: Float, sq_norms: Float, keys: Keys, slides: NDArray[np.int32], places: NDArray[np.float32]
@@ -154,19 +168,32 @@ def read_note(path: Path) -> str:
     """The note in a file that ``Sample.save`` wrote.
 
     Raises:
-        OSError, ValueError, KeyError: the file cannot be read.
+        DamagedError: the file is not as it was written.
     """
-    with _opened(path) as held:
-        return str(held["note"])
+    with _opened(path) as file:
+        return str(file["note"])
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
+def _opened(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """The arrays in a file; whatever reading them can fail with is damage."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             yield held
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(str(error)) from error
+    except OSError as error:
+        raise DamagedError(f"{path.name} cannot be read ({error.strerror or error})") from error
+    except _UNREADABLE as error:
+        raise DamagedError(f"{path.name} is not as it was written") from error
+
+
+def _digest(note: str, held: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of a note and of columns: names, kinds and values."""
+    digest = hashlib.sha256(repr(note).encode())
+    for name in _COLUMNS:
+        values = held[name]
+        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 @numba.njit(cache=True, nogil=True)

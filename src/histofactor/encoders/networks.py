@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from histofactor.encoders.weights import State
+from histofactor.encoders.weights_file import State
 from histofactor.errors import EncoderError
 from histofactor.records import EncoderSpec
 

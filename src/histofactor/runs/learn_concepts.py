@@ -15,7 +15,7 @@ from histofactor.concepts.bank.provenance import LIMIT
 from histofactor.concepts.learn.choose_k import compare_ks
 from histofactor.concepts.learn.counts_and_examples import evidence
 from histofactor.concepts.learn.levels import banks_from_levels, check_ks, train_levels
-from histofactor.encoders.build import Encoder
+from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError
 from histofactor.records import ConceptBank
 from histofactor.runs.outcome import Reporter

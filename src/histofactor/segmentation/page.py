@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import histofactor
 from histofactor.base.clock import Clock, Watch
 from histofactor.concepts.bank.record import bank_hash, new_bank
-from histofactor.encoders.build import Encoder
+from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.masks import unlike
 from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, TokenMaps, Weights
@@ -226,7 +226,7 @@ def _recipe(info: SlideInfo, segmenter: Segmenter, frame: Frame, bank: ConceptBa
     return {
         "histofactor": histofactor.__version__,
         "encoder": asdict(spec.key),
-        "inference": {"format": str(setup.encoder.autocast or "float32"), "mended": setup.encoder.mended},
+        "inference": {"format": setup.encoder.precision, "repaired": setup.encoder.repaired},
         "bank": {"sha256": bank_hash(bank), "k": len(bank.vectors), "provenance": dict(bank.provenance)},
         "method": segmenter.method.name,
         "factorization": None if segmenter.method.streamed else asdict(segmenter.factorization),

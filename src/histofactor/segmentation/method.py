@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from histofactor.concepts.bank.record import new_bank
 from histofactor.errors import EncoderError, OptionError
 from histofactor.factor.nmf import factorize
-from histofactor.factor.nnls import gram, relative_residual, solve_gram, unit_concepts
+from histofactor.factor.nnls import relative_residual, solve_gram
+from histofactor.factor.problem import gram, unit_concepts
 from histofactor.records import ConceptBank, EncoderKey, Float
 
 

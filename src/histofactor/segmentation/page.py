@@ -207,7 +207,7 @@ def _assemble(slide: Slide, segmenter: Segmenter, plan: Plan, maps: Maps, bank: 
     notes = (*slide.info.notes, *filter(None, [frame.note, places]))
     info = replace(slide.info, notes=notes)
     weights = maps.weights
-    names, colors = unlike.legend(bank.names, bank.colors, told=segmenter.unlike is not None)
+    names, colors = unlike.legend(bank.names, bank.colors, with_unlike=segmenter.unlike is not None)
     return Segmentation(
         slide=info,
         label_map=LabelMap(maps.labels, frame.t_mpp, (0, 0), names, colors),

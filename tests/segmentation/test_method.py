@@ -55,7 +55,7 @@ def test_cluster_with_one_concept_gives_it_all_tissue(X, tiny_bank, leaves):
     if leaves > 1:
         one = replace(one, leaves=Leaves(tiny_bank.vectors[:leaves], (0,) * leaves))
     W, residual, _ = run("cluster", X, one)
-    weights = by_owner(W, owners("cluster", one))
+    weights = by_owner(W, METHODS["cluster"].owners(one))
     assert weights.shape == (len(X), 1)
     assert (weights > 0).all()
     centroids = one.vectors if leaves == 1 else one.leaves.vectors

@@ -204,7 +204,7 @@ def _assemble(slide: Slide, segmenter: Segmenter, plan: Plan, maps: Maps, bank: 
     """All bands and what is known of the input, as one record."""
     frame = plan.frame
     lost, places = unreadable_share(maps.unreadable, plan)
-    notes = (*slide.info.notes, *filter(None, [frame.note, places]))
+    notes = (*slide.info.notes, *segmenter.setup.encoder.notes, *filter(None, [frame.note, places]))
     info = replace(slide.info, notes=notes)
     weights = maps.weights
     names, colors = unlike.legend(bank.names, bank.colors, with_unlike=segmenter.unlike is not None)

@@ -17,7 +17,7 @@ _HOME = {
     "ManyOptions": "histofactor.runs.segment_many",
     "learn_concepts": "histofactor.runs.learn_concepts",
     "LearnOptions": "histofactor.runs.sample_builder",
-    "Inference": "histofactor.encoders.build",
+    "Inference": "histofactor.encoders.encoder",
     "evaluate": "histofactor.evaluation.run",
     "load_encoder": "histofactor.encoders.build",
     "list_encoders": "histofactor.encoders.registry",

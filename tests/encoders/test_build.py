@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from histofactor.encoders import registry
 from histofactor.encoders.build import assemble, choose_device, load_encoder
 from histofactor.encoders.encode import encode
+from histofactor.encoders.encoder import Inference
 from histofactor.encoders.networks import build_network
 from histofactor.errors import EncoderError, OptionError
 
@@ -117,3 +118,26 @@ def test_devices_that_are_not_there(device):
 
 def test_automatic_device_exists():
     assert choose_device("auto").type in {"cpu", "cuda", "mps"}
+
+
+@pytest.mark.parametrize("name", ["embedded", "timm:resnet18", "embedded,embedded"])
+def test_code_is_allowed_only_where_there_is_some(name):
+    with pytest.raises(OptionError, match="no code of a repository"):
+        load_encoder(name, device="cpu", inference=Inference(remote_code="abc123"))
+
+
+def test_weights_beside_code_that_brings_its_own(tmp_path):
+    with pytest.raises(OptionError, match="takes no file of weights"):
+        load_encoder("rudolfv-2", weights=tmp_path / "w.pth", device="cpu", inference=Inference(remote_code="abc123"))
+
+
+def test_code_is_allowed_to_the_part_of_a_joint_encoder_that_is_code(monkeypatch):
+    asked = []
+
+    def load(name, **options):
+        asked.append((name, options["inference"].remote_code))
+        return load_encoder("embedded", device="cpu")
+
+    monkeypatch.setattr("histofactor.encoders.build.load_encoder", load)
+    load_encoder("embedded,rudolfv-2", device="cpu", inference=Inference(remote_code="abc123"))
+    assert asked == [("embedded", None), ("rudolfv-2", "abc123")]

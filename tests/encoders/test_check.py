@@ -37,7 +37,7 @@ def test_access_is_told(monkeypatch):
     assert access(get("embedded")) == "needs no hub"
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     assert "cannot be reached" in access(get("uni"))
-    monkeypatch.setattr("histofactor.encoders.weights.answers", lambda address: True)
+    monkeypatch.setattr("histofactor.encoders.hub.answers", lambda address: True)
     monkeypatch.setattr(huggingface_hub, "auth_check", lambda repository: None)
     assert "let you in" in access(get("uni"))
 

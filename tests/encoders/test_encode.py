@@ -1,13 +1,12 @@
 """Pixels to features to responses."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
-from histofactor.encoders.build import Inference, assemble, load_encoder
+from histofactor.encoders.build import assemble, load_encoder
 from histofactor.encoders.encode import encode, respond
+from histofactor.encoders.encoder import Inference, run_as
 from histofactor.encoders.networks import build_network
 from histofactor.encoders.registry import get
 from histofactor.errors import OptionError
@@ -51,7 +50,7 @@ def test_a_shorter_format_gives_nearly_the_same(name):
         spec = get("timm:vit_tiny_patch16_224")
         torch.manual_seed(0)
         plain = assemble(spec, build_network(spec))
-    shorter = replace(plain, autocast=torch.bfloat16)
+    shorter = run_as(plain, Inference("bfloat16"))
     pixels = batch(1, 128)
     ours, theirs = encode(plain, pixels).values, encode(shorter, pixels).values
     assert theirs.dtype == torch.float32
@@ -60,9 +59,9 @@ def test_a_shorter_format_gives_nearly_the_same(name):
 
 
 def test_precision_follows_the_device_unless_it_is_asked_for():
-    assert load_encoder("embedded", device="cpu").autocast is None
+    assert load_encoder("embedded", device="cpu").precision == "float32"
     asked = load_encoder("embedded", device="cpu", inference=Inference("bfloat16"))
-    assert asked.autocast == torch.bfloat16
+    assert asked.precision == "bfloat16"
     with pytest.raises(OptionError, match="float32, bfloat16, float16"):
         load_encoder("embedded", inference=Inference("int8"))
 

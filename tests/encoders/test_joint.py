@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from histofactor.concepts.bank.record import new_bank
-from histofactor.encoders.build import Encoder, load_encoder
+from histofactor.encoders.build import load_encoder
 from histofactor.encoders.encode import encode
+from histofactor.encoders.encoder import Encoder, Inference, run_as
 from histofactor.encoders.joint import join
 from histofactor.errors import EncoderError, OptionError
 from histofactor.records import WindowRule
@@ -69,6 +70,47 @@ def test_loaded_by_name():
     joint = load_encoder("embedded,embedded", device="cpu")
     assert joint.spec.dim == 256
     assert joint.spec.name == "embedded,embedded"
+
+
+def outlying(encoder):
+    """The same encoder with a token whose norm stands out, in every window."""
+
+    def dense(pixels):
+        maps = encoder.dense(pixels).clone()
+        maps[:, :, 2, 3] *= 50
+        return maps
+
+    return replace(encoder, dense=dense)
+
+
+@pytest.mark.parametrize(
+    "inference", [Inference(repair_tokens=True), Inference("bfloat16"), Inference("bfloat16", repair_tokens=True)]
+)
+def test_parts_of_a_joint_encoder_run_as_they_are_asked_to(tiny_encoder, coarse, inference):
+    pixels = np.random.default_rng(0).integers(0, 255, (1, 96, 96, 3), np.uint8)
+    parts = [outlying(tiny_encoder), outlying(coarse)]
+    asked = [run_as(part, inference) for part in parts]
+    joint = encode(join(asked), pixels).values
+    own = encode(asked[0], pixels).values / np.sqrt(2)
+    torch.testing.assert_close(joint[..., :12], own)
+    assert not torch.allclose(joint, encode(join(parts), pixels).values, atol=1e-6, rtol=0)
+
+
+def test_a_joint_encoder_that_is_loaded_tells_how_it_runs():
+    joint = load_encoder("embedded,embedded", device="cpu", inference=Inference("bfloat16", repair_tokens=True))
+    assert (joint.precision, joint.repaired) == ("bfloat16", True)
+    plain = load_encoder("embedded,embedded", device="cpu")
+    assert (plain.precision, plain.repaired) == ("float32", False)
+    pixels = np.random.default_rng(0).integers(0, 255, (1, 128, 128, 3), np.uint8)
+    alone = load_encoder("embedded", device="cpu", inference=Inference("bfloat16", repair_tokens=True))
+    values = encode(joint, pixels).values
+    torch.testing.assert_close(values[..., :128], encode(alone, pixels).values / np.sqrt(2))
+    assert not torch.equal(values, encode(plain, pixels).values)
+
+
+def test_formats_that_differ_are_both_told(tiny_encoder, coarse):
+    joint = join([run_as(tiny_encoder, Inference("bfloat16")), coarse])
+    assert joint.precision == "bfloat16,float32"
 
 
 def test_encoders_that_cannot_be_joined(tiny_encoder, coarse):

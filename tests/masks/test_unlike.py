@@ -18,8 +18,8 @@ def test_the_label_fits_its_type(k, kind):
 
 def test_the_legend_ends_with_it():
     names, colors = ("a", "b"), ((1, 2, 3), (4, 5, 6))
-    assert legend(names, colors, told=False) == (names, colors)
-    assert legend(names, colors, told=True) == (("a", "b", NAME), (*colors, COLOR))
+    assert legend(names, colors, with_unlike=False) == (names, colors)
+    assert legend(names, colors, with_unlike=True) == (("a", "b", NAME), (*colors, COLOR))
 
 
 def test_a_token_covers_its_px():

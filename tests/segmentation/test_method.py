@@ -50,6 +50,27 @@ def test_cluster_is_the_nearest_concept(X, tiny_bank):
     np.testing.assert_allclose(residual, expected, atol=2e-3)
 
 
+@pytest.mark.parametrize("leaves", [1, 3])
+def test_cluster_with_one_concept_gives_it_all_tissue(X, tiny_bank, leaves):
+    one = new_bank(tiny_bank.vectors[:leaves].mean(0, keepdims=True), tiny_bank.encoder)
+    if leaves > 1:
+        one = replace(one, leaves=Leaves(tiny_bank.vectors[:leaves], (0,) * leaves))
+    W, residual, _ = run("cluster", X, one)
+    weights = by_owner(W, METHODS["cluster"].owners(one))
+    assert weights.shape == (len(X), 1)
+    assert (weights > 0).all()
+    centroids = one.vectors if leaves == 1 else one.leaves.vectors
+    nearest = np.linalg.norm(X[:, None] - centroids, axis=2).min(1)
+    np.testing.assert_allclose(residual, np.minimum(nearest / np.linalg.norm(X, axis=1), 1), atol=2e-3)
+
+
+def test_cluster_with_concepts_that_are_alike_takes_the_first(X, tiny_bank):
+    alike = new_bank(np.repeat(tiny_bank.vectors[:1], 3, 0), tiny_bank.encoder)
+    W, _, _ = run("cluster", X, alike)
+    assert (W > 0).all()
+    np.testing.assert_array_equal(W.argmax(1), 0)
+
+
 def test_cluster_of_unions_is_the_nearest_leaf(X, tiny_bank):
     owned = (0, 1, 1, 0, 2, 1)
     means = np.stack([tiny_bank.vectors[np.equal(owned, i)].mean(0) for i in range(3)])

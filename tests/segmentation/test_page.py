@@ -42,6 +42,21 @@ def test_records_are_whole(run, tissue):
     assert json.loads(json.dumps(result.recipe)) == result.recipe
 
 
+def test_what_was_assumed_of_the_weights_is_told(run, tiny_encoder, tissue):
+    told = "the names of the weights begin with 'module.', which was taken off"
+    result = run(tissue, encoder=replace(tiny_encoder, notes=(told,)))
+    assert told in result.slide.notes
+    assert told not in run(tissue).slide.notes
+
+
+def test_cluster_with_one_concept_labels_all_tissue(run, tiny_bank, tissue):
+    one = new_bank(tiny_bank.vectors[:1], tiny_bank.encoder, mpp=1.0)
+    found = run(tissue, concepts=one, method="cluster").label_map.labels
+    expected = run(tissue, method="cluster").label_map.labels
+    assert set(np.unique(found)) == {0, 1}
+    np.testing.assert_array_equal(found > 0, expected > 0)
+
+
 def test_the_input_is_not_changed(run, tissue):
     before = tissue.copy()
     run(tissue)

@@ -14,7 +14,7 @@ import typer
 from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
-    from histofactor.encoders.build import Inference
+    from histofactor.encoders.encoder import Inference
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -50,7 +50,7 @@ class EncoderChoice:
 
     def inference(self) -> Inference:
         """Number format and the like."""
-        from histofactor.encoders.build import Inference
+        from histofactor.encoders.encoder import Inference
 
         return Inference(self.precision, self.compiled, self.repair_tokens, self.remote_code)
 

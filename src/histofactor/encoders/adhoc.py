@@ -114,7 +114,7 @@ def _from_transformers(name: str) -> EncoderSpec:
 
 
 def _fetch_config(name: str) -> Path:
-    from histofactor.encoders.weights import fetch_file
+    from histofactor.encoders.hub import fetch_file
 
     return fetch_file(name, "config.json", None)
 

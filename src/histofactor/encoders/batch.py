@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from histofactor.encoders.build import Encoder
+from histofactor.encoders.encoder import Encoder
 
 _CPU_PX, _CPU_MOST = 2**20, 16  # more at a time is no faster there
 _GPU_MOST, _GPU_SHARE = 256, 0.5  # of the free memory

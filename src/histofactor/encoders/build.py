@@ -2,64 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from histofactor.encoders import registry
-from histofactor.encoders.layers import Dense, compile_blocks, dense_at, prefix_of
+from histofactor.encoders.encoder import Encoder, Inference, check_inference, run_as, with_transform
+from histofactor.encoders.hub import commit_of, fetch_weights
+from histofactor.encoders.joint import join
+from histofactor.encoders.layers import compile_blocks, dense_at, prefix_of
 from histofactor.encoders.networks import adapt, build_network, build_remote
-from histofactor.encoders.transforms import TRANSFORMS, channels
-from histofactor.encoders.weights import (
-    as_float,
-    commit_of,
-    embedded_path,
-    fetch_weights,
-    file_revision,
-    load_state,
-    read_weights,
-)
+from histofactor.encoders.prefix import fit_names
+from histofactor.encoders.transforms import TRANSFORMS
+from histofactor.encoders.weights import as_float, embedded_path, load_state
+from histofactor.encoders.weights_file import file_revision, read_weights
 from histofactor.errors import EncoderError, OptionError
 from histofactor.records import EncoderSpec
-
-_FORMATS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass(frozen=True, slots=True)
-class Encoder:
-    """A loaded encoder, ready to turn pixels into features (see ``encoders.encode``).
-
-    Attributes:
-        spec: its row, with the layer, width and revision actually in use.
-        dense: normalised RGB (n, 3, height, width) to a feature map (n, d, h, w) before the transform.
-        device: where it runs.
-        autocast: shorter number format that the network runs in, or None for float32.
-        mended: whether tokens that stand out are replaced, see ``encoders.artefacts``.
-    """
-
-    spec: EncoderSpec
-    dense: Dense
-    device: torch.device
-    autocast: torch.dtype | None = None
-    mended: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Inference:
-    """How an encoder is run.
-
-    Attributes:
-        precision: ``float32``, ``bfloat16`` or ``float16``; default as in the registry on an accelerator, else float32.
-        compiled: let ``torch.compile`` work on the blocks of the network; the first windows then take long.
-        mended: replace tokens whose norm stands out, see ``encoders.artefacts``.
-        remote_code: the commit of an encoder's repository whose code may run here, for those that are such code.
-    """
-
-    precision: str | None = None
-    compiled: bool = False
-    mended: bool = False
-    remote_code: str | None = None
 
 
 def load_encoder(
@@ -88,42 +47,61 @@ def load_encoder(
         OptionError: the layer, the device, the transform or the precision does not exist.
     """
     inference = inference or Inference()
-    if inference.precision not in {None, *_FORMATS}:
-        raise OptionError(f"unknown precision {inference.precision!r}", expected=f"one of {', '.join(_FORMATS)}")
+    check_inference(inference)
     if transform not in {None, *TRANSFORMS}:
         raise OptionError(f"unknown transform {transform!r}", expected=f"one of {', '.join(TRANSFORMS)}")
     if "," in name:
         if weights is not None or layer is not None or transform not in {None, "relu"}:
             raise _not_for_joint(name)
-        from histofactor.encoders.joint import join
-
-        return join([load_encoder(part.strip(), device=device, inference=inference) for part in name.split(",")])
+        return _load_joint(name, device, inference)
     spec, target = registry.get(name), choose_device(device)
-    path = None if weights is None else Path(weights)
+    if inference.remote_code is not None and not spec.source.remote_code:
+        raise _no_remote_code(name)
+    spec, network, notes = _with_weights(spec, None if weights is None else Path(weights), inference)
+    if inference.compiled:
+        compile_blocks(network)
+    encoder = assemble(spec, network, layer=layer, device=target)
+    encoder = encoder if transform is None else with_transform(encoder, transform)
+    return replace(run_as(encoder, inference), notes=notes)
+
+
+def _load_joint(name: str, device: str, inference: Inference) -> Encoder:
+    """Several encoders as one; code of a repository is allowed to those alone that are such code."""
+    names = [part.strip() for part in name.split(",")]
+    remote = [registry.get(part).source.remote_code for part in names]
+    if inference.remote_code is not None and not any(remote):
+        raise _no_remote_code(name)
+    own_code = replace(inference, remote_code=None)
+    return join(
+        [
+            load_encoder(part, device=device, inference=inference if is_code else own_code)
+            for part, is_code in zip(names, remote, strict=True)
+        ]
+    )
+
+
+def _with_weights(
+    spec: EncoderSpec, path: Path | None, inference: Inference
+) -> tuple[EncoderSpec, torch.nn.Module, tuple[str, ...]]:
+    """The row with the revision in use, its network with its weights, and what was assumed of them."""
+    if spec.source.remote_code:
+        if path is not None:
+            raise OptionError(
+                f"encoder {spec.name!r} takes no file of weights: its repository brings code and weights together",
+                mend="leave out --weights",
+            )
+        spec = replace(spec, source=replace(spec.source, revision=inference.remote_code))
+        return spec, build_remote(spec), ()
     if path is not None:
         spec = replace(spec, source=replace(spec.source, revision=file_revision(path)))
     if spec.source.library == "plugin":
-        encoder = assemble(spec, registry.plugins()[name].build(path), layer=layer, device=target)
-    elif spec.source.remote_code:
-        spec = replace(spec, source=replace(spec.source, revision=inference.remote_code))
-        encoder = assemble(spec, build_remote(spec), layer=layer, device=target)
-    else:
-        if path is None:
-            path, spec = _find_weights(spec)
-        network = build_network(spec)
-        load_state(network, adapt(network, as_float(read_weights(path)), spec), spec.name)
-        if inference.compiled:
-            compile_blocks(network)
-        encoder = assemble(spec, network, layer=layer, device=target)
-    encoder = encoder if transform is None else with_transform(encoder, transform)
-    return _run_as(encoder, inference)
-
-
-def _run_as(encoder: Encoder, inference: Inference) -> Encoder:
-    """The encoder as it is to be run: shorter numbers only where there is an accelerator, or where asked for."""
-    on_cpu = encoder.device.type == "cpu"
-    precision = inference.precision or ("float32" if on_cpu else encoder.spec.precision)
-    return replace(encoder, autocast=_FORMATS[precision], mended=inference.mended)
+        return spec, registry.plugins()[spec.name].build(path), ()
+    if path is None:
+        path, spec = _find_weights(spec)
+    network = build_network(spec)
+    state, notes = fit_names(network, read_weights(path), spec)
+    load_state(network, adapt(network, as_float(state), spec), spec.name)
+    return spec, network, notes
 
 
 def _find_weights(spec: EncoderSpec) -> tuple[Path, EncoderSpec]:
@@ -135,17 +113,18 @@ def _find_weights(spec: EncoderSpec) -> tuple[Path, EncoderSpec]:
     return path, replace(spec, source=replace(spec.source, revision=revision))
 
 
-def with_transform(encoder: Encoder, transform: str) -> Encoder:
-    """The same encoder with another way to make its features non-negative; splitting doubles the channels."""
-    spec = encoder.spec
-    dim = channels(spec.dim, spec.transform, transform)
-    return replace(encoder, spec=replace(spec, transform=transform, dim=dim))
-
-
 def _not_for_joint(name: str) -> OptionError:
     return OptionError(
         f"weights, layer and transform cannot be given for the joint encoder {name!r}",
         mend="load each encoder on its own and join them with histofactor.encoders.joint.join",
+    )
+
+
+def _no_remote_code(name: str) -> OptionError:
+    return OptionError(
+        f"encoder {name!r} is no code of a repository, so there is none to allow",
+        got="a commit for --remote-code",
+        mend="leave out --remote-code",
     )
 
 

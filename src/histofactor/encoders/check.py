@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from histofactor.encoders.artefacts import outliers
-from histofactor.encoders.build import Encoder
 from histofactor.encoders.encode import encode, normalise
+from histofactor.encoders.encoder import Encoder
+from histofactor.encoders.repair import outliers
 from histofactor.records import EncoderSpec
 from histofactor.slides.phantom import phantom
 
@@ -85,7 +85,7 @@ def access(spec: EncoderSpec) -> str:
     from huggingface_hub import auth_check, constants
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
-    from histofactor.encoders.weights import answers
+    from histofactor.encoders.hub import answers
 
     repository = spec.source.repository
     if not answers(constants.ENDPOINT):

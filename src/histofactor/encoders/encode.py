@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from histofactor.encoders.artefacts import mend
-from histofactor.encoders.build import Encoder
-from histofactor.encoders.transforms import TRANSFORMS
+from histofactor.encoders.encoder import Encoder, features_of, standardise
 from histofactor.errors import EncoderError
 from histofactor.records import EncoderSpec, Features
 
@@ -31,12 +28,7 @@ def encode(encoder: Encoder, pixels: NDArray[np.uint8]) -> Features:
         EncoderError: the network does not return the grid that its registry row promises.
     """
     spec = encoder.spec
-    shorter = nullcontext() if encoder.autocast is None else torch.autocast(encoder.device.type, encoder.autocast)
-    with shorter:
-        maps = encoder.dense(normalise(pixels, spec, encoder.device))
-    if encoder.mended:
-        maps = mend(maps)
-    maps = TRANSFORMS[spec.transform](maps.float())
+    maps = features_of(encoder, _images(pixels, encoder.device))
     expected = (len(pixels), spec.dim, pixels.shape[1] // spec.patch_px, pixels.shape[2] // spec.patch_px)
     if tuple(maps.shape) != expected:
         raise EncoderError(
@@ -49,12 +41,15 @@ def encode(encoder: Encoder, pixels: NDArray[np.uint8]) -> Features:
 
 def normalise(pixels: NDArray[np.uint8], spec: EncoderSpec, device: torch.device) -> torch.Tensor:
     """RGB (n, height, width, 3) as an encoder's network takes it, (n, 3, height, width) on a device."""
+    return standardise(_images(pixels, device), spec)
+
+
+def _images(pixels: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """RGB (n, height, width, 3) as images (n, 3, height, width) in [0, 1] on a device."""
     images = torch.from_numpy(np.require(pixels, requirements="W"))
     if device.type == "cuda":  # pinned memory is copied while the device works
         images = images.pin_memory()
-    images = images.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
-    mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (spec.mean, spec.std))
-    return (images - mean) / std
+    return images.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
 
 
 def respond(features: Features, directions: NDArray[np.floating[Any]] | None) -> tuple[NDArray[Any], NDArray[Any]]:

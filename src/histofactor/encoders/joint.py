@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
-from histofactor.encoders.build import Encoder
-from histofactor.encoders.transforms import TRANSFORMS
+from histofactor.encoders.encoder import Encoder, features_of
 from histofactor.errors import OptionError
 from histofactor.records import EncoderSpec, WeightsSource, WindowRule
 
@@ -41,17 +40,18 @@ def join(encoders: Sequence[Encoder]) -> Encoder:
     scale = 1 / math.sqrt(len(encoders))
 
     def dense(pixels: torch.Tensor) -> torch.Tensor:
-        maps = [_features(encoder, pixels) * scale for encoder in encoders]
+        maps = [features_of(encoder, pixels) * scale for encoder in encoders]
         size = (pixels.shape[2] // first.spec.patch_px, pixels.shape[3] // first.spec.patch_px)
         return torch.cat([_onto(grid, size) for grid in maps], dim=1)
 
-    return Encoder(_joint_spec([encoder.spec for encoder in encoders]), dense, first.device)
-
-
-def _features(encoder: Encoder, pixels: torch.Tensor) -> torch.Tensor:
-    """Features ≥ 0 of one encoder, (n, d, h, w), of RGB in [0, 1]."""
-    mean, std = (torch.tensor(v, device=pixels.device).view(3, 1, 1) for v in (encoder.spec.mean, encoder.spec.std))
-    return TRANSFORMS[encoder.spec.transform](encoder.dense((pixels - mean) / std).float())
+    return Encoder(
+        _joint_spec([encoder.spec for encoder in encoders]),
+        dense,
+        first.device,
+        precision=",".join(dict.fromkeys(encoder.precision for encoder in encoders)),
+        repaired=any(encoder.repaired for encoder in encoders),
+        notes=tuple(dict.fromkeys(note for encoder in encoders for note in encoder.notes)),
+    )
 
 
 def _onto(grid: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

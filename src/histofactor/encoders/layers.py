@@ -80,8 +80,8 @@ def compile_blocks(network: torch.nn.Module, **options: Any) -> None:
 
 def prefix_of(network: Any) -> int:
     """Class and register tokens before the grid, as the built network says."""
-    if (own := getattr(network, "num_prefix_tokens", None)) is not None:
-        return int(own)
+    if (stated := getattr(network, "num_prefix_tokens", None)) is not None:
+        return int(stated)
     config = getattr(network, "config", None)
     return 1 + int(getattr(config, "num_register_tokens", 0) or 0) if config is not None else 0
 

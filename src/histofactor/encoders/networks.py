@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from histofactor.encoders.weights import State
+from histofactor.encoders.weights_file import State
 from histofactor.errors import EncoderError
 from histofactor.records import EncoderSpec
 
@@ -26,9 +26,9 @@ def build_network(spec: EncoderSpec) -> torch.nn.Module:
 
         return EmbeddedNetwork()
     if source.library == "own":
-        from histofactor.encoders import own_networks as own
+        from histofactor.encoders import own_networks
 
-        network: torch.nn.Module = getattr(own, source.architecture)(**source.arguments)
+        network: torch.nn.Module = getattr(own_networks, source.architecture)(**source.arguments)
         return network
     if source.library == "transformers":
         return _transformers(spec)
@@ -154,5 +154,5 @@ def _by_transformers(network: Any, state: State) -> State:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
     if report["missing_keys"] or report["mismatched_keys"]:
         return state
-    own: State = loaded.state_dict()
-    return own
+    renamed: State = loaded.state_dict()
+    return renamed

@@ -31,7 +31,7 @@ from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
 
 if TYPE_CHECKING:
-    from histofactor.encoders.build import Encoder
+    from histofactor.encoders.encoder import Encoder
 
 Way = tuple[str, int]  # method and K
 

@@ -11,17 +11,15 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from histofactor.base.workers import map_blocks
 from histofactor.factor.hals import sweep_rows
+from histofactor.records import Float
 
 SWEEPS = 3  # inner sweeps per matrix product: cheap beside the product, and each brings the optimum closer
 _SERIAL_FLOP = 2e8  # a pass over the features with less work than this is not worth starting threads
 _LOWEST, _FIRST, _HIGHEST = 0.25, 0.8, 0.95  # extrapolation of H
 _GROWTH = 1.1  # of the extrapolation, with every step that lowers the objective
-
-Float = NDArray[np.float32]
 
 
 class Problem(NamedTuple):

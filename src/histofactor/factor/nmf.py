@@ -15,13 +15,13 @@ from histofactor.base.workers import map_blocks
 from histofactor.errors import OptionError
 from histofactor.factor.descent import descend, plain
 from histofactor.factor.start import leading_subspace, singular_start
+from histofactor.records import Float
 
 _SKETCH_ROWS, _SKETCH_ROWS_PER_COMPONENT, _STRIDE = 1024, 32, 8  # a sketch has one in eight rows, or more
 _WIDE, _RANK = 10, 4  # features of at least 10k rows and columns are sketched by 4k directions
 _OVERSAMPLING = 4  # directions of a start beside those of the components, where there is no such sketch
 
 Floats = NDArray[np.floating[Any]]
-Float = NDArray[np.float32]
 
 
 @overload

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.workers import map_blocks
-from histofactor.errors import OptionError
 from histofactor.factor.active_set import solve_rows
 from histofactor.factor.constrained import Wish, check_wish, solve_wish
+from histofactor.factor.problem import check_fit, gram, to_numpy, unit_concepts
 
 if TYPE_CHECKING:
     import torch
@@ -22,27 +22,6 @@ Floats = NDArray[np.floating[Any]]
 # Every matrix product sees blocks of this many rows, the last one padded with zeros: the BLAS library then takes the
 # same path for every row, and a row's bits do not depend on the batch around it.
 _BLOCK = 256
-
-
-def unit_concepts(H: Floats) -> tuple[Floats, Floats]:
-    """Scale every concept to unit length; a zero concept stays zero.
-
-    Args:
-        H: (K, C) concepts.
-
-    Returns:
-        (U (K, C) with rows of norm 1 or 0, norms (K,)), of the dtype of H.
-    """
-    norms = np.linalg.norm(H.astype(np.float64), axis=1)
-    scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
-    return (H * scale[:, None]).astype(H.dtype), norms.astype(H.dtype)
-
-
-def gram(H: Floats) -> NDArray[np.float64]:
-    """Gram matrix H·Hᵀ (K, K) in float64, of the concepts H (K, C) as rounded to their dtype."""
-    exact = H.astype(np.float64)
-    product: NDArray[np.float64] = exact @ exact.T
-    return product
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +62,7 @@ def project(X: Array, H: Array, *, tol: float = 1e-6, wish: Wish | None = None) 
     if not isinstance(X, np.ndarray):
         return _project_tensor(X, H, tol, wish)
     dtype: type[np.floating[Any]] = np.float64 if X.dtype == np.float64 else np.float32
-    _check_fit(X, H)
+    check_fit(X, H)
     U, norms = unit_concepts(H.astype(dtype))
     G = gram(U)
     scale = np.where(norms > 0, norms, 1)
@@ -133,7 +112,7 @@ def certify(X: Floats, H: Floats, W: Floats) -> Certificate:
     Raises:
         OptionError: shapes do not fit, or concepts are negative or not finite.
     """
-    _check_fit(X, H)
+    check_fit(X, H)
     U, norms = unit_concepts(H.astype(np.float64))
     G = gram(U)
     kkt, residual = np.empty(len(X)), np.empty(len(X), np.float32)
@@ -206,29 +185,4 @@ def _project_tensor(X: torch.Tensor, H: torch.Tensor, tol: float, wish: Wish) ->
         from histofactor.factor.torch_nnls import project_torch
 
         return project_torch(X, H, tol=tol)
-    return torch.from_numpy(project(_to_numpy(X), _to_numpy(H), tol=tol, wish=wish)).to(X.device)
-
-
-def _check_fit(X: Floats, H: Floats) -> None:
-    """Raise OptionError unless X (N, C) and H (K, C) fit and H is a valid set of concepts."""
-    if X.ndim != 2 or H.ndim != 2 or X.shape[1] != H.shape[1] or len(H) == 0:
-        raise OptionError(
-            "features and concepts do not fit",
-            expected="X (N, C) and H (K, C) with the same C and K ≥ 1",
-            got=f"X {X.shape} and H {H.shape}",
-        )
-    if not np.isfinite(H).all() or (H < 0).any():
-        raise OptionError(
-            "concepts are not valid",
-            expected="finite values ≥ 0",
-            got="NaN, infinite or negative entries",
-            mend="clip negative entries to 0, as the transform of the encoder does",
-        )
-
-
-def _to_numpy(tensor: torch.Tensor) -> Floats:
-    """A tensor's values in host memory; half precisions widen to float32, which is exact."""
-    values = tensor.detach().cpu()
-    if values.dtype.itemsize < 4:
-        values = values.float()
-    return cast("Floats", values.numpy())
+    return torch.from_numpy(project(to_numpy(X), to_numpy(H), tol=tol, wish=wish)).to(X.device)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from histofactor.base.workers import map_blocks
 from histofactor.errors import OptionError
 from histofactor.factor.nmf import factorize
-from histofactor.factor.nnls import project, solve_gram, unit_concepts
+from histofactor.factor.nnls import project, solve_gram
+from histofactor.factor.problem import unit_concepts
 
 _BLOCK = 1024  # rows widened to float64 at a time
 _REVISIONS = 5  # alternations of W and H on a batch while it is at hand; later its weights stay

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 import scipy.linalg
-from numpy.typing import NDArray
+
+from histofactor.records import Float
 
 _FILL = 0.3  # largest start value of what the singular vectors leave at zero, beside the mean of the weights
-
-Float = NDArray[np.float32]
 
 
 def leading_subspace(A: Float, width: int) -> tuple[Float, Float]:

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import embedding_bag, pad
 
-from histofactor.factor.nnls import _check_fit, _to_numpy, gram, unit_concepts
+from histofactor.factor.problem import check_fit, gram, to_numpy, unit_concepts
 
 _DEPENDENT = 1e-12  # squared distance to the span of the free concepts that counts as inside, as in ``active_set``
 _SETTLED = 1e-12  # gradient of free concepts, relative to the row's largest |b|, at which w is the minimiser on them
@@ -56,9 +56,9 @@ def project_torch(
     """
     solve = solve or solve_gram_torch
     dtype = torch.float64 if X.dtype == torch.float64 else torch.float32
-    concepts = _to_numpy(H.to(dtype))
+    concepts = to_numpy(H.to(dtype))
     stand_in: NDArray[np.floating[Any]] = np.broadcast_to(np.zeros((), np.float32), tuple(X.shape))
-    _check_fit(stand_in, concepts)
+    check_fit(stand_in, concepts)
     unit, norms = unit_concepts(concepts)
     U, G = torch.from_numpy(unit).to(X.device), torch.from_numpy(gram(unit)).to(X.device)
     scale = torch.from_numpy(np.where(norms > 0, norms, 1)).to(X.device)
@@ -185,11 +185,11 @@ def _join(rows: _Rows, G: torch.Tensor, concept: torch.Tensor, wanted: torch.Ten
     """Free a concept (m,) where wanted (m,), and border M with it; returns the rows where it was possible."""
     c = torch.where(rows.used, G[rows.index, concept[:, None]], 0.0)
     u = _times(rows.M, c)
-    own = G.diagonal()[concept]
-    distance = own.clone()
+    sq_norms = G.diagonal()[concept]
+    distance = sq_norms.clone()
     for part in (c * u).unbind(1):
         distance -= part
-    joined = wanted & (distance > _DEPENDENT * own)  # else inside the span of the free concepts
+    joined = wanted & (distance > _DEPENDENT * sq_norms)  # else inside the span of the free concepts
     slot = (~rows.used).to(torch.uint8).argmax(1, keepdim=True)
     v = (-u).scatter(1, slot, 1.0)
     factor = torch.where(joined, 1.0 / distance, 0.0)

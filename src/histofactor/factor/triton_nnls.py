@@ -53,9 +53,9 @@ def solve_gram_triton(B: torch.Tensor, G: torch.Tensor, *, tol: float = 1e-6) ->
         warps = max(1, min(8, width // 64))
         shape = {"SLOTS": _SLOTS, "WIDTH": width, "STEPS": _STEPS}
         walk[(n,)](B, G, W, solved, K, tol, **shape, num_warps=warps, enable_fp_fusion=True)
-    left = (solved == 0).nonzero()[:, 0]
-    if len(left):
-        W[left] = solve_gram_torch(B[left], G, tol=tol)
+    unsolved = (solved == 0).nonzero()[:, 0]
+    if len(unsolved):
+        W[unsolved] = solve_gram_torch(B[unsolved], G, tol=tol)
     return W
 
 
@@ -90,9 +90,9 @@ def walk(B, G, W, solved, K, tol, SLOTS: tl.constexpr, WIDTH: tl.constexpr, STEP
             newest = tl.argmax(g, 0).to(tl.int32)
             slot = tl.min(tl.where(used == 0, slots, SLOTS), 0)
             c = tl.load(G + index * K + newest, mask=used == 1, other=0.0).to(tl.float32)
-            own = tl.load(G + newest * K + newest).to(tl.float32)
-            M, distance = _border(M, c, own, slots == slot)
-            if (slot == SLOTS) | (distance <= _DEPENDENT * own):
+            sq_norm = tl.load(G + newest * K + newest).to(tl.float32)
+            M, distance = _border(M, c, sq_norm, slots == slot)
+            if (slot == SLOTS) | (distance <= _DEPENDENT * sq_norm):
                 state = 2
             index = tl.where(slots == slot, newest, index)
             used = tl.where(slots == slot, 1, used)
@@ -119,10 +119,10 @@ def walk(B, G, W, solved, K, tol, SLOTS: tl.constexpr, WIDTH: tl.constexpr, STEP
 
 
 @triton.jit
-def _border(M, c, own, slot):
-    """M with a concept in an empty slot: own (squared norm) and c (products with the free ones); and its distance."""
+def _border(M, c, sq_norm, slot):
+    """M with a concept of a squared norm in an empty slot, c its products with the free ones; and its distance."""
     u = tl.sum(M * c[:, None], 0)
-    distance = own - tl.sum(c * u, 0)
+    distance = sq_norm - tl.sum(c * u, 0)
     v = tl.where(slot, 1.0, -u)
     return M + v[:, None] * v[None, :] / tl.maximum(distance, 1e-30), distance
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from histofactor.base.workers import map_blocks
 from histofactor.errors import OptionError
+from histofactor.masks.lattice import check_fit, place
 
 if TYPE_CHECKING:
     import torch
@@ -124,23 +125,6 @@ def decode_soft(
 
     map_blocks(decode_band, size[0], _SOFT_BAND)
     return shares
-
-
-def check_fit(shape: tuple[int, ...], size: tuple[int, int]) -> None:
-    """Raise OptionError unless weights of this shape can be decoded to (height, width) px."""
-    if len(shape) != 3 or min(shape) < 1 or min(size) < 1 or shape[2] > 65534:
-        raise OptionError(
-            "cannot decode",
-            expected="weights (h, w, K) and size (height, width), all ≥ 1, K ≤ 65534",
-            got=f"weights {tuple(shape)}, size {size}",
-        )
-
-
-def place(tokens: int, px: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """For every px (px,) the token at or before it, and its place between that token and the next in [0, 1)."""
-    position = np.clip((np.arange(px) + 0.5) * (tokens / px) - 0.5, 0, tokens - 1)
-    cell = position.astype(np.int64)
-    return cell, (position - cell).astype(np.float32)
 
 
 def _decode_tensor(weights: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import torch
 
-from histofactor.masks.decode import check_fit, place
+from histofactor.masks.lattice import check_fit, place
 
 _NUMBERS = 1 << 22  # upsampled values at a time, 16 MB
 _CHUNK = 16  # concepts at a time

@@ -32,10 +32,10 @@ def mark(labels: Labels, unlike: NDArray[np.bool_], k: int) -> Labels:
 
 
 def legend(
-    names: tuple[str, ...], colors: tuple[Color, ...], *, told: bool
+    names: tuple[str, ...], colors: tuple[Color, ...], *, with_unlike: bool
 ) -> tuple[tuple[str, ...], tuple[Color, ...]]:
-    """Names and colours of the labels from 1 on: of the concepts, then of what is unlike the bank where it is told."""
-    return ((*names, NAME), (*colors, COLOR)) if told else (names, colors)
+    """Names and colours of the labels from 1 on: of the concepts, then of tissue unlike the bank where it has one."""
+    return ((*names, NAME), (*colors, COLOR)) if with_unlike else (names, colors)
 
 
 def on_px(tokens: NDArray[np.bool_], stride_px: int) -> NDArray[np.bool_]:

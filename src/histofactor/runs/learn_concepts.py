@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 import histofactor
 from histofactor.concepts.bank.provenance import LIMIT
 from histofactor.concepts.learn.choose_k import compare_ks
-from histofactor.concepts.learn.counts_and_examples import evidence
+from histofactor.concepts.learn.counts_and_examples import counts_and_examples
 from histofactor.concepts.learn.levels import banks_from_levels, check_ks, train_levels
-from histofactor.encoders.build import Encoder
+from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError
 from histofactor.records import ConceptBank
 from histofactor.runs.outcome import Reporter
@@ -102,7 +102,7 @@ def learn(builder: SampleBuilder, ks: Sequence[int]) -> Learned:
     used, slides = _used(builder)
     groups = [source.group for source in used]
     sides = [builder.slides[source.name]["side"] for source in used]
-    known = {k: evidence(sample, slides, level, groups, sides) for k, level in levels.items()}
+    known = {k: counts_and_examples(sample, slides, level, groups, sides) for k, level in levels.items()}
     norms = sample.sq_norms[: sample.size] if options.pool == "token" else None  # a tile tells nothing of tokens
     choice = compare_ks(sample.tokens[: sample.size], slides, levels, options.train, norms)
     for row in () if choice is None or norms is None else choice.rows:

@@ -172,7 +172,7 @@ def _assemble(
     names, colors = unlike.legend(
         tuple(group.name for group in groups),
         tuple(group.color for group in groups),
-        told=parent.get("unlike") is not None,
+        with_unlike=parent.get("unlike") is not None,
     )
     label_map = LabelMap(maps.labels, header.mpp, (0, 0), names, colors)
     return Segmentation(info, label_map, maps.margin, maps.tokens, header.l0_per_px, recipe)

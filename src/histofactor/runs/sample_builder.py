@@ -155,7 +155,7 @@ class SampleBuilder:
         sampling = [options.mpp, options.source_mpp, options.seed, self.sample.capacity, options.windows, options.pool]
         inputs = [asdict(source) for source in self.sources]
         tissue = [self.setup.tissue.find, None if mask is None else fingerprint(mask)]
-        run = [str(encoder.autocast), encoder.mended, self.setup.views]
+        run = [encoder.precision, encoder.repaired, self.setup.views]
         text = json.dumps([histofactor.__version__, asdict(self.spec.key), run, sampling, tissue, inputs])
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from histofactor.base.clock import Clock, Watch
-from histofactor.encoders.build import Encoder
+from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.records import ConceptBank
 from histofactor.runs.execute.local import execute

@@ -11,7 +11,7 @@ import histofactor
 from histofactor.base.clock import Watch
 from histofactor.base.files import sweep
 from histofactor.concepts.bank.record import bank_hash
-from histofactor.encoders.build import Encoder
+from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OutputError
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank, Segmentation
@@ -128,7 +128,7 @@ def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:
     """
     setup, spec = segmenter.setup, segmenter.setup.encoder.spec
     mask = None if setup.tissue.mask is None else mask_of(setup.tissue.mask, task.path)
-    inference = [str(setup.encoder.autocast), setup.encoder.mended]
+    inference = [setup.encoder.precision, setup.encoder.repaired]
     return LabelsRecipe(
         version=histofactor.__version__,
         path=str(task.path.resolve()),

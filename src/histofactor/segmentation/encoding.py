@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from histofactor.base.clock import Clock, Watch
 from histofactor.base.workers import map_ahead
 from histofactor.encoders.batch import windows_at_once
-from histofactor.encoders.build import Encoder
 from histofactor.encoders.encode import encode, respond
+from histofactor.encoders.encoder import Encoder
 from histofactor.records import Float
 from histofactor.segmentation.canvas import Canvas
 from histofactor.segmentation.method import Directions

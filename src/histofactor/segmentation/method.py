@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from histofactor.concepts.bank.record import new_bank
 from histofactor.errors import EncoderError, OptionError
 from histofactor.factor.nmf import factorize
-from histofactor.factor.nnls import gram, relative_residual, solve_gram, unit_concepts
+from histofactor.factor.nnls import relative_residual, solve_gram
+from histofactor.factor.problem import gram, unit_concepts
 from histofactor.records import ConceptBank, EncoderKey, Float
 
 
@@ -137,13 +138,15 @@ def _cluster(tokens: Tokens, bank: ConceptBank, how: Factorization) -> Solved:
     """Nearest concept: argmin ‖x − h‖² is argmax x·h − ½‖h‖², which is linear in x and so can be blended.
 
     A constant per token moves the scores to ≥ 0; bilinear upsampling keeps it the same for all concepts of a px, so
-    every px gets the concept nearest to its upsampled feature.
+    every px gets the concept nearest to its upsampled feature. Where all concepts are equally near, as the only
+    one of a bank is, all have the weight 1: a token without weights would belong to none.
     """
     scores = tokens.B - 0.5 * (_centroids(bank).astype(np.float64) ** 2).sum(1)
     distance = np.maximum(tokens.sq_norms - 2.0 * scores.max(1), 0)
     relative = np.divide(distance, tokens.sq_norms, out=np.zeros_like(distance), where=tokens.sq_norms > 0)
-    W = scores - scores.min(1, keepdims=True)
-    return W.astype(np.float32), np.sqrt(np.minimum(relative, 1)).astype(np.float32), bank
+    W = (scores - scores.min(1, keepdims=True)).astype(np.float32)
+    W[~W.any(1)] = 1
+    return W, np.sqrt(np.minimum(relative, 1)).astype(np.float32), bank
 
 
 def _factorize(tokens: Tokens, bank: ConceptBank, how: Factorization) -> Solved:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import histofactor
 from histofactor.base.clock import Clock, Watch
 from histofactor.concepts.bank.record import bank_hash, new_bank
-from histofactor.encoders.build import Encoder
+from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.masks import unlike
 from histofactor.masks.bands import Band, Decoder, Decoding
@@ -185,10 +185,10 @@ def _assemble(slide: Slide, segmenter: Segmenter, plan: Plan, maps: Maps, bank: 
     """All bands and what is known of the input, as one record."""
     frame = plan.frame
     lost, places = unreadable_share(maps.unreadable, plan)
-    notes = (*slide.info.notes, *filter(None, [frame.note, places]))
+    notes = (*slide.info.notes, *segmenter.setup.encoder.notes, *filter(None, [frame.note, places]))
     info = replace(slide.info, notes=notes)
     weights = maps.weights
-    names, colors = unlike.legend(bank.names, bank.colors, told=segmenter.unlike is not None)
+    names, colors = unlike.legend(bank.names, bank.colors, with_unlike=segmenter.unlike is not None)
     return Segmentation(
         slide=info,
         label_map=LabelMap(maps.labels, frame.t_mpp, (0, 0), names, colors),
@@ -207,7 +207,7 @@ def _recipe(info: SlideInfo, segmenter: Segmenter, frame: Frame, bank: ConceptBa
     return {
         "histofactor": histofactor.__version__,
         "encoder": asdict(spec.key),
-        "inference": {"format": str(setup.encoder.autocast or "float32"), "mended": setup.encoder.mended},
+        "inference": {"format": setup.encoder.precision, "repaired": setup.encoder.repaired},
         "bank": {"sha256": bank_hash(bank), "k": len(bank.vectors), "provenance": dict(bank.provenance)},
         "method": segmenter.method.name,
         "factorization": None if segmenter.method.streamed else asdict(segmenter.factorization),

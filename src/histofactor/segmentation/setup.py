@@ -8,7 +8,8 @@ from pathlib import Path
 from histofactor.concepts.bank.file import load_bank
 from histofactor.concepts.bank.provenance import residual_limit_of
 from histofactor.concepts.bank.record import check_features
-from histofactor.encoders.build import Encoder, Inference, load_encoder
+from histofactor.encoders.build import load_encoder
+from histofactor.encoders.encoder import Encoder, Inference
 from histofactor.encoders.registry import get
 from histofactor.encoders.weights import embedded_path
 from histofactor.errors import BankMismatch, OptionError

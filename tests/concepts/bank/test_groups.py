@@ -1,5 +1,7 @@
 """Which concepts become one, and what is refused."""
 
+from dataclasses import replace
+
 import pytest
 
 from histofactor.concepts.bank.groups import Group, regroup
@@ -34,8 +36,17 @@ def test_nothing_asked_for_changes_nothing(groups):
         ([((1, 1), "a")], {}, "label 1 is asked for twice"),
         ([((1, 2), "a")], {2: "b"}, "label 2 is asked for twice"),
         ([((1,), "a")], {}, "nothing to merge"),
+        ([((1, 2), "a\nb")], {}, "cannot have this name"),
+        ([], {1: "\x1b[2J"}, "cannot have this name"),
     ],
 )
 def test_mistakes_are_named(groups, merges, renames, message):
     with pytest.raises(OptionError, match=message):
         regroup(groups, merges, renames)
+
+
+def test_a_foreign_name_stays_where_it_is_the_same(groups):
+    groups[0] = replace(groups[0], name="two\nlines")
+    assert regroup(groups, (), {1: "two\nlines"}) == groups
+    with pytest.raises(OptionError, match="cannot have this name"):
+        regroup(groups, (), {2: "two\nlines"})

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from histofactor.concepts.bank.file import save_bank
-from histofactor.concepts.bank.record import bank_hash, check_features, new_bank, validate_bank
-from histofactor.errors import BankError, BankMismatch
+from histofactor.concepts.bank.file import load_bank, save_bank
+from histofactor.concepts.bank.record import bank_hash, check_features, check_name, new_bank, validate_bank
+from histofactor.errors import BankError, BankMismatch, OptionError
 from histofactor.records import EncoderKey, Leaves
 
 KEY = EncoderKey("uni", "abc123", "blocks[-1]", "relu")
@@ -159,3 +159,31 @@ def test_invalid_leaves(wrong):
 def test_two_concepts_of_one_name():
     with pytest.raises(BankError, match=r"'stroma' twice.*concepts merge"):
         validate_bank(bank(3, names=("stroma", "tumour", "stroma")))
+
+
+@pytest.mark.parametrize("revision", [[], ["1"], {}, 0, "", False])
+def test_a_revision_is_a_text_or_none(revision):
+    key = EncoderKey("uni", revision, "blocks[-1]", "relu")
+    with pytest.raises(BankError, match="encoder is not valid"):
+        new_bank(vectors(2), key)
+    new_bank(vectors(2), replace(key, revision=None))
+
+
+def test_a_file_whose_revision_is_a_list_is_refused(path):
+    save_bank([bank(3)], path)
+    path.write_bytes(path.read_bytes().replace(b'\\"abc123\\"', b"[      ]  "))
+    with pytest.raises(BankError, match="encoder is not valid"):
+        load_bank(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "a ", " a", "a\nb", "a\r", "\x1b[31mred", "a\0", "a\tb", "\u202etxt", "\ud800"]
+)
+def test_names_that_cannot_be_given(name):
+    with pytest.raises(OptionError, match="cannot have this name"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["tumour", "µ stroma", "=1+1", "a, b; \"c\" 'd'", "淋巴", "\N{GRINNING FACE}"])
+def test_names_that_can_be_given(name):
+    check_name(name)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from histofactor.concepts.bank.tensor_file import parse_json, read_tensors
+from histofactor.concepts.bank.tensor_file import MAX_HEADER, parse_json, read_tensors
 from histofactor.errors import BankError
 
 
@@ -144,3 +144,9 @@ def test_tensors_and_metadata_as_they_were_written(path):
 def test_what_is_no_json(text):
     with pytest.raises(ValueError, match=r"."):
         parse_json(text)
+
+
+def test_headers_have_a_limit(path):
+    path.write_bytes(raw(b'{"__metadata__": {"a": "' + b" " * (MAX_HEADER + 1) + b'"}}', bytes(8)))
+    with pytest.raises(BankError, match="more than 16777216"):
+        read_tensors(path)

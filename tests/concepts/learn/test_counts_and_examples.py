@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from histofactor.concepts.learn.counts_and_examples import EXAMPLES, evidence
+from histofactor.concepts.learn.counts_and_examples import EXAMPLES, counts_and_examples
 from histofactor.concepts.learn.levels import train_levels
 from histofactor.concepts.learn.sample import Sample
 
@@ -25,19 +25,19 @@ def setting():
 
 def test_counts_by_slide_and_group(setting):
     sample, slides, level = setting
-    known = evidence(sample, slides, level, ["n", "s", "n"], [8.0] * 3)
+    known = counts_and_examples(sample, slides, level, ["n", "s", "n"], [8.0] * 3)
     for number in range(3):
         own = np.bincount(level.labels[slides == number], minlength=6)
         assert known["per_slide"][number] == own.tolist()
     assert known["per_group"]["n"] == np.add(known["per_slide"][0], known["per_slide"][2]).tolist()
     assert sorted(known["per_group"]) == ["n", "s"]
     assert json.loads(json.dumps(known)) == known
-    assert "per_group" not in evidence(sample, slides, level, [None] * 3, [8.0] * 3)
+    assert "per_group" not in counts_and_examples(sample, slides, level, [None] * 3, [8.0] * 3)
 
 
 def test_examples_are_the_nearest_of_each_slide_in_turn(setting):
     sample, slides, level = setting
-    known = evidence(sample, slides, level, [None] * 3, [8.0, 9.0, 10.0])["examples"]
+    known = counts_and_examples(sample, slides, level, [None] * 3, [8.0, 9.0, 10.0])["examples"]
     for concept, examples in enumerate(known):
         assert len(examples) == min(EXAMPLES, level.counts[concept])
         assert sorted(one["slide"] for one in examples[:3]) == [0, 1, 2]
@@ -53,4 +53,4 @@ def test_examples_are_the_nearest_of_each_slide_in_turn(setting):
 def test_slides_are_not_told_one_by_one_where_there_are_many(setting, monkeypatch):
     monkeypatch.setattr("histofactor.concepts.learn.counts_and_examples._SLIDES_TOLD", 2)
     sample, slides, level = setting
-    assert "per_slide" not in evidence(sample, slides, level, [None] * 3, [8.0] * 3)
+    assert "per_slide" not in counts_and_examples(sample, slides, level, [None] * 3, [8.0] * 3)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from histofactor.concepts.bank.file import BankFile
-from histofactor.concepts.bank.groups import Group, Merge, regroup
+from histofactor.concepts.bank.groups import Group, Merge, check_labels, regroup
 from histofactor.concepts.bank.provenance import Counts, Example, counts_of, examples_of, per_group_of, per_slide_of
 from histofactor.errors import BankError
 from histofactor.records import Color, ConceptBank, Float, Leaves
@@ -31,7 +31,7 @@ def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int
     """
     bank, colors = _bank_of(file, k), colors or {}
     groups = regroup(_groups(bank), (), names)
-    regroup(groups, (), dict.fromkeys(colors, ""))  # checks the labels
+    check_labels(list(colors), k)
     new = tuple(colors.get(label, group.color) for label, group in enumerate(groups, 1))
     bank = replace(bank, names=tuple(group.name for group in groups), colors=new)
     return replace(file, banks={**file.banks, k: bank})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from histofactor.concepts.bank.record import check_name
 from histofactor.errors import OptionError
 from histofactor.records import Color
 
@@ -34,24 +35,28 @@ def regroup(groups: Sequence[Group], merges: Sequence[Merge], renames: Mapping[i
         renames: new names by label.
 
     Raises:
-        OptionError: a label does not exist, is asked for twice, or a merge has fewer than two.
+        OptionError: a label does not exist, is asked for twice, a merge has fewer than two, or a new name is none (see
+            ``record.check_name``).
     """
-    _check([label for labels, _ in merges for label in labels] + list(renames), len(groups))
+    check_labels([label for labels, _ in merges for label in labels] + list(renames), len(groups))
     for labels, name in merges:
         if len(labels) < 2:
             raise OptionError(f"nothing to merge into {name!r}", expected="two labels or more", got=str(labels[0]))
+    new = {name for _, name in merges} | {name for label, name in renames.items() if name != groups[label - 1].name}
+    for name in sorted(new):
+        check_name(name)
     named = [replace(group, name=renames.get(label, group.name)) for label, group in enumerate(groups, 1)]
     merged = {label: (min(labels), labels, name) for labels, name in merges for label in labels}
     found = []
     for label, group in enumerate(named, 1):
         first, labels, name = merged.get(label, (label, (label,), group.name))
         if label == first:
-            members = sorted(member for one in labels for member in groups[one - 1].members)
+            members = sorted(member for part in labels for member in groups[part - 1].members)
             found.append(Group(tuple(members), name, group.color))
     return found
 
 
-def _check(labels: Sequence[int], k: int) -> None:
+def check_labels(labels: Sequence[int], k: int) -> None:
     """Raise OptionError unless all labels exist and none is there twice."""
     unknown = sorted({label for label in labels if not 1 <= label <= k})
     if unknown:

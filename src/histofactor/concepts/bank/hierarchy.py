@@ -32,10 +32,10 @@ def nest(
     costs = np.maximum(gaps, 0) * (sizes[:, None] * sizes / (sizes[:, None] + sizes))
     np.fill_diagonal(costs, np.inf)
     found = {}
-    for left in range(len(means), 0, -1):
-        if left in ks:
-            found[left] = _by_size(owner, counts)
-        if left == 1 or left <= min(ks):
+    for clusters in range(len(means), 0, -1):
+        if clusters in ks:
+            found[clusters] = _by_size(owner, counts)
+        if clusters == 1 or clusters <= min(ks):
             break
         a, b = sorted(np.unravel_index(costs.argmin(), costs.shape))
         means[a] = (sizes[a] * means[a] + sizes[b] * means[b]) / (sizes[a] + sizes[b])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from histofactor.base.text import csv_plain
 from histofactor.errors import OptionError
 from histofactor.masks.unlike import NAME as UNLIKE
 from histofactor.records import Color
+
+_DIGITS = 10  # that no label has
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ def read_names(path: Path) -> Naming:
     """Read the columns ``label``, ``name`` and, where it is there, ``color`` (#rrggbb) of a CSV file.
 
     Label 0 and "unlike the bank", which are no concepts, and other columns are passed over; an empty name or colour
-    leaves what is there.
+    leaves what is there. The apostrophe that ``base.text.csv_safe`` puts before what looks like a formula is taken off.
 
     Args:
         path: UTF-8, separated by commas or semicolons.
@@ -38,10 +42,12 @@ def read_names(path: Path) -> Naming:
         OptionError: the file cannot be read, lacks a column, or a row makes no sense.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        separator = ";" if lines and lines[0].count(";") > lines[0].count(",") else ","
-        reader = csv.DictReader(lines, delimiter=separator, strict=True)
-        header, rows = reader.fieldnames or [], list(reader)
+        text = path.read_bytes().decode("utf-8-sig")
+        first = text.splitlines()[0] if text else ""
+        separator = ";" if first.count(";") > first.count(",") else ","
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        header = reader.fieldnames or []
+        rows = [(reader.line_num, row) for row in reader]
     except (OSError, ValueError, csv.Error) as error:
         mend = "save the table as CSV in UTF-8"
         raise OptionError(f"cannot read {path}", expected="a CSV file", got=str(error), mend=mend) from error
@@ -49,13 +55,14 @@ def read_names(path: Path) -> Naming:
         got = ", ".join(header) or "an empty file"
         raise OptionError(f"{path} lacks a column", expected="the columns label and name, if you like color", got=got)
     found = Naming()
-    for line, row in enumerate(rows, 2):
-        label, name, color = ((row.get(column) or "").strip() for column in ("label", "name", "color"))
+    for line, row in rows:
+        label, color = ((row.get(column) or "").strip() for column in ("label", "color"))
+        name = csv_plain((row["name"] or "").strip(" "))
         if label == "0" or name == UNLIKE:
             continue
-        if not label.isdecimal() or int(label) in found.names or int(label) in found.colors:
+        if not (label.isdecimal() and len(label) < _DIGITS) or int(label) in found.names or int(label) in found.colors:
             expected = "a label from 1 on, each once"
-            raise OptionError(f"{path}, line {line}: the label makes no sense", expected=expected, got=repr(label))
+            raise OptionError(f"{path}, line {line}: the label makes no sense", expected=expected, got=f"{label!r:.80}")
         if name:
             found.names[int(label)] = name
         if color:

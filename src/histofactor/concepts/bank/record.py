@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from histofactor.base.colors import palette
-from histofactor.errors import BankError, BankMismatch
+from histofactor.errors import BankError, BankMismatch, OptionError
 from histofactor.records import ConceptBank, EncoderKey, Float, Leaves
 
 
@@ -81,7 +81,7 @@ def validate_bank(bank: ConceptBank) -> None:
         _validate_leaves(bank.leaves, vectors)
     if bank.mpp is not None and not (is_a(int | float, bank.mpp) and 0 < bank.mpp <= sys.float_info.max):
         raise invalid("mpp", "µm/px > 0, or none", f"{bank.mpp!r:.80}")
-    stated = (key.name, key.layer, key.transform, key.revision or "none")
+    stated = (key.name, key.layer, key.transform, "none" if key.revision is None else key.revision)
     if not all(is_a(str, text) and text for text in stated):
         raise invalid("encoder", "a name, a layer, a transform and a revision or none", f"{key}")
 
@@ -141,6 +141,21 @@ def check_features(bank: ConceptBank, encoder: EncoderKey) -> None:
         got=f"features of {_describe(theirs)}",
         mend="choose the encoder of the bank, or a bank of this encoder",
     )
+
+
+def check_name(name: str) -> None:
+    """Check a name that a user gives a concept.
+
+    Raises:
+        OptionError: it is empty, begins or ends with a space, or holds line ends or other characters that do not print.
+    """
+    if not name.isprintable() or name != name.strip() or not name:
+        raise OptionError(
+            "a concept cannot have this name",
+            expected="letters, digits, signs and spaces between them",
+            got=f"{name!r:.200}",
+            mend="leave out line ends and control characters",
+        )
 
 
 def invalid(field: str, expected: str, got: str) -> BankError:

@@ -16,7 +16,7 @@ from histofactor.concepts.bank.provenance import (
     per_slide_of,
     slides_of,
 )
-from histofactor.factor.nnls import unit_concepts
+from histofactor.factor.problem import unit_concepts
 from histofactor.records import Color, ConceptBank
 
 _NEIGHBOURS = 3
@@ -67,7 +67,7 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
     found = []
     for index in range(k):
         nearest = np.argsort(-cosines[index], kind="stable")[: min(_NEIGHBOURS, k - 1)]
-        own, alone = _where(origins, index)
+        shares, alone = _where(origins, index)
         found.append(
             ConceptSummary(
                 index + 1,
@@ -75,7 +75,7 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
                 bank.colors[index],
                 None if counts is None else float(counts[index] / max(counts.sum(), 1)),
                 tuple((int(other) + 1, float(cosines[index, other])) for other in nearest),
-                own,
+                shares,
                 alone,
                 None if bank.parents is None else bank.parents[index] + 1,
                 examples[index],

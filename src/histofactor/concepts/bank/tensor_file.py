@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from safetensors.numpy import load
 
 from histofactor.errors import BankError
 
-MAX_BYTES = 1 << 30  # 256 concepts of 1536 channels take 1.5 MB
+MAX_BYTES = 1 << 27  # 256 concepts of 1536 channels take 1.5 MB
+MAX_HEADER = 1 << 24  # bytes; a note of a slide takes 150, and so does a typical token
 REWRITE = "write the bank again, or get a fresh copy"
 _IMPORT = "convert it with: histofactor concepts import FILE --encoder NAME -o BANK"
 _GIVE = "give the path of a bank that histofactor wrote"
@@ -32,9 +32,11 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         BankError: it is missing, too large, damaged, or something else.
     """
     content = _content(path)
+    size = int.from_bytes(content[:8], "little")
+    if MAX_HEADER < size < len(content):
+        raise not_a_bank(path, f"a header of {size} bytes, more than {MAX_HEADER}", REWRITE)
     try:
         tensors = load(content)
-        (size,) = struct.unpack("<Q", content[:8])
         metadata = parse_json(content[8 : 8 + size]).get("__metadata__")
     except SafetensorError as error:
         raise not_a_bank(path, *_diagnose(path, content, error)) from error

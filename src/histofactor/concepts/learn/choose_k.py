@@ -22,7 +22,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from histofactor.concepts.learn.kmeans import unit_rows
 from histofactor.concepts.learn.levels import Level, TrainOptions, label_tokens, train_levels
-from histofactor.factor.nnls import gram, project, relative_residual, unit_concepts
+from histofactor.factor.nnls import project, relative_residual
+from histofactor.factor.problem import gram, unit_concepts
 from histofactor.records import Float
 
 _TOKENS = 2**15  # tokens that resamples are drawn from

@@ -19,14 +19,13 @@ _CHUNK = 8192  # rows at a time
 Slides = NDArray[np.int64]
 
 
-def evidence(
+def counts_and_examples(
     sample: Sample, slides: Slides, level: Level, groups: Sequence[str | None], sides: Sequence[float]
 ) -> dict[str, Any]:
     """Provenance of one level, JSON types only.
 
     Args:
         sample: the tokens, in the order of ``level.labels``.
-        slides: (N,) the slide of every token.
         slides: (N,) the slide of every token.
         level: concepts learned from it.
         groups: the group of every slide, or None.

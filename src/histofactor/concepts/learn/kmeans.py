@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.workers import map_blocks
+from histofactor.records import Float
 
 _BLOCK, _BLOCKS = 4096, 32  # rows per task, at least; tasks, at most
 _SEED_ROWS = 16  # rows for every centroid that seeds are drawn from
@@ -25,7 +26,6 @@ _TRIALS = 4  # candidates at every draw of a seed
 _BATCH_PASSES = 3  # passes over a prefix before it doubles, at most
 _SETTLED = 1e-3  # a pass that lowers the inertia by a smaller share than this ends a prefix
 
-Float = NDArray[np.float32]
 Indices = NDArray[np.int32]
 _Part = tuple[Indices, NDArray[np.int64], NDArray[np.float64], Float]  # labels, counts, sums, squared distances
 

@@ -185,14 +185,14 @@ def banks_from_levels(
 def _clusters(X: Float, centroids: Sequence[Float]) -> list[Level]:
     """One last assignment to centroids, of several clusterings."""
     levels = []
-    for own, found in zip(centroids, assign(X, *centroids), strict=True):
-        k = len(own)
+    for vectors, found in zip(centroids, assign(X, *centroids), strict=True):
+        k = len(vectors)
         if not found.counts.all():
             raise _unfit(f"at least {k} distinct tokens", f"{len(X)} tokens, of which fewer than {k} distinct")
         order = np.argsort(-found.counts, kind="stable")
         rank = np.empty(k, np.int32)
         rank[order] = np.arange(k, dtype=np.int32)
-        levels.append(Level(np.maximum(own[order], 0), found.counts[order], rank[found.labels], found.inertia))
+        levels.append(Level(np.maximum(vectors[order], 0), found.counts[order], rank[found.labels], found.inertia))
     return levels
 
 

@@ -33,7 +33,7 @@ def outliers(maps: torch.Tensor) -> torch.Tensor:
     return found.reshape(norms.shape)
 
 
-def mend(maps: torch.Tensor) -> torch.Tensor:
+def repair(maps: torch.Tensor) -> torch.Tensor:
     """Features with tokens that stand out replaced by the mean of their nearest sound neighbours.
 
     Args:
@@ -45,13 +45,13 @@ def mend(maps: torch.Tensor) -> torch.Tensor:
     bad = outliers(maps)
     if not bad.any():
         return maps
-    fixed, left = maps.clone(), bad
-    while left.any() and not left.flatten(1).all(dim=1).any():
-        sound = (~left)[:, None].to(maps.dtype)
+    fixed, unrepaired = maps.clone(), bad
+    while unrepaired.any() and not unrepaired.flatten(1).all(dim=1).any():
+        sound = (~unrepaired)[:, None].to(maps.dtype)
         weight = 9 * F.avg_pool2d(sound, 3, 1, 1)
         total = 9 * F.avg_pool2d(fixed * sound, 3, 1, 1)
-        reached = left & (weight[:, 0] > 0.5)
+        reached = unrepaired & (weight[:, 0] > 0.5)
         filled = (total / weight.clamp(min=1)).permute(0, 2, 3, 1)
         fixed = torch.where(reached[:, None], filled.permute(0, 3, 1, 2), fixed)
-        left = left & ~reached
+        unrepaired = unrepaired & ~reached
     return fixed

@@ -1,0 +1,105 @@
+"""Files of the hub: from its cache, or fetched at a pinned revision."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from threading import Thread
+
+from histofactor.errors import EncoderError
+from histofactor.records import EncoderSpec
+
+_PATIENCE_S = 3.0  # for the hub to answer
+
+
+def fetch_weights(spec: EncoderSpec) -> Path:
+    """The weights file of an encoder from the hub's cache or the hub, at the pinned revision if there is one.
+
+    Raises:
+        EncoderError: the hub cannot be reached or does not let the user in; the message says what to do.
+    """
+    source = spec.source
+    by_hand = f"pass a local copy of {source.filename or 'its weights'} with --weights FILE"
+    if not source.repository:
+        folder = Path(spec.name.partition(":")[2])
+        if (folder / source.filename).is_file():
+            return folder / source.filename
+        raise EncoderError(f"encoder {spec.name!r} has no weights on the hub", mend=by_hand)
+    return fetch_file(source.repository, source.filename, source.revision, by_hand, spec)
+
+
+def fetch_file(
+    repository: str, filename: str, revision: str | None, by_hand: str = "", spec: EncoderSpec | None = None
+) -> Path:
+    """A file of a repository from the hub's cache or the hub.
+
+    Args:
+        repository, filename, revision: what to fetch; no revision stands for the newest.
+        by_hand: what a user without the hub can do.
+        spec: the encoder that it belongs to, for the message.
+
+    Raises:
+        EncoderError: it cannot be had.
+    """
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    what = f"the weights of {spec.name}" if spec is not None else f"{filename} of {repository}"
+    by_hand = by_hand or "give a local folder"
+    try:
+        held = try_to_load_from_cache(repository, filename, revision=revision)
+        if isinstance(held, str):
+            return Path(held)
+        if not answers(constants.ENDPOINT):
+            raise ConnectionError(f"no answer from {constants.ENDPOINT}")
+        return Path(hf_hub_download(repository, filename, revision=revision))
+    except (GatedRepoError, RepositoryNotFoundError) as error:
+        licence = f", whose licence is {spec.licence}" if spec is not None else ""
+        gated = spec is not None and spec.gated
+        raise EncoderError(
+            f"the hub does not hand out {what}",
+            expected=f"access to {repository}{licence}",
+            got="a gated repository without access" if gated else str(error).splitlines()[0],
+            mend=f"ask for access on {_page(constants.ENDPOINT, repository)} and run `hf auth login`, or {by_hand}",
+        ) from error
+    except (LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise EncoderError(
+            f"{what} are not on this machine and the hub cannot be reached"
+            if spec is not None
+            else f"{what} is not on this machine and the hub cannot be reached",
+            expected=f"{repository} at revision {revision or 'of today'}",
+            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            mend=f"connect once to download them, or {by_hand}; the encoder 'embedded' needs no download",
+        ) from error
+
+
+def answers(address: str) -> bool:
+    """Whether a server answers at all, within three seconds; names that are not resolved can take long."""
+    found: list[bool] = []
+
+    def ask() -> None:
+        request = urllib.request.Request(address, method="HEAD")
+        try:
+            with urllib.request.urlopen(request, timeout=_PATIENCE_S):
+                found.append(True)
+        except urllib.error.HTTPError:
+            found.append(True)
+        except (OSError, HTTPException):
+            found.append(False)
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE_S)
+    return bool(found) and found[0]
+
+
+def commit_of(path: Path) -> str | None:
+    """The commit that a file of the hub's cache is of, or None for a file elsewhere."""
+    parts = path.parts
+    return parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else None
+
+
+def _page(endpoint: str, repository: str) -> str:
+    return f"{endpoint.removeprefix('https://')}/{repository}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -12,12 +12,28 @@ from PIL import Image
 
 from histofactor.base.files import atomic
 from histofactor.errors import OptionError
-from histofactor.records import Segmentation
+from histofactor.records import LabelMap, SlideInfo
 
 LONG_SIDE_PX = 2048
 _BOUNDARY = 0.45  # how bright the line between two phenotypes is, compared with what it is drawn on
 _BAND = 256  # rows of the label map read at a time
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
+
+
+class Placed(Protocol):
+    """Labels and how they lie on an input: a ``Segmentation``, or as much of one."""
+
+    @property
+    def slide(self) -> SlideInfo:
+        """The input."""
+
+    @property
+    def label_map(self) -> LabelMap:
+        """The labels."""
+
+    @property
+    def l0_per_px(self) -> tuple[float, float]:
+        """(x, y) level-0 px per px of the label map."""
 
 
 def thumbnail_size(size: tuple[int, int], long_side_px: int = LONG_SIDE_PX) -> tuple[int, int]:
@@ -26,7 +42,7 @@ def thumbnail_size(size: tuple[int, int], long_side_px: int = LONG_SIDE_PX) -> t
     return max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
 
 
-def render_overlay(rgb: NDArray[np.uint8], segmentation: Segmentation, *, opacity: float = 0.5) -> NDArray[np.uint8]:
+def render_overlay(rgb: NDArray[np.uint8], segmentation: Placed, *, opacity: float = 0.5) -> NDArray[np.uint8]:
     """Return the image with every phenotype in its colour, the tissue visible through it.
 
     Colours lie over the image in grey, so that the stain does not shift them away from the legend. Thin dark
@@ -54,7 +70,7 @@ def render_overlay(rgb: NDArray[np.uint8], segmentation: Segmentation, *, opacit
     return blended
 
 
-def write_overlay(rgb: NDArray[np.uint8], segmentation: Segmentation, path: str | os.PathLike[str]) -> None:
+def write_overlay(rgb: NDArray[np.uint8], segmentation: Placed, path: str | os.PathLike[str]) -> None:
     """Write ``overlay.png``, as ``render_overlay`` makes it.
 
     Args:
@@ -70,7 +86,7 @@ def write_overlay(rgb: NDArray[np.uint8], segmentation: Segmentation, path: str 
         image.save(temporary, format="PNG", compress_level=3)
 
 
-def labels_at(segmentation: Segmentation, size: tuple[int, int]) -> NDArray[np.unsignedinteger[Any]]:
+def labels_at(segmentation: Placed, size: tuple[int, int]) -> NDArray[np.unsignedinteger[Any]]:
     """Return the labels under the pixel centres of the whole input scaled to ``size``; 0 outside the map.
 
     Args:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from typing import Any
 from urllib.parse import quote
 
 import jinja2
@@ -139,9 +140,13 @@ def write_small(entry: ReportEntry, path: str | os.PathLike[str]) -> None:
         temporary.write_bytes(jpeg(np.asarray(small)))
 
 
-def run_of(segmentation: Segmentation) -> ReportRun:
-    """What made a segmentation, for the page of one input: the same however it came to be made."""
-    recipe = segmentation.recipe
+def run_from(recipe: Mapping[str, Any], mpp: float | None) -> ReportRun:
+    """What made a segmentation, from its recipe: the same however it came to be made.
+
+    Args:
+        recipe: of the segmentation.
+        mpp: µm/px of its label map, or None.
+    """
     return ReportRun(
         version=recipe["histofactor"],
         encoder=EncoderKey(**recipe["encoder"]),
@@ -149,7 +154,7 @@ def run_of(segmentation: Segmentation) -> ReportRun:
         bank_hash=recipe["bank"]["sha256"],
         k=recipe["bank"]["k"],
         method=recipe["method"],
-        mpp=segmentation.label_map.mpp,
+        mpp=mpp,
     )
 
 

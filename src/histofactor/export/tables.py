@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numba
@@ -85,7 +86,15 @@ def write_phenotypes(segmentation: Segmentation, path: str | os.PathLike[str]) -
     Raises:
         OutputError: the file cannot be written.
     """
-    rows = phenotype_table(segmentation)
+    write_rows(phenotype_table(segmentation), path)
+
+
+def write_rows(rows: Sequence[PhenotypeRow], path: str | os.PathLike[str]) -> None:
+    """Write rows as ``write_phenotypes`` does.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)

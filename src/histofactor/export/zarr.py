@@ -7,7 +7,7 @@ image here is the margin: how clearly each px was won, of the very size and leve
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from histofactor.base.files import atomic_folder
 from histofactor.export.arrays import create_array
 from histofactor.export.pyramid import level_bands, level_shapes
 from histofactor.export.tables import UNASSIGNED
-from histofactor.records import LabelMap, Raster, Segmentation
+from histofactor.records import Color, LabelMap, Raster, Segmentation
 
 VERSION = "0.5"
 OME_ZARR = "labels.ome.zarr"  # in the folder of an input's results
@@ -52,7 +52,7 @@ def write_ome_zarr(segmentation: Segmentation, path: str | os.PathLike[str]) -> 
         labels = image.create_group("labels", attributes=_ome(labels=[NAME]))
         described = {
             "multiscales": _multiscales(NAME, label_map, shapes),
-            "image-label": _image_label(label_map),
+            "image-label": describe_labels(label_map.names, label_map.colors),
         }
         phenotypes = labels.create_group(NAME, attributes=_ome(**described))
         _write_levels(phenotypes, label_map.labels, shapes, label_map.labels.dtype, lambda block: block)
@@ -100,10 +100,11 @@ def _multiscales(name: str, label_map: LabelMap, shapes: list[tuple[int, int]]) 
     ]
 
 
-def _image_label(label_map: LabelMap) -> dict[str, Any]:
-    names, colors = (UNASSIGNED, *label_map.names), ((0, 0, 0, 0), *((*color, 255) for color in label_map.colors))
+def describe_labels(names: Sequence[str], colors: Sequence[Color]) -> dict[str, Any]:
+    """Names and colours of the labels 1, 2, … as OME-NGFF describes a label image."""
+    rgba = ((0, 0, 0, 0), *((*color, 255) for color in colors))
     return {
-        "colors": [{"label-value": label, "rgba": list(rgba)} for label, rgba in enumerate(colors)],
-        "properties": [{"label-value": label, "name": name} for label, name in enumerate(names)],
+        "colors": [{"label-value": label, "rgba": list(values)} for label, values in enumerate(rgba)],
+        "properties": [{"label-value": label, "name": name} for label, name in enumerate((UNASSIGNED, *names))],
         "source": {"image": "../../"},
     }

@@ -12,12 +12,13 @@ from histofactor.base.clock import Watch
 from histofactor.base.files import sweep
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.encoders.encoder import Encoder
-from histofactor.errors import OutputError
+from histofactor.errors import ImageError, OutputError
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank, Segmentation
 from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.place import Place, Seal, claim, clear, read_seal, seal, unseal
 from histofactor.runs.results import Outputs, keep_weights, write_results
+from histofactor.runs.rewrite import rewrite
 from histofactor.runs.status import write_status
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import mask_of
@@ -98,6 +99,9 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
     if task.resume and sealed is not None and (sealed.labels, sealed.outputs) == (labels, outputs):
         clear(place)  # the run that sealed it may have been killed before it could
         return _kept(task, sealed)
+    if task.resume and sealed is not None and sealed.labels == labels and _rewritten(task, segmenter, sealed):
+        seal(place, sealed.content, labels, outputs)
+        return replace(_kept(task, sealed), status="done")
     notes = () if sealed is None or sealed.labels else (_OLDER,)
     if not task.resume:
         clear(place)
@@ -115,6 +119,19 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
     clear(place)
     damaged = segmentation.slide.notes[-1] if segmentation.recipe["unreadable"] else ""
     return Outcome(str(task.path), "damaged" if damaged else "done", place.name, error=damaged, notes=notes)
+
+
+def _rewritten(task: Task, segmenter: Segmenter, sealed: Seal) -> bool:
+    """Write files of finished labels again, where names and colours are all that changed; else False."""
+    bank = segmenter.bank
+    asked = set(outputs_recipe(task, segmenter).files)
+    if bank is None or not asked <= set(sealed.content["digests"]):
+        return False
+    try:
+        rewrite(task.place, bank.names, bank.colors, task.path, task.source_mpp)
+    except ImageError:  # what is there cannot be used: the input is worked anew
+        return False
+    return True
 
 
 _OLDER = "results of an earlier version were here; they are made anew, since what they depend on was told differently"

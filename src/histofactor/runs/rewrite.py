@@ -1,0 +1,131 @@
+"""Other names and colours for an input that is segmented: its files are written again, nothing is encoded."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from histofactor.base.files import atomic, atomic_folder
+from histofactor.errors import ImageError
+from histofactor.export.overlay import render_overlay, thumbnail_size, write_overlay
+from histofactor.export.previews import read_preview, write_preview
+from histofactor.export.read import open_results
+from histofactor.export.report import jpeg, run_from, write_report, write_small
+from histofactor.export.tables import PhenotypeRow, write_rows
+from histofactor.export.weights import WEIGHTS
+from histofactor.export.zarr import NAME, OME_ZARR, describe_labels
+from histofactor.records import Color, LabelMap, SlideInfo
+from histofactor.runs.place import Place, unseal
+from histofactor.slides.reader import open_slide
+from histofactor.slides.thumbnail import read_thumbnail
+
+_REGIONS, _TABLE = "regions.geojson.gz", "phenotypes.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class _Renamed:
+    """What an overlay is drawn from."""
+
+    slide: SlideInfo
+    label_map: LabelMap
+    l0_per_px: tuple[float, float]
+
+
+def rewrite(
+    place: Place, names: Sequence[str], colors: Sequence[Color], source: Path, source_mpp: float | None
+) -> None:
+    """Write the files of one input again with other names and colours of its concepts, and take off their seal.
+
+    Labels, outlines, areas and weights stay as they are. The label of tissue unlike the bank keeps its name.
+
+    Args:
+        place: of its results, which are whole.
+        names, colors: of the concepts, as many as there are.
+        source: the input, which is read again, small, where colours change.
+        source_mpp: µm/px where its header lacks it.
+
+    Raises:
+        ImageError: results are damaged, of another kind, or the input cannot be read.
+        OutputError: the folder cannot be written.
+    """
+    folder = place.results
+    with open_results(folder) as results:
+        recipe, entry = results.recipe, read_preview(folder)
+        if entry is None or entry.slide is None or len(entry.rows) <= len(names):
+            raise ImageError(f"what the report shows of {folder} is gone", mend="segment the input again")
+        before, after = entry.rows, [_row(row, names, colors) for row in entry.rows]
+        unseal(place)
+        if any(old.color != new.color for old, new in zip(before, after, strict=True)):
+            colored = [row.color for row in after if row.color is not None]
+            legend = tuple(row.name for row in after[1:]), tuple(colored)
+            map_ = LabelMap(results.labels, entry.mpp, (0, 0), *legend)
+            l0_x, l0_y = recipe["geometry"]["l0_per_px"]
+            renamed = _Renamed(entry.slide, map_, (l0_x, l0_y))
+            with open_slide(source, source_mpp=source_mpp) as slide:
+                rgb, small = (read_thumbnail(slide, thumbnail_size(slide.info.size, side))[0] for side in (2048, 1000))
+            write_overlay(rgb, renamed, folder / "overlay.png")
+            entry = replace(entry, overlay=jpeg(render_overlay(small, renamed)))
+        _rename_regions(folder / _REGIONS, before, after)
+        for name in (WEIGHTS, OME_ZARR):
+            if (folder / name).exists():
+                _rename_arrays(folder / name, after)
+        entry = replace(entry, rows=tuple(after))
+        write_preview(entry, folder)
+        write_report([entry], run_from(recipe, entry.mpp), folder / "report.html")
+        write_small(entry, folder / "preview.jpg")
+        write_rows(after, folder / _TABLE)
+
+
+def _row(row: PhenotypeRow, names: Sequence[str], colors: Sequence[Color]) -> PhenotypeRow:
+    if not 1 <= row.label <= len(names):
+        return row
+    return replace(row, name=names[row.label - 1], color=colors[row.label - 1])
+
+
+def _rename_regions(path: Path, before: Sequence[PhenotypeRow], after: Sequence[PhenotypeRow]) -> None:
+    """Give every region, one a line, its new classification."""
+    known = {row.name: new for row, new in zip(before, after, strict=True)}
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines, atomic(path) as temporary, temporary.open("wb") as raw:
+            packed = gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=raw, mtime=0)
+            with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text:
+                for line in lines:
+                    text.write(_renamed(line, known) if line.startswith('{"type":"Feature",') else line)
+    except (EOFError, ValueError, KeyError, TypeError) as error:
+        raise ImageError(f"{path} is damaged", got=str(error), mend="segment the input again") from error
+
+
+def _renamed(line: str, known: Mapping[str, PhenotypeRow]) -> str:
+    head, properties = line.rsplit(',"properties":', 1)
+    end = properties.rindex("}", 0, properties.rindex("}"))
+    stated: dict[str, Any] = json.loads(properties[: end + 1])
+    row = known[stated["classification"]["name"]]
+    stated["classification"] = {"name": row.name, "color": list(row.color or (0, 0, 0))}
+    text = json.dumps(stated, ensure_ascii=False, separators=(",", ":"))
+    return f'{head},"properties":{text}{properties[end + 1 :]}'
+
+
+def _rename_arrays(path: Path, after: Sequence[PhenotypeRow]) -> None:
+    """Give a Zarr folder other names and colours; its arrays stay as they are."""
+    with atomic_folder(path) as temporary:
+        shutil.copytree(path, temporary, dirs_exist_ok=True)
+        group = zarr.open_group(temporary, mode="r+")
+        if path.name == WEIGHTS:
+            header: Any = dict(group.attrs)["histofactor"]
+            concepts = after[1 : len(header["names"]) + 1]
+            named = {"names": [row.name for row in concepts], "colors": [list(row.color or ()) for row in concepts]}
+            described: Any = {**header, **named}
+            group.attrs["histofactor"] = described
+        else:
+            labels: Any = group[f"labels/{NAME}"]
+            stated: Any = dict(labels.attrs)["ome"]
+            legend = tuple(row.name for row in after[1:]), tuple(row.color or (0, 0, 0) for row in after[1:])
+            labels.attrs["ome"] = {**stated, "image-label": describe_labels(*legend)}

@@ -1,0 +1,72 @@
+"""Other names and colours: the files are those of a run that had them from the beginning, and nothing is encoded."""
+
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from histofactor.runs import task as module
+from histofactor.runs.results import Outputs
+from histofactor.runs.segment_many import ManyOptions, segment_many
+from histofactor.segmentation.setup import SegmentOptions
+
+NAMES = ("tumour", "stroma, loose", 'é "quoted"', "Concept 2", "fat", "=1+1")
+
+
+@pytest.fixture
+def image(tmp_path, tissue):
+    path = tmp_path / "tissue.png"
+    Image.fromarray(tissue).save(path)
+    return path
+
+
+@pytest.fixture
+def segment_as(tiny_encoder, image, tmp_path):
+    def run(bank, out, **options):
+        many = ManyOptions(source_mpp=1.0, **options)
+        return segment_many([image], tmp_path / out, encoder=tiny_encoder, concepts=bank, options=many)[0]
+
+    return run
+
+
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "status.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(("recolored", "unlike"), [(False, None), (True, None), (True, 0.5)])
+def test_rewritten_files_are_those_of_a_fresh_run(segment_as, tiny_bank, tmp_path, monkeypatch, recolored, unlike):
+    colors = tuple(tuple(255 - value for value in color) for color in tiny_bank.colors)
+    named = replace(tiny_bank, names=NAMES, colors=colors if recolored else tiny_bank.colors)
+    outputs, options = Outputs(weights=True, ome_zarr=True), SegmentOptions(unlike=unlike)
+
+    def run(bank, out):
+        return segment_as(bank, out, outputs=outputs, segment=options)
+
+    run(tiny_bank, "out")
+    run(named, "fresh")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "segment_slide", lambda *arguments, **others: pytest.fail("encoded again"))
+        assert run(named, "out").status == "done"
+        assert run(named, "out").status == "kept"
+    ours, fresh = contents(tmp_path / "out/tissue"), contents(tmp_path / "fresh/tissue")
+    assert set(ours) == set(fresh)
+    assert [name for name in fresh if ours[name] != fresh[name]] == []
+
+
+def test_what_is_damaged_is_made_anew(segment_as, tiny_bank, tmp_path):
+    named = replace(tiny_bank, names=NAMES)
+    segment_as(tiny_bank, "out")
+    labels = tmp_path / "out/tissue/labels.ome.tif"
+    content = bytearray(labels.read_bytes())
+    content[len(content) // 2] ^= 1
+    labels.write_bytes(content)
+    assert segment_as(named, "out").status == "done"
+    segment_as(named, "fresh")
+    assert contents(tmp_path / "out/tissue") == contents(tmp_path / "fresh/tissue")
+
+
+def test_weights_that_were_not_kept_are_made(segment_as, tiny_bank, tmp_path):
+    segment_as(tiny_bank, "out")
+    assert segment_as(tiny_bank, "out", outputs=Outputs(weights=True)).status == "done"
+    assert (tmp_path / "out/tissue/weights.zarr").is_dir()

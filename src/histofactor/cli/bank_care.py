@@ -25,7 +25,7 @@ def show(
 
     The page shows typical patches of every concept where the slides that it was learned on are given.
     """
-    from histofactor.cli.options import printable
+    from histofactor.base.text import printable
     from histofactor.concepts.bank.file import read_bank_file
     from histofactor.export.bank_page import write_bank_page
     from histofactor.runs.examples import read_examples
@@ -116,7 +116,7 @@ def _print_levels(file: BankFile) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from histofactor.cli.options import printable
+    from histofactor.base.text import printable
     from histofactor.concepts.bank.provenance import residual_limit_of, slides_of
     from histofactor.concepts.bank.record import bank_hash
 
@@ -142,7 +142,7 @@ def _print_concepts(file: BankFile, k: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from histofactor.cli.options import printable
+    from histofactor.base.text import printable
     from histofactor.concepts.bank.summary import summarize
 
     table = Table("label", "color", "name", "share", "nearest", "where", box=None)

@@ -17,6 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from histofactor.errors import ImageError, OptionError
+from histofactor.evaluation.data.datasets import MAX_LABEL_PX, check_px
 from histofactor.evaluation.data.originals import Original
 from histofactor.slides.files import DAMAGED
 from histofactor.slides.reader import open_slide
@@ -24,8 +25,8 @@ from histofactor.slides.thumbnail import read_thumbnail
 from histofactor.slides.user_mask import MAX_ASPECT_ERROR
 
 _OUTSIDE, _NORMAL, _TUMOUR = 0, 1, 2
+_MAX_PX = 4 * MAX_LABEL_PX  # of the level of a mask that is read: levels halve, so one is at most twice as fine
 _COARSER = 1.01  # a level of a mask may be one percent coarser than asked for
-_MAX_PX = 2**30  # of the level of a mask that is read
 
 
 def find_camelyon(folder: Path) -> list[Original]:
@@ -69,6 +70,7 @@ def read_camelyon(original: Original, mpp: float) -> tuple[NDArray[np.uint8], ND
             got = "no µm/px in its header" if own is None else f"{own:g}"
             raise OptionError(f"{original.image} is not read at {mpp:g} µm/px", expected=f"{mpp:g} or less", got=got)
         width, height = (max(1, round(side * own / mpp)) for side in size)
+        check_px(original.mask, (width, height))
         rgb, readable = read_thumbnail(slide, (width, height))
     codes = _read_mask(original.mask, (height, width), size)
     _check(original, codes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from histofactor.base.files import atomic
+from histofactor.base.text import csv_safe, csv_text, utf8
 from histofactor.errors import ImageError, OptionError
 from histofactor.evaluation.data.originals import Original, Read, read_files
 
@@ -75,7 +75,7 @@ def lay_out(name: str, adapter: Adapter, source: Path, out: Path, mpp: float | N
     classes = {str(code): label for code, label in adapter.classes.items()}
     facts = {"name": name, "mpp": mpp, "classes": classes, "ignore": IGNORE}
     with atomic(out / "dataset.json") as temporary:
-        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        temporary.write_bytes(utf8(json.dumps(facts, indent=1) + "\n"))
     return out
 
 
@@ -84,7 +84,7 @@ def _check_same(path: Path, name: str, mpp: float | None) -> None:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         held = facts["name"], facts["mpp"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise OptionError(f"cannot read {path}", got=f"{error}", mend="delete its folder") from error
     if held[0] != name or mpp not in {None, held[1]}:
         raise OptionError(
@@ -121,15 +121,12 @@ def _put_image(image: Path, rgb: NDArray[np.uint8] | None, target: Path) -> None
 
 def _write_table(stems: Sequence[str], found: Sequence[Original], out: Path) -> None:
     """Write ``images.csv``, and the published split as two lists of stems."""
-    more = list(dict.fromkeys(column for one in found for column in one.facts))
-    with (
-        atomic(out / "images.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(("name", "patient", "split", *more))
-        for stem, one in zip(stems, found, strict=True):
-            writer.writerow((stem, one.patient or stem, one.split, *(one.facts.get(column, "") for column in more)))
+    columns = list(dict.fromkeys(column for one in found for column in one.facts))
+    rows: list[tuple[str, ...]] = [("name", "patient", "split", *columns)]
+    for stem, one in zip(stems, found, strict=True):
+        rows.append((stem, one.patient or stem, one.split, *(one.facts.get(column, "") for column in columns)))
+    with atomic(out / "images.csv") as temporary:
+        temporary.write_bytes(utf8(csv_text([map(csv_safe, row) for row in rows])))
     train = [stem for stem, one in zip(stems, found, strict=True) if one.split == "train"]
     if train and len(train) < len(stems):
         _write_lines(out / "train.txt", train)
@@ -138,7 +135,7 @@ def _write_table(stems: Sequence[str], found: Sequence[Original], out: Path) -> 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     with atomic(path) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        temporary.write_bytes(utf8("".join(f"{line}\n" for line in lines)))
 
 
 def _recoded(path: Path, values: NDArray[np.integer[Any]], codes: Mapping[int, int] | None) -> NDArray[np.uint8]:

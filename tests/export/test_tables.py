@@ -1,8 +1,10 @@
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
 
+from histofactor.base.text import csv_plain
 from histofactor.errors import OutputError
 from histofactor.export import tables
 from histofactor.export.tables import hex_color, phenotype_table, write_phenotypes
@@ -83,3 +85,13 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(make_segmentation, t
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match="cannot write"):
         write_phenotypes(make_segmentation(), tmp_path / "out" / "phenotypes.csv")
+
+
+def test_a_name_that_a_spreadsheet_would_work_out_is_text(make_segmentation, tmp_path):
+    segmentation = make_segmentation(k=4)
+    names = ("=cmd|' /C calc'!A0", "-2", "a\r\nb\r,", "caf\udce9\x1b")
+    named = dataclasses.replace(segmentation.label_map, names=names)
+    write_phenotypes(dataclasses.replace(segmentation, label_map=named), tmp_path / "phenotypes.csv")
+    found = [row["name"] for row in read(tmp_path / "phenotypes.csv")]
+    assert found == ["no tissue / unassigned", "'=cmd|' /C calc'!A0", "'-2", "a\r\nb\r,", "caf\\udce9\x1b"]
+    assert tuple(map(csv_plain, found[1:4])) == names[:3]

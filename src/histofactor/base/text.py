@@ -55,8 +55,8 @@ def markup_text(text: str) -> str:
 
 
 def finalize(value: Any) -> Any:
-    """What a page shows of a value, for ``jinja2.Environment(finalize=…)``: plain text goes through ``markup_text``."""
-    return markup_text(value) if type(value) is str else value
+    """What a page shows of a value, for ``jinja2.Environment(finalize=…)``: ``markup_text`` of all but markup."""
+    return value if hasattr(value, "__html__") else markup_text(str(value))
 
 
 def csv_safe(text: str) -> str:

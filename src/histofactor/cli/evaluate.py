@@ -63,7 +63,7 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from histofactor.cli.options import numbers
+    from histofactor.cli.options import numbers, say
     from histofactor.evaluation.data.datasets import load_dataset
     from histofactor.evaluation.data.split import divide
     from histofactor.evaluation.run import evaluate as run
@@ -87,8 +87,8 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
         )
     for table in tables(found):
         Console().print(table)
-    typer.echo(f"wrote {out / 'evaluation.json'} and {out / 'evaluation.csv'}")
-    typer.echo(f"wrote {out / 'evaluation.html'}, to look at")
+    say(f"wrote {out / 'evaluation.json'} and {out / 'evaluation.csv'}")
+    say(f"wrote {out / 'evaluation.html'}, to look at")
 
 
 def tables(found: Evaluation) -> Iterator[Table]:

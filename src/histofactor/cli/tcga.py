@@ -64,7 +64,7 @@ def fetch(
     files = read_manifest(manifest)
     console, failed = Console(stderr=True), 0
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),

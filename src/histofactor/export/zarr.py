@@ -15,6 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 from histofactor.base.files import atomic_folder
+from histofactor.base.text import markup_text
 from histofactor.export.arrays import create_array
 from histofactor.export.pyramid import level_bands, level_shapes
 from histofactor.export.tables import UNASSIGNED
@@ -104,6 +105,6 @@ def _image_label(label_map: LabelMap) -> dict[str, Any]:
     names, colors = (UNASSIGNED, *label_map.names), ((0, 0, 0, 0), *((*color, 255) for color in label_map.colors))
     return {
         "colors": [{"label-value": label, "rgba": list(rgba)} for label, rgba in enumerate(colors)],
-        "properties": [{"label-value": label, "name": name} for label, name in enumerate(names)],
+        "properties": [{"label-value": label, "name": markup_text(name)} for label, name in enumerate(names)],
         "source": {"image": "../../"},
     }

@@ -31,7 +31,7 @@ def write_manifest(files: Sequence[GdcFile], path: str | Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    rows = [_COLUMNS]
+    rows: list[tuple[str, ...]] = [_COLUMNS]
     for file in files:
         texts = (file.file_id, file.name, file.md5, str(file.size), "released", file.project, file.case)
         rows.append(tuple(map(csv_safe, texts)))

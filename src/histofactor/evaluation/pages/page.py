@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from histofactor.base.colors import palette
 from histofactor.base.files import atomic
+from histofactor.base.text import finalize
 from histofactor.evaluation.pages.outputs import Evaluation, differences
 from histofactor.evaluation.pages.panels import Panel
 from histofactor.evaluation.protocol import Result
@@ -39,7 +40,7 @@ def write_page(evaluation: Evaluation, panels: Sequence[Panel], path: str | Path
         OutputError: the file cannot be written.
     """
     dataset, results = evaluation.dataset, evaluation.results
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(autoescape=True, finalize=finalize, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "score": _score,
         "signed": lambda value: _score(value, "+.3f"),
@@ -69,7 +70,7 @@ def write_page(evaluation: Evaluation, panels: Sequence[Panel], path: str | Path
                 for panel in panels],
     )  # fmt: skip
     with atomic(path) as temporary, temporary.open("wb") as stream:
-        page.dump(stream, encoding="utf-8", errors="xmlcharrefreplace")
+        page.dump(stream, encoding="utf-8")
 
 
 def plot(title: str, results: Sequence[Result], score: Any, more: Mapping[str, Line] | None = None) -> dict[str, Any]:

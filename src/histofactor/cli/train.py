@@ -41,7 +41,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     windows: Annotated[int, typer.Option(help="Windows encoded of every slide, drawn at random; 0: all.")] = 32,
     seeds: Annotated[int, typer.Option(help="Starts of the clustering; the best goes on.")] = 3,
     passes: Annotated[int, typer.Option(help="Exact passes over the whole sample, at most.")] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of sampling and clustering.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of sampling and clustering.")] = 0,
     preset: Annotated[
         str | None, typer.Option(help="tcga: the paper's recipe: relu, one view, tile means, every K on its own.")
     ] = None,

@@ -14,10 +14,10 @@ from histofactor.encoders.build import load_encoder
 from histofactor.errors import OptionError
 from histofactor.evaluation import run as protocol
 from histofactor.evaluation.data.datasets import load_dataset, read_truth
-from histofactor.evaluation.data.labels import level0_labels
 from histofactor.evaluation.data.split import Split
-from histofactor.evaluation.protocol import cross_validate
 from histofactor.evaluation.run import evaluate
+from histofactor.evaluation.scores.labels import level0_labels
+from histofactor.evaluation.scores.protocol import cross_validate
 from histofactor.evaluation.scores.stability import DISTURBANCES
 from histofactor.segmentation.page import segment
 from histofactor.segmentation.setup import SegmentOptions

@@ -145,15 +145,19 @@ def _print_concepts(file: BankFile, k: int) -> None:
     from histofactor.concepts.bank.summary import summarize
 
     table = Table("label", "color", "name", "share", "nearest", "where", box=None)
-    for one in summarize(file, _which(file, k)):
-        color = "#{:02x}{:02x}{:02x}".format(*one.color)
-        share = "" if one.share is None else f"{one.share:.1%}"
-        nearest = ", ".join(f"{label} ({cosine:.2f})" for label, cosine in one.neighbours[:1])
-        where = f"nearly all from {one.alone}" if one.alone else ", ".join(f"{n} {s:.0%}" for n, s in one.origins[:2])
+    for summary in summarize(file, _which(file, k)):
+        color = "#{:02x}{:02x}{:02x}".format(*summary.color)
+        share = "" if summary.share is None else f"{summary.share:.1%}"
+        nearest = ", ".join(f"{label} ({cosine:.2f})" for label, cosine in summary.neighbours[:1])
+        where = (
+            f"nearly all from {summary.alone}"
+            if summary.alone
+            else ", ".join(f"{n} {s:.0%}" for n, s in summary.origins[:2])
+        )
         table.add_row(
-            str(one.label),
+            str(summary.label),
             Text("██ ", color) + Text(color),
-            Text(printable(one.name)),
+            Text(printable(summary.name)),
             share,
             nearest,
             Text(printable(where)),

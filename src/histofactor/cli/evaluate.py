@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from histofactor.evaluation.data.split import Split
     from histofactor.evaluation.pages.outputs import Evaluation
-    from histofactor.evaluation.protocol import Scores
     from histofactor.evaluation.scores.floors_and_ceilings import Bracket
+    from histofactor.evaluation.scores.protocol import Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,13 @@ def tables(found: Evaluation) -> Iterator[Table]:
         table.add_row(result.method, str(result.k), _with_interval(scores), *_figures(values))
     yield table
     table = Table("floor, ceilings", "K", "mIoU [95 %]", "Dice", "accuracy", box=None)
-    for one in found.brackets:
-        table.add_row(one.name, str(one.k or ""), _with_interval(one), *_figures((one.mean_dice, one.accuracy)))
+    for bracket in found.brackets:
+        table.add_row(
+            bracket.name,
+            str(bracket.k or ""),
+            _with_interval(bracket),
+            *_figures((bracket.mean_dice, bracket.accuracy)),
+        )
     yield table
     if any(result.stability for result in found.results):
         table = Table("px that keep their label", "K", *DISTURBANCES, box=None)

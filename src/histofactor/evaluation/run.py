@@ -17,10 +17,10 @@ from histofactor.evaluation.data.split import Split, describe, divide
 from histofactor.evaluation.pages.outputs import Evaluation, write_evaluation
 from histofactor.evaluation.pages.page import write_page
 from histofactor.evaluation.pages.panels import best_and_worst
-from histofactor.evaluation.protocol import CROSS_VALIDATION
 from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.cells import Cells, cells_of
 from histofactor.evaluation.scores.floors_and_ceilings import brackets, drawn_per_image
+from histofactor.evaluation.scores.protocol import CROSS_VALIDATION
 from histofactor.evaluation.scores.stability import kept_labels, shares
 from histofactor.evaluation.scores.tally import Counted, add_image, result_of
 from histofactor.records import ConceptBank
@@ -86,8 +86,8 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
     segmenters = _segmenters(encoder, concepts, list(itertools.product(methods, ks)), 1 if fast else 4)
     counted, cells, kept = _count(dataset, segmenters, stability, on_image)
     results = tuple(
-        replace(result_of(one, dataset, scored), stability=shares(kept[way]) if way in kept else {})
-        for way, one in counted.items()
+        replace(result_of(tally, dataset, scored), stability=shares(kept[way]) if way in kept else {})
+        for way, tally in counted.items()
     )
     evaluation = Evaluation(dataset, results, brackets(dataset, cells, ks, scored), protocol)
     if out is not None:

@@ -123,9 +123,9 @@ def _row(row: dict[str, str]) -> PhenotypeRow:
     area_um2, *measures = (
         float(row[name]) if row[name] else None for name in ("area_um2", "fraction", "mean_margin", "mean_residual")
     )
-    color = bytes.fromhex(row["color"].removeprefix("#"))
+    color, name = bytes.fromhex(row["color"].removeprefix("#")), csv_plain(row["name"])
     return PhenotypeRow(
-        int(row["label"]), csv_plain(row["name"]), (color[0], color[1], color[2]) if color else None, int(row["area_px"]),
+        int(row["label"]), name, (color[0], color[1], color[2]) if color else None, int(row["area_px"]),
         area_um2, *measures,
     )  # fmt: skip
 

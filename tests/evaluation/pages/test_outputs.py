@@ -10,8 +10,8 @@ from PIL import Image
 from histofactor.evaluation.data.datasets import IGNORED, load_dataset, read_truth
 from histofactor.evaluation.pages.outputs import Evaluation, write_evaluation
 from histofactor.evaluation.pages.page import write_page
-from histofactor.evaluation.protocol import Result, score_tables
 from histofactor.evaluation.scores.metrics import confusion
+from histofactor.evaluation.scores.protocol import Result, score_tables
 from histofactor.records import EncoderKey
 
 N_LABELS = 6

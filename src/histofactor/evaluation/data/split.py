@@ -60,7 +60,7 @@ def divide(dataset: Dataset, split: Split) -> tuple[Dataset, NDArray[np.bool_]]:
 
 def describe(dataset: Dataset, scored: NDArray[np.bool_]) -> str:
     """The protocol in words, for the report; patients in both parts, if any, are counted."""
-    train, test = ({item.patient for item, one in zip(dataset.items, scored, strict=True) if one == part}
+    train, test = ({item.patient for item, is_scored in zip(dataset.items, scored, strict=True) if is_scored == part}
                    for part in (False, True))  # fmt: skip
     fitted = int((~scored).sum())
     text = (

@@ -15,10 +15,10 @@ from histofactor import __version__
 from histofactor.base.files import atomic
 from histofactor.base.text import csv_safe, csv_text, utf8
 from histofactor.evaluation.data.datasets import Dataset
-from histofactor.evaluation.protocol import CROSS_VALIDATION, Result
 from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.bootstrap import paired_difference
 from histofactor.evaluation.scores.floors_and_ceilings import Bracket
+from histofactor.evaluation.scores.protocol import CROSS_VALIDATION, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def differences(results: Sequence[Result]) -> list[dict[str, Any]]:
     for k in dict.fromkeys(result.k for result in results):
         first, *others = (result for result in results if result.k == k)
         for other in others:
-            ours, theirs = (np.array([image.matrix for image in one.scores.images]) for one in (other, first))
+            ours, theirs = (np.array([image.matrix for image in result.scores.images]) for result in (other, first))
             value, low, high = paired_difference(ours, theirs, patients, metrics.mean_iou)
             found.append({"k": k, "method": other.method, "against": first.method, "mean_iou": [value, low, high]})
     return found

@@ -66,9 +66,16 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
     from histofactor.cli.options import numbers, say
     from histofactor.evaluation.data.datasets import load_dataset
     from histofactor.evaluation.data.split import divide
+    from histofactor.evaluation.run import EvaluateOptions
     from histofactor.evaluation.run import evaluate as run
 
-    ks = numbers(ways.k, "-k")
+    options = EvaluateOptions(
+        ks=numbers(ways.k, "-k"),
+        methods=[method.strip() for method in ways.methods.split(",")],
+        fast=ways.fast,
+        split=ways.split,
+        stability=ways.stability,
+    )
     loaded = load_dataset(dataset)
     images = len((divide(loaded, ways.split)[0] if ways.split else loaded).items)
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -78,11 +85,7 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
             out,
             encoder=ways.encoder,
             concepts=ways.concepts,
-            ks=ks,
-            methods=ways.methods.split(","),
-            fast=ways.fast,
-            split=ways.split,
-            stability=ways.stability,
+            options=options,
             on_image=lambda stem: progress.advance(task),
         )
     for table in tables(found):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from histofactor.cli.options import EncoderChoice, encoder_options
+from histofactor.cli.options import EncoderChoice, encoder_options, say
 
 if TYPE_CHECKING:
     from histofactor.runs.learn_concepts import Learned
@@ -102,7 +102,7 @@ def train(  # noqa: PLR0913 - one parameter an option
                 sources, ks, encoder=choice.encoder, options=options, work=sample, reporter=reporter
             )
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; {sample} holds what was sampled, and the same command goes on from there", err=True)
+        say(f"interrupted; {sample} holds what was sampled, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
     page = _write(learned, out, paths)
     if not keep_sample:
@@ -111,8 +111,8 @@ def train(  # noqa: PLR0913 - one parameter an option
     note = f" ({left_out} left out)" if left_out else ""
     if compared := learned.card["choice"]:
         _print_choice(compared)
-    typer.echo(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in learned.banks)} from {used} inputs{note}")
-    typer.echo(f"wrote {page}, to look at")
+    say(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in learned.banks)} from {used} inputs{note}")
+    say(f"wrote {page}, to look at")
     if left_out:
         raise typer.Exit(1)
 

@@ -18,9 +18,9 @@ def test_a_line_for_every_finished_input(capsys):
 def test_names_mean_nothing_to_the_terminal(capsys):
     name = "a[red]\x1b[2Jcaf\udce9.png"
     with progress_reporter() as reporter:
-        reporter.on_input(Path(name), 0, 1)
+        reporter.on_input(name, 0, 1)
         reporter.on_window(1, 4)
-        reporter.on_wait(Path(name))
+        reporter.on_wait(name)
         reporter.on_outcome(Outcome(name, "done", "b", 1.25, notes=("one\x1b", "two")))
     err = capsys.readouterr().err
     assert r"a[red]\x1b[2Jcaf\udce9.png: 1.2 s" in err

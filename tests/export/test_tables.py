@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from histofactor.base.text import csv_plain
-from histofactor.errors import OutputError
+from histofactor.errors import ImageError, OutputError
 from histofactor.export import tables
-from histofactor.export.tables import hex_color, phenotype_table, write_phenotypes
+from histofactor.export.tables import hex_color, phenotype_table, read_phenotypes, write_phenotypes
 
 
 def read(path):
@@ -95,3 +95,15 @@ def test_a_name_that_a_spreadsheet_would_work_out_is_text(make_segmentation, tmp
     found = [row["name"] for row in read(tmp_path / "phenotypes.csv")]
     assert found == ["no tissue / unassigned", "'=cmd|' /C calc'!A0", "'-2", "a\r\nb\r,", "caf\\udce9\x1b"]
     assert tuple(map(csv_plain, found[1:4])) == names[:3]
+    assert tuple(row.name for row in read_phenotypes(tmp_path / "phenotypes.csv")[1:4]) == names[:3]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"color": "#0"}, {"color": "#00"}, {"label": "x"}, {"label": "9" * 5000}, {"area_px": ""}]
+)
+def test_a_table_that_is_damaged_is_told(make_segmentation, tmp_path, changes):
+    write_phenotypes(make_segmentation(), tmp_path / "phenotypes.csv")
+    row = read(tmp_path / "phenotypes.csv")[1] | changes
+    (tmp_path / "phenotypes.csv").write_text(",".join(row) + "\n" + ",".join(row.values()) + "\n")
+    with pytest.raises(ImageError, match="cannot read"):
+        read_phenotypes(tmp_path / "phenotypes.csv")

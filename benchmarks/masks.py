@@ -1,9 +1,9 @@
 """Are the default masks better than those of every variant of the paper, at the same encoder and the same K?
 
 Concepts are clustered from the tokens of a data set, without labels, five seeds each; labels become classes by majority
-on the other patients, and the held-out patient is scored (``histofactor.evaluation.protocol``). Both sides get the same
-encoder, the same µm/px, the same k-means, K and seeds (single steps: the first two seeds). The four variants of the
-paper (arXiv 2409.05697):
+on the other patients, and the held-out patient is scored (``histofactor.evaluation.scores.protocol``). Both sides get
+the same encoder, the same µm/px, the same k-means, K and seeds (single steps: the first two seeds). The four variants
+of the paper (arXiv 2409.05697):
 
     paper a     exact projection on the concepts as they are, argmax of W; ReLU, one view
     paper b     factorization of every image (20 components), each component handed to the nearest concept by cosine
@@ -47,9 +47,9 @@ from histofactor.concepts.learn.kmeans import KMeansOptions, kmeans
 from histofactor.encoders.build import Encoder, load_encoder, with_transform
 from histofactor.encoders.registry import get
 from histofactor.evaluation.data.datasets import IGNORED, Dataset, load_dataset, read_truth
-from histofactor.evaluation.protocol import class_maps
 from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.bootstrap import paired_difference
+from histofactor.evaluation.scores.protocol import class_maps
 from histofactor.factor.nmf import factorize
 from histofactor.factor.nnls import project, unit_concepts
 from histofactor.masks.decode import label_pixels

@@ -36,8 +36,8 @@ from histofactor.concepts.bank.record import new_bank
 from histofactor.concepts.learn.kmeans import KMeansOptions, kmeans
 from histofactor.encoders.build import Encoder, with_transform
 from histofactor.evaluation.data.datasets import IGNORED, load_dataset
-from histofactor.evaluation.data.labels import level0_labels
 from histofactor.evaluation.scores import metrics
+from histofactor.evaluation.scores.labels import level0_labels
 from histofactor.factor.nmf import factorize
 from histofactor.masks.decode import label_pixels
 from histofactor.records import ConceptBank

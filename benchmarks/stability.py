@@ -35,9 +35,9 @@ from sklearn.metrics import roc_auc_score
 from histofactor.concepts.learn.levels import banks_from_features
 from histofactor.encoders.build import Encoder, with_transform
 from histofactor.evaluation.data.datasets import load_dataset
-from histofactor.evaluation.data.labels import labels_of
-from histofactor.evaluation.protocol import class_maps
 from histofactor.evaluation.scores import metrics
+from histofactor.evaluation.scores.labels import labels_of
+from histofactor.evaluation.scores.protocol import class_maps
 from histofactor.evaluation.scores.stability import DISTURBANCES, kept_labels, shares
 from histofactor.records import ConceptBank
 from histofactor.segmentation.page import segment_slide

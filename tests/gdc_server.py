@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -36,6 +36,8 @@ class Gdc:
         self.corrupt = set()  # ids served wrong once
         self.fail_every = 0  # fails every n-th request, in turn by an answer, and by breaking off half-way
         self.ranges = True
+        self.retry_after = "0"
+        self.raw = None  # bytes that answer every query
         self.lock = threading.Lock()
 
     def fill_with_images(self):
@@ -84,13 +86,14 @@ class Handler(BaseHTTPRequestHandler):
         if self.trouble():
             self.send_error(500)
             return
-        self.answer(200, json.dumps(self.server.gdc.hits(query)).encode())
+        gdc = self.server.gdc
+        self.answer(200, json.dumps(gdc.hits(query)).encode() if gdc.raw is None else gdc.raw)
 
     def do_GET(self):
         gdc, trouble = self.server.gdc, self.trouble()
         if trouble % 2 == 1:
             self.send_response(503)
-            self.send_header("Retry-After", "0")
+            self.send_header("Retry-After", gdc.retry_after)
             self.end_headers()
             return
         key = self.path.removeprefix("/data/")
@@ -114,7 +117,8 @@ class Handler(BaseHTTPRequestHandler):
         if content_range:
             self.send_header("Content-Range", content_range)
         self.end_headers()
-        self.wfile.write(content[: len(content) // 2] if cut else content)
+        with suppress(ConnectionError):  # a client that has read enough hangs up
+            self.wfile.write(content[: len(content) // 2] if cut else content)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """The verbs are there, help is quick to load, mistakes end in one message."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +53,48 @@ def test_a_mistake_is_one_message_without_traceback(histofactor, tmp_path):
     assert "expected:" in err
     assert "to mend:" in err
     assert "Traceback" not in err
+
+
+def run(arguments, **options):
+    command = [sys.executable, "-c", "from histofactor.cli.main import main; main()", *arguments]
+    return subprocess.run(command, check=False, stderr=subprocess.PIPE, timeout=60, **options)
+
+
+@pytest.mark.parametrize("arguments", [["encoders", "list"], ["encoders", "list", "--json"], ["--help"]])
+def test_a_reader_who_goes_away_is_no_error(arguments):
+    reads, writes = os.pipe()
+    os.close(reads)
+    found = run(arguments, stdout=writes)
+    os.close(writes)
+    assert (found.returncode, found.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["encoders", "list"], ["encoders", "list", "--json"], ["--help"]])
+def test_a_full_disk_behind_the_output_is_told(arguments):
+    with Path("/dev/full").open("wb") as full:
+        found = run(arguments, stdout=full)
+    assert found.returncode == 2
+    assert found.stderr.decode().splitlines()[0] == "error: cannot write the output of this command"
+    assert "No space left" in found.stderr.decode()
+    assert "Traceback" not in found.stderr.decode()
+
+
+def test_other_errors_of_the_system_keep_their_traceback(monkeypatch, histofactor):
+    def fail():
+        raise OSError(28, "No space left on device", "somewhere")
+
+    monkeypatch.setattr("histofactor.cli.main.app", fail)
+    with pytest.raises(OSError, match="somewhere"):
+        histofactor("doctor")
+
+
+def test_names_that_the_terminal_cannot_show(tmp_path):
+    code = "import sys; from histofactor.cli.main import main; main()"
+    name = os.fsencode(tmp_path) + b"/caf\xe9\x1b[31m.safetensors"
+    environment = {**os.environ, "PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+    found = subprocess.run([sys.executable, "-c", code, "concepts", "show", name], env=environment, capture_output=True,
+                           check=False, timeout=60)  # fmt: skip
+    assert found.returncode == 2
+    assert rb"caf\udce9\x1b[31m.safetensors" in found.stderr
+    assert b"\x1b" not in found.stderr

@@ -1,8 +1,8 @@
-"""Lists of numbers."""
+"""Lists of numbers, and labels with a name."""
 
 import pytest
 
-from histofactor.cli.options import numbers, printable
+from histofactor.cli.options import labels_and_name, numbers, say
 from histofactor.errors import OptionError
 
 
@@ -10,11 +10,29 @@ def test_numbers():
     assert numbers("8,16, 32", "-k") == [8, 16, 32]
 
 
-@pytest.mark.parametrize("text", ["", "8,", "0", "-4", "1.5", "eight", "8 16"])
+@pytest.mark.parametrize(
+    "text", ["", "8,", "0", "-4", "1.5", "eight", "8 16", "٨", "²", "9" * 5000, "0" * 5000 + "8", "8,8", "8, 08"]
+)
 def test_what_is_no_list(text):
     with pytest.raises(OptionError, match="-k"):
         numbers(text, "-k")
 
 
-def test_foreign_text_is_made_harmless():
-    assert printable("µ 基质 a\x1b[31m\r\n\u202e\udcff") == "µ 基质 a�[31m����"
+def test_messages_stay_short():
+    for refuse in (lambda: numbers("9" * 5000, "-k"), lambda: labels_and_name("9" * 5000 + "=a", "NAME", "3=a")):
+        with pytest.raises(OptionError, match=r"characters\)") as error:
+            refuse()
+        assert len(str(error.value)) < 200
+
+
+def test_labels_and_name():
+    assert labels_and_name("1+04 = dense = stroma ", "NAME", "1+4=a") == ((1, 4), "dense = stroma")
+    for text in ("1+4", "=a", "1=", "1++2=a", "-1=a", "²=a"):
+        with pytest.raises(OptionError, match="cannot be read"):
+            labels_and_name(text, "NAME", "1+4=a")
+
+
+def test_a_terminal_obeys_no_name(capsys):
+    say("wrote a\x1b[2J\n.png")
+    say("left out \u202e", err=True)
+    assert capsys.readouterr() == ("wrote a\\x1b[2J\\n.png\n", "left out \\u202e\n")

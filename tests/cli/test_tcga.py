@@ -1,5 +1,7 @@
 """``histofactor tcga``: list, then fetch."""
 
+from dataclasses import replace
+
 
 def test_list_then_fetch(histofactor, gdc, tmp_path):
     manifest, folder = tmp_path / "m.tsv", tmp_path / "slides"
@@ -32,3 +34,28 @@ def test_mistakes(histofactor, tmp_path):
     code, _, err = histofactor("tcga", "fetch", tmp_path / "none.tsv", "-o", tmp_path)
     assert code == 2
     assert "cannot read the manifest" in err
+
+
+def test_projects_that_mean_something_to_a_terminal(histofactor, gdc, tmp_path):
+    gdc.files = [replace(file, project="[red]\x1b[31m<b>") for file in gdc.files]
+    gdc.hits = lambda query, hits=gdc.hits: hits({**query, "filters": {"content": [
+        *query["filters"]["content"],
+        {"content": {"field": "cases.project.project_id", "value": ["[red]\x1b[31m<b>"]}},
+    ]}})  # fmt: skip
+    code, out, _ = histofactor("tcga", "list", "-o", tmp_path / "m.tsv", "--endpoint", gdc.endpoint)
+    assert code == 0
+    assert r"[red]\x1b[31m<b>" in out
+    assert "\x1b" not in out
+
+
+def test_many_projects(histofactor, gdc, tmp_path):
+    gdc.files = [replace(gdc.files[0], file_id=f"a-{i}", project=f"P-{i:03}") for i in range(150)]
+    gdc.hits = lambda query, hits=gdc.hits: hits({**query, "filters": {"content": [
+        *query["filters"]["content"],
+        {"content": {"field": "cases.project.project_id", "value": [f"P-{i:03}" for i in range(150)]}},
+    ]}})  # fmt: skip
+    code, out, _ = histofactor("tcga", "list", "-o", tmp_path / "m.tsv", "--endpoint", gdc.endpoint)
+    assert code == 0
+    assert "P-099" in out
+    assert "P-100" not in out
+    assert "and 50 more projects" in out

@@ -14,10 +14,10 @@ from histofactor.encoders.build import load_encoder
 from histofactor.errors import OptionError
 from histofactor.evaluation import run as protocol
 from histofactor.evaluation.data.datasets import load_dataset, read_truth
-from histofactor.evaluation.data.labels import level0_labels
 from histofactor.evaluation.data.split import Split
-from histofactor.evaluation.protocol import cross_validate
-from histofactor.evaluation.run import evaluate
+from histofactor.evaluation.run import EvaluateOptions, evaluate
+from histofactor.evaluation.scores.labels import level0_labels
+from histofactor.evaluation.scores.protocol import cross_validate
 from histofactor.evaluation.scores.stability import DISTURBANCES
 from histofactor.segmentation.page import segment
 from histofactor.segmentation.setup import SegmentOptions
@@ -51,8 +51,7 @@ def test_every_image_is_encoded_once_for_all_methods_and_ks(tissue_folder, tiny_
         out,
         encoder=tiny_encoder,
         concepts=tmp_path / "b.safetensors",
-        ks=(2, 3),
-        methods=("project", "cluster"),
+        options=EvaluateOptions(ks=(2, 3), methods=("project", "cluster")),
         on_image=done.append,
     ).results
     assert [(one.method, one.k) for one in results] == [("project", 2), ("project", 3), ("cluster", 2), ("cluster", 3)]
@@ -73,26 +72,40 @@ def test_every_image_is_encoded_once_for_all_methods_and_ks(tissue_folder, tiny_
 def test_the_encoder_is_loaded_as_the_concepts_were_learned(tissue_folder, tmp_path):
     split = load_encoder("embedded", transform="split").spec
     save_bank([new_bank(np.eye(2, split.dim, dtype=np.float32), split.key)], tmp_path / "b.safetensors")
-    (result,) = evaluate(tissue_folder, concepts=tmp_path / "b.safetensors", ks=(2,)).results
+    (result,) = evaluate(tissue_folder, concepts=tmp_path / "b.safetensors", options=EvaluateOptions(ks=(2,))).results
     assert result.encoder.transform == "split"
 
 
 def test_methods_with_concepts_of_every_image_cannot_be_evaluated(tissue_folder, tiny_encoder):
     with pytest.raises(OptionError, match="'single' mean something else in every image"):
-        evaluate(tissue_folder, encoder=tiny_encoder, ks=(2,), methods=("single",))
+        evaluate(tissue_folder, encoder=tiny_encoder, options=EvaluateOptions(ks=(2,), methods=("single",)))
 
 
 @pytest.mark.parametrize("options", [{"ks": ()}, {"methods": ()}])
 def test_nothing_to_evaluate(folder, options):
     with pytest.raises(OptionError, match="nothing to evaluate"):
-        evaluate(folder, **options)
+        evaluate(folder, options=EvaluateOptions(**options))
+
+
+@pytest.mark.parametrize("options", [{"ks": (8, 8)}, {"methods": ("project", "project")}])
+def test_nothing_is_evaluated_twice(folder, options):
+    with pytest.raises(OptionError, match="is named twice"):
+        evaluate(folder, options=EvaluateOptions(**options))
 
 
 def test_a_fixed_split_is_scored_once_and_the_rest_left_out(tissue_folder, tiny_encoder, tiny_bank, tmp_path):
     done = []
-    options = {"encoder": tiny_encoder, "concepts": tiny_bank, "ks": (6,), "methods": ("project", "cluster")}
     split = Split(train=("A",), test=("c1",))
-    results = evaluate(tissue_folder, tmp_path / "out", split=split, on_image=done.append, **options).results
+    options = EvaluateOptions(ks=(6,), methods=("project", "cluster"), split=split)
+    found = evaluate(
+        tissue_folder,
+        tmp_path / "out",
+        encoder=tiny_encoder,
+        concepts=tiny_bank,
+        options=options,
+        on_image=done.append,
+    )
+    results = found.results
     assert done == ["a1", "a2", "c1"]
     for one in results:
         assert [image.stem for image in one.scores.images] == ["c1"]
@@ -113,8 +126,9 @@ def test_brackets_and_stability_are_told(tissue_folder, tiny_encoder, tmp_path):
         for k in (2, 3)
     ]
     save_bank(banks, tmp_path / "b.safetensors")
-    options = {"encoder": tiny_encoder, "concepts": tmp_path / "b.safetensors", "ks": (2, 3), "fast": True}
-    found = evaluate(tissue_folder, tmp_path / "out", methods=("project", "cluster"), stability=3, **options)
+    features = {"encoder": tiny_encoder, "concepts": tmp_path / "b.safetensors"}
+    options = EvaluateOptions(ks=(2, 3), methods=("project", "cluster"), fast=True, stability=3)
+    found = evaluate(tissue_folder, tmp_path / "out", options=options, **features)
     report = json.loads((tmp_path / "out/evaluation.json").read_text())
     told = [(one["name"], one["k"]) for one in report["brackets"]]
     assert told == [("colour", 2), ("colour", 3), ("linear probe", None), ("grid oracle", None)]
@@ -126,7 +140,7 @@ def test_brackets_and_stability_are_told(tissue_folder, tiny_encoder, tmp_path):
     page = (tmp_path / "out/evaluation.html").read_text()
     assert f"<td>{found.results[0].stability['mirrored']:.3f}</td>" in page
     assert f"<td>grid oracle</td><td></td><td><b>{found.brackets[3].mean_iou:.3f}</b></td>" in page
-    plain = evaluate(tissue_folder, methods=("project", "cluster"), **options)
+    plain = evaluate(tissue_folder, options=replace(options, stability=0), **features)
     assert plain.brackets == found.brackets
     assert [one.scores for one in plain.results] == [one.scores for one in found.results]
     assert not any(one.stability for one in plain.results)
@@ -137,14 +151,15 @@ def test_images_to_disturb_are_spread_evenly(tissue_folder, tiny_encoder, tiny_b
     monkeypatch.setattr(
         protocol, "kept_labels", lambda rgb, *given: disturbed.append(rgb.shape[1]) or real(rgb, *given)
     )
-    options = {"encoder": tiny_encoder, "concepts": tiny_bank, "ks": (6,), "fast": True}
+    options = EvaluateOptions(ks=(6,), fast=True)
     widths = [read_truth(dataset, item).shape[1] for dataset in [load_dataset(tissue_folder)] for item in dataset.items]
     for stability, expected in ((2, widths[::2]), (9, widths)):
         disturbed.clear()
-        evaluate(tissue_folder, stability=stability, **options)
+        disturbing = replace(options, stability=stability)
+        evaluate(tissue_folder, encoder=tiny_encoder, concepts=tiny_bank, options=disturbing)
         assert disturbed == expected
     with pytest.raises(OptionError, match="images to disturb is out of range"):
-        evaluate(tissue_folder, stability=-1, **options)
+        evaluate(tissue_folder, options=replace(options, stability=-1))
 
 
 def test_one_patient_is_too_few_and_is_told_before_any_work(folder):

@@ -109,3 +109,10 @@ def test_a_bank_without_a_card(tmp_path):
     assert "not stated" in text
     assert "<svg" not in text
     assert "Typical patches are shown where" in text
+
+
+def test_characters_that_html_forbids_are_shown(tmp_path):
+    html = page(tmp_path, {"licence": "\x1b[31m", "made": "caf\udce9"}, name="stroma\x00")
+    for shown in (r"\x1b[31m", r"caf\udce9", r"stroma\x00"):
+        assert shown in html
+    assert not {"\x1b", "\x00", "&#56553;"} & {html[i : i + n] for n in (1, 8) for i in range(len(html))}

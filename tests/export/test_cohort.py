@@ -46,3 +46,16 @@ def test_the_largest_are_named_and_pages_linked(tmp_path):
     assert 'href="a%20b/report.html"' in page
     assert "1 min 1 s" in page
     assert "segment &lt;x&gt;" in page
+
+
+def test_names_that_mean_something_to_spreadsheets_and_browsers(tmp_path):
+    rows = (PhenotypeRow(1, "=1+1", (200, 0, 0), 9, None, 1.0, None, None),)
+    slides = [SlideRow("caf\udce9\x1b.svs", "done", "=a", 1.0, "", rows)]
+    write_cohort(slides, tmp_path / "phenotypes.csv")
+    with (tmp_path / "phenotypes.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["slide"], row["name"]) == ("'=a", "'=1+1")
+    write_study(slides, RUN, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert r"caf\udce9\x1b.svs" in page
+    assert "\x1b" not in page

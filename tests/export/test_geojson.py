@@ -2,6 +2,7 @@ import dataclasses
 import gzip
 import json
 import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,3 +138,13 @@ def test_labels_and_margins_on_disk_give_the_same_file(make_segmentation, path, 
     lazy = dataclasses.replace(segmentation.label_map, labels=labels)
     write_geojson(dataclasses.replace(segmentation, label_map=lazy, margin=margin), tmp_path / "lazy.geojson.gz")
     assert path.read_bytes() == (tmp_path / "lazy.geojson.gz").read_bytes()
+
+
+def test_names_that_readers_of_json_refuse_are_shown(make_segmentation, path):
+    segmentation = make_segmentation([[1]], k=1)
+    named = dataclasses.replace(segmentation.label_map, names=("caf\udce9\x00\x1b[31m\u202e",))
+    info = dataclasses.replace(segmentation.slide, path=Path("caf\udce9.svs"))
+    write_geojson(dataclasses.replace(segmentation, label_map=named, slide=info), path, min_area_px=1)
+    name = read(path)["features"][0]["properties"]["classification"]["name"]
+    assert name == r"caf\udce9\x00\x1b[31m\u202e"
+    assert b"\\ud" not in gzip.decompress(path.read_bytes()).replace(b"\\\\", b"")  # no escape of a surrogate

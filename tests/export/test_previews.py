@@ -1,9 +1,12 @@
 """A preview comes back as it was; a broken one is no preview."""
 
+from pathlib import Path
+
 import numpy as np
 
 from histofactor.export.previews import NAME, read_preview, write_preview
-from histofactor.export.report import report_entry
+from histofactor.export.report import ReportEntry, report_entry
+from histofactor.records import SlideInfo
 from histofactor.slides.reader import open_slide
 
 
@@ -22,3 +25,20 @@ def test_what_cannot_be_read_is_no_preview(tmp_path):
     for text in ("", "{", "[]", '{"slide": null}', '{"slide": {"path": null}}'):
         (tmp_path / NAME).write_text(text)
         assert read_preview(tmp_path) is None
+
+
+def test_any_name_survives_in_valid_utf8(tmp_path):
+    entry = ReportEntry(
+        "caf\udce9.svs",
+        folder="caf\udce9",
+        notes=("\x1b µ",),
+        slide=SlideInfo(Path("caf\udce9.svs"), (9, 9), None, (1.0,), "test"),
+    )
+    write_preview(entry, tmp_path)
+    (tmp_path / NAME).read_bytes().decode("utf-8")
+    assert read_preview(tmp_path) == entry
+
+
+def test_a_preview_that_is_a_bomb_is_none(tmp_path):
+    (tmp_path / NAME).write_text("[" * 100_000)
+    assert read_preview(tmp_path) is None

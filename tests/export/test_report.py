@@ -1,6 +1,7 @@
 import base64
 import dataclasses
 import io
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -122,8 +123,17 @@ def test_a_failed_input_shows_its_error_and_names_are_escaped(entry, run, tmp_pa
 
 def test_names_that_are_not_unicode_do_not_break_the_page(run, tmp_path):
     html = written(tmp_path, [ReportEntry("\udcff.svs", folder="\udcff")], run)
-    assert "&#56575;.svs" in html
+    assert r"\udcff.svs" in html  # a reference to a surrogate, &#56575;, is no HTML
+    assert "&#56575;" not in html
     assert 'href="%FF/overlay.png"' in html
+
+
+def test_characters_that_html_forbids_are_shown(run, tmp_path):
+    entries = [ReportEntry("a\x00\x1b[31m\u202e.svs", error="b\x9b\uffff", notes=("c\x08",))]
+    html = written(tmp_path, entries, dataclasses.replace(run, command="segment \x7f"))
+    for shown in (r"a\x00\x1b[31m\u202e.svs", r"b\x9b\uffff", r"c\x08", r"segment \x7f"):
+        assert shown in html
+    assert not re.search("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\u202e", html)
 
 
 def test_no_tissue_is_said(entry, make_segmentation, run, tmp_path):

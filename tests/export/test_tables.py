@@ -1,11 +1,13 @@
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
 
-from histofactor.errors import OutputError
+from histofactor.base.text import csv_plain
+from histofactor.errors import ImageError, OutputError
 from histofactor.export import tables
-from histofactor.export.tables import hex_color, phenotype_table, write_phenotypes
+from histofactor.export.tables import hex_color, phenotype_table, read_phenotypes, write_phenotypes
 
 
 def read(path):
@@ -83,3 +85,25 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(make_segmentation, t
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match="cannot write"):
         write_phenotypes(make_segmentation(), tmp_path / "out" / "phenotypes.csv")
+
+
+def test_a_name_that_a_spreadsheet_would_work_out_is_text(make_segmentation, tmp_path):
+    segmentation = make_segmentation(k=4)
+    names = ("=cmd|' /C calc'!A0", "-2", "a\r\nb\r,", "caf\udce9\x1b")
+    named = dataclasses.replace(segmentation.label_map, names=names)
+    write_phenotypes(dataclasses.replace(segmentation, label_map=named), tmp_path / "phenotypes.csv")
+    found = [row["name"] for row in read(tmp_path / "phenotypes.csv")]
+    assert found == ["no tissue / unassigned", "'=cmd|' /C calc'!A0", "'-2", "a\r\nb\r,", "caf\\udce9\x1b"]
+    assert tuple(map(csv_plain, found[1:4])) == names[:3]
+    assert tuple(row.name for row in read_phenotypes(tmp_path / "phenotypes.csv")[1:4]) == names[:3]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"color": "#0"}, {"color": "#00"}, {"label": "x"}, {"label": "9" * 5000}, {"area_px": ""}]
+)
+def test_a_table_that_is_damaged_is_told(make_segmentation, tmp_path, changes):
+    write_phenotypes(make_segmentation(), tmp_path / "phenotypes.csv")
+    row = read(tmp_path / "phenotypes.csv")[1] | changes
+    (tmp_path / "phenotypes.csv").write_text(",".join(row) + "\n" + ",".join(row.values()) + "\n")
+    with pytest.raises(ImageError, match="cannot read"):
+        read_phenotypes(tmp_path / "phenotypes.csv")

@@ -110,3 +110,12 @@ def test_every_chunk_is_there_and_has_a_checksum(make_segmentation, tmp_path):
         chunk.write_bytes(bytes(content))
         with pytest.raises(ValueError, match="checksum"):
             array[:]
+
+
+def test_names_of_any_kind_are_valid_text(make_segmentation, tmp_path):
+    segmentation = make_segmentation(k=4)
+    named = dataclasses.replace(segmentation.label_map, names=("caf\udce9", "b\x00", "c", "d"))
+    write_ome_zarr(dataclasses.replace(segmentation, label_map=named), tmp_path / "labels.ome.zarr")
+    group = zarr.open_group(tmp_path / "labels.ome.zarr/labels/phenotypes", mode="r")
+    found = [entry["name"] for entry in group.attrs["ome"]["image-label"]["properties"]]
+    assert found[1:3] == [r"caf\udce9", r"b\x00"]

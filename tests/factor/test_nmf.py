@@ -151,3 +151,8 @@ def test_bad_features(value):
 def test_images_that_do_not_fit(images):
     with pytest.raises(OptionError, match="same C"):
         factorize(images, 1)
+
+
+def test_a_negative_seed():
+    with pytest.raises(OptionError, match="seed is out of range; expected 0 or more; got -1"):
+        factorize(features(), 3, seed=-1)

@@ -62,6 +62,7 @@ def test_bank_of_another_layer(tiny_encoder, tiny_bank):
         ({"mpp": -1.0}, ResolutionError, "--mpp"),
         ({"mpp": float("nan")}, ResolutionError, "--mpp"),
         ({"options": SegmentOptions(components=0)}, OptionError, "components"),
+        ({"method": "single", "options": SegmentOptions(seed=-1)}, OptionError, "seed"),
         ({"options": SegmentOptions(unlike="auto")}, OptionError, r"(?s)state a number.*train the bank anew"),
         ({"options": SegmentOptions(unlike="most")}, OptionError, "auto, or a number"),
         ({"options": SegmentOptions(unlike="nan")}, OptionError, "auto, or a number"),

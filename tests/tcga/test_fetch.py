@@ -3,11 +3,12 @@
 import hashlib
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from histofactor.errors import HistofactorError, ImageError, OutputError
+from histofactor.errors import HistofactorError, ImageError, OptionError, OutputError
 from histofactor.tcga.fetch import FetchOptions, fetch, fetched
 from histofactor.tcga.gdc import GdcFile
 
@@ -144,4 +145,45 @@ def test_a_folder_that_is_a_file(gdc, options, tmp_path):
 def test_a_full_disk(gdc, options, tmp_path):
     (tmp_path / f"{gdc.files[0].name}.part").symlink_to("/dev/full")
     with pytest.raises(OutputError, match="disk space"):
+        fetch(gdc.files[0], tmp_path, options)
+
+
+@pytest.mark.parametrize("asked", ["86400", str(10**12), "9" * 5000, "301"])
+def test_a_server_is_granted_five_minutes_and_the_rest_is_told(gdc, tmp_path, monkeypatch, asked):
+    gdc.fail_every, gdc.retry_after, waits, notes = 1, asked, [], []
+    monkeypatch.setattr(threading.Event, "wait", lambda self, seconds=None: waits.append(seconds))
+    with pytest.raises(ImageError, match="503"):
+        fetch(gdc.files[0], tmp_path, FetchOptions(gdc.endpoint, 1, first_wait_s=0.0, on_note=notes.append))
+    assert 300.0 in waits
+    assert max(seconds for seconds in waits if seconds) == 300.0
+    assert len(notes) == 1
+    assert notes[0].startswith("slide 0.svs: the server asks to wait ")
+    assert len(notes[0]) < 120
+
+
+def test_a_server_that_asks_for_less_is_heard(gdc, tmp_path, monkeypatch):
+    gdc.fail_every, gdc.retry_after, waits, notes = 1, "299", [], []
+    monkeypatch.setattr(threading.Event, "wait", lambda self, seconds=None: waits.append(seconds))
+    with pytest.raises(ImageError, match="503"):
+        fetch(gdc.files[0], tmp_path, FetchOptions(gdc.endpoint, 1, first_wait_s=0.0, on_note=notes.append))
+    assert 299.0 in waits
+    assert not notes
+
+
+@pytest.mark.parametrize("name", ["../a.svs", "a/b.svs", "a\x1b.svs", ""])
+def test_nothing_is_written_out_of_the_folder(gdc, options, tmp_path, name):
+    with pytest.raises(ImageError, match="filename of a file is not valid"):
+        fetch(replace(gdc.files[0], name=name), tmp_path / "slides", options)
+    assert not gdc.requests
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_file_on_this_machine_is_no_endpoint(gdc, tmp_path):
+    with pytest.raises(OptionError, match="no address"):
+        fetch(gdc.files[0], tmp_path, FetchOptions("file:///etc"))
+
+
+def test_a_folder_in_the_place_of_a_part(gdc, options, tmp_path):
+    (tmp_path / f"{gdc.files[0].name}.part").mkdir()
+    with pytest.raises(OutputError, match="cannot write"):
         fetch(gdc.files[0], tmp_path, options)

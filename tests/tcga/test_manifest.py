@@ -1,8 +1,11 @@
 """Manifests survive, and bad ones are refused before anything is written."""
 
+import time
+
+import numpy as np
 import pytest
 
-from histofactor.errors import OptionError
+from histofactor.errors import HistofactorError, OptionError
 from histofactor.tcga.gdc import GdcFile
 from histofactor.tcga.manifest import read_manifest, write_manifest
 
@@ -37,6 +40,11 @@ def test_a_manifest_of_the_gdc(tmp_path):
         ({"size": "-4"}, "size"),
         ({"size": "0"}, "size"),
         ({"size": "1e9"}, "size"),
+        ({"size": "9" * 5000}, "size"),
+        ({"size": "٧"}, "size"),
+        ({"filename": "a\x1b[31m"}, "filename"),
+        ({"filename": "a" * 201}, "filename"),
+        ({"filename": "a.part"}, "filename"),
         ({"id": "../files"}, "id"),
         ({"id": ""}, "id"),
     ],
@@ -66,3 +74,55 @@ def test_files_that_are_no_manifest(tmp_path):
     for path in (tmp_path / "c.tsv", tmp_path / "none.tsv", tmp_path):
         with pytest.raises(OptionError, match="cannot read the manifest"):
             read_manifest(path)
+
+
+def test_names_that_spreadsheets_would_work_out_and_that_the_terminal_would_obey(tmp_path):
+    file = GdcFile("a", "=cmd' C.svs", "0" * 32, 5, '@TCGA\t\r\n"', "'-1\x1b[31m")
+    write_manifest([file], tmp_path / "m.tsv")
+    assert read_manifest(tmp_path / "m.tsv") == [file]
+    fields = (tmp_path / "m.tsv").read_bytes().split(b"\n", 1)[1].split(b"\t")
+    assert fields[1] == b"'=cmd' C.svs"
+    assert fields[5].startswith(b"\"'@TCGA")
+    write_manifest([GdcFile("a", "b.svs", "0" * 32, 5, "\udcff")], tmp_path / "m.tsv")
+    assert read_manifest(tmp_path / "m.tsv")[0].project == r"\udcff"
+
+
+def test_many_rows_take_time_in_proportion(tmp_path):
+    files = [GdcFile(f"a-{i}", f"{i}.svs", "0" * 32, 5, "TCGA-A", "c") for i in range(30_000)]
+    start = time.monotonic()
+    write_manifest(files, tmp_path / "m.tsv")
+    assert read_manifest(tmp_path / "m.tsv") == files
+    assert time.monotonic() - start < 10  # 1 s; quadratic it was a minute
+
+
+def test_a_manifest_that_is_too_large(tmp_path):
+    with (tmp_path / "m.tsv").open("wb") as stream:
+        stream.truncate(2**40)
+    with pytest.raises(OptionError, match="the most that is read"):
+        read_manifest(tmp_path / "m.tsv")
+
+
+def test_mutants(tmp_path):
+    write_manifest(FILES, tmp_path / "m.tsv")
+    content, rng, read = (tmp_path / "m.tsv").read_bytes(), np.random.default_rng(0), 0
+    for _ in range(400):
+        changed = bytearray(content)
+        for _ in range(rng.integers(1, 4)):
+            at = int(rng.integers(0, len(changed)))
+            match rng.integers(0, 3):
+                case 0:
+                    changed[at] ^= 1 << int(rng.integers(0, 8))
+                case 1:
+                    del changed[at : at + int(rng.integers(1, 12))]
+                case 2:
+                    changed[at:at] = bytes(rng.integers(0, 256, int(rng.integers(1, 5)), np.uint8))
+        (tmp_path / "m.tsv").write_bytes(changed)
+        try:
+            files = read_manifest(tmp_path / "m.tsv")
+        except HistofactorError:
+            continue
+        read += 1
+        for file in files:
+            assert (tmp_path / file.name).resolve().parent == tmp_path.resolve()
+            assert file.name.isprintable()
+    assert read > 20

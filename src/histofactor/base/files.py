@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from histofactor.base.text import utf8
 from histofactor.errors import OutputError
 
 _NAMESPACE = uuid.UUID("6f1d2c5e-3f0b-5b0a-9a53-7e0c8b1f4d21")
@@ -115,7 +116,7 @@ def write_json(content: Any, path: Path) -> None:
     """
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     with atomic(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        temporary.write_bytes(utf8(text))
 
 
 def sweep(folder: Path) -> None:

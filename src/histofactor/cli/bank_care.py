@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histofactor.cli.options import labels_and_name
+from histofactor.cli.options import labels_and_name, say
 from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ def show(
 
     The page shows typical patches of every concept where the slides that it was learned on are given.
     """
-    from histofactor.cli.options import printable
     from histofactor.concepts.bank.file import read_bank_file
     from histofactor.export.bank_page import write_bank_page
     from histofactor.runs.examples import read_examples
@@ -43,9 +42,9 @@ def show(
     if html is not None:
         patches, missing = read_examples(file, find_inputs(inputs), source_mpp=source_mpp) if inputs else ({}, [])
         for sentence in missing:
-            typer.echo(printable(f"no patches: {sentence}"), err=True)
+            say(f"no patches: {sentence}", err=True)
         write_bank_page(file, html, str(file.card.get("title") or bank.stem), patches)
-        typer.echo(f"wrote {html}")
+        say(f"wrote {html}")
 
 
 def name(
@@ -73,7 +72,7 @@ def name(
     if not new and not colors:
         raise OptionError("nothing to name", mend="give LABEL=NAME, or --table")
     write_bank_file(rename(file, k, new, colors), out or bank)
-    typer.echo(f"wrote {out or bank}: {len(new)} names at K = {k}")
+    say(f"wrote {out or bank}: {len(new)} names at K = {k}")
 
 
 def merge(
@@ -98,7 +97,7 @@ def merge(
         mend = "write to another file with -o; the level of that K is replaced there"
         raise OptionError(f"{bank} has a level of K = {coarser} already", mend=mend)
     write_bank_file(merged, out or bank)
-    typer.echo(f"wrote {out or bank}: K = {', '.join(map(str, merged.banks))}; the merged level is K = {coarser}")
+    say(f"wrote {out or bank}: K = {', '.join(map(str, merged.banks))}; the merged level is K = {coarser}")
 
 
 def _which(file: BankFile, k: int | None) -> int:
@@ -116,7 +115,7 @@ def _print_levels(file: BankFile) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from histofactor.cli.options import printable
+    from histofactor.base.text import printable
     from histofactor.concepts.bank.provenance import residual_limit_of, slides_of
     from histofactor.concepts.bank.record import bank_hash
 
@@ -128,13 +127,13 @@ def _print_levels(file: BankFile) -> None:
         unions = "" if concepts.leaves is None else f"of {len(concepts.leaves.owners)}"
         key_facts = (Text(printable(text)) for text in (key.name, key.layer, key.transform))
         limit = residual_limit_of(concepts)
-        told = "" if limit is None else f"{limit:.3f}"
-        table.add_row(str(k), str(concepts.vectors.shape[1]), *key_facts, mpp, unions, told, bank_hash(concepts)[:8])
+        above = "" if limit is None else f"{limit:.3f}"
+        table.add_row(str(k), str(concepts.vectors.shape[1]), *key_facts, mpp, unions, above, bank_hash(concepts)[:8])
     console = Console()
     console.print(table)
     if slides := slides_of(file.card):
-        told = f"learned from {len(slides)} inputs; {file.card.get('licence', '')}"
-        console.print(printable(told), markup=False, highlight=False)
+        origin = f"learned from {len(slides)} inputs; {file.card.get('licence', '')}"
+        console.print(printable(origin), markup=False, highlight=False)
 
 
 def _print_concepts(file: BankFile, k: int) -> None:
@@ -142,19 +141,23 @@ def _print_concepts(file: BankFile, k: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from histofactor.cli.options import printable
+    from histofactor.base.text import printable
     from histofactor.concepts.bank.summary import summarize
 
     table = Table("label", "color", "name", "share", "nearest", "where", box=None)
-    for one in summarize(file, _which(file, k)):
-        color = "#{:02x}{:02x}{:02x}".format(*one.color)
-        share = "" if one.share is None else f"{one.share:.1%}"
-        nearest = ", ".join(f"{label} ({cosine:.2f})" for label, cosine in one.neighbours[:1])
-        where = f"nearly all from {one.alone}" if one.alone else ", ".join(f"{n} {s:.0%}" for n, s in one.origins[:2])
+    for summary in summarize(file, _which(file, k)):
+        color = "#{:02x}{:02x}{:02x}".format(*summary.color)
+        share = "" if summary.share is None else f"{summary.share:.1%}"
+        nearest = ", ".join(f"{label} ({cosine:.2f})" for label, cosine in summary.neighbours[:1])
+        where = (
+            f"nearly all from {summary.alone}"
+            if summary.alone
+            else ", ".join(f"{n} {s:.0%}" for n, s in summary.origins[:2])
+        )
         table.add_row(
-            str(one.label),
+            str(summary.label),
             Text("██ ", color) + Text(color),
-            Text(printable(one.name)),
+            Text(printable(summary.name)),
             share,
             nearest,
             Text(printable(where)),

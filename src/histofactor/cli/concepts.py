@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from histofactor.cli import bank_care, train
+from histofactor.cli.options import say
 
 app = typer.Typer(help="Learn, import, look at, name and merge concepts.", no_args_is_help=True, rich_markup_mode=None)
 app.command("train")(train.train)
@@ -41,4 +42,4 @@ def import_(
     banks = import_legacy(file, key, dim=spec.dim, mpp=mpp or spec.mpp)
     out = out or file.with_suffix(".safetensors")
     save_bank(banks, out)
-    typer.echo(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in banks)} for encoder {encoder}")
+    say(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in banks)} for encoder {encoder}")

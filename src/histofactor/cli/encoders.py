@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from histofactor.cli.options import say
+
 app = typer.Typer(help="The encoders that histofactor knows.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -53,9 +55,9 @@ def check(
     from histofactor.encoders.registry import get
 
     spec = get(name)
-    typer.echo(f"{name}: {spec.source.library} {spec.source.architecture}, {spec.licence}")
-    typer.echo(f"facts: {spec.facts}")
-    typer.echo(f"hub: {access(spec)}")
+    say(f"{name}: {spec.source.library} {spec.source.architecture}, {spec.licence}")
+    say(f"facts: {spec.facts}")
+    say(f"hub: {access(spec)}")
     if random:
         encoder = assemble(spec, build_network(spec), layer=layer, device=choose_device(device))
     else:

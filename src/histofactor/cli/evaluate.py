@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from histofactor.evaluation.data.split import Split
     from histofactor.evaluation.pages.outputs import Evaluation
-    from histofactor.evaluation.protocol import Scores
     from histofactor.evaluation.scores.floors_and_ceilings import Bracket
+    from histofactor.evaluation.scores.protocol import Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,19 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from histofactor.cli.options import numbers
+    from histofactor.cli.options import numbers, say
     from histofactor.evaluation.data.datasets import load_dataset
     from histofactor.evaluation.data.split import divide
+    from histofactor.evaluation.run import EvaluateOptions
     from histofactor.evaluation.run import evaluate as run
 
-    ks = numbers(ways.k, "-k")
+    options = EvaluateOptions(
+        ks=numbers(ways.k, "-k"),
+        methods=[method.strip() for method in ways.methods.split(",")],
+        fast=ways.fast,
+        split=ways.split,
+        stability=ways.stability,
+    )
     loaded = load_dataset(dataset)
     images = len((divide(loaded, ways.split)[0] if ways.split else loaded).items)
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -78,17 +85,13 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
             out,
             encoder=ways.encoder,
             concepts=ways.concepts,
-            ks=ks,
-            methods=ways.methods.split(","),
-            fast=ways.fast,
-            split=ways.split,
-            stability=ways.stability,
+            options=options,
             on_image=lambda stem: progress.advance(task),
         )
     for table in tables(found):
         Console().print(table)
-    typer.echo(f"wrote {out / 'evaluation.json'} and {out / 'evaluation.csv'}")
-    typer.echo(f"wrote {out / 'evaluation.html'}, to look at")
+    say(f"wrote {out / 'evaluation.json'} and {out / 'evaluation.csv'}")
+    say(f"wrote {out / 'evaluation.html'}, to look at")
 
 
 def tables(found: Evaluation) -> Iterator[Table]:
@@ -104,8 +107,13 @@ def tables(found: Evaluation) -> Iterator[Table]:
         table.add_row(result.method, str(result.k), _with_interval(scores), *_figures(values))
     yield table
     table = Table("floor, ceilings", "K", "mIoU [95 %]", "Dice", "accuracy", box=None)
-    for one in found.brackets:
-        table.add_row(one.name, str(one.k or ""), _with_interval(one), *_figures((one.mean_dice, one.accuracy)))
+    for bracket in found.brackets:
+        table.add_row(
+            bracket.name,
+            str(bracket.k or ""),
+            _with_interval(bracket),
+            *_figures((bracket.mean_dice, bracket.accuracy)),
+        )
     yield table
     if any(result.stability for result in found.results):
         table = Table("px that keep their label", "K", *DISTURBANCES, box=None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
 from typing import Annotated
 
@@ -9,7 +12,10 @@ import typer
 
 import histofactor
 from histofactor.cli import benchmark, concepts, demo, doctor, encoders, evaluate, relabel, report, segment, tcga
-from histofactor.errors import HistofactorError
+from histofactor.cli.options import say
+from histofactor.errors import HistofactorError, OutputError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 app = typer.Typer(
     name="histofactor",
@@ -48,18 +54,50 @@ def _common(
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user ends in one message and exit code 2."""
+    """Run the command line; a mistake of the user ends in one message and exit code 2.
+
+    A reader of the output who goes away ends it without a word, with exit code 1; a full disk behind it is told.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files survive whatever the terminal can show
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except HistofactorError as error:
         sys.exit(_tell(error))
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            _write_no_more()
+            sys.exit(1)
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _write_no_more()
+        sys.exit(_tell(_nowhere_to_print(error)))
+
+
+def _nowhere_to_print(error: OSError) -> OutputError:
+    return OutputError(
+        "cannot write the output of this command",
+        expected="a disk with room behind it",
+        got=error.strerror or str(error),
+        mend="free some disk space; files that were reported as written are whole",
+    )
+
+
+def _write_no_more() -> None:
+    """Let the interpreter end without another try to write what is left for stdout."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _tell(error: HistofactorError) -> int:
     """Print an error, one part a line; returns the exit code."""
-    lines = [f"error: {error.what}"]
-    lines += [f"  {name}: {text}" for name, text in (("expected", error.expected), ("got", error.got)) if text]
-    if error.mend:
-        lines.append(f"  to mend: {error.mend}")
-    typer.echo("\n".join(lines), err=True)
+    parts = {"error": error.what, "  expected": error.expected, "  got": error.got, "  to mend": error.mend}
+    for name, text in parts.items():
+        if text:
+            say(f"{name}: {text}", err=True)
     return 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from histofactor.base.text import printable
 from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
     from histofactor.encoders.encoder import Inference
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
+_NUMBER = "[0-9]{1,9}"  # more digits count nothing here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +100,18 @@ def encoder_options(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def numbers(text: str, option: str) -> list[int]:
-    """Positive whole numbers separated by commas.
+    """Positive whole numbers of up to nine digits, each once, separated by commas.
 
     Raises:
         OptionError: the text is something else.
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise OptionError(f"{option} is not a list of numbers", expected="for example 8,16,32", got=text)
-    return [int(part) for part in parts]
+    if not all(re.fullmatch(_NUMBER, part) and int(part) for part in parts):
+        raise OptionError(f"{option} is not a list of numbers", expected="for example 8,16,32", got=shortened(text))
+    found = [int(part) for part in parts]
+    if len({*found}) < len(found):
+        raise OptionError(f"{option} names a number twice", expected="every number once", got=shortened(text))
+    return found
 
 
 def labels_and_name(text: str, option: str, example: str) -> tuple[tuple[int, ...], str]:
@@ -116,11 +122,16 @@ def labels_and_name(text: str, option: str, example: str) -> tuple[tuple[int, ..
     """
     left, _, name = text.partition("=")
     labels = [part.strip() for part in left.split("+")]
-    if not name.strip() or not all(label.isdecimal() for label in labels):
-        raise OptionError(f"{option} cannot be read", expected=f"for example {example}", got=text)
+    if not name.strip() or not all(re.fullmatch(_NUMBER, label) for label in labels):
+        raise OptionError(f"{option} cannot be read", expected=f"for example {example}", got=shortened(text))
     return tuple(map(int, labels)), name.strip()
 
 
-def printable(text: str) -> str:
-    """Foreign text without what a terminal would obey or cannot show."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+def shortened(text: str) -> str:
+    """An argument as a message tells it."""
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text):,} characters)"
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line that may hold names of files, concepts or projects; the terminal obeys nothing in it."""
+    typer.echo(printable(text), err=err)

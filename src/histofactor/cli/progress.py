@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from histofactor.base.text import printable
 from histofactor.runs.outcome import Outcome, Reporter
 
 _LINE_S = 60.0  # between two lines where there is no terminal to draw bars on
@@ -39,13 +40,13 @@ class _Bars:
         self._progress = progress
         self._inputs = progress.add_task("inputs", total=None)
         self._windows = progress.add_task("windows", total=None)
-        self._begun, self._name, self._told = 0, "", time.monotonic()
+        self._begun, self._name, self._last_line = 0, "", time.monotonic()
 
     def on_input(self, name: str, total: int) -> None:
         self._progress.start()  # not before: a message about an option then stands alone
         self._begun, self._name = 0, name
         self._progress.update(self._inputs, completed=self._progress.tasks[0].completed, total=total)
-        self._progress.reset(self._windows, description=name, total=None)
+        self._progress.reset(self._windows, description=printable(name), total=None)
 
     def on_window(self, done: int, total: int) -> None:
         if not self._begun and done:  # what an earlier run did says nothing about the rate
@@ -53,21 +54,22 @@ class _Bars:
         self._begun += 1
         self._progress.update(self._windows, completed=done, total=total)
         now = time.monotonic()
-        if not self._progress.console.is_terminal and now - self._told >= _LINE_S:
-            self._told = now
-            self.tell(f"{self._name}: {done} of {total} windows")
+        if not self._progress.console.is_terminal and now - self._last_line >= _LINE_S:
+            self._last_line = now
+            self.say(f"{self._name}: {done} of {total} windows")
 
     def on_outcome(self) -> None:
         self._progress.advance(self._inputs)
 
-    def tell(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False)
+    def say(self, *lines: str) -> None:
+        for line in lines:
+            self._progress.console.print(printable(line), markup=False, highlight=False)
 
 
 @contextmanager
 def _bars() -> Iterator[_Bars]:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
@@ -96,16 +98,15 @@ def progress_reporter(outcomes: list[Outcome] | None = None) -> Iterator[Reporte
             bars.on_outcome()
             if outcomes is not None:
                 outcomes.append(outcome)
-            told = f"{outcome.seconds:.1f} s" if outcome.status == "done" else outcome.status
-            notes = "".join(f"\n  {note}" for note in outcome.notes)
-            bars.tell(f"{Path(outcome.input).name}: {told}{notes}")
+            what = f"{outcome.seconds:.1f} s" if outcome.status == "done" else outcome.status
+            bars.say(f"{Path(outcome.input).name}: {what}", *(f"  {note}" for note in outcome.notes))
 
         yield Reporter(
             lambda name, index, total: bars.on_input(Path(name).name, total),
             bars.on_window,
             on_outcome,
-            lambda name: bars.tell(f"{Path(name).name}: another process is at it"),
-            bars.tell,
+            lambda name: bars.say(f"{Path(name).name}: another process is at it"),
+            bars.say,
         )
 
 
@@ -117,11 +118,11 @@ def learn_reporter() -> Iterator[Reporter]:
         def on_outcome(outcome: Outcome) -> None:
             bars.on_outcome()
             if outcome.error:
-                bars.tell(f"left out {outcome.input}: {outcome.error}")
+                bars.say(f"left out {outcome.input}: {outcome.error}")
 
         yield Reporter(
             lambda name, index, total: bars.on_input(name, total),
             bars.on_window,
             on_outcome,
-            on_note=bars.tell,
+            on_note=bars.say,
         )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from histofactor.cli.options import labels_and_name
+from histofactor.cli.options import labels_and_name, say
 from histofactor.errors import OptionError
 
 
@@ -36,6 +36,6 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
             raise OptionError("--rename takes one label, once", expected="for example 3=stroma", got=text)
         renames[labels[0]] = name
     left_out = run(source, out, Regrouping(merges, renames, bank, k), slide)
-    typer.echo(f"wrote {out}")
+    say(f"wrote {out}")
     for sentence in left_out:
-        typer.echo(sentence, err=True)
+        say(sentence, err=True)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from histofactor.cli.options import say
+
 _Out = Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of `histofactor segment`.")]
 
 
@@ -16,7 +18,7 @@ def report(out: _Out) -> None:
     from histofactor.runs.ledger import derive
 
     for path in derive(out):
-        typer.echo(f"wrote {path}")
+        say(f"wrote {path}")
 
 
 def status(out: _Out) -> None:
@@ -32,4 +34,4 @@ def status(out: _Out) -> None:
     typer.echo(f"{len(outcomes)} inputs: {', '.join(parts)}")
     for outcome in outcomes:
         if outcome.error:
-            typer.echo(f"{outcome.status}: {outcome.input}: {outcome.error}")
+            say(f"{outcome.status}: {outcome.input}: {outcome.error}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histofactor.cli.options import EncoderChoice, encoder_options
+from histofactor.cli.options import EncoderChoice, encoder_options, say
 
 if TYPE_CHECKING:
     from histofactor.base.clock import Clock
@@ -111,8 +111,8 @@ def summarize(outcomes: list[Outcome], out: Path) -> int:
     kept = sum(outcome.status == "kept" for outcome in outcomes)
     of_these = f" ({kept} by an earlier run)" if kept else ""
     sentence = f"{len(outcomes) - len(failed)} of {len(outcomes)} segmented{of_these}"
-    typer.echo(f"{sentence}; look at {out / 'report.html'}")
+    say(f"{sentence}; look at {out / 'report.html'}")
     bad = [outcome for outcome in outcomes if outcome.error]
     for outcome in bad:
-        typer.echo(f"{outcome.status}: {outcome.input}: {outcome.error}", err=True)
+        say(f"{outcome.status}: {outcome.input}: {outcome.error}", err=True)
     return 1 if bad else 0

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histofactor.base.text import printable
+from histofactor.cli.options import say
+
 if TYPE_CHECKING:
     from histofactor.tcga.gdc import GdcFile
 
 app = typer.Typer(help="List and fetch slides of TCGA.", no_args_is_help=True, rich_markup_mode=None)
+_SHOWN = 100  # projects, of which TCGA has 33
 _ENDPOINT = "Address of the API; default that of the Genomic Data Commons."
 
 
@@ -22,7 +26,7 @@ def list_(  # noqa: PLR0913, PLR0917 - one parameter an option
     kind: Annotated[str, typer.Option(help="diagnostic (FFPE) or tissue (frozen) slides.")] = "diagnostic",
     per_project: Annotated[int | None, typer.Option(min=1, help="So many of each project, drawn at random.")] = None,
     one_per_case: Annotated[bool, typer.Option("--one-per-case", help="No patient gives two slides.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
     endpoint: Annotated[str | None, typer.Option(help=_ENDPOINT)] = None,
 ) -> None:
     """List the open slides of some projects, and write a manifest to fetch them by."""
@@ -33,7 +37,7 @@ def list_(  # noqa: PLR0913, PLR0917 - one parameter an option
     files = draw(files, per_project, one_per_case=one_per_case, seed=seed)
     write_manifest(files, out)
     _print_projects(files)
-    typer.echo(f"wrote {out}: {len(files)} slides, {sum(file.size for file in files) / 1e9:,.1f} GB to download")
+    say(f"wrote {out}: {len(files)} slides, {sum(file.size for file in files) / 1e9:,.1f} GB to download")
 
 
 @app.command("fetch")
@@ -60,7 +64,7 @@ def fetch(
     files = read_manifest(manifest)
     console, failed = Console(stderr=True), 0
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
@@ -68,14 +72,20 @@ def fetch(
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(f"0/{len(files)} files", total=sum(file.size for file in files))
-        options = FetchOptions(endpoint or ENDPOINT, tries, on_bytes=lambda count: progress.advance(task, count))
+
+        def note(sentence: str) -> None:
+            progress.console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
+
+        options = FetchOptions(
+            endpoint or ENDPOINT, tries, on_bytes=lambda count: progress.advance(task, count), on_note=note
+        )
         results = fetched(files, out, options, ahead=jobs, keep=True)
         for number, result in enumerate(results, 1):
             progress.update(task, description=f"{number}/{len(files)} files")
             if isinstance(result, HistofactorError):
                 failed += 1
-                progress.console.print(str(result), markup=False, highlight=False)
-    typer.echo(f"fetched {len(files) - failed} of {len(files)} files into {out}")
+                note(str(result))
+    say(f"fetched {len(files) - failed} of {len(files)} files into {out}")
     if failed:
         raise typer.Exit(1)
 
@@ -83,10 +93,16 @@ def fetch(
 def _print_projects(files: Sequence[GdcFile]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    by_project: dict[str, list[GdcFile]] = {}
+    for file in files:
+        by_project.setdefault(file.project, []).append(file)
     table = Table("project", "slides", "patients", "GB", box=None)
-    for project in sorted({file.project for file in files}):
-        own = [file for file in files if file.project == project]
-        size = sum(file.size for file in own) / 1e9
-        table.add_row(project, str(len(own)), str(len({file.case for file in own})), f"{size:,.1f}")
+    for project, slides in sorted(by_project.items())[:_SHOWN]:
+        size = sum(file.size for file in slides) / 1e9
+        patients = len({file.case for file in slides})
+        table.add_row(Text(printable(project)), str(len(slides)), str(patients), f"{size:,.1f}")
     Console().print(table)
+    if len(by_project) > _SHOWN:
+        typer.echo(f"and {len(by_project) - _SHOWN:,} more projects")

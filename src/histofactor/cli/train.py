@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from histofactor.cli.options import EncoderChoice, encoder_options
+from histofactor.cli.options import EncoderChoice, encoder_options, say
 
 if TYPE_CHECKING:
     from histofactor.runs.learn_concepts import Learned
@@ -41,7 +41,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     windows: Annotated[int, typer.Option(help="Windows encoded of every slide, drawn at random; 0: all.")] = 32,
     seeds: Annotated[int, typer.Option(help="Starts of the clustering; the best goes on.")] = 3,
     passes: Annotated[int, typer.Option(help="Exact passes over the whole sample, at most.")] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of sampling and clustering.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of sampling and clustering.")] = 0,
     preset: Annotated[
         str | None, typer.Option(help="tcga: the paper's recipe: relu, one view, tile means, every K on its own.")
     ] = None,
@@ -102,7 +102,7 @@ def train(  # noqa: PLR0913 - one parameter an option
                 sources, ks, encoder=choice.encoder, options=options, work=sample, reporter=reporter
             )
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; {sample} holds what was sampled, and the same command goes on from there", err=True)
+        say(f"interrupted; {sample} holds what was sampled, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
     page = _write(learned, out, paths)
     if not keep_sample:
@@ -111,8 +111,8 @@ def train(  # noqa: PLR0913 - one parameter an option
     note = f" ({left_out} left out)" if left_out else ""
     if compared := learned.card["choice"]:
         _print_choice(compared)
-    typer.echo(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in learned.banks)} from {used} inputs{note}")
-    typer.echo(f"wrote {page}, to look at")
+    say(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in learned.banks)} from {used} inputs{note}")
+    say(f"wrote {page}, to look at")
     if left_out:
         raise typer.Exit(1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,10 @@ from histofactor.evaluation.data.split import Split, describe, divide
 from histofactor.evaluation.pages.outputs import Evaluation, write_evaluation
 from histofactor.evaluation.pages.page import write_page
 from histofactor.evaluation.pages.panels import best_and_worst
-from histofactor.evaluation.protocol import CROSS_VALIDATION
 from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.cells import Cells, cells_of
 from histofactor.evaluation.scores.floors_and_ceilings import brackets, drawn_per_image
+from histofactor.evaluation.scores.protocol import CROSS_VALIDATION
 from histofactor.evaluation.scores.stability import kept_labels, shares
 from histofactor.evaluation.scores.tally import Counted, add_image, result_of
 from histofactor.records import ConceptBank
@@ -36,17 +36,33 @@ if TYPE_CHECKING:
 Way = tuple[str, int]  # method and K
 
 
-def evaluate(  # noqa: PLR0913 - the public face of the evaluation
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions:
+    """What is evaluated, and how.
+
+    Attributes:
+        ks: numbers of concepts, each once.
+        methods: methods of ``segment`` whose labels mean the same in every image, each once; ``single`` has none.
+        fast: encode every window once, not in four views.
+        split: fit the classes of labels on one part and score the other; None holds out one patient at a time.
+        stability: disturb so many images, spread evenly over the data set, to tell how many px keep their label; of the
+            first method only.
+    """
+
+    ks: Sequence[int] = (8, 16, 32, 64)
+    methods: Sequence[str] = ("project",)
+    fast: bool = False
+    split: Split | None = None
+    stability: int = 0
+
+
+def evaluate(
     folder: str | Path,
     out: str | Path | None = None,
     *,
     encoder: str | Encoder = "embedded",
     concepts: str | Path | ConceptBank | None = None,
-    ks: Sequence[int] = (8, 16, 32, 64),
-    methods: Sequence[str] = ("project",),
-    fast: bool = False,
-    split: Split | None = None,
-    stability: int = 0,
+    options: EvaluateOptions | None = None,
     on_image: Callable[[str], None] = lambda stem: None,
 ) -> Evaluation:
     """Segment a labelled data set with every method and K, and score it by cross-validation over patients or once.
@@ -57,46 +73,52 @@ def evaluate(  # noqa: PLR0913 - the public face of the evaluation
         folder: the data set, laid out as ``datasets`` says.
         out: folder for ``evaluation.json``, ``evaluation.csv`` and ``evaluation.html``; None writes nothing.
         encoder, concepts: as for ``segment``.
-        ks: numbers of concepts.
-        methods: methods of ``segment`` whose labels mean the same in every image; ``single`` has none.
-        fast: encode every window once, not in four views.
-        split: fit the classes of labels on one part and score the other; None holds out one patient at a time.
-        stability: disturb so many images, spread evenly over the data set, to tell how many px keep their label; of the
-            first method only.
+        options: what is evaluated, and how.
         on_image: called with the stem of every image that is done.
 
     Returns:
         One result per method and K, in their order, and what they lie between.
 
     Raises:
-        OptionError: the data set or the split is not as stated, there is one patient only and no split, or nothing
-            to do.
+        OptionError: the data set or the split is not as stated, there is one patient only and no split, there is
+            nothing to do, or a K or a method is named twice.
         ImageError: an image or its labels cannot be used.
         BankError, EncoderError, ResolutionError, OutputError: as told by ``segment`` and the writers.
     """
-    if not ks or not methods:
-        raise OptionError("nothing to evaluate", expected="at least one K and one method", got=f"{ks}, {methods}")
-    if stability < 0:
-        raise OptionError("the number of images to disturb is out of range", expected="0 or more", got=f"{stability}")
+    options = options or EvaluateOptions()
+    _check(options)
     dataset, scored, protocol = load_dataset(folder), None, CROSS_VALIDATION
-    if split is not None:
-        dataset, scored = divide(dataset, split)
+    if options.split is not None:
+        dataset, scored = divide(dataset, options.split)
         protocol = describe(dataset, scored)
     metrics.held_out_and_rest([item.patient for item in dataset.items], scored)  # tells now if patients are too few
-    segmenters = _segmenters(encoder, concepts, list(itertools.product(methods, ks)), 1 if fast else 4)
-    counted, cells, kept = _count(dataset, segmenters, stability, on_image)
+    ways = list(itertools.product(options.methods, options.ks))
+    segmenters = _segmenters(encoder, concepts, ways, 1 if options.fast else 4)
+    counted, cells, kept = _count(dataset, segmenters, options.stability, on_image)
     results = tuple(
-        replace(result_of(one, dataset, scored), stability=shares(kept[way]) if way in kept else {})
-        for way, one in counted.items()
+        replace(result_of(tally, dataset, scored), stability=shares(kept[way]) if way in kept else {})
+        for way, tally in counted.items()
     )
-    evaluation = Evaluation(dataset, results, brackets(dataset, cells, ks, scored), protocol)
+    evaluation = Evaluation(dataset, results, brackets(dataset, cells, options.ks, scored), protocol)
     if out is not None:
         write_evaluation(evaluation, out)
-        first = [result for result in results if result.method == methods[0]]
+        first = [result for result in results if result.method == options.methods[0]]
         best = max(first, key=lambda result: result.scores.mean_iou)
         panels = best_and_worst(dataset, counted[best.method, best.k], best.scores.images, scored)
         write_page(evaluation, panels, Path(out) / "evaluation.html")
     return evaluation
+
+
+def _check(options: EvaluateOptions) -> None:
+    if not options.ks or not options.methods:
+        got = f"{options.ks}, {options.methods}"
+        raise OptionError("nothing to evaluate", expected="at least one K and one method", got=got)
+    for what, values in (("K", options.ks), ("method", options.methods)):
+        if len({*values}) < len(values):
+            raise OptionError(f"a {what} is named twice", expected="each once", got=f"{values}")
+    if options.stability < 0:
+        got = f"{options.stability}"
+        raise OptionError("the number of images to disturb is out of range", expected="0 or more", got=got)
 
 
 def _count(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.files import atomic
+from histofactor.base.text import finalize
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.provenance import CHOICE, check_card, residual_limit_of
 from histofactor.concepts.bank.record import bank_hash
@@ -41,7 +42,7 @@ def write_bank_page(
         BankError: what the bank tells of itself cannot be read.
         OutputError: the file cannot be written.
     """
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(autoescape=True, finalize=finalize, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"hex": hex_color, "jpeg": lambda rgb: data_uri(jpeg(rgb))}
     source = resources.files("histofactor.export").joinpath("bank_page.html.jinja").read_text(encoding="utf-8")
     first = next(iter(file.banks.values()))
@@ -60,7 +61,7 @@ def write_bank_page(
         patches=patches,
     )
     with atomic(path) as temporary, temporary.open("wb") as stream:
-        page.dump(stream, encoding="utf-8", errors="xmlcharrefreplace")
+        page.dump(stream, encoding="utf-8")
 
 
 def _plots(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

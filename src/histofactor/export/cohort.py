@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from histofactor.base.files import atomic
+from histofactor.base.text import csv_safe, csv_text, utf8
 from histofactor.export.report import ReportRun, page_environment
 from histofactor.export.tables import PhenotypeRow
 
@@ -45,20 +45,17 @@ def write_cohort(rows: Sequence[SlideRow], path: str | os.PathLike[str]) -> None
     Raises:
         OutputError: the file cannot be written.
     """
-    with (
-        atomic(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in rows:
-            for phenotype in row.phenotypes:
-                if phenotype.label == 0:
-                    continue
-                area = None if phenotype.area_um2 is None else phenotype.area_um2 / 1e6
-                measures = (area, phenotype.fraction, phenotype.mean_margin, phenotype.mean_residual)
-                numbers = ("" if measure is None else f"{measure:.6f}" for measure in measures)
-                writer.writerow([row.folder, phenotype.label, phenotype.name, *numbers])
+    lines: list[tuple[object, ...]] = [COLUMNS]
+    for row in rows:
+        for phenotype in row.phenotypes:
+            if phenotype.label == 0:
+                continue
+            area = None if phenotype.area_um2 is None else phenotype.area_um2 / 1e6
+            measures = (area, phenotype.fraction, phenotype.mean_margin, phenotype.mean_residual)
+            numbers = ("" if measure is None else f"{measure:.6f}" for measure in measures)
+            lines.append((csv_safe(row.folder), phenotype.label, csv_safe(phenotype.name), *numbers))
+    with atomic(path) as temporary:
+        temporary.write_bytes(utf8(csv_text(lines)))
 
 
 def write_study(rows: Sequence[SlideRow], run: ReportRun, path: str | os.PathLike[str]) -> None:
@@ -80,7 +77,7 @@ def write_study(rows: Sequence[SlideRow], run: ReportRun, path: str | os.PathLik
     counts = Counter(row.status for row in rows)
     page = environment.from_string(source).stream(rows=rows, run=run, counts=counts)
     with atomic(path) as temporary, temporary.open("wb") as file:
-        page.dump(file, encoding="utf-8", errors="xmlcharrefreplace")
+        page.dump(file, encoding="utf-8")
 
 
 def _largest(row: SlideRow) -> str:

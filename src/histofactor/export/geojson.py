@@ -11,6 +11,7 @@ import shapely
 from shapely.geometry import LinearRing
 
 from histofactor.base.files import atomic, stable_uuid
+from histofactor.base.text import markup_text
 from histofactor.masks.polygons import Outlining, Piece, stream_polygons
 from histofactor.records import Segmentation
 
@@ -31,7 +32,8 @@ def write_geojson(
     label map), ``area_um2`` where the µm/px is known, and ``mean_margin``: all of the labels before
     simplification; and the number of its ``tissue_piece``. Pieces are traced tile by tile and written at once,
     so that neither the labels nor the polygons of a whole slide are ever held. Equal segmentations of files of
-    one name give equal bytes.
+    one name give equal bytes. Names are written as ``base.text.markup_text`` says, for readers of JSON refuse lone
+    surrogates.
 
     Args:
         segmentation: the labels, margins and level-0 frame.
@@ -67,7 +69,7 @@ def _feature(segmentation: Segmentation, piece: Piece) -> str:
     properties = {
         "objectType": "annotation",
         "classification": {
-            "name": label_map.names[piece.label - 1],
+            "name": markup_text(label_map.names[piece.label - 1]),
             "color": list(label_map.colors[piece.label - 1]),
         },
         "isLocked": True,

@@ -36,10 +36,10 @@ def typical_patches(
     largest = np.argsort(-areas, kind="stable")[:phenotypes] + 1
     found = {}
     for label in (int(label) for label in largest if areas[label - 1]):
-        own = tokens.label == label
-        score = cv2.blur(tokens.share * tokens.margin * own, (3, 3), borderType=cv2.BORDER_CONSTANT)
+        inside = tokens.label == label
+        score = cv2.blur(tokens.share * tokens.margin * inside, (3, 3), borderType=cv2.BORDER_CONSTANT)
         spread = max(side_px / tokens.stride_px, min(score.shape) / (2 * per_phenotype))
-        best = _best_apart(np.where(own, score, -1.0), per_phenotype, spread)
+        best = _best_apart(np.where(inside, score, -1.0), per_phenotype, spread)
         found[label] = [read_blocks(slide, _around(segmentation, token, side_px))[0] for token in best]
     return found
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.base.files import atomic
+from histofactor.base.text import utf8
 from histofactor.export.report import ReportEntry
 from histofactor.export.tables import PhenotypeRow
 from histofactor.records import SlideInfo
@@ -24,7 +25,7 @@ def write_preview(entry: ReportEntry, folder: Path) -> None:
     """
     content = asdict(replace(entry, seconds=None))
     with atomic(folder / NAME) as temporary:
-        temporary.write_text(json.dumps(content, default=_plain, ensure_ascii=False), encoding="utf-8")
+        temporary.write_bytes(utf8(json.dumps(content, default=_plain, ensure_ascii=False)))
 
 
 def read_preview(folder: Path) -> ReportEntry | None:
@@ -47,7 +48,13 @@ def read_preview(folder: Path) -> ReportEntry | None:
                 "notes": tuple(content["notes"]),
             }
         )
-    except (OSError, ValueError, KeyError, TypeError):  # gone, or of another version: only the report is the poorer
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ):  # gone, or of another version: only the report is the poorer
         return None
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from histofactor.base.files import atomic
+from histofactor.base.text import finalize
 from histofactor.export.overlay import render_overlay, thumbnail_size
 from histofactor.export.patches import typical_patches
 from histofactor.export.tables import PhenotypeRow, hex_color, phenotype_table
@@ -125,7 +126,7 @@ def write_report(entries: Sequence[ReportEntry], run: ReportRun, path: str | os.
     source = resources.files("histofactor.export").joinpath("report.html.jinja").read_text(encoding="utf-8")
     page = environment.from_string(source).stream(entries=entries, run=run)
     with atomic(path) as temporary, temporary.open("wb") as file:
-        page.dump(file, encoding="utf-8", errors="xmlcharrefreplace")  # file names need not be Unicode
+        page.dump(file, encoding="utf-8")
 
 
 def write_small(entry: ReportEntry, path: str | os.PathLike[str]) -> None:
@@ -161,7 +162,7 @@ def run_from(recipe: Mapping[str, Any], mpp: float | None) -> ReportRun:
 def page_environment() -> jinja2.Environment:
     """Templates with the filters of reports; all text is escaped."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, finalize=finalize, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
         "area": _area, "percent": _percent, "number": _number, "duration": _duration,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.files import atomic
+from histofactor.base.text import csv_plain, csv_safe, csv_text, utf8
 from histofactor.errors import ImageError
 from histofactor.records import Color, Segmentation
 
@@ -79,6 +80,8 @@ def phenotype_table(segmentation: Segmentation) -> list[PhenotypeRow]:
 def write_phenotypes(segmentation: Segmentation, path: str | os.PathLike[str]) -> None:
     """Write ``phenotypes.csv``: the rows of ``phenotype_table`` in UTF-8, empty where a number does not exist.
 
+    Names are written as ``base.text.csv_safe`` says, so that no spreadsheet takes one for a formula.
+
     Args:
         segmentation: what to measure.
         path: the file to write.
@@ -95,21 +98,21 @@ def write_rows(rows: Sequence[PhenotypeRow], path: str | os.PathLike[str]) -> No
     Raises:
         OutputError: the file cannot be written.
     """
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in rows:
-            measures = (row.fraction, row.mean_margin, row.mean_residual)
-            writer.writerow(
-                [
-                    row.label,
-                    row.name,
-                    "" if row.color is None else hex_color(row.color),
-                    row.area_px,
-                    "" if row.area_um2 is None else f"{row.area_um2:.2f}",
-                    *("" if measure is None else f"{measure:.6f}" for measure in measures),
-                ]
-            )
+    lines = [COLUMNS, *map(_fields, rows)]
+    with atomic(path) as temporary:
+        temporary.write_bytes(utf8(csv_text(lines)))
+
+
+def _fields(row: PhenotypeRow) -> tuple[object, ...]:
+    """A row of the file."""
+    return (
+        row.label,
+        csv_safe(row.name),
+        "" if row.color is None else hex_color(row.color),
+        row.area_px,
+        "" if row.area_um2 is None else f"{row.area_um2:.2f}",
+        *("" if mean is None else f"{mean:.6f}" for mean in (row.fraction, row.mean_margin, row.mean_residual)),
+    )
 
 
 def read_phenotypes(path: str | os.PathLike[str]) -> list[PhenotypeRow]:
@@ -121,7 +124,7 @@ def read_phenotypes(path: str | os.PathLike[str]) -> list[PhenotypeRow]:
     try:
         with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123 - any path
             return [_row(row) for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
         expected = "a table that histofactor wrote"
         raise ImageError(f"cannot read {os.fspath(path)}", expected=expected, got=str(error)) from error
 
@@ -130,9 +133,9 @@ def _row(row: dict[str, str]) -> PhenotypeRow:
     area_um2, *measures = (
         float(row[name]) if row[name] else None for name in ("area_um2", "fraction", "mean_margin", "mean_residual")
     )
-    color = bytes.fromhex(row["color"].removeprefix("#"))
+    color, name = bytes.fromhex(row["color"].removeprefix("#")), csv_plain(row["name"])
     return PhenotypeRow(
-        int(row["label"]), row["name"], (color[0], color[1], color[2]) if color else None, int(row["area_px"]),
+        int(row["label"]), name, (color[0], color[1], color[2]) if color else None, int(row["area_px"]),
         area_um2, *measures,
     )  # fmt: skip
 
@@ -158,9 +161,9 @@ def _sums(segmentation: Segmentation) -> NDArray[np.float64]:
 @numba.njit(cache=True, nogil=True, boundscheck=True)
 def _add(labels, margin, residual, stride, sums):
     for y in range(labels.shape[0]):
-        left = residual[y // stride]
+        token_row = residual[y // stride]
         for x in range(labels.shape[1]):
             label = labels[y, x]
             sums[0, label] += 1.0
             sums[1, label] += margin[y, x]
-            sums[2, label] += left[x // stride]
+            sums[2, label] += token_row[x // stride]

@@ -15,6 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 from histofactor.base.files import atomic_folder
+from histofactor.base.text import markup_text
 from histofactor.export.arrays import create_array
 from histofactor.export.pyramid import level_bands, level_shapes
 from histofactor.export.tables import UNASSIGNED
@@ -105,6 +106,8 @@ def describe_labels(names: Sequence[str], colors: Sequence[Color]) -> dict[str, 
     rgba = ((0, 0, 0, 0), *((*color, 255) for color in colors))
     return {
         "colors": [{"label-value": label, "rgba": list(values)} for label, values in enumerate(rgba)],
-        "properties": [{"label-value": label, "name": name} for label, name in enumerate((UNASSIGNED, *names))],
+        "properties": [
+            {"label-value": label, "name": markup_text(name)} for label, name in enumerate((UNASSIGNED, *names))
+        ],
         "source": {"image": "../../"},
     }

@@ -55,8 +55,10 @@ def factorize(
         (W (N, k), H (k, C)), float32, the rows of H of unit length. For a sequence, W is a list of (N_i, k).
 
     Raises:
-        OptionError: k does not fit X, images differ in C, or X is negative or not finite.
+        OptionError: k does not fit X, images differ in C, X is negative or not finite, or the seed is negative.
     """
+    if seed < 0:
+        raise OptionError("the seed is out of range", expected="0 or more", got=str(seed))
     images = [X] if isinstance(X, np.ndarray) else list(X)
     _check(images, k)
     A = np.ascontiguousarray(images[0] if len(images) == 1 else np.concatenate(images), np.float32)

@@ -6,6 +6,7 @@ A file grows under ``NAME.part`` and gets its name only once its size and MD5 ar
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import re
 import urllib.error
@@ -19,9 +20,10 @@ from threading import Event
 from histofactor.base.files import output_error
 from histofactor.base.workers import map_ahead
 from histofactor.errors import HistofactorError, ImageError
-from histofactor.tcga.gdc import ENDPOINT, GdcFile
+from histofactor.tcga.gdc import ENDPOINT, GdcFile, address_of, wrong_field
 
 _CHUNK = 1 << 20  # bytes at a time
+_LONGEST_RETRY_S = 300.0  # that a server is granted
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class FetchOptions:
         first_wait_s, longest_wait_s: the wait after a failure; it doubles with every further one, with some chance.
         timeout_s: seconds without a byte after which a connection counts as broken.
         on_bytes: called with the number of bytes that have come in.
+        on_note: called with a sentence where a server asks for a longer wait than is granted; from any thread.
     """
 
     endpoint: str = ENDPOINT
@@ -42,6 +45,7 @@ class FetchOptions:
     longest_wait_s: float = 120.0
     timeout_s: float = 60.0
     on_bytes: Callable[[int], None] = lambda count: None
+    on_note: Callable[[str], None] = lambda sentence: None
 
 
 def fetch(file: GdcFile, folder: Path, options: FetchOptions | None = None, stop: Event | None = None) -> Path:
@@ -63,6 +67,8 @@ def fetch(file: GdcFile, folder: Path, options: FetchOptions | None = None, stop
         OutputError: the folder cannot be written, or the disk is full.
     """
     options, stop = options or FetchOptions(), stop or Event()
+    if wrong := wrong_field(file.file_id, file.name, file.md5, str(file.size)):
+        raise ImageError(f"the {wrong.field} of a file is not valid", expected=wrong.expected, got=wrong.got)
     path, part = folder / file.name, folder / f"{file.name}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,8 +77,17 @@ def fetch(file: GdcFile, folder: Path, options: FetchOptions | None = None, stop
             return path
         if part.exists():
             options.on_bytes(min(part.stat().st_size, file.size))
+        reason = _bring(file, part, options, stop)
+        if reason is None:
+            part.replace(path)
+            return path
     except OSError as error:
         raise output_error(path, error) from error
+    raise ImageError(f"cannot fetch {file.name}", got=reason, mend="run the command again later")
+
+
+def _bring(file: GdcFile, part: Path, options: FetchOptions, stop: Event) -> str | None:
+    """Bring a part to what the file is, checked and on the disk; returns why that cannot be, else None."""
     failures, reason = 0, ""
     while failures < options.tries and not stop.is_set():
         before = _size(part)
@@ -81,19 +96,16 @@ def fetch(file: GdcFile, folder: Path, options: FetchOptions | None = None, stop
         except _BrokenError as error:
             reason = str(error)
             failures = 1 if _size(part) > before else failures + 1
-            stop.wait(_wait(failures, error.retry_after_s, options))
+            stop.wait(_wait(file, failures, error.retry_after_s, options))
             continue
         if _is_right(part, file):
-            part.replace(path)
-            return path
+            with part.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            return None
         reason, failures = "a wrong checksum", failures + 1
         options.on_bytes(-_size(part))
         part.unlink()
-    if stop.is_set():
-        reason = "stopped"
-    raise ImageError(
-        f"cannot fetch {file.name}", got=f"{reason}, {failures} times in a row", mend="run the command again later"
-    )
+    return f"{'stopped' if stop.is_set() else reason}, {failures} times in a row"
 
 
 def fetched(
@@ -150,7 +162,7 @@ def _advance(file: GdcFile, part: Path, options: FetchOptions, stop: Event) -> N
         start = 0
     if start == file.size:
         return
-    address = f"{options.endpoint.rstrip('/')}/data/{file.file_id}"
+    address = address_of(options.endpoint, f"data/{file.file_id}")
     request = urllib.request.Request(address, headers={"Range": f"bytes={start}-"} if start else {})
     try:
         with urllib.request.urlopen(request, timeout=options.timeout_s) as answer:
@@ -161,8 +173,9 @@ def _advance(file: GdcFile, part: Path, options: FetchOptions, stop: Event) -> N
             _append(blocks, part, start, file.size, options.on_bytes)
     except urllib.error.HTTPError as error:
         after = error.headers.get("Retry-After") or ""
-        raise _BrokenError(f"{error.code} {error.reason}", float(after) if after.isdecimal() else 0.0) from error
-    except (OSError, HTTPException) as error:
+        seconds = float(after) if re.fullmatch("[0-9]+", after) else 0.0  # infinite for very many digits
+        raise _BrokenError(f"{error.code} {error.reason:.200}", seconds) from error
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: sent on to what is no address
         raise _BrokenError(str(error) or type(error).__name__) from error
     if _size(part) < file.size:
         raise _BrokenError(f"{_size(part):,} of {file.size:,} bytes")
@@ -170,7 +183,7 @@ def _advance(file: GdcFile, part: Path, options: FetchOptions, stop: Event) -> N
 
 def _continues(status: int, content_range: str | None, start: int) -> bool:
     """Whether an answer goes on at the byte that was asked for."""
-    found = re.match(r"bytes (\d+)-", content_range or "")
+    found = re.match(r"bytes (\d{1,18})-", content_range or "")
     return status == 206 and found is not None and int(found[1]) == start
 
 
@@ -190,10 +203,13 @@ def _append(blocks: Iterator[bytes], part: Path, start: int, size: int, on_bytes
             return
 
 
-def _wait(failures: int, retry_after_s: float, options: FetchOptions) -> float:
-    """Seconds to wait after so many failures, as long as the server asks for or longer."""
-    wait: float = min(options.first_wait_s * 2.0 ** (failures - 1), options.longest_wait_s)
-    return max(wait * random.uniform(0.5, 1.0), retry_after_s)
+def _wait(file: GdcFile, failures: int, retry_after_s: float, options: FetchOptions) -> float:
+    """Seconds to wait after so many failures: as long as the server asks for or longer, but that for five minutes."""
+    if retry_after_s > _LONGEST_RETRY_S:
+        asked = f"{retry_after_s:,.0f} s" if retry_after_s < 1e9 else "longer than anybody can"
+        options.on_note(f"{file.name}: the server asks to wait {asked}; tried again in {_LONGEST_RETRY_S:.0f} s")
+    wait: float = min(options.first_wait_s * 2.0 ** min(failures - 1, 60), options.longest_wait_s)
+    return max(wait * random.uniform(0.5, 1.0), min(retry_after_s, _LONGEST_RETRY_S))
 
 
 def _is_right(path: Path, file: GdcFile) -> bool:

@@ -7,12 +7,14 @@ Open slides need no token.
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -21,6 +23,8 @@ from histofactor.errors import ImageError, OptionError
 ENDPOINT = "https://api.gdc.cancer.gov"
 KINDS = {"diagnostic": "Diagnostic Slide", "tissue": "Tissue Slide"}
 _PAGE = 1000  # files per answer
+_MAX_PAGES, _MAX_FILES = 1000, 10**6  # TCGA has some 30,000 slides
+_MAX_BYTES = 2**23  # of an answer: a page has some 400 kB
 _TIMEOUT_S = 60
 _FIELDS = "file_id,file_name,file_size,md5sum,cases.submitter_id,cases.project.project_id"
 
@@ -34,8 +38,8 @@ class GdcFile:
         name: file name.
         md5: checksum, 32 hexadecimal digits.
         size: bytes.
-        project: for example ``TCGA-BRCA``, or "" where a manifest does not say.
-        case: submitter's name of the patient, or "".
+        project: for example ``TCGA-BRCA``, or "" where a manifest does not say; any text.
+        case: submitter's name of the patient, or ""; any text.
     """
 
     file_id: str
@@ -44,6 +48,48 @@ class GdcFile:
     size: int
     project: str = ""
     case: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """What is not as it should be of a file, and what it should be."""
+
+    field: str
+    expected: str
+    got: str
+
+
+def wrong_field(file_id: str, name: str, md5: str, size: str) -> Wrong | None:
+    """The first field of a file that is not valid, or None; names are plain, so nothing is written out of a folder.
+
+    Args:
+        file_id, name, md5, size: as in ``GdcFile``, the size in decimal digits.
+    """
+    plain = not re.search(r'[/\\:*?"<>|]', name) and not name.startswith(".") and not name.endswith((".", " ", ".part"))
+    short = 0 < len(name.encode("utf-8", "surrogatepass")) <= 200
+    checks = (
+        ("filename", plain and short and name.isprintable(), "a plain file name of up to 200 bytes", name),
+        ("md5", re.fullmatch("[0-9a-f]{32}", md5), "32 hexadecimal digits", md5),
+        ("size", re.fullmatch("[1-9][0-9]{0,14}", size), "bytes", size),
+        ("id", re.fullmatch("[0-9A-Za-z-]{1,64}", file_id), "letters, digits and dashes", file_id),
+    )
+    return next((Wrong(field, expected, f"{got!r:.80}") for field, right, expected, got in checks if not right), None)
+
+
+def address_of(endpoint: str, path: str) -> str:
+    """The address of a part of the API.
+
+    Raises:
+        OptionError: the endpoint is no address.
+    """
+    try:
+        parts = urlsplit(endpoint)
+        right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or a host that can be none
+        right = False
+    if not right:
+        raise OptionError(f"the endpoint {endpoint!r} is no address", expected="https://…")
+    return f"{endpoint.rstrip('/')}/{path}"
 
 
 def list_slides(
@@ -77,18 +123,17 @@ def list_slides(
     content = [{"op": "in", "content": {"field": field, "value": values}} for field, values in wanted]
     query = {"filters": {"op": "and", "content": content}, "fields": _FIELDS, "format": "JSON", "sort": "file_id:asc"}
     found: dict[str, GdcFile] = {}
-    total, start = 1, 0
-    while start < total:
-        answer = _ask(endpoint, {**query, "size": page, "from": start})
-        try:
-            hits, total = answer["data"]["hits"], int(answer["data"]["pagination"]["total"])
-            files = [_file(hit) for hit in hits]
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise _unexpected(endpoint, f"an answer without {error}") from error
-        found |= {file.file_id: file for file in files}
-        start += len(files)
-        if not files:
+    for _ in range(_MAX_PAGES):
+        files, total = _read_page(endpoint, _ask(endpoint, {**query, "size": page, "from": len(found)}))
+        new = {file.file_id: file for file in files if file.file_id not in found}
+        if len(new) < len(files) or (not files and len(found) < total):
+            got = f"{len(found) + len(new):,} of {total:,} files" if not files else "the same file twice"
+            raise _unexpected(endpoint, got)
+        found |= new
+        if len(found) >= total:
             break
+    else:
+        raise _unexpected(endpoint, f"{len(found):,} of {total:,} files in {_MAX_PAGES:,} answers")
     if not found:
         raise ImageError(
             "the Genomic Data Commons has no such slides",
@@ -129,34 +174,53 @@ def draw(
     return [files[index] for index in sorted(chosen)]
 
 
+def _read_page(endpoint: str, answer: Any) -> tuple[list[GdcFile], int]:
+    """The files of one answer, and how many there are in all."""
+    try:
+        hits, total = answer["data"]["hits"], answer["data"]["pagination"]["total"]
+        files = [_file(hit) for hit in hits]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise _unexpected(endpoint, f"an answer without {error}"[:200]) from error
+    if type(total) is not int or not 0 <= total <= _MAX_FILES:
+        raise _unexpected(endpoint, f"{total!r:.40} files in all")
+    return files, total
+
+
 def _file(hit: dict[str, Any]) -> GdcFile:
+    """One file of an answer.
+
+    Raises:
+        KeyError, TypeError, ValueError, IndexError: it is not as it should be.
+    """
     case = hit["cases"][0]
-    return GdcFile(
-        str(hit["file_id"]),
-        str(hit["file_name"]),
-        str(hit["md5sum"]),
-        int(hit["file_size"]),
-        str(case["project"]["project_id"]),
-        str(case["submitter_id"]),
-    )
+    file_id, name, md5 = hit["file_id"], hit["file_name"], hit["md5sum"]
+    size, project, submitter = hit["file_size"], case["project"]["project_id"], case["submitter_id"]
+    if type(size) is not int or not all(isinstance(text, str) for text in (file_id, name, md5, project, submitter)):
+        raise TypeError("texts and a whole number of bytes of every file")
+    if wrong := wrong_field(file_id, name, md5, str(size)):
+        raise ValueError(f"a valid {wrong.field} of every file: {wrong.got}")
+    return GdcFile(file_id, name, md5, size, project, submitter)
 
 
 def _ask(endpoint: str, query: dict[str, Any]) -> Any:
     """The answer to one query."""
-    address = endpoint.rstrip("/") + "/files"
-    if not address.startswith(("http://", "https://")):
-        raise OptionError(f"the endpoint {endpoint!r} is no address", expected="https://…")
-    request = urllib.request.Request(address, json.dumps(query).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        address_of(endpoint, "files"), json.dumps(query).encode(), {"Content-Type": "application/json"}
+    )
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-            return json.load(answer)
+            content = answer.read(_MAX_BYTES + 1)
     except urllib.error.HTTPError as error:
         raise _unexpected(endpoint, f"{error.code} {error.reason}") from error
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: sent on to what is no address
         raise ImageError(
             f"cannot reach {endpoint}", got=str(error), mend="check the connection and try again"
         ) from error
-    except ValueError as error:
+    if len(content) > _MAX_BYTES:
+        raise _unexpected(endpoint, f"an answer of more than {_MAX_BYTES:,} bytes")
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise _unexpected(endpoint, "something that is not JSON") from error
 
 

@@ -6,8 +6,8 @@ import pytest
 from histofactor.errors import OptionError
 from histofactor.evaluation.data.datasets import load_dataset
 from histofactor.evaluation.data.split import Split, describe, divide, read_split
-from histofactor.evaluation.protocol import class_maps, score_tables
 from histofactor.evaluation.scores import metrics
+from histofactor.evaluation.scores.protocol import class_maps, score_tables
 
 
 def test_names_are_images_or_patients(folder):

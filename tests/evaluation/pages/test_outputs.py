@@ -9,8 +9,9 @@ from PIL import Image
 
 from histofactor.evaluation.data.datasets import IGNORED, load_dataset, read_truth
 from histofactor.evaluation.pages.outputs import Evaluation, write_evaluation
-from histofactor.evaluation.protocol import Result, score_tables
+from histofactor.evaluation.pages.page import write_page
 from histofactor.evaluation.scores.metrics import confusion
+from histofactor.evaluation.scores.protocol import Result, score_tables
 from histofactor.records import EncoderKey
 
 N_LABELS = 6
@@ -81,3 +82,22 @@ def test_methods_at_the_same_k_are_compared_pairwise(dataset, tmp_path):
     assert low <= value <= high
     low, high = results[0].scores.mean_iou_interval
     assert low <= results[0].scores.mean_iou <= high
+
+
+def test_names_of_any_kind_survive(folder, tmp_path):
+    facts = {"name": "=1+1", "mpp": 1.0, "classes": {"1": "caf\udce9", "4": "b\x1b"}, "ignore": 0}
+    (folder / "dataset.json").write_text(json.dumps(facts))
+    dataset = load_dataset(folder)
+    result = Result("project", 5, EncoderKey("@encoder", None, "l", "relu"), "ab" * 32, noisy_scores(dataset))
+    evaluation = Evaluation(dataset, (result,))
+    write_evaluation(evaluation, tmp_path / "out")
+    write_page(evaluation, [], tmp_path / "out" / "evaluation.html")
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    assert report["dataset"]["classes"] == facts["classes"]
+    with (tmp_path / "out" / "evaluation.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["dataset"], row["encoder"]) == ("'=1+1", "'@encoder")
+    assert r"iou caf\udce9" in row
+    html = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    assert r"b\x1b" in html
+    assert "\x1b" not in html

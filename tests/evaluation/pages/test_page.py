@@ -11,8 +11,8 @@ from histofactor.evaluation.data.datasets import Dataset, Item
 from histofactor.evaluation.pages.outputs import Evaluation
 from histofactor.evaluation.pages.page import write_page
 from histofactor.evaluation.pages.panels import Panel
-from histofactor.evaluation.protocol import Result, score_tables
 from histofactor.evaluation.scores.floors_and_ceilings import Bracket
+from histofactor.evaluation.scores.protocol import Result, score_tables
 from histofactor.evaluation.scores.stability import DISTURBANCES
 from histofactor.records import EncoderKey
 

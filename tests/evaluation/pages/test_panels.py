@@ -7,7 +7,7 @@ import pytest
 
 from histofactor.evaluation.data.datasets import load_dataset, read_truth
 from histofactor.evaluation.pages.panels import best_and_worst
-from histofactor.evaluation.protocol import count, score_tables
+from histofactor.evaluation.scores.protocol import count, score_tables
 from histofactor.evaluation.scores.tally import Counted
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histofactor.evaluation.data.labels import level0_labels
 from histofactor.evaluation.scores.cells import cells_of, first_px, sum_cells
+from histofactor.evaluation.scores.labels import level0_labels
 from histofactor.records import SlideInfo
 from histofactor.slides.geometry.frame import make_frame
 

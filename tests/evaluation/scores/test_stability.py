@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from histofactor.evaluation.data import labels as labels_module
-from histofactor.evaluation.data.labels import labels_of, level0_labels
+from histofactor.evaluation.scores import labels as labels_module
 from histofactor.evaluation.scores import stability
+from histofactor.evaluation.scores.labels import labels_of, level0_labels
 from histofactor.evaluation.scores.stability import DISTURBANCES, kept_labels, restain, shares
 from histofactor.segmentation.page import segment
 from histofactor.segmentation.setup import SegmentOptions, prepare

@@ -81,7 +81,7 @@ class Sample:
             n: number of its tokens.
             weight: how many tokens it should give, in proportion to other slides.
         """
-        digest = hashlib.sha256(f"{self.seed}\0{name}".encode()).digest()
+        digest = hashlib.sha256(f"{self.seed}\0{name}".encode(errors="surrogateescape")).digest()
         rng = np.random.default_rng(np.frombuffer(digest, np.uint32))
         ranks = rng.permutation(n)
         keys = (ranks + rng.random(n)) / weight

@@ -53,20 +53,26 @@ def adapt(name: str, source: str | Path, out: str | Path, *, mpp: float | None =
 
 
 def _find_bcss(folder: Path) -> list[Original]:
-    images = next((folder / one for one in ("rgbs_colorNormalized", "images", "rgbs") if (folder / one).is_dir()), None)
+    images = next(
+        (folder / name for name in ("rgbs_colorNormalized", "images", "rgbs") if (folder / name).is_dir()), None
+    )
     found = [] if images is None else paired(images, folder / "masks", lambda stem: stem[:12])
     return [
         Original(
-            one.image, one.mask, one.patient, "test" if institute in _BCSS_TEST else "train", {"institute": institute}
+            original.image,
+            original.mask,
+            original.patient,
+            "test" if institute in _BCSS_TEST else "train",
+            {"institute": institute},
         )
-        for one in found
-        for institute in [one.patient[5:7]]
+        for original in found
+        for institute in [original.patient[5:7]]
     ]
 
 
 def _stated_bcss(found: Sequence[Original]) -> float | None:
     """µm/px that the names end in: the publishers' script writes them at any."""
-    stated = {match[1] for one in found if (match := re.search(r"_MPP-(\d+(?:\.\d+)?)", one.image.stem))}
+    stated = {match[1] for original in found if (match := re.search(r"_MPP-(\d+(?:\.\d+)?)", original.image.stem))}
     if len(stated) > 1:
         raise OptionError("the images are not of one resolution", expected="one MPP-…", got=", ".join(sorted(stated)))
     return float(stated.pop()) if stated else None
@@ -101,16 +107,18 @@ def _read_grades(path: Path) -> dict[str, dict[str, str]]:
 
 def _find_crag(folder: Path) -> list[Original]:
     return [
-        one
+        original
         for split in ("train", "valid")
-        for one in paired(folder / split / "Images", folder / split / "Annotation", split=split)
+        for original in paired(folder / split / "Images", folder / split / "Annotation", split=split)
     ]
 
 
 def _find_wsss4luad(folder: Path) -> list[Original]:
     folders = [("validation", folder / "2.validation"), ("test", folder / "3.testing"), ("", folder)]
     return [
-        one for split, part in folders for one in paired(part / "img", part / "mask", split=split, withheld=True)
+        original
+        for split, part in folders
+        for original in paired(part / "img", part / "mask", split=split, withheld=True)
     ]  # masks of some test images were never published
 
 

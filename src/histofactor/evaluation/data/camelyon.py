@@ -17,6 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from histofactor.errors import ImageError, OptionError
+from histofactor.evaluation.data.datasets import MAX_LABEL_PX, check_px
 from histofactor.evaluation.data.originals import Original
 from histofactor.slides.files import DAMAGED
 from histofactor.slides.reader import open_slide
@@ -24,8 +25,8 @@ from histofactor.slides.thumbnail import read_thumbnail
 from histofactor.slides.user_mask import MAX_ASPECT_ERROR
 
 _OUTSIDE, _NORMAL, _TUMOUR = 0, 1, 2
+_MAX_PX = 4 * MAX_LABEL_PX  # of the level of a mask that is read: levels halve, so one is at most twice as fine
 _COARSER = 1.01  # a level of a mask may be one percent coarser than asked for
-_MAX_PX = 2**30  # of the level of a mask that is read
 
 
 def find_camelyon(folder: Path) -> list[Original]:
@@ -64,11 +65,12 @@ def read_camelyon(original: Original, mpp: float) -> tuple[NDArray[np.uint8], ND
         ResolutionError: the slide's µm/px cannot be told.
     """
     with open_slide(original.image) as slide:
-        size, own = slide.info.size, slide.info.mpp
-        if own is None or mpp < own:
-            got = "no µm/px in its header" if own is None else f"{own:g}"
+        size, slide_mpp = slide.info.size, slide.info.mpp
+        if slide_mpp is None or mpp < slide_mpp:
+            got = "no µm/px in its header" if slide_mpp is None else f"{slide_mpp:g}"
             raise OptionError(f"{original.image} is not read at {mpp:g} µm/px", expected=f"{mpp:g} or less", got=got)
-        width, height = (max(1, round(side * own / mpp)) for side in size)
+        width, height = (max(1, round(side * slide_mpp / mpp)) for side in size)
+        check_px(original.mask, (width, height))
         rgb, readable = read_thumbnail(slide, (width, height))
     codes = _read_mask(original.mask, (height, width), size)
     _check(original, codes)
@@ -100,13 +102,13 @@ def _read_mask(path: Path, shape: tuple[int, int], slide_size: tuple[int, int]) 
         raise ImageError(f"cannot read the mask {path}", got=f"{type(error).__name__}: {error}") from error
     if values.ndim != 2 or values.dtype.kind not in "bui":
         raise ImageError(f"{path} holds no labels", expected="one integer per pixel", got=f"shape {values.shape}")
-    ratios = [own / side for own, side in zip(sizes[0], slide_size[::-1], strict=True)]
+    ratios = [full / side for full, side in zip(sizes[0], slide_size[::-1], strict=True)]
     if max(abs(ratio - 1) for ratio in ratios) > MAX_ASPECT_ERROR:
         got = f"{sizes[0][1]} × {sizes[0][0]} px"
         raise ImageError(f"{path} does not lie on its slide", expected=f"{slide_size[0]} × {slide_size[1]} px", got=got)
     rows, columns = (
-        ((np.arange(n) + 0.5) * side / n * stored / own).astype(np.intp)  # px of the slide, then of the level
-        for n, side, stored, own in zip(shape, slide_size[::-1], values.shape, sizes[0], strict=True)
+        ((np.arange(n) + 0.5) * side / n * stored / full).astype(np.intp)  # px of the slide, then of the level
+        for n, side, stored, full in zip(shape, slide_size[::-1], values.shape, sizes[0], strict=True)
     )
     inside = np.ix_(np.minimum(rows, values.shape[0] - 1), np.minimum(columns, values.shape[1] - 1))
     codes: NDArray[np.integer[Any]] = values[inside]

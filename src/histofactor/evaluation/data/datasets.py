@@ -3,7 +3,8 @@
     FOLDER/images/STEM.*       any image that histofactor reads
     FOLDER/labels/STEM.png     one integer per pixel of the image
     FOLDER/dataset.json        name, mpp (µm/px or null), classes {"0": "stroma", …}, ignore (integer or null)
-    FOLDER/images.csv          optional: name (stem), patient, … ; without it every image is a patient of its own
+    FOLDER/images.csv          optional: name (stem), patient, … ; without it every image is a patient of its own;
+                               fields as ``base.text.csv_safe`` writes them
 
 Labels and rows without an image are left alone, so a subset needs no editing.
 """
@@ -12,8 +13,10 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import re
+import reprlib
+import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from histofactor.base.text import csv_plain
 from histofactor.errors import ImageError, OptionError
+from histofactor.slides.files import DAMAGED, FORMATS
 from histofactor.slides.inputs import find_inputs
 
 IGNORED = -1
+MAX_LABEL_PX = 2**27  # of a label image: reading one holds some 8 bytes a px, and a bomb may be a few kB
+MAX_TEXT_BYTES = 2**24  # of dataset.json, of images.csv and of lists of names
+_UNKNOWN = -2
+_MAX_CLASSES = 1000
 _NO_FACTS = frozenset({"", "name", "patient", "split"})  # columns of images.csv; "" holds what has no column
 
 
@@ -85,23 +94,23 @@ def load_dataset(folder: str | Path) -> Dataset:
     facts = _read_facts(folder / "dataset.json")
     name, mpp, ignore = facts.get("name"), facts.get("mpp"), facts.get("ignore")
     if not isinstance(name, str) or not name:
-        raise _wrong(folder / "dataset.json", "name as text", f"{name!r}")
-    if mpp is not None and not (_is_number(mpp) and 0 < mpp < math.inf):
-        raise _wrong(folder / "dataset.json", "mpp in µm/px > 0, or null", f"{mpp!r}")
-    if ignore is not None and type(ignore) is not int:
-        raise _wrong(folder / "dataset.json", "ignore as an integer, or null", f"{ignore!r}")
+        raise _wrong(folder / "dataset.json", "name as text", reprlib.repr(name))
+    if mpp is not None and not (_is_number(mpp) and 0 < mpp <= sys.float_info.max):
+        raise _wrong(folder / "dataset.json", "mpp in µm/px > 0, or null", reprlib.repr(mpp))
+    if ignore is not None and not (type(ignore) is int and abs(ignore) < 2**31):
+        raise _wrong(folder / "dataset.json", "ignore as an integer of up to 31 bits, or null", reprlib.repr(ignore))
     classes = _parse_classes(folder / "dataset.json", facts.get("classes"), ignore)
     images: dict[str, Path] = {}
     for path in find_inputs([folder / "images"]):
         if path.stem in images:
             raise ImageError(f"two images are named {path.stem}", got=f"{images[path.stem]} and {path}")
         images[path.stem] = path
-    told = _read_table(folder / "images.csv", images)
-    items = [Item(stem, image, _labels_of(folder, image), *told[stem]) for stem, image in images.items()]
+    rows = _read_table(folder / "images.csv", images)
+    items = [Item(stem, image, _labels_of(folder, image), *rows[stem]) for stem, image in images.items()]
     return Dataset(name, mpp, classes, ignore, tuple(items))
 
 
-def read_truth(dataset: Dataset, item: Item) -> NDArray[np.int64]:
+def read_truth(dataset: Dataset, item: Item) -> NDArray[np.int16]:
     """Read the label image of an item.
 
     Args:
@@ -115,40 +124,80 @@ def read_truth(dataset: Dataset, item: Item) -> NDArray[np.int64]:
         ImageError: the file cannot be read, holds colours, or a code that ``dataset.json`` does not list.
     """
     values = read_codes(item.labels)
-    codes = np.array(list(dataset.classes))
-    indices = np.searchsorted(codes, values).clip(max=len(codes) - 1)
-    indices[values == dataset.ignore] = IGNORED
-    unknown = np.unique(values[(codes[indices] != values) & (indices != IGNORED)])
-    if unknown.size:
+    indices = _indices(dataset, values)
+    wrong = indices == _UNKNOWN
+    if wrong.any():
+        unknown = np.unique(values[wrong])
         raise ImageError(
             f"{item.labels} holds codes that dataset.json does not list",
-            expected=f"{', '.join(map(str, codes))}, ignore {dataset.ignore}",
+            expected=f"{', '.join(map(str, dataset.classes))}, ignore {dataset.ignore}",
             got=f"{', '.join(map(str, unknown[:10]))}",
             mend="list every code under classes, or as ignore",
         )
-    return indices.astype(np.int64)
+    return indices
+
+
+def _indices(dataset: Dataset, values: NDArray[np.integer[Any]]) -> NDArray[np.int16]:
+    """Index of every code, -1 where it is ignored and -2 where it is not listed."""
+    codes = list(dataset.classes)
+    places = range(len(codes))
+    if values.dtype.itemsize <= 2:  # by a table: little memory for many px
+        table = np.full(2 ** (8 * values.dtype.itemsize), _UNKNOWN, np.int16)
+        for code, index in (*zip(codes, places, strict=True), (dataset.ignore, IGNORED)):
+            if code is not None and 0 <= code < len(table):
+                table[code] = index
+        indices: NDArray[np.int16] = table[values]
+        return indices
+    indices = np.searchsorted(np.array(codes), values).clip(max=len(codes) - 1).astype(np.int16)
+    indices[np.array(codes)[indices] != values] = _UNKNOWN
+    if dataset.ignore is not None:
+        indices[values == dataset.ignore] = IGNORED
+    return indices
 
 
 def read_codes(path: Path) -> NDArray[np.integer[Any]]:
     """Read an image of codes: grey, palette or two levels, of up to 32 bits.
 
     Args:
-        path: the file.
+        path: the file; of a format that Pillow decodes itself, whatever its suffix says.
 
     Returns:
         (height, width) integers, those that the file stores.
 
     Raises:
-        ImageError: the file cannot be read or holds colours.
+        ImageError: the file cannot be read, is too large or holds colours.
     """
     try:
-        with Image.open(path) as image:
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            Image.open(path, formats=FORMATS) as image,
+        ):
+            check_px(path, image.size)
             mode, values = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"cannot read the labels {path}", got=f"{error}") from error
+    except (*DAMAGED, MemoryError, Image.DecompressionBombError) as error:
+        raise ImageError(f"cannot read the labels {path}", got=f"{type(error).__name__}: {error}") from error
     if values.ndim != 2 or values.dtype.kind not in "bui":
         raise ImageError(f"{path} holds no labels", expected="one integer per pixel", got=f"mode {mode}")
     return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def check_px(path: Path, size: tuple[int, int]) -> None:
+    """Refuse labels that are too large to hold: a file of a few kB may claim any size.
+
+    Args:
+        path: the file.
+        size: (width, height) in px.
+
+    Raises:
+        ImageError: the labels are too large.
+    """
+    if size[0] * size[1] > MAX_LABEL_PX:
+        raise ImageError(
+            f"the labels {path} are too large",
+            expected=f"at most {MAX_LABEL_PX:,} px",
+            got=f"{size[0]} × {size[1]} px",
+            mend="cut the image and its labels into parts, or bring both to a coarser µm/px",
+        )
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
@@ -156,24 +205,28 @@ def _read_facts(path: Path) -> dict[str, Any]:
         got = "no such file" if path.parent.is_dir() else f"no such folder as {path.parent}"
         raise _wrong(path, "a JSON file with name, mpp, classes and ignore", got)
     try:
+        check_bytes(path)
         facts = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise _wrong(path, "JSON", f"{error}") from error
     if not isinstance(facts, dict) or not {"name", "mpp", "classes", "ignore"} <= facts.keys():
-        raise _wrong(path, "an object with name, mpp, classes and ignore", f"{facts!r:.200}")
+        raise _wrong(path, "an object with name, mpp, classes and ignore", reprlib.repr(facts))
     return facts
 
 
 def _parse_classes(path: Path, classes: Any, ignore: int | None) -> dict[int, str]:
     """Names by code, ascending, without the ignored code."""
     error = _wrong(
-        path, 'classes as {"0": "stroma", "1": "gland"}: codes ≥ 0, each with its own name', f"{classes!r:.200}"
+        path,
+        f'classes as {{"0": "stroma", "1": "gland"}}: codes ≥ 0, each with its own name, {_MAX_CLASSES:,} at most',
+        reprlib.repr(classes),
     )
     if not isinstance(classes, dict) or not all(re.fullmatch("0|[1-9][0-9]{0,8}", code) for code in classes):
         raise error
     counted = {int(code): name for code, name in classes.items() if int(code) != ignore}
     names = list(counted.values())
-    if not names or not all(isinstance(name, str) and name for name in names) or len({*names}) < len(names):
+    named = all(isinstance(name, str) and name for name in names) and len({*names}) == len(names)
+    if not named or not 1 <= len(names) <= _MAX_CLASSES:
         raise error
     return dict(sorted(counted.items()))
 
@@ -183,21 +236,34 @@ def _read_table(path: Path, images: Mapping[str, Path]) -> dict[str, tuple[str, 
     if not path.is_file():
         return {stem: (stem, {}) for stem in images}
     try:
+        check_bytes(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file, restkey=""))
     except (OSError, ValueError, csv.Error) as error:
         raise _wrong(path, "a CSV file with the columns name and patient", f"{error}") from error
-    told: dict[str, tuple[str, dict[str, str]]] = {}
+    by_stem: dict[str, tuple[str, dict[str, str]]] = {}
     for row in rows:
-        name = row.get("name")
-        if not name or name in told:
-            raise _wrong(path, "a column name with every stem once", f"{name!r}")
-        facts = {column: value or "" for column, value in row.items() if column not in _NO_FACTS}
-        told[name] = row.get("patient", name) or "", facts
+        texts = {column: csv_plain(field or "") for column, field in row.items() if column}
+        stem = texts.get("name", "")
+        if not stem or stem in by_stem:
+            raise _wrong(path, "a column name with every stem once", f"{stem!r:.100}")
+        facts = {column: text for column, text in texts.items() if column not in _NO_FACTS}
+        by_stem[stem] = texts.get("patient", stem), facts
     for stem in images:
-        if stem not in told or not told[stem][0]:
+        if stem not in by_stem or not by_stem[stem][0]:
             raise _wrong(path, f"a row with a patient for {stem}", "none")
-    return told
+    return by_stem
+
+
+def check_bytes(path: Path) -> None:
+    """Refuse a table or description that is larger than any that a data set needs.
+
+    Raises:
+        ValueError: it is.
+        OSError: it is not there.
+    """
+    if (held := path.stat().st_size) > MAX_TEXT_BYTES:
+        raise ValueError(f"{held:,} bytes, where {MAX_TEXT_BYTES:,} are the most that is read")
 
 
 def _labels_of(folder: Path, image: Path) -> Path:

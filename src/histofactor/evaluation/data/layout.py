@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from histofactor.base.files import atomic
+from histofactor.base.text import csv_safe, csv_text, utf8
 from histofactor.errors import ImageError, OptionError
 from histofactor.evaluation.data.originals import Original, Read, read_files
 
@@ -62,20 +62,20 @@ def lay_out(name: str, adapter: Adapter, source: Path, out: Path, mpp: float | N
         got = "no images of it" if source.is_dir() else "no such folder"
         raise OptionError(f"{source} is not {name} as it is published", expected=adapter.layout, got=got)
     mpp = mpp or adapter.stated_mpp(found) or adapter.mpp
-    stems = [one.image.stem for one in found]
+    stems = [original.image.stem for original in found]
     if len({*stems}) < len(stems):  # the same names in two splits
-        stems = [f"{one.split}_{stem}" for one, stem in zip(found, stems, strict=True)]
-    for stem, one in zip(stems, found, strict=True):
-        rgb, codes = adapter.read(one, mpp)
-        labels = _recoded(one.mask, codes, adapter.codes)
+        stems = [f"{original.split}_{stem}" for original, stem in zip(found, stems, strict=True)]
+    for stem, original in zip(stems, found, strict=True):
+        rgb, codes = adapter.read(original, mpp)
+        labels = _recoded(original.mask, codes, adapter.codes)
         with atomic(out / f"labels/{stem}.png") as temporary:
             Image.fromarray(labels).save(temporary, format="PNG")
-        _put_image(one.image, rgb, out / "images" / stem)
+        _put_image(original.image, rgb, out / "images" / stem)
     _write_table(stems, found, out)
     classes = {str(code): label for code, label in adapter.classes.items()}
     facts = {"name": name, "mpp": mpp, "classes": classes, "ignore": IGNORE}
     with atomic(out / "dataset.json") as temporary:
-        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        temporary.write_bytes(utf8(json.dumps(facts, indent=1) + "\n"))
     return out
 
 
@@ -84,7 +84,7 @@ def _check_same(path: Path, name: str, mpp: float | None) -> None:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         held = facts["name"], facts["mpp"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise OptionError(f"cannot read {path}", got=f"{error}", mend="delete its folder") from error
     if held[0] != name or mpp not in {None, held[1]}:
         raise OptionError(
@@ -121,16 +121,15 @@ def _put_image(image: Path, rgb: NDArray[np.uint8] | None, target: Path) -> None
 
 def _write_table(stems: Sequence[str], found: Sequence[Original], out: Path) -> None:
     """Write ``images.csv``, and the published split as two lists of stems."""
-    more = list(dict.fromkeys(column for one in found for column in one.facts))
-    with (
-        atomic(out / "images.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(("name", "patient", "split", *more))
-        for stem, one in zip(stems, found, strict=True):
-            writer.writerow((stem, one.patient or stem, one.split, *(one.facts.get(column, "") for column in more)))
-    train = [stem for stem, one in zip(stems, found, strict=True) if one.split == "train"]
+    columns = list(dict.fromkeys(column for original in found for column in original.facts))
+    rows: list[tuple[str, ...]] = [("name", "patient", "split", *columns)]
+    for stem, original in zip(stems, found, strict=True):
+        rows.append(
+            (stem, original.patient or stem, original.split, *(original.facts.get(column, "") for column in columns))
+        )
+    with atomic(out / "images.csv") as temporary:
+        temporary.write_bytes(utf8(csv_text([map(csv_safe, row) for row in rows])))
+    train = [stem for stem, original in zip(stems, found, strict=True) if original.split == "train"]
     if train and len(train) < len(stems):
         _write_lines(out / "train.txt", train)
         _write_lines(out / "test.txt", (stem for stem in stems if stem not in {*train}))
@@ -138,7 +137,7 @@ def _write_table(stems: Sequence[str], found: Sequence[Original], out: Path) -> 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     with atomic(path) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        temporary.write_bytes(utf8("".join(f"{line}\n" for line in lines)))
 
 
 def _recoded(path: Path, values: NDArray[np.integer[Any]], codes: Mapping[int, int] | None) -> NDArray[np.uint8]:

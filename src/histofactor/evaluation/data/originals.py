@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 from histofactor.errors import ImageError
 from histofactor.evaluation.data.datasets import read_codes
+from histofactor.slides.files import DAMAGED, FORMATS
 
 SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 
@@ -47,10 +49,13 @@ def read_files(original: Original, mpp: float) -> tuple[None, NDArray[np.integer
     """
     codes = read_codes(original.mask)
     try:
-        with Image.open(original.image) as image:
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            Image.open(original.image, formats=FORMATS) as image,
+        ):
             size = image.size
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"cannot read {original.image}", got=f"{error}") from error
+    except (*DAMAGED, Image.DecompressionBombError) as error:
+        raise ImageError(f"cannot read {original.image}", got=f"{type(error).__name__}: {error}") from error
     if size != codes.shape[::-1]:
         got = f"{codes.shape[1]} × {codes.shape[0]} px"
         raise ImageError(f"{original.mask} does not lie on its image", expected=f"{size[0]} × {size[1]} px", got=got)

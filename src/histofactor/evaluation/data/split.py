@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.errors import OptionError
-from histofactor.evaluation.data.datasets import Dataset
+from histofactor.evaluation.data.datasets import Dataset, check_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def divide(dataset: Dataset, split: Split) -> tuple[Dataset, NDArray[np.bool_]]:
 
 def describe(dataset: Dataset, scored: NDArray[np.bool_]) -> str:
     """The protocol in words, for the report; patients in both parts, if any, are counted."""
-    train, test = ({item.patient for item, one in zip(dataset.items, scored, strict=True) if one == part}
+    train, test = ({item.patient for item, is_scored in zip(dataset.items, scored, strict=True) if is_scored == part}
                    for part in (False, True))  # fmt: skip
     fitted = int((~scored).sum())
     text = (
@@ -97,7 +97,8 @@ def _stems(dataset: Dataset, names: Sequence[str], part: str) -> set[str]:
 def _read_names(path: Path) -> tuple[str, ...]:
     expected = "a text file with the stem of an image or a patient on every line"
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        check_bytes(path)
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n")]
     except (OSError, ValueError) as error:
         raise OptionError(f"cannot read the split {path}", expected=expected, got=f"{error}") from error
     names = tuple(line for line in lines if line and not line.startswith("#"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Sequence
@@ -14,11 +13,12 @@ import numpy as np
 
 from histofactor import __version__
 from histofactor.base.files import atomic
+from histofactor.base.text import csv_safe, csv_text, utf8
 from histofactor.evaluation.data.datasets import Dataset
-from histofactor.evaluation.protocol import CROSS_VALIDATION, Result
 from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.bootstrap import paired_difference
 from histofactor.evaluation.scores.floors_and_ceilings import Bracket
+from histofactor.evaluation.scores.protocol import CROSS_VALIDATION, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,10 @@ def write_evaluation(evaluation: Evaluation, out: str | Path) -> None:
         "brackets": [asdict(bracket) for bracket in evaluation.brackets],
     }
     with atomic(Path(out) / "evaluation.json") as temporary:
-        temporary.write_text(json.dumps(_null_nan(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_bytes(utf8(json.dumps(_null_nan(report), indent=1, allow_nan=False) + "\n"))
     rows = [_row(dataset, result) for result in results]
-    with (
-        atomic(Path(out) / "evaluation.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
+    with atomic(Path(out) / "evaluation.csv") as temporary:
+        temporary.write_bytes(utf8(csv_text([map(csv_safe, rows[0]), *(row.values() for row in rows)])))
 
 
 def differences(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -82,7 +77,7 @@ def differences(results: Sequence[Result]) -> list[dict[str, Any]]:
     for k in dict.fromkeys(result.k for result in results):
         first, *others = (result for result in results if result.k == k)
         for other in others:
-            ours, theirs = (np.array([image.matrix for image in one.scores.images]) for one in (other, first))
+            ours, theirs = (np.array([image.matrix for image in result.scores.images]) for result in (other, first))
             value, low, high = paired_difference(ours, theirs, patients, metrics.mean_iou)
             found.append({"k": k, "method": other.method, "against": first.method, "mean_iou": [value, low, high]})
     return found
@@ -94,7 +89,8 @@ def _row(dataset: Dataset, result: Result) -> dict[str, Any]:
         *("mean_iou", "mean_dice", "accuracy", "image_mean_iou", "nmi", "ari", "v_measure"),
         *("achievable_accuracy", "undersegmentation", "matched_mean_iou", "boundary_f1"),
     )
-    row = {"dataset": dataset.name, "method": result.method, "k": result.k, "encoder": result.encoder.name}
+    row = {"dataset": csv_safe(dataset.name), "method": csv_safe(result.method), "k": result.k}
+    row |= {"encoder": csv_safe(result.encoder.name)}
     values = {name: getattr(scores, name) for name in fixed}
     values |= dict(zip(("mean_iou_low", "mean_iou_high"), scores.mean_iou_interval, strict=True))
     values |= {f"iou {name}": value for name, value in scores.iou.items()}

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from histofactor.base.colors import palette
 from histofactor.base.files import atomic
+from histofactor.base.text import finalize
 from histofactor.evaluation.pages.outputs import Evaluation, differences
 from histofactor.evaluation.pages.panels import Panel
-from histofactor.evaluation.protocol import Result
+from histofactor.evaluation.scores.protocol import Result
 from histofactor.evaluation.scores.stability import DISTURBANCES
 from histofactor.export.report import data_uri, jpeg
 
@@ -39,7 +40,7 @@ def write_page(evaluation: Evaluation, panels: Sequence[Panel], path: str | Path
         OutputError: the file cannot be written.
     """
     dataset, results = evaluation.dataset, evaluation.results
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(autoescape=True, finalize=finalize, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "score": _score,
         "signed": lambda value: _score(value, "+.3f"),
@@ -65,11 +66,11 @@ def write_page(evaluation: Evaluation, panels: Sequence[Panel], path: str | Path
             plot("NMI of labels and classes", results, lambda scores: (scores.nmi, scores.nmi, scores.nmi)),
             _cost_plot(results),
         ],
-        panels=[(panel, [panel.rgb, *(_over(panel.rgb, one, colors) for one in (panel.truth, panel.predicted))])
+        panels=[(panel, [panel.rgb, *(_over(panel.rgb, classes, colors) for classes in (panel.truth, panel.predicted))])
                 for panel in panels],
     )  # fmt: skip
     with atomic(path) as temporary, temporary.open("wb") as stream:
-        page.dump(stream, encoding="utf-8", errors="xmlcharrefreplace")
+        page.dump(stream, encoding="utf-8")
 
 
 def plot(title: str, results: Sequence[Result], score: Any, more: Mapping[str, Line] | None = None) -> dict[str, Any]:
@@ -84,17 +85,17 @@ def _iou_plot(evaluation: Evaluation) -> dict[str, Any]:
     """Mean IoU over K between floor and probe, which is the same at every K; the oracle is left out, far above."""
     ks = {result.k for result in evaluation.results}
     lines: dict[str, list[Point]] = {}
-    for one in evaluation.brackets:
-        if one.name == "grid oracle":
+    for bracket in evaluation.brackets:
+        if bracket.name == "grid oracle":
             continue
-        points = [(k, one.mean_iou, *one.mean_iou_interval) for k in (ks if one.k is None else {one.k})]
-        lines.setdefault(one.name, []).extend(points)
+        points = [(k, bracket.mean_iou, *bracket.mean_iou_interval) for k in (ks if bracket.k is None else {bracket.k})]
+        lines.setdefault(bracket.name, []).extend(points)
     return plot("mean IoU", evaluation.results, lambda scores: (scores.mean_iou, *scores.mean_iou_interval), lines)
 
 
 def _cost_plot(results: Sequence[Result]) -> dict[str, Any]:
     """The same over the number of labelled images, at every method's largest K."""
-    largest = {result.method: result for result in sorted(results, key=lambda one: one.k)}
+    largest = {result.method: result for result in sorted(results, key=lambda result: result.k)}
     lines = {
         f"{method}, K = {result.k}": [(p.images, p.mean_iou, p.low, p.high) for p in result.scores.labelled_images]
         for method, result in largest.items()

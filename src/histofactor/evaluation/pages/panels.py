@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.evaluation.data.datasets import Dataset
-from histofactor.evaluation.protocol import ImageScores
+from histofactor.evaluation.scores.protocol import ImageScores
 from histofactor.evaluation.scores.tally import Counted, predictions
 from histofactor.export.overlay import thumbnail_size
 from histofactor.slides.reader import open_slide

@@ -33,7 +33,7 @@ def interval(
         seed: of the draws.
     """
     by_patient, weights = _drawn(matrices, patients, draws, seed)
-    values = np.array([score(_summed(by_patient, one)) for one in weights])
+    values = np.array([score(_summed(by_patient, draw)) for draw in weights])
     return _interval(score(matrices.sum(axis=0)), values)
 
 
@@ -54,7 +54,7 @@ def paired_difference(
     """
     first, weights = _drawn(ours, patients, draws, seed)
     second, _ = _drawn(theirs, patients, draws, seed)
-    values = np.array([score(_summed(first, one)) - score(_summed(second, one)) for one in weights])
+    values = np.array([score(_summed(first, draw)) - score(_summed(second, draw)) for draw in weights])
     return _interval(score(ours.sum(axis=0)) - score(theirs.sum(axis=0)), values)
 
 
@@ -65,7 +65,7 @@ def _drawn(matrices: Table, patients: Sequence[Hashable], draws: int, seed: int)
     by_patient = np.zeros((len(names), *matrices.shape[1:]), np.int64)
     np.add.at(by_patient, number, matrices)
     chosen = np.random.default_rng(seed).integers(len(names), size=(draws, len(names)))
-    weights = np.stack([np.bincount(one, minlength=len(names)) for one in chosen])
+    weights = np.stack([np.bincount(draw, minlength=len(names)) for draw in chosen])
     return by_patient, weights
 
 

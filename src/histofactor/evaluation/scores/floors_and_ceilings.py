@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.evaluation.data.datasets import Dataset
-from histofactor.evaluation.protocol import class_maps
 from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.bootstrap import interval
 from histofactor.evaluation.scores.cells import Cells
+from histofactor.evaluation.scores.protocol import class_maps
 
 _COLOURED = 200_000  # cells whose colours are clustered, at most
 _PROBED, _PROBED_OF_IMAGE = 50_000, 2_000  # cells whose features are kept, at most
@@ -82,11 +82,11 @@ def brackets(
     for k in dict.fromkeys(ks):
         tables = colour_tables(cells, k, seed)
         maps = class_maps(patients, tables, scored)
-        matrices = np.stack([metrics.apply_map(*one) for one in zip(tables, maps, strict=True)])
+        matrices = np.stack([metrics.apply_map(*pair) for pair in zip(tables, maps, strict=True)])
         found.append(bracket("colour", k, matrices))
     folds = metrics.held_out_and_rest(patients, scored, min(_FOLDS, len({*patients})))
     found.append(bracket("linear probe", None, probe_matrices(cells, folds)))
-    oracle = np.stack([metrics.apply_map(one.counts, one.counts.argmax(axis=1)) for one in cells])
+    oracle = np.stack([metrics.apply_map(image.counts, image.counts.argmax(axis=1)) for image in cells])
     return (*found, bracket("grid oracle", None, oracle))
 
 
@@ -94,14 +94,14 @@ def colour_tables(cells: Sequence[Cells], k: int, seed: int = 0) -> metrics.Tabl
     """Px by cluster of colours and class, (images, k, classes); no more clusters are filled than there are colours."""
     from sklearn.cluster import MiniBatchKMeans
 
-    rows = np.concatenate([one.densities for one in cells])
+    rows = np.concatenate([image.densities for image in cells])
     if len(rows) > _COLOURED:
         rows = np.random.default_rng(seed).choice(rows, _COLOURED, replace=False)
     n_clusters = min(k, len(np.unique(rows, axis=0)))
     means = MiniBatchKMeans(n_clusters, random_state=seed, n_init=3).fit(rows)
     tables = np.zeros((len(cells), k, cells[0].counts.shape[1]), np.int64)
-    for table, one in zip(tables, cells, strict=True):
-        np.add.at(table, means.predict(one.densities), one.counts)
+    for table, image in zip(tables, cells, strict=True):
+        np.add.at(table, means.predict(image.densities), image.counts)
     return tables
 
 

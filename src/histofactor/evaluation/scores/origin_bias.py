@@ -40,10 +40,10 @@ def agreement(items: Sequence[Item], counts: metrics.Table) -> dict[str, Agreeme
     found = {}
     for column in columns:
         values = [item.patient if column == "patient" else item.facts.get(column, "") for item in items]
-        told = np.array([bool(value) for value in values])
-        names, number = np.unique(np.array(values)[told], return_inverse=True)
-        if 2 <= len(names) < told.sum():
+        stated = np.array([bool(value) for value in values])
+        names, number = np.unique(np.array(values)[stated], return_inverse=True)
+        if 2 <= len(names) < stated.sum():
             table = np.zeros((len(names), counts.shape[1]), np.int64)
-            np.add.at(table, number, counts[told])
+            np.add.at(table, number, counts[stated])
             found[column] = Agreement(metrics.nmi(table), metrics.ari(table))
     return found

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.evaluation.data.labels import Labels, labels_of
+from histofactor.evaluation.scores.labels import Labels, labels_of
 from histofactor.segmentation.setup import Segmenter
 from histofactor.slides.reader import open_slide
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from histofactor.errors import OptionError
 from histofactor.evaluation.data.datasets import IGNORED, Dataset, Item, read_truth
-from histofactor.evaluation.data.labels import Labels, level0_labels
-from histofactor.evaluation.protocol import Result, class_maps, count, score_tables
 from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.boundaries import BoundaryCounts, boundary_counts, boundary_f1
+from histofactor.evaluation.scores.labels import Labels, level0_labels
+from histofactor.evaluation.scores.protocol import Result, class_maps, count, score_tables
 from histofactor.records import EncoderKey, Segmentation
 
 _BOUNDARY_UM = 8.0  # how far apart boundaries may lie: about a nucleus

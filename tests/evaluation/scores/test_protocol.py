@@ -7,7 +7,7 @@ from sklearn import metrics as oracle
 
 from histofactor.errors import ImageError, OptionError
 from histofactor.evaluation.data.datasets import load_dataset, read_truth
-from histofactor.evaluation.protocol import cross_validate
+from histofactor.evaluation.scores.protocol import cross_validate
 
 PATIENTS = {"a1": "A", "a2": "A", "b1": "B", "c1": "C"}
 N_LABELS = 6

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from histofactor.errors import ImageError
 from histofactor.evaluation.data.datasets import IGNORED, Dataset, Item, read_truth
-from histofactor.evaluation.data.labels import Labels
 from histofactor.evaluation.scores import metrics, overlap
 from histofactor.evaluation.scores.bootstrap import interval
 from histofactor.evaluation.scores.cost import CostPoint, labelled_images
+from histofactor.evaluation.scores.labels import Labels
 from histofactor.evaluation.scores.origin_bias import Agreement, agreement
 from histofactor.records import EncoderKey
 
@@ -140,7 +140,7 @@ def score_tables(dataset: Dataset, tables: metrics.Table, scored: NDArray[np.boo
     kept = np.arange(len(tables)) if scored is None else np.flatnonzero(scored)
     items, tables = [dataset.items[i] for i in kept], tables[kept]
     patients, total = [item.patient for item in items], tables.sum(axis=0)
-    matrices = np.stack([metrics.apply_map(*one) for one in zip(tables, maps[kept], strict=True)])
+    matrices = np.stack([metrics.apply_map(*pair) for pair in zip(tables, maps[kept], strict=True)])
     pooled, names = matrices.sum(axis=0), dataset.classes.values()
     images = tuple(
         ImageScores(

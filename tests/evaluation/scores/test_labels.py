@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from histofactor.evaluation.data.labels import level0_labels
+from histofactor.evaluation.scores.labels import level0_labels
 
 
 def segmentation(labels, size, l0_per_px):

@@ -47,6 +47,10 @@ class SlideInfo:
         level_downsamples: downsample of every level stored, 1.0 first.
         reader: name and version of the library that reads the pixels.
         notes: what was converted or assumed on the way in, one sentence each.
+        vendor: the scanner's maker or the writer, as the reader calls it, or "".
+        objective: magnification of the objective, or None where it is not stated.
+        properties: what else the header states, as text; the longest and the most are cut.
+        associated: names of the images that go with it, such as its label; ``read_associated`` of a slide reads them.
     """
 
     path: Path | None
@@ -55,6 +59,10 @@ class SlideInfo:
     level_downsamples: tuple[float, ...]
     reader: str
     notes: tuple[str, ...] = ()
+    vendor: str = ""
+    objective: float | None = None
+    properties: Mapping[str, str] = field(default_factory=dict, hash=False)
+    associated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,10 @@ def test_the_largest_page_of_a_tiff_is_read(tmp_path):
     thumbnail.save(tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(RGB), thumbnail])
     decoded = decode_file(tmp_path / "a.tif")
     assert np.array_equal(np.asarray(decoded.image), RGB)
-    assert decoded.notes == ("the file holds 3 pages: the largest, 60 × 40 px, is read",)
+    assert decoded.notes == (
+        "the file holds 3 images: the largest, 'page 1' (60 × 40 px), is read, "
+        "not 'page 0' (20 × 20 px), 'page 2' (20 × 20 px)",
+    )
 
 
 def test_headers_state_mpp(tmp_path):

@@ -138,8 +138,7 @@ def test_grey_and_alpha(tmp_path, image, write_tiff):
     ("values", "options", "message"),
     [
         (np.zeros((256, 256, 3), np.float32), {}, "float32 pixels"),
-        (np.zeros((256, 256), np.uint8), {"photometric": "miniswhite"}, "1 channels, photometric"),
-        (np.zeros((256, 256, 5), np.uint8), {"photometric": "minisblack", "planarconfig": "contig"}, "5 channels"),
+        (np.zeros((256, 256, 5), np.uint8), {"photometric": "minisblack", "planarconfig": "contig"}, "5 grey channels"),
         (np.zeros((256, 256, 3), np.uint8), {"extratags": [(274, "H", 1, 6, True)]}, "orientation 6"),
     ],
 )
@@ -203,8 +202,11 @@ def test_a_file_that_was_cut_off(tmp_path, image, write_tiff):
     (tmp_path / "late.tif").write_bytes(content[: end + 100])
     with open_slide(tmp_path / "late.tif") as slide:
         assert np.array_equal(whole_of(slide), image)
-        with pytest.raises(UnreadableRegion, match="of which the file holds 100"):
-            slide.read(Region(0, 0, 320, 256, (160, 128)))
+        assert slide.info.level_downsamples == (1.0,)
+        assert "level 1 (160 × 128 px) is cut off: finer ones are read in its place" in slide.info.notes
+        small = slide.read(Region(0, 0, 320, 256, (160, 128)))
+    with open_slide(image) as plain:
+        assert np.array_equal(small, plain.read(Region(0, 0, 320, 256, (160, 128))))
     (tmp_path / "early.tif").write_bytes(content[:100])
     for opened in (open_slide, lambda cut: TiffSlide(cut, None)):
         with pytest.raises(ImageError, match=r"damaged or cut off; expected .*; got .*; copy"):

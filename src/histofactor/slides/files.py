@@ -6,46 +6,52 @@ are read by OpenCV (PNG) and tifffile (TIFF).
 
 from __future__ import annotations
 
-import struct
-import threading
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
-from histofactor.errors import ImageError
-from histofactor.slides.pixels import ORIENTATION_TAG, Decoded, check_size, decode_array, unusable, upright_rgb
-from histofactor.slides.resolution import StatedMpp, from_dpi, from_tiff
+from histofactor.errors import HistofactorError, ImageError
+from histofactor.slides.budget import MAX_IMAGE_GB
+from histofactor.slides.codestream import jpeg2000_claim
+from histofactor.slides.damaged import DAMAGED
+from histofactor.slides.pillow import FORMATS, check_room, is_deep, quiet_pillow, suffix_note
+from histofactor.slides.pixels import ORIENTATION_TAG, Decoded, decode_array, upright_rgb
+from histofactor.slides.plain_tiff import decode_tiff
+from histofactor.slides.resolution import StatedMpp, from_dpi
+from histofactor.slides.tiff_directory import TIFF_MAGIC
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
+__all__ = ["DAMAGED", "decode_file"]
+
 _EXPECTED = "a PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 or PPM image"
-TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_BITS, _DESCRIPTION, _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 258, 270, 282, 283, 296
-_pillow_lock = threading.Lock()
-# what Pillow, tifffile and imagecodecs raise on files that are cut off or damaged
-DAMAGED = (
-    OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, struct.error,
-    zlib.error,
-)  # fmt: skip
+_HEADER_BYTES = 2**20  # of a JPEG 2000 file, in which its codestream begins
 
 
-def decode_file(path: Path) -> Decoded:
+def decode_file(path: Path, series: str | int | None = None, max_image_gb: float = MAX_IMAGE_GB) -> Decoded:
     """Read an image file.
 
+    Args:
+        path: the file.
+        series: name or number of one of several images in a TIFF; the largest if None.
+        max_image_gb: 10⁹ bytes that all copies of the px may take.
+
     Raises:
-        ImageError: the file is missing, empty, damaged, no still image, of unusable size or pixel type.
+        ImageError: the file is missing, empty, damaged, no still image, of unusable size or pixel type, or more than
+            the budget holds.
+        OptionError: no image of the file is called ``series``.
     """
     try:
         if path.is_dir():
             raise ImageError(f"{path} is a folder", expected="a file", mend="name the images in it")
         with path.open("rb") as file:
-            return _decode(file, path)
+            magic = file.read(4)
+            file.seek(0)
+            if magic in TIFF_MAGIC:
+                return decode_tiff(path, series, max_image_gb)
+            return _decode(file, path, magic, max_image_gb)
+    except HistofactorError:
+        raise
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist", expected="a file", mend="check the path") from None
     except PermissionError:
@@ -56,77 +62,47 @@ def decode_file(path: Path) -> Decoded:
         raise ImageError(
             f"{path} is damaged or cut off",
             expected=_EXPECTED,
-            got=f"{type(error).__name__}: {error}",
+            got=f"{type(error).__name__}: {error}"[:500],
             mend="copy or export it again",
         ) from error
 
 
-def _decode(file: BinaryIO, path: Path) -> Decoded:
-    magic = file.read(4)
+def _decode(file: BinaryIO, path: Path, magic: bytes, max_image_gb: float) -> Decoded:
     if not magic:
         raise ImageError(f"{path} is empty", expected=_EXPECTED, got="0 bytes", mend="copy or export it again")
+    claim = jpeg2000_claim(file.read(_HEADER_BYTES))
     file.seek(0)
     try:
-        with _quiet_pillow() as said:
+        with quiet_pillow() as said:
             image = Image.open(file, formats=FORMATS)
-            pages = _go_to_largest_page(image)
-            _check_still(image, pages, path)
-            stated, orientation, deep = _stated(image), _orientation(image), _is_deep_colour(image)
+            orientation, deep, size = _orientation(image), is_deep(image), image.size
+            if claim is not None:
+                size = (max(size[0], claim[0]), max(size[1], claim[1]))
+            check_room(image, size, orientation, max_image_gb, path)
+            _check_still(image, path)
+            stated = _stated(image)
             if not deep:
                 image.load()
     except UnidentifiedImageError:
-        if magic in TIFF_MAGIC:
-            return _decode_deep_tiff(path)
         raise ImageError(
             f"{path} is not an image that can be read",
             expected=_EXPECTED,
             got=f"a file that starts with {magic!r}",
             mend="export it as PNG or TIFF",
         ) from None
+    named = suffix_note(path, str(image.format))
     if deep:
-        return _decode_deep_tiff(path) if image.format == "TIFF" else _decode_deep_png(path, stated)
-    notes = [f"Pillow warns: {message}" for message in said]
-    if pages > 1:
-        notes.append(f"the file holds {pages} pages: the largest, {image.width} × {image.height} px, is read")
+        decoded = _decode_deep_png(path, stated)
+        return Decoded(decoded.image, stated, decoded.reader, (*named, *decoded.notes))
+    warned = tuple(f"Pillow warns: {message}" for message in said)
     rgb, conversions = upright_rgb(image, orientation, path)
-    return Decoded(rgb, stated, f"Pillow {pillow_version}", (*notes, *conversions))
+    return Decoded(rgb, stated, f"Pillow {pillow_version}", (*named, *warned, *conversions))
 
 
-@contextmanager
-def _quiet_pillow() -> Iterator[list[str]]:
-    """Lift Pillow's own size limit, for ours is checked, and collect its warnings; one file at a time."""
-    with _pillow_lock, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        said: list[str] = []
-        try:
-            yield said
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-            said.extend(dict.fromkeys(str(item.message).strip() for item in caught))
-
-
-def _go_to_largest_page(image: Image.Image) -> int:
-    pages = int(getattr(image, "n_frames", 1))
-    if image.format != "TIFF" or pages == 1:
-        return pages
-    sizes = []
-    for page in range(pages):
-        try:
-            image.seek(page)
-        except DAMAGED:  # an extra page of a kind that Pillow lacks is no reason to refuse the others
-            sizes.append(0)
-        else:
-            sizes.append(image.width * image.height)
-    image.seek(sizes.index(max(sizes)))
-    return pages
-
-
-def _check_still(image: Image.Image, pages: int, path: Path) -> None:
-    check_size(image.size, str(path))
-    if pages > 1 and image.format in ("GIF", "WEBP", "PNG"):
+def _check_still(image: Image.Image, path: Path) -> None:
+    if image.format in ("GIF", "WEBP", "PNG") and getattr(image, "is_animated", False):
         raise ImageError(
-            f"{path} is an animation", expected="a still image", got=f"{pages} frames", mend="export one frame"
+            f"{path} is an animation", expected="a still image", got="several frames", mend="export one frame"
         )
 
 
@@ -137,22 +113,8 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _stated(image: Image.Image) -> tuple[StatedMpp, ...]:
-    tags = getattr(image, "tag_v2", None)
-    if tags is not None:
-        resolution = (tags[_X_RESOLUTION], tags[_Y_RESOLUTION]) if {_X_RESOLUTION, _Y_RESOLUTION} <= set(tags) else None
-        return from_tiff(str(tags.get(_DESCRIPTION, "")), resolution, int(tags.get(_UNIT, 2)))
     dpi = image.info.get("dpi")
     return from_dpi(dpi, f"{image.format} density of {dpi[0]:.6g} dpi") if dpi else ()
-
-
-def _is_deep_colour(image: Image.Image) -> bool:
-    """Whether Pillow would cut the channels to their high byte."""
-    if image.mode.startswith(("I", "F")):
-        return False
-    tags = getattr(image, "tag_v2", None)
-    if tags is not None:
-        return bool(max(tags.get(_BITS, (1,))) > 8)
-    return image.format == "PNG" and any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
 
 
 def _decode_deep_png(path: Path, stated: tuple[StatedMpp, ...]) -> Decoded:
@@ -162,40 +124,5 @@ def _decode_deep_png(path: Path, stated: tuple[StatedMpp, ...]) -> Decoded:
     if values is None:
         raise OSError("the pixel data ends early")
     order = cv2.COLOR_BGR2RGB if values.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
-    decoded = decode_array(cv2.cvtColor(values, order), str(path))
+    decoded = decode_array(cv2.cvtColor(values, order), str(path), float("inf"))  # checked by its header
     return Decoded(decoded.image, stated, f"OpenCV {cv2.__version__}", decoded.notes)
-
-
-def _decode_deep_tiff(path: Path) -> Decoded:
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
-        pages = [page.aspage() for page in tiff.pages]
-        page = max(pages, key=lambda page: int(page.imagewidth * page.imagelength))
-        check_size((page.imagewidth, page.imagelength), str(path))
-        if page.dtype not in (np.uint8, np.uint16):
-            raise unusable(path, f"{page.dtype} pixels")
-        check_packing(page, path)
-        values = page.asarray()
-        stated = stated_by_page(page, page.description)
-        orientation = int(page.tags.valueof(ORIENTATION_TAG, default=1))
-        axes = page.axes
-    decoded = decode_array(np.moveaxis(values, 0, -1) if axes.startswith("S") else values, str(path))
-    decoded.image.getexif()[ORIENTATION_TAG] = orientation
-    rgb, notes = upright_rgb(decoded.image, orientation, path)
-    return Decoded(rgb, stated, f"tifffile {tifffile.__version__}", decoded.notes + notes)
-
-
-def check_packing(page: Any, path: Path) -> None:
-    """Refuse a TIFF page of tifffile whose compression no library here knows."""
-    import tifffile
-
-    if page.compression not in tifffile.TIFF.DECOMPRESSORS:
-        raise unusable(path, f"{page.bitspersample}-bit channels, compression {page.compression}")
-
-
-def stated_by_page(page: Any, description: str) -> tuple[StatedMpp, ...]:
-    """µm/px that a TIFF page of tifffile states in its description and resolution tags."""
-    ratios = [page.tags.valueof(tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION)]
-    resolution = None if None in ratios else tuple(top / (bottom or np.nan) for top, bottom in ratios)
-    return from_tiff(description, resolution, int(page.tags.valueof(_UNIT, default=2)))

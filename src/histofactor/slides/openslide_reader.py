@@ -5,16 +5,23 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import openslide
+from numpy.typing import NDArray
 from openslide import OpenSlide, OpenSlideError
 from PIL import Image
 
 from histofactor.errors import ImageError
 from histofactor.records import SlideInfo
+from histofactor.slides.budget import MAX_IMAGE_GB, check_budget
+from histofactor.slides.header import capped, objective_of
+from histofactor.slides.pixels import over_white
 from histofactor.slides.pyramid import Box, DamagedPixels, LeveledSlide, lay_out
 from histofactor.slides.resolution import from_text, settle_mpp
 
 _STEP_PX = 256  # of the lattice on which levels with a fractional downsample are read
+_SIDES = ("width", "height")
+_ASSOCIATED_BYTES = 12  # of a px: OpenSlide's, Pillow's, and its copy as RGB
 _BOUNDS = ("openslide.bounds-x", "openslide.bounds-y", "openslide.bounds-width", "openslide.bounds-height")
 
 
@@ -53,7 +60,18 @@ class VendorSlide(LeveledSlide):
         stated = from_text(properties.get("openslide.mpp-x"), properties.get("openslide.mpp-y"), "openslide.mpp-x")
         mpp, resolution_notes = settle_mpp(stated, source_mpp, str(path), required=True)
         reader = f"OpenSlide {openslide.__library_version__}"
-        info = SlideInfo(path, size, mpp, self._downsamples, reader, (*notes, *resolution_notes))
+        info = SlideInfo(
+            path=path,
+            size=size,
+            mpp=mpp,
+            level_downsamples=self._downsamples,
+            reader=reader,
+            notes=(*notes, *resolution_notes),
+            vendor=properties.get("openslide.vendor", ""),
+            objective=objective_of(properties.get("openslide.objective-power")),
+            properties=capped(sorted(properties.items())),
+            associated=tuple(sorted(self._slide.associated_images)),
+        )
         super().__init__(info, lay_out(self._slide.level_dimensions, bounds))
 
     @property
@@ -91,6 +109,18 @@ class VendorSlide(LeveledSlide):
         ground = Image.new("RGBA", size, self._background)
         ground.alpha_composite(rgba)
         return ground.convert("RGB")
+
+    def _read_associated(self, name: str) -> NDArray[np.uint8]:
+        slide = self._slide
+        if slide is None:
+            raise self._closed_error()
+        width, height = (int(slide.properties.get(f"openslide.associated.{name}.{side}", 0)) for side in _SIDES)
+        check_budget((width, height), _ASSOCIATED_BYTES, MAX_IMAGE_GB, f"the image {name!r} of {self._path}")
+        try:
+            rgba = slide.associated_images[name]
+        except OpenSlideError as error:
+            raise DamagedPixels(f"OpenSlide: {error}") from error
+        return np.asarray(over_white(rgba))
 
     def _paint_afresh(self, location: tuple[int, int], level: int, size: tuple[int, int]) -> Image.Image:
         """Read once more from a new handle: the first error, be it another thread's, breaks a handle for good."""

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from histofactor.errors import ImageError
+from histofactor.slides.budget import MAX_IMAGE_GB, check_budget
 from histofactor.slides.resolution import StatedMpp
 
-MAX_PIXELS = 10**9
 MIN_SIDE_PX = 16
 ORIENTATION_TAG = 274
+_BAND_ROWS = 256
 _MODE_WORDS = {
     "1": "1-bit image", "L": "grey image", "LA": "grey image", "P": "palette image", "PA": "palette image",
     "CMYK": "CMYK image", "YCbCr": "YCbCr image",
@@ -39,15 +40,16 @@ class Decoded:
     notes: tuple[str, ...]
 
 
-def decode_array(values: NDArray[Any], name: str = "the array") -> Decoded:
+def decode_array(values: NDArray[Any], name: str = "the array", max_image_gb: float = MAX_IMAGE_GB) -> Decoded:
     """Copy an array as an RGB image.
 
     Args:
         values: (height, width), (height, width, 3) RGB or (height, width, 4) RGBA; uint8 or uint16.
         name: the input, for messages.
+        max_image_gb: 10⁹ bytes that all copies of the px may take.
 
     Raises:
-        ImageError: another shape or dtype, or an unusable size.
+        ImageError: another shape or dtype, an unusable size, or more px than the budget holds.
     """
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[..., 0]
@@ -60,7 +62,10 @@ def decode_array(values: NDArray[Any], name: str = "the array") -> Decoded:
             got=f"{values.shape} of {values.dtype}",
             mend="convert it; floats in [0, 1] by (255 * x).round().astype('uint8')",
         )
-    check_size((values.shape[1], values.shape[0]), name)
+    size = (values.shape[1], values.shape[0])
+    check_size(size, name)
+    samples = 1 if values.ndim == 2 else values.shape[2]
+    check_budget(size, 4 + samples * (3 if values.dtype == np.uint16 else 1), max_image_gb, name)
     notes: tuple[str, ...] = ()
     if values.dtype == np.uint16:
         values, notes = _to_8_bit(values)
@@ -69,17 +74,10 @@ def decode_array(values: NDArray[Any], name: str = "the array") -> Decoded:
 
 
 def check_size(size: tuple[int, int], name: str) -> None:
-    """Refuse images that are too small to hold tissue or too large to hold in memory."""
-    got = f"{size[0]} × {size[1]} px"
+    """Refuse images that are too small to hold tissue."""
     if min(size) < MIN_SIDE_PX:
+        got = f"{size[0]} × {size[1]} px"
         raise ImageError(f"{name} is too small", expected=f"at least {MIN_SIDE_PX} px a side", got=got)
-    if size[0] * size[1] > MAX_PIXELS:
-        raise ImageError(
-            f"{name} is too large for a plain image",
-            expected=f"at most {MAX_PIXELS:,} px",
-            got=got,
-            mend="shrink it, or cut it into parts",
-        )
 
 
 def upright_rgb(image: Image.Image, orientation: int, path: Path) -> tuple[Image.Image, tuple[str, ...]]:
@@ -101,15 +99,24 @@ def upright_rgb(image: Image.Image, orientation: int, path: Path) -> tuple[Image
     return rgb, notes + conversions
 
 
+def over_white(image: Image.Image) -> Image.Image:
+    """Lay an image with alpha over white, in bands: copies of all of it would take five times its room."""
+    rgb = Image.new("RGB", image.size)
+    for top in range(0, image.height, _BAND_ROWS):
+        band = image.crop((0, top, image.width, min(top + _BAND_ROWS, image.height))).convert("RGBA")
+        ground = Image.new("RGBA", band.size, "white")
+        ground.alpha_composite(band)
+        rgb.paste(ground.convert("RGB"), (0, top))
+    return rgb
+
+
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     """Convert any 8-bit mode to RGB and say so."""
     if image.mode == "F":
         raise ValueError("float pixels have no known range")
     if image.has_transparency_data:
         word = _MODE_WORDS.get(image.mode, "image")
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB"), (f"{word} with alpha laid over white",)
+        return over_white(image), (f"{word} with alpha laid over white",)
     if image.mode == "RGB":
         return image, ()
     word = _MODE_WORDS.get(image.mode, f"{image.mode} image")

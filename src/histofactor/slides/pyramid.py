@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -108,16 +108,61 @@ class LeveledSlide(ABC):
             raise self._closed_error()
         corners = l0_corners(region, self._info.size)
         index = choose_level(self._levels, min(region.width / region.out_size[0], region.height / region.out_size[1]))
+        for level in self._as_fine_as(index):
+            try:
+                values = self._scaled(level, self._levels[level].box(corners), region.out_size)
+            except DamagedPixels as error:
+                damage = error
+                continue
+            if level != index:
+                self._tell(index)
+            return values
+        raise UnreadableRegion(
+            f"{self._info.path} is damaged at x {region.x:g}, y {region.y:g}",
+            region=region,
+            expected=f"readable px in {region.width:g} × {region.height:g} level-0 px",
+            got=str(damage),
+            mend="copy or export it again",
+        ) from damage
+
+    def read_associated(self, name: str) -> NDArray[np.uint8]:
+        """Read an image that goes with the slide, such as its label.
+
+        Args:
+            name: one of ``info.associated``.
+
+        Returns:
+            (height, width, 3) uint8 RGB.
+
+        Raises:
+            OptionError: the slide has no image of that name.
+            ImageError: it cannot be read, or the slide is closed.
+        """
+        if self._closed:
+            raise self._closed_error()
+        if name not in self._info.associated:
+            raise OptionError(
+                f"{self._info.path or 'the array'} has no associated image of that name",
+                expected=" or ".join(map(repr, self._info.associated)) or "none: the input has none",
+                got=repr(name),
+            )
         try:
-            return self._scaled(index, self._levels[index].box(corners), region.out_size)
+            return self._read_associated(name)
         except DamagedPixels as error:
-            raise UnreadableRegion(
-                f"{self._info.path} is damaged at x {region.x:g}, y {region.y:g}",
-                region=region,
-                expected=f"readable px in {region.width:g} × {region.height:g} level-0 px",
-                got=str(error),
-                mend="copy or export it again",
-            ) from error
+            raise ImageError(f"the image {name!r} of {self._info.path} is damaged", got=str(error)) from error
+
+    def _as_fine_as(self, index: int) -> list[int]:
+        """A level, then the finer ones, which hold its px too; the finest last."""
+        scale = max(self._levels[index].downsample)
+        finer = [n for n, level in enumerate(self._levels) if max(level.downsample) < scale]
+        return [index, *sorted(finer, key=lambda n: self._levels[n].downsample, reverse=True)]
+
+    def _tell(self, index: int) -> None:
+        """Note once that a level is damaged where a finer one is whole."""
+        width, height = self._levels[index].extent[2:]
+        note = f"level {index} ({width} × {height} px) is damaged in part: finer ones are read in its place"
+        if note not in self._info.notes:
+            self._info = replace(self._info, notes=(*self._info.notes, note))
 
     def _scaled(self, index: int, corners: _Corners, out_size: tuple[int, int]) -> NDArray[np.uint8]:
         """Read px between ``corners`` of a level as ``out_size`` px, in parts where it is much."""
@@ -157,6 +202,10 @@ class LeveledSlide(ABC):
         Raises:
             DamagedPixels: the file is damaged there.
         """
+
+    def _read_associated(self, name: str) -> NDArray[np.uint8]:
+        """Read one of ``info.associated`` as RGB."""
+        raise NotImplementedError
 
     @abstractmethod
     def close(self) -> None:

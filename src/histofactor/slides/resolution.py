@@ -6,22 +6,28 @@ microscope can have made, 0.05 to 20 µm/px, is believed; the rest counts as not
 
 from __future__ import annotations
 
-import html
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from histofactor.errors import ResolutionError
+from histofactor.slides.ome import ome_images
 
 PLAUSIBLE_MPP = (0.05, 20.0)
 UM_PER_INCH = 25_400.0
 MAX_ANISOTROPY = 0.05
-NOT_STATED = "no µm/px in the header: taken at its own pixel size, areas in µm² stay empty"
+OWN_SIZE = "taken at its own pixel size, areas in µm² stay empty"
+NOT_STATED = f"no µm/px in the header: {OWN_SIZE}"
 _UM_PER_UNIT = {
-    "nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0,
-    "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": UM_PER_INCH, "in": UM_PER_INCH,
+    "pm": 1e-6, "å": 1e-4, "nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0,
+    "micrometers": 1.0, "micrometre": 1.0, "micrometres": 1.0, "mm": 1e3, "millimeter": 1e3, "cm": 1e4, "dm": 1e5,
+    "m": 1e6, "km": 1e9, "thou": 25.4, "mil": 25.4, "inch": UM_PER_INCH, "in": UM_PER_INCH, '"': UM_PER_INCH,
+    "ft": 12 * UM_PER_INCH, "yd": 36 * UM_PER_INCH, "pt": UM_PER_INCH / 72,
 }  # fmt: skip
+_NO_UNIT = {"", "pixel", "pixels", "px", "reference frame"}  # of nothing that could be measured
 _UM_PER_TIFF_UNIT = {2: UM_PER_INCH, 3: 1e4}
+_MAX_TEXT = 2**16  # characters of a description that is no OME-XML
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +35,15 @@ class StatedMpp:
     """A µm/px that a header states.
 
     Attributes:
-        x, y: µm per px along the two axes.
+        x, y: µm per px along the two axes; NaN where the unit is not known.
         where: the field that states it, in words.
+        unit: the unit that is not known, else "".
     """
 
     x: float
     y: float
     where: str
+    unit: str = ""
 
 
 def from_dpi(dpi: tuple[float, float], where: str) -> tuple[StatedMpp, ...]:
@@ -55,20 +63,28 @@ def from_tiff(description: str, resolution: tuple[float, float] | None, unit: in
     Returns:
         Everything stated, in the order in which it is to be believed.
     """
-    stated = _ome(description) + _aperio(description)
+    stated = next((found for image in ome_images(description) if (found := from_ome(image.pixels))), ())
+    stated += _aperio(description[:_MAX_TEXT])
     if resolution is None:
         return stated
     if description.startswith("ImageJ="):
-        word = re.search(r"^unit=(.+?)\s*$", description, re.MULTILINE)
-        um_per_unit = _um_per(word[1].replace("\\u00B5", "µ")) if word else None
-        where = "ImageJ unit"
-    else:
-        um_per_unit = _UM_PER_TIFF_UNIT.get(unit)
-        where = "TIFF resolution"
-    if um_per_unit is None:
+        word = re.search(r"^unit=([^\r\n]*+)", description[:_MAX_TEXT], re.MULTILINE)
+        return stated + _in_unit(
+            [1 / _positive(value) for value in resolution], [word[1] if word else ""] * 2, "ImageJ unit"
+        )
+    if unit not in _UM_PER_TIFF_UNIT:
         return stated
-    x, y = (_inverse(value, um_per_unit) for value in resolution)
-    return stated + _found(x, y, where)
+    x, y = (_inverse(value, _UM_PER_TIFF_UNIT[unit]) for value in resolution)
+    return stated + _found(x, y, "TIFF resolution")
+
+
+def from_ome(pixels: Mapping[str, str]) -> tuple[StatedMpp, ...]:
+    """Read the physical size that the attributes of an OME Pixels element state; x stands for y where y lacks."""
+    if "PhysicalSizeX" not in pixels:
+        return ()
+    sizes = [_number(pixels.get(f"PhysicalSize{axis}", pixels["PhysicalSizeX"])) for axis in "XY"]
+    units = [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "XY"]
+    return _in_unit(sizes, units, "OME PhysicalSize")
 
 
 def from_text(x: str | None, y: str | None, where: str) -> tuple[StatedMpp, ...]:
@@ -112,6 +128,7 @@ def settle_mpp(
             or there is none and it is required.
     """
     believed = next((item for item in stated if _plausible(item.x) or _plausible(item.y)), None)
+    unknown = tuple(f"the header's {item.where}: unit {item.unit!r} not known" for item in stated if item.unit)
     if source_mpp is not None:
         check_mpp(source_mpp, "--source-mpp")
         if believed and not math.isclose(believed.x, source_mpp, rel_tol=1e-3):
@@ -119,9 +136,10 @@ def settle_mpp(
             return float(source_mpp), (note,)
         return float(source_mpp), ()
     if believed is None:
-        ignored = tuple(
+        ignored = unknown + tuple(
             f"the header's {item.where}, {item.x:.4g} µm/px, is none of a microscope and was not believed"
             for item in stated
+            if not item.unit
         )
         if required:
             raise ResolutionError(
@@ -130,7 +148,7 @@ def settle_mpp(
                 got="; ".join(ignored) or "none",
                 mend="state it with --source-mpp; 40x scans have about 0.25 µm/px, 20x about 0.5",
             )
-        return None, (*ignored, NOT_STATED)
+        return None, (*ignored, OWN_SIZE if unknown else NOT_STATED)
     if abs(believed.x - believed.y) > MAX_ANISOTROPY * min(believed.x, believed.y):
         raise ResolutionError(
             f"the pixels of {name} are not square",
@@ -138,7 +156,7 @@ def settle_mpp(
             got=f"x {believed.x:.4g} and y {believed.y:.4g} µm/px ({believed.where})",
             mend="state the right one with --source-mpp",
         )
-    return math.sqrt(believed.x * believed.y), ()
+    return math.sqrt(believed.x * believed.y), unknown
 
 
 def _plausible(mpp: float) -> bool:
@@ -154,33 +172,35 @@ def _found(x: float, y: float, where: str) -> tuple[StatedMpp, ...]:
     return (StatedMpp(x, y, where),) if x > 0 and y > 0 else ()  # NaN is not > 0
 
 
-def _um_per(unit: str) -> float | None:
-    return _UM_PER_UNIT.get(html.unescape(unit).strip().replace("\N{GREEK SMALL LETTER MU}", "µ").lower())
+def _in_unit(sizes: list[float], units: list[str], where: str) -> tuple[StatedMpp, ...]:
+    """Sizes of a px along x and y in units of their own; a unit that is not known is told, not passed over."""
+    words = [_unit_word(unit) for unit in units]
+    unknown = [word for word in words if word not in _UM_PER_UNIT and word not in _NO_UNIT]
+    if unknown:
+        return (StatedMpp(math.nan, math.nan, where, unknown[0][:40]),)
+    x, y = (size * _UM_PER_UNIT.get(word, math.nan) for size, word in zip(sizes, words, strict=True))
+    return _found(x, y, where)
+
+
+def _unit_word(unit: str) -> str:
+    """A unit as this module spells it, also where UTF-8 was taken for Latin-1 on its way."""
+    word = unit.strip().replace("\\u00B5", "µ").replace("\N{GREEK SMALL LETTER MU}", "µ").replace("Î¼", "µ")
+    return word.replace("Âµ", "µ").replace("\N{ANGSTROM SIGN}", "Å").lower()
+
+
+def _positive(value: float) -> float:
+    return float(value) if value > 0 else math.nan
 
 
 def _number(text: str) -> float:
+    """A number, with a decimal point or a decimal comma."""
     try:
-        return float(text)
+        return float(text.strip().replace(",", ".", 1))
     except ValueError:
         return math.nan
 
 
-def _ome(description: str) -> tuple[StatedMpp, ...]:
-    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", description)
-    if pixels is None:
-        return ()
-    attributes: dict[str, str] = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', pixels[0]))
-    if "PhysicalSizeX" not in attributes:
-        return ()
-    sizes = []
-    for axis in "XY":
-        size = attributes.get(f"PhysicalSize{axis}", attributes["PhysicalSizeX"])
-        um = _um_per(attributes.get(f"PhysicalSize{axis}Unit", "µm"))
-        sizes.append(_number(size) * (math.nan if um is None else um))
-    return _found(sizes[0], sizes[1], "OME PhysicalSize")
-
-
 def _aperio(description: str) -> tuple[StatedMpp, ...]:
-    numbers = re.findall(r"\bMPP\s*=\s*([0-9.eE+-]+)", description)
-    mpp = _number(numbers[0]) if numbers else math.nan
+    number = re.search(r"\bMPP\s*+=\s*+([0-9.,eE+-]++)", description)
+    mpp = _number(number[1]) if number else math.nan
     return _found(mpp, mpp, "Aperio MPP")

@@ -51,8 +51,8 @@ def test_each_kind_of_file_goes_to_its_library(tmp_path, texture, write_svs, wri
     Image.fromarray(image).save(tmp_path / "plain.tif")
     paths = {
         "OpenSlide": [write_svs(tmp_path / "a.svs", image)],
-        "tifffile": [write_tiff(tmp_path / "a.tif", image)],
-        "Pillow": [tmp_path / "a.png", tmp_path / "plain.tif", write_tiff(tmp_path / "tiled.tif", image, factors=())],
+        "tifffile": [write_tiff(tmp_path / "a.tif", image), write_tiff(tmp_path / "tiled.tif", image, factors=())],
+        "Pillow": [tmp_path / "a.png", tmp_path / "plain.tif"],
     }
     for library, files in paths.items():
         for path in files:

@@ -11,6 +11,7 @@ _MAX_PROPERTIES = 500
 _MAX_TEXT = 1000  # characters of a value
 _MAX_DESCRIPTION = 2**16
 _TAGS = {271: "tiff.Make", 272: "tiff.Model", 305: "tiff.Software", 306: "tiff.DateTime", 315: "tiff.Artist"}
+_POWER = re.compile(r"\bNominalMagnification\s*+=\s*+\"([^\"]{0,20}+)\"|\bAppMag\s*+=\s*+([0-9.,]{1,20}+)")
 _VENDORS = {"Aperio": "aperio", "ImageJ": "imagej", "<?xml": "ome", "<OME": "ome"}
 
 
@@ -49,5 +50,5 @@ def tiff_header(first: Any, base: Any) -> tuple[str, float | None, Mapping[str, 
         pairs = (part.partition("=") for part in description.split("|")[1:])
         fields += [(f"aperio.{key.strip()}", value.strip()) for key, equals, value in pairs if equals]
     properties = capped(fields)
-    power = re.search(r"\bNominalMagnification\s*+=\s*+\"([^\"]{0,20}+)\"", description)
-    return vendor, objective_of(power[1] if power else properties.get("aperio.AppMag")), properties
+    power = _POWER.search(description)
+    return vendor, objective_of(power[1] or power[2] if power else None), properties

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ _SUFFIXES = {
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "RGB": 0}
 _RGB_BYTES = 4
 _lock = threading.Lock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it finds wrong is told as an error or a note
 
 
 @contextmanager

@@ -12,10 +12,13 @@ from histofactor.slides.budget import check_budget
 from histofactor.slides.pillow import quiet_pillow, suffix_note
 from histofactor.slides.pixels import ORIENTATION_TAG, Decoded, check_size, unusable, upright_rgb
 from histofactor.slides.pyramid import DamagedPixels
-from histofactor.slides.samples import JPEG_2000, WEBP, Samples, read_samples
+from histofactor.slides.samples import Samples, read_samples
 from histofactor.slides.tiff import whole_picture
 from histofactor.slides.tiff_directory import OpenTiff
 from histofactor.slides.tiff_pictures import Picture, choose_picture, find_pictures
+from histofactor.slides.tiff_tiles import grid_of, is_cut
+
+_RGB = 2
 
 
 def decode_tiff(path: Path, series: str | int | None, max_image_gb: float) -> Decoded:
@@ -55,6 +58,8 @@ def _decode(
     """The px as stored, turned to no side: image, reader, notes."""
     import tifffile
 
+    if any(is_cut(grid_of(page), file.size) for page in picture.levels[0]):
+        raise OSError("its pixel data ends early")
     if _is_plain(picture, samples):
         try:
             image, said = _by_pillow(file.path, picture)
@@ -68,11 +73,11 @@ def _decode(
 
 
 def _is_plain(picture: Picture, samples: Samples) -> bool:
-    """Whether Pillow decodes what the samples mean."""
+    """Whether Pillow decodes what the samples mean; packed px it hands to libtiff, which prints what it finds wrong."""
+    page = picture.base
     known = samples.channels == samples.colors or bool(samples.alpha)
-    grey_colors = samples.kind == "rgb" and int(picture.base.photometric) == 1
-    odd = grey_colors or samples.kind == "ycbcr" or picture.base.compression in (*JPEG_2000, *WEBP)
-    return samples.bits <= 8 and known and not odd and len(picture.levels[0]) == 1
+    odd = samples.kind == "ycbcr" or (samples.kind == "rgb" and page.photometric != _RGB)
+    return page.compression == 1 and samples.bits <= 8 and known and not odd and len(picture.levels[0]) == 1
 
 
 def _by_pillow(path: Path, picture: Picture) -> tuple[Image.Image, list[str]]:

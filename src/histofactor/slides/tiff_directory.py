@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import struct
@@ -12,7 +13,7 @@ from typing import Any, BinaryIO
 from histofactor.errors import ImageError
 
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-MAX_DIRECTORIES = 1000
+MAX_DIRECTORIES = 500
 MAX_TAGS = 50_000  # of all directories together
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds wrong is told as an error or a note
 
@@ -55,6 +56,16 @@ class OpenTiff:
         with self._lock:
             self.tiff.filehandle.seek(offset)
             return bytes(self.tiff.filehandle.read(count))
+
+    def is_hole(self, start: int, end: int) -> bool:
+        """Whether the file system stores nothing between two bytes; False where it does not tell."""
+        if not hasattr(os, "SEEK_DATA"):
+            return False
+        with self.path.open("rb") as file:
+            try:
+                return os.lseek(file.fileno(), start, os.SEEK_DATA) >= end
+            except OSError as error:
+                return error.errno == errno.ENXIO and end <= self.size
 
     def close(self) -> None:
         """Let the file go, once the reads under way are done."""

@@ -19,6 +19,7 @@ _PATCH_PX = 64  # side of what is compared, in px of the smaller page
 _BLUR = 4  # detail is what differs from means over so many px (of half the patch's resolution)
 _MIN_DETAIL = 1e-3  # spread of grey values over the full scale: less is glass
 _AGREE = 0.4  # correlation of detail: unrelated px have 0 ± 0.1, a page and its reduction 0.6 to 1
+_MAX_TILE_BYTES = 2**24
 _MAX_SIDE_PX = 2048  # of the larger page's part that is read for a patch
 
 
@@ -42,7 +43,7 @@ def shows_the_same(file: OpenTiff, page: Any, base: Any) -> bool:
     """
     fine, coarse = grid_of(base), grid_of(page)
     steps = (base.imagewidth / page.imagewidth, base.imagelength / page.imagelength)
-    if max(steps) * _PATCH_PX > _MAX_SIDE_PX:
+    if max(steps) * _PATCH_PX > _MAX_SIDE_PX or max(fine.tile_bytes, coarse.tile_bytes) > _MAX_TILE_BYTES:
         return False
     mine, theirs = [], []
     for x, y, patch in _patches(file, coarse):

@@ -17,7 +17,7 @@ from histofactor.slides.pyramid import Box, DamagedPixels
 from histofactor.slides.samples import check_bright, read_samples, settle_bits, to_image
 from histofactor.slides.tiff_directory import OpenTiff, broken
 from histofactor.slides.tiff_pictures import Picture
-from histofactor.slides.tiff_tiles import Grid, decode_tile, grid_of, is_cut
+from histofactor.slides.tiff_tiles import Grid, decode_tile, grid_of, is_cut, is_written
 
 _CACHE_PX = 2**24  # of decoded tiles, for neighbouring regions
 
@@ -96,7 +96,7 @@ class TiffPixels:
             )
         if len({(grid.tile, grid.across, grid.down) for grid in base}) > 1:
             raise unusable(self._path, "channels that are stored unlike each other")
-        if any(not np.any(grid.byte_counts) for grid in base):
+        if not all(is_written(self._file, grid) for grid in base):
             raise ImageError(
                 f"{self._path} was never written",
                 expected="px in its tiles",

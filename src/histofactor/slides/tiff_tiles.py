@@ -88,6 +88,17 @@ def is_cut(grid: Grid, size: int) -> bool:
     return bool(ends.max() > size)
 
 
+def is_written(file: OpenTiff, grid: Grid) -> bool:
+    """Whether any tile holds data: tables may say that none does, or a file may be nothing but a hole."""
+    counts = np.asarray(grid.byte_counts, np.float64)
+    offsets = np.asarray(grid.offsets, np.float64)[: len(counts)]
+    written = counts[: len(offsets)] > 0
+    if not written.any():
+        return False
+    ends = offsets[written] + counts[: len(offsets)][written]
+    return not file.is_hole(int(offsets[written].min()), int(ends.max()))
+
+
 def is_sparse(grid: Grid) -> bool:
     """Whether some tiles were never written."""
     return 0 in grid.byte_counts
@@ -142,7 +153,7 @@ def _decode(file: OpenTiff, grid: Grid, index: int) -> NDArray[Any] | None:
             raise DamagedPixels(f"a tile of {byte_count} bytes of which the file holds {len(data)}")
         _check_claim(grid, data)
         values: NDArray[Any] = grid.page.decode(data, index, jpegtables=grid.page.jpegtables)[0][0]
-    except DAMAGED as error:
+    except (*DAMAGED, MemoryError) as error:
         raise DamagedPixels(f"{type(error).__name__}: {error}"[:300]) from error
     height, width, samples = values.shape
     if height > grid.tile[1] or width > grid.tile[0] or samples != grid.samples:

@@ -153,6 +153,12 @@ def test_headers_state_mpp(tmp_path):
         tmp_path / "a.ome.tif", RGB, metadata={"axes": "YXS", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
     )
     tifffile.imwrite(tmp_path / "ij.tif", RGB, imagej=True, resolution=(4, 4), metadata={"unit": "um"})
+    for unit in ("\N{MICRO SIGN}m", "\N{GREEK SMALL LETTER MU}m"):
+        for encoding in ("utf-8", "latin-1")[: 1 + (unit[0] == "\N{MICRO SIGN}")]:
+            text = f'<OME><Image><Pixels PhysicalSizeX="0.25" PhysicalSizeXUnit="{unit}" SizeX="60"/></Image></OME>'
+            options = {"photometric": "rgb", "metadata": None, "description": text.encode(encoding)}
+            tifffile.imwrite(tmp_path / "micro.ome.tif", RGB, **options)
+            assert mpp_of(tmp_path / "micro.ome.tif") == pytest.approx(0.25)
     assert mpp_of(tmp_path / "a.png") == pytest.approx(0.5, rel=1e-4)
     assert mpp_of(tmp_path / "a.jpg") == pytest.approx(0.5, rel=1e-4)
     assert mpp_of(tmp_path / "screen.jpg") is None

@@ -6,7 +6,7 @@ import openslide
 import pytest
 import tifffile
 
-from histofactor.errors import ImageError, ResolutionError, UnreadableRegion
+from histofactor.errors import ImageError, OptionError, ResolutionError, UnreadableRegion
 from histofactor.records import Region
 from histofactor.slides.openslide_reader import VendorSlide, is_vendor_slide
 from histofactor.slides.reader import open_slide
@@ -51,6 +51,38 @@ def test_a_level_whose_downsample_is_whole_is_copied(tmp_path, texture, pyramid,
     with open_slide(write_svs(tmp_path / "a.svs", image)) as slide:
         for factor, level in zip((2, 4), pyramid(image)[1:], strict=True):
             assert np.array_equal(slide.read(Region(0, 0, 640, 512, (640 // factor, 512 // factor))), level)
+
+
+def test_what_the_header_tells_is_kept(tmp_path, texture, write_svs):
+    path = write_svs(tmp_path / "a.svs", texture(256, 192))
+    with tifffile.TiffWriter(path, append=True) as tiff:
+        description = "Aperio Image Library v11.2.1 \r\nlabel 60x40"
+        tiff.write(texture(60, 40, 7), photometric="rgb", subfiletype=1, description=description, metadata=None)
+    with open_slide(path) as slide, openslide.OpenSlide(path) as oracle:
+        info = slide.info
+        assert (info.vendor, info.objective) == ("aperio", 20.0)
+        assert info.properties["aperio.MPP"] == "0.5"
+        assert info.associated == tuple(oracle.associated_images) == ("label",)
+        assert np.array_equal(slide.read_associated("label"), texture(60, 40, 7))
+        with pytest.raises(OptionError, match="expected 'label'; got 'macro'"):
+            slide.read_associated("macro")
+
+
+def test_a_damaged_level_gives_way_to_a_finer_one(tmp_path, texture, write_svs):
+    image = texture(640, 512)
+    path = write_svs(tmp_path / "a.svs", image)
+    with tifffile.TiffFile(path) as tiff:
+        offset, count = tiff.pages[1].dataoffsets[0], tiff.pages[1].databytecounts[0]
+    content = bytearray(path.read_bytes())
+    content[offset : offset + count] = bytes(count)
+    path.write_bytes(content)
+    bad, good = Region(0, 0, 64, 64, (32, 32)), Region(256, 256, 64, 64, (32, 32))
+    with open_slide(path) as slide, open_slide(image) as plain:
+        slide.read(good)
+        assert slide.info.notes == ()
+        assert np.array_equal(slide.read(bad), plain.read(bad))
+        slide.read(bad)
+        assert slide.info.notes == ("level 1 (320 × 256 px) is damaged in part: finer ones are read in its place",)
 
 
 def test_mpp_is_needed_and_may_be_stated(tmp_path, texture, write_svs):

@@ -1,4 +1,5 @@
 import math
+import time
 
 import pytest
 
@@ -44,6 +45,11 @@ def test_a_density_of_a_microscope_is_believed(mpp):
         ("ImageJ=1.53t\nunit=mm\n", (2000, 2000), 1, 0.5),
         ("ImageJ=1.53t\nunit=pixel\n", (4, 4), 2, None),
         ("ImageJ=1.53t\n", (4, 4), 2, None),
+        (OME.format(x=0.25, y=0.25, unit=' PhysicalSizeXUnit="Âµm" PhysicalSizeYUnit="Î¼m"'), None, 1, 0.25),
+        (OME.format(x=2500, y=2500, unit=' PhysicalSizeXUnit="Å" PhysicalSizeYUnit="Å"'), None, 1, 0.25),
+        (OME.format(x="0,25", y="0,25", unit=""), None, 1, 0.25),
+        ("Converted slide|AppMag = 20|MPP = 0,5000", None, 2, 0.5),
+        ("Converted slide|MPP = 0,5,0", None, 2, None),
         # an implausible word gives way to a plausible one
         (OME.format(x=353, y=353, unit=""), (20_000, 20_000), 3, 0.5),
     ],
@@ -51,6 +57,32 @@ def test_a_density_of_a_microscope_is_believed(mpp):
 def test_tiff_headers(description, resolution, unit, expected):
     mpp, _ = settle_mpp(from_tiff(description, resolution, unit), None, "a.tif")
     assert mpp == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("description", "resolution", "mpp"),
+    [
+        (OME.format(x=1, y=1, unit=' PhysicalSizeXUnit="furlong" PhysicalSizeYUnit="furlong"'), None, None),
+        (OME.format(x=1, y=1, unit=' PhysicalSizeXUnit="furlong"'), (20_000, 20_000), 0.5),
+        ("ImageJ=1.53t\nunit=furlong\n", (4, 4), None),
+    ],
+)
+def test_a_unit_that_is_not_known_is_told(description, resolution, mpp):
+    stated = from_tiff(description, resolution, 3)
+    found, notes = settle_mpp(stated, None, "a.tif")
+    assert found == mpp
+    assert notes[0].endswith("unit 'furlong' not known")
+    assert not any("no µm/px in the header" in note for note in notes)
+    if mpp is None:
+        with pytest.raises(ResolutionError, match=r"got the header's .* unit 'furlong' not known"):
+            settle_mpp(stated, None, "a.svs", required=True)
+
+
+@pytest.mark.parametrize("text", ["MPP" + " " * 300_000, "ImageJ=1\nunit=" + " " * 300_000 + "x", "MPP " * 80_000])
+def test_long_descriptions_take_no_quadratic_time(text):
+    started = time.process_time()
+    from_tiff(text, (4.0, 4.0), 3)
+    assert time.process_time() - started < 5  # quadratic: minutes
 
 
 def test_pixels_that_are_not_square_are_refused_unless_the_user_decides():

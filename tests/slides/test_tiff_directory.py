@@ -48,6 +48,16 @@ def test_what_is_a_tiff(tmp_path):
     assert file.closed
 
 
+def test_a_size_that_is_text_is_damage(tmp_path):
+    content = bytearray(chained(1))
+    at = 8 + 4096 + 2  # the first entry: ImageWidth
+    struct.pack_into("<HHI", content, at, 256, 2, 2)  # ASCII
+    content[at + 8 : at + 12] = b"64\0\0"
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(ImageError, match="damaged or cut off"):
+        open_slide(tmp_path / "a.tif")
+
+
 def test_damaged_tables_end_in_an_error_of_our_own_or_in_an_image(tmp_path, texture, write_tiff):
     rng = np.random.default_rng(0)
     image = texture(96, 64)

@@ -34,7 +34,7 @@ def read_preview(folder: Path) -> ReportEntry | None:
         content = json.loads((folder / NAME).read_text(encoding="utf-8"))
         slide = content["slide"]
         slide |= {"path": None if slide["path"] is None else Path(slide["path"])}
-        slide |= {name: tuple(slide[name]) for name in ("size", "level_downsamples", "notes")}
+        slide |= {name: tuple(slide[name]) for name in ("size", "level_downsamples", "notes", "associated")}
         rows = (row | {"color": None if row["color"] is None else tuple(row["color"])} for row in content["rows"])
         patches = {int(label): tuple(map(base64.b64decode, found)) for label, found in content["patches"].items()}
         return ReportEntry(

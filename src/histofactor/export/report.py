@@ -6,7 +6,7 @@ import base64
 import io
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
 from urllib.parse import quote
@@ -98,7 +98,7 @@ def report_entry(segmentation: Segmentation, slide: Slide, rgb: NDArray[np.uint8
     patches = typical_patches(segmentation, slide)
     return ReportEntry(
         name=segmentation.slide.path.name if segmentation.slide.path is not None else "image",
-        slide=segmentation.slide,
+        slide=replace(segmentation.slide, properties={}),  # a page shows none of them
         mpp=segmentation.label_map.mpp,
         rows=tuple(phenotype_table(segmentation)),
         image=jpeg(np.asarray(small)),

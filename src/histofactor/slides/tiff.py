@@ -55,7 +55,7 @@ def is_tiff_slide(path: Path, series: str | int | None = None, max_image_gb: flo
             file.close()
     except HistofactorError:
         raise
-    except DAMAGED:
+    except (*DAMAGED, MemoryError):
         return False
 
 
@@ -82,7 +82,7 @@ class TiffSlide(LeveledSlide):
             self._file = OpenTiff(path)
         except HistofactorError:
             raise
-        except DAMAGED as error:
+        except (*DAMAGED, MemoryError) as error:
             raise broken(path, error) from error
         try:
             pictures = find_pictures(self._file)
@@ -102,7 +102,7 @@ class TiffSlide(LeveledSlide):
         except HistofactorError:
             self._file.close()
             raise
-        except DAMAGED as error:
+        except (*DAMAGED, MemoryError) as error:
             self._file.close()
             raise broken(path, error) from error
         sizes = self._pixels.sizes

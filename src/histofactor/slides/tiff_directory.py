@@ -48,8 +48,18 @@ class OpenTiff:
         return bool(self.tiff.filehandle.closed)
 
     def pages(self) -> list[Any]:
-        """The pages of the main chain."""
-        return [page.aspage() for page in self.tiff.pages]
+        """The pages of the main chain.
+
+        Raises:
+            ValueError: the size or the samples of one are no whole numbers.
+        """
+        pages = [page.aspage() for page in self.tiff.pages]
+        for page in pages:
+            for name in ("imagewidth", "imagelength", "samplesperpixel", "tilewidth", "tilelength", "rowsperstrip"):
+                value = getattr(page, name)
+                if not isinstance(value, int):
+                    raise ValueError(f"the {name} {str(value)[:40]!r} of page {page.index}")
+        return pages
 
     def read(self, offset: int, count: int) -> bytes:
         """Read bytes; fewer where the file ends."""

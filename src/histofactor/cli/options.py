@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -124,3 +124,12 @@ def labels_and_name(text: str, option: str, example: str) -> tuple[tuple[int, ..
 def printable(text: str) -> str:
     """Foreign text without what a terminal would obey or cannot show."""
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def tell_groups(groups: Mapping[Path, Sequence[Path]]) -> list[Path]:
+    """The slides of ``group_inputs``; which files are no inputs of their own is told on stderr."""
+    from histofactor.slides.inputs import grouping_notes
+
+    for note in grouping_notes(groups):
+        typer.echo(printable(f"note: {note}"), err=True)
+    return list(groups)

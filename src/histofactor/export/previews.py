@@ -24,7 +24,8 @@ def write_preview(entry: ReportEntry, folder: Path) -> None:
     """
     content = asdict(replace(entry, seconds=None))
     with atomic(folder / NAME) as temporary:
-        temporary.write_text(json.dumps(content, default=_plain, ensure_ascii=False), encoding="utf-8")
+        text = json.dumps(content, default=_plain, ensure_ascii=False)
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))  # file names need not be Unicode
 
 
 def read_preview(folder: Path) -> ReportEntry | None:

@@ -43,7 +43,7 @@ VIEWED = "project"  # encoded in four views; the other methods, which take the s
 METHODS = ("project", "raw", "cluster", "factorize", "single")
 ROOT = Path(__file__).resolve().parents[1]
 LONG_SIDE_PX = 480
-HASHES_AND_VERSIONS = re.compile(r".*(sha256|hash|digest).*|histofactor|versions?|format|recipe")
+HASHES_AND_VERSIONS = re.compile(r".*(sha256|hash|digest).*|histofactor|versions?|recipe(_format)?")
 MAIN = "from histofactor.cli.main import main; main()"
 POLL_S = 0.02
 

@@ -1,8 +1,10 @@
-"""Lists of numbers, and labels with a name."""
+"""Lists of numbers, labels with a name, and what is told of inputs."""
+
+from pathlib import Path
 
 import pytest
 
-from histofactor.cli.options import labels_and_name, numbers, say
+from histofactor.cli.options import labels_and_name, numbers, say, tell_groups
 from histofactor.errors import OptionError
 
 
@@ -36,3 +38,11 @@ def test_a_terminal_obeys_no_name(capsys):
     say("wrote a\x1b[2J\n.png")
     say("left out \u202e", err=True)
     assert capsys.readouterr() == ("wrote a\\x1b[2J\\n.png\n", "left out \\u202e\n")
+
+
+def test_the_files_of_a_slide_are_told(capsys):
+    groups = {Path("a.png"): (), Path("s/2.dcm"): (Path("s/1.dcm"), Path("s/3\x1b.dcm"))}
+    assert tell_groups(groups) == [Path("a.png"), Path("s/2.dcm")]
+    out, err = capsys.readouterr()
+    assert not out
+    assert err == "note: s/2.dcm is one slide with 2 more of the files named, read together: 1.dcm, 3\\x1b.dcm\n"

@@ -1,5 +1,7 @@
 """A preview comes back as it was; a broken one is no preview."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,18 @@ def test_round_trip(make_segmentation, tmp_path):
     write_preview(entry, tmp_path)
     assert read_preview(tmp_path) == entry
     assert entry.patches
+
+
+def test_file_names_that_are_no_unicode_come_back(make_segmentation, tmp_path):
+    segmentation = make_segmentation()
+    path = tmp_path / os.fsdecode(b"caf\xe9 \xc2\xb5.png")
+    segmentation = replace(segmentation, slide=replace(segmentation.slide, path=path))
+    width, height = segmentation.slide.size
+    rgb = np.zeros((height, width, 3), np.uint8)
+    write_preview(report_entry(segmentation, open_slide(rgb), rgb, folder="case 1"), tmp_path)
+    found = read_preview(tmp_path)
+    assert found is not None
+    assert found.slide.path == path
 
 
 def test_what_cannot_be_read_is_no_preview(tmp_path):

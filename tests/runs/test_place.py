@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicom_writer import dicom
 from histofactor.errors import OutputError
 from histofactor.runs.place import (
     LONGEST,
@@ -142,3 +143,11 @@ def test_a_seal_is_for_one_recipe(tmp_path):
     (place.work / "band").write_text("x")
     clear(place)
     assert not (tmp_path / ".work").exists()
+
+
+def test_results_are_called_after_the_slide(tmp_path):
+    (tmp_path / "case 7").mkdir()
+    (tmp_path / "case 7" / "1.2.3.dcm").write_bytes(dicom())
+    assert safe_name(tmp_path / "case 7" / "1.2.3.dcm") == "case 7"
+    (tmp_path / "case 7" / "photo.png").write_bytes(b"x")
+    assert safe_name(tmp_path / "case 7" / "1.2.3.dcm") == "1.2.3"

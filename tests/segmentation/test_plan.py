@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dicom_writer import dicom
 from histofactor.errors import ImageError
 from histofactor.records import WindowRule
-from histofactor.segmentation.plan import make_plan, tissue_rows, unreadable_share
+from histofactor.segmentation.plan import make_plan, mask_of, tissue_rows, unreadable_share
 from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.geometry.tapers import tapers_of
 from histofactor.slides.geometry.windows import token_overlap
@@ -65,7 +66,7 @@ def test_tokens_hold_tissue_where_any_of_their_px_does(tiny_encoder, tiny_bank):
     assert abs(px.mean() - thumbnail.mean()) < 0.01
 
 
-def test_a_mask_of_the_users_takes_the_place_of_finding(tiny_encoder, tiny_bank, tmp_path, tissue):
+def test_amask_of_the_users_takes_the_place_of_finding(tiny_encoder, tiny_bank, tmp_path, tissue):
     from PIL import Image
 
     mask = np.zeros((30, 40), np.uint8)
@@ -83,6 +84,16 @@ def test_a_mask_of_the_users_takes_the_place_of_finding(tiny_encoder, tiny_bank,
     Image.fromarray(mask).save(masks / "slide.png")
     of_folder, _ = plan_of(tmp_path / "slide.png", tiny_encoder, tiny_bank, tissue_mask=masks)
     np.testing.assert_array_equal(of_folder.g_tissue, plan.g_tissue)
+
+
+def test_themask_of_a_dicom_slide_is_called_like_its_results(tmp_path):
+    for folder in ("case 7", "masks"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "case 7" / "1.2.3.dcm").write_bytes(dicom())
+    with pytest.raises(ImageError, match=r"case 7\.png"):
+        mask_of(tmp_path / "masks", tmp_path / "case 7" / "1.2.3.dcm")
+    (tmp_path / "masks" / "case 7.png").write_bytes(b"x")
+    assert mask_of(tmp_path / "masks", tmp_path / "case 7" / "1.2.3.dcm") == tmp_path / "masks" / "case 7.png"
 
 
 def test_what_cannot_be_read_is_told_with_place_and_share(tiny_encoder, tiny_bank, tissue):

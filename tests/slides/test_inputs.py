@@ -1,7 +1,11 @@
+import itertools
+import os
+
 import pytest
 
+from dicom_writer import dicom
 from histofactor.errors import ImageError
-from histofactor.slides.inputs import find_inputs
+from histofactor.slides.inputs import find_inputs, group_inputs, grouping_notes
 
 
 @pytest.fixture
@@ -53,3 +57,111 @@ def test_a_folder_or_glob_without_images_is_an_error(tmp_path, pattern):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match=r"no image in the (folder|glob) .*empty.*\.png"):
         find_inputs([tmp_path / "empty" / pattern])
+
+
+@pytest.fixture
+def dicom_slide(tmp_path):
+    folder = tmp_path / "case-1"
+    folder.mkdir()
+    for name, size in {"1.dcm": (256, 192), "2.dcm": (1024, 768), "3.dcm": (512, 384)}.items():
+        (folder / name).write_bytes(dicom(size=size))
+    (folder / "4.dcm").write_bytes(dicom("ORIGINAL\\PRIMARY\\LABEL\\NONE", (100, 100)))
+    return folder
+
+
+def test_the_files_of_a_slide_are_one_input(dicom_slide):
+    slide = dicom_slide / "2.dcm"
+    others = tuple(dicom_slide / name for name in ("1.dcm", "3.dcm", "4.dcm"))
+    assert group_inputs([dicom_slide]) == {slide: others}
+    (note,) = grouping_notes({slide: others, dicom_slide / "x.png": ()})
+    assert note == f"{slide} is one slide with 3 more of the files named, read together: 1.dcm, 3.dcm, 4.dcm"
+
+
+def test_a_slide_is_the_same_whichever_of_its_files_come_first(dicom_slide):
+    names = ["1.dcm", "2.dcm", "3.dcm", "4.dcm"]
+    for some in itertools.chain.from_iterable(itertools.permutations(names, count) for count in (1, 2, 4)):
+        assert find_inputs([dicom_slide / name for name in some]) == [dicom_slide / "2.dcm"]
+    assert find_inputs([f"{dicom_slide}/[134].dcm", dicom_slide]) == [dicom_slide / "2.dcm"]
+
+
+def test_one_series_in_two_folders_is_two_slides(dicom_slide, tmp_path):
+    copy = tmp_path / "case-2"
+    copy.mkdir()
+    (copy / "2.dcm").write_bytes((dicom_slide / "2.dcm").read_bytes())
+    assert find_inputs([dicom_slide, copy]) == [dicom_slide / "2.dcm", copy / "2.dcm"]
+
+
+def test_the_folder_of_a_mirax_slide_is_that_slide(tmp_path):
+    (tmp_path / "s.mrxs").write_bytes(b"x")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "Data0000.dat").write_bytes(b"x")
+    assert find_inputs([tmp_path / "s"]) == [tmp_path / "s.mrxs"] == find_inputs([tmp_path])
+    assert find_inputs([tmp_path / "s", tmp_path / "s.mrxs"]) == [tmp_path / "s.mrxs"]
+
+
+ODD_NAMES = [
+    *(b"..png", b"...png", b"-k.png", b"new\nline.png", b"tab\t\x1b[31m\x07.png", b"caf\xe9.png", b"x" * 251 + b".png"),
+    *("Cafe\u0301.png".encode(), "Caf\u00e9.png".encode(), b"50%.png", b"a#b?c.png", b" .png", b"[1].png"),
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=repr)
+def test_a_file_of_any_name_is_found_by_name_and_in_its_folder(tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(b"x")
+    assert find_inputs([path]) == [path]
+    if name.startswith(b"."):  # hidden
+        with pytest.raises(ImageError, match="no image in the folder"):
+            find_inputs([tmp_path])
+    else:
+        assert find_inputs([tmp_path]) == [path]
+        assert find_inputs([tmp_path / "*.png"]) == [path]
+
+
+def test_all_names_at_once_in_an_order_that_does_not_change(tmp_path):
+    for name in ODD_NAMES:
+        (tmp_path / os.fsdecode(name)).write_bytes(b"x")
+    found = find_inputs([tmp_path])
+    assert len(found) == len(ODD_NAMES) - 2
+    assert find_inputs([*reversed(found), tmp_path]) == found[::-1]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".png", "x" * 300 + "*.png", "a\0b.png", "\udc80*.png"])
+def test_a_name_that_no_file_can_have_is_one_message_or_left_to_the_reader(tmp_path, name):
+    path = tmp_path / name
+    if "*" in name:
+        with pytest.raises(ImageError, match="no image in the glob"):
+            find_inputs([path])
+    else:
+        assert find_inputs([path]) == [path]
+
+
+def test_a_link_to_nowhere_stays_and_links_to_one_file_count_once(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"x")
+    (tmp_path / "b.png").symlink_to("a.png")
+    (tmp_path / "c.png").symlink_to("nowhere.png")
+    assert names(find_inputs([tmp_path])) == ["a.png", "c.png"]
+
+
+def test_globs_end_where_links_lead_in_circles(folder):
+    for name in ("sub/up", "sub/again", "loop"):
+        (folder / name).symlink_to(folder)
+    assert names(find_inputs([f"{folder}/**/*.png"])) == ["s10.png", "deep.png"]
+    assert names(find_inputs([f"{folder}/**"])) == ["s1.tif", "s2.PNG", "s10.png", "deep.png"]
+    assert names(find_inputs([f"{folder.parent}/**/sub/**/deep.*"])) == ["deep.png"]
+
+
+def test_a_folder_that_may_not_be_listed_is_one_message(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    with pytest.raises(ImageError, match=r"cannot be listed.*Permission denied.*check its permissions"):
+        find_inputs([tmp_path])
+
+
+def test_the_working_folder_is_a_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert names(find_inputs(["."])) == ["s1.tif", "s2.PNG", "s10.png"]
+    monkeypatch.chdir(folder / "sub")
+    assert names(find_inputs([".."])) == ["s1.tif", "s2.PNG", "s10.png"]

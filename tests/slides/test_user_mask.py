@@ -1,4 +1,5 @@
 import math
+from contextlib import suppress
 from fractions import Fraction
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from histofactor.errors import ImageError
 from histofactor.slides.user_mask import read_mask
@@ -51,6 +52,75 @@ def test_tiled_big_and_floating_tiff_is_read(tmp_path):
     tifffile.imwrite(tmp_path / "b.tif", MARKS.astype(np.float32))
     for name in ("a.tif", "b.tif"):
         assert np.array_equal(read_mask(tmp_path / name, MARKS.shape), MARKS)
+
+
+SPARSE = np.repeat(np.repeat(np.random.default_rng(1).random((3, 4)) > 0.5, 16, axis=0), 16, axis=1)
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        (MARKS, {}),
+        (MARKS, {"compression": "packbits"}),
+        (MARKS.astype(np.uint8) * 255, {"compression": "deflate"}),
+        (MARKS.astype(np.uint8), {"tile": (16, 16)}),
+        (MARKS.astype(np.uint16) * 300, {"compression": "lzw", "predictor": 2}),
+        (MARKS.astype(np.uint8) * 7, {"bigtiff": True}),
+    ],
+    ids=["1 bit", "1 bit packed", "8 bits", "tiles", "16 bits", "BigTIFF"],
+)
+def test_what_is_stored_counts_not_what_is_shown(tmp_path, photometric, values, options):
+    tifffile.imwrite(tmp_path / "mask.tif", values, photometric=photometric, **options)
+    assert np.array_equal(read_mask(tmp_path / "mask.tif", MARKS.shape), MARKS)
+
+
+def test_a_boolean_mask_as_tifffile_writes_it_is_read(tmp_path):
+    tifffile.imwrite(tmp_path / "mask.tif", MARKS)
+    with tifffile.TiffFile(tmp_path / "mask.tif") as tiff:
+        assert (tiff.pages.first.photometric.name, tiff.pages.first.bitspersample) == ("MINISWHITE", 1)
+    assert np.array_equal(read_mask(tmp_path / "mask.tif", MARKS.shape), MARKS)
+
+
+@pytest.mark.parametrize("nodata", [None, "255"])
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_tiles_that_were_never_written_are_no_tissue(tmp_path, compression, nodata):
+    tiles = [
+        255 * np.ones((16, 16), np.uint8) if SPARSE[y, x] else None for y in range(0, 48, 16) for x in range(0, 64, 16)
+    ]
+    tags = [] if nodata is None else [(42113, 2, len(nodata) + 1, nodata, True)]  # of GDAL
+    with tifffile.TiffWriter(tmp_path / "mask.tif") as tiff:
+        shape = {"shape": SPARSE.shape, "dtype": np.uint8, "tile": (16, 16)}
+        tiff.write(iter(tiles), photometric="minisblack", compression=compression, extratags=tags, **shape)
+    assert np.array_equal(read_mask(tmp_path / "mask.tif", SPARSE.shape), SPARSE)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned_and_mirrored_masks_are_set_upright(tmp_path, orientation):
+    tag = [(274, 3, 1, orientation, True)]
+    tifffile.imwrite(tmp_path / "mask.tif", MARKS.astype(np.uint8), photometric="minisblack", extratags=tag)
+    stored = Image.fromarray(MARKS)
+    stored.getexif()[274] = orientation
+    upright = np.asarray(ImageOps.exif_transpose(stored))
+    assert np.array_equal(read_mask(tmp_path / "mask.tif", upright.shape), upright)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_colours_in_planes_are_colours(tmp_path, planar):
+    values = np.stack([0 * MARKS, MARKS, 0 * MARKS], axis=2 if planar == "contig" else 0).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "mask.tif", values, photometric="rgb", planarconfig=planar)
+    assert np.array_equal(read_mask(tmp_path / "mask.tif", MARKS.shape), MARKS)
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": (16, 16)}, {"compression": "deflate"}], ids=repr)
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
+def test_a_cut_off_tiff_is_told_not_taken_for_glass(tmp_path, options, share):
+    noise = np.random.default_rng(0).integers(0, 255, (96, 128), np.uint8)
+    tifffile.imwrite(tmp_path / "whole.tif", noise, photometric="minisblack", rowsperstrip=None, **options)
+    whole = (tmp_path / "whole.tif").read_bytes()
+    (tmp_path / "cut.tif").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ImageError, match="damaged or cut off"):
+        read_mask(tmp_path / "cut.tif", noise.shape)
 
 
 @given(st.integers(1, 200), st.sampled_from([(30, 40), (60, 80), (90, 120), (121, 161)]), st.integers(0, 9))
@@ -103,3 +173,46 @@ def test_a_mask_beyond_all_measure_is_refused(tmp_path):
     Image.new("1", (10_000, 9_500)).save(tmp_path / "huge.png")
     with pytest.raises(ImageError, match=r"too large.*lower resolution"):
         read_mask(tmp_path / "huge.png", (300, 400))
+    Image.new("RGBA", (6_000, 6_000)).save(tmp_path / "deep.png")
+    with pytest.raises(ImageError, match=r"too large.*6000 × 6000 px of 4 bytes"):
+        read_mask(tmp_path / "deep.png", (300, 300))
+    with tifffile.TiffWriter(tmp_path / "huge.tif") as tiff:  # never written
+        size = {"shape": (60_000, 60_000), "dtype": np.uint8, "tile": (4096, 4096), "photometric": "minisblack"}
+        tiles = [np.zeros((4096, 4096), np.uint8), *[None] * 224]
+        tiff.write(iter(tiles), compression="deflate", **size)
+    with pytest.raises(ImageError, match=r"too large.*60000 × 60000 px"):
+        read_mask(tmp_path / "huge.tif", (300, 300))
+
+
+@given(st.data())
+def test_damage_is_one_message_or_a_mask(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp()
+    tifffile.imwrite(folder / "m.tif", MARKS.astype(np.uint8), photometric="minisblack", compression="deflate")
+    content = bytearray((folder / "m.tif").read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    (folder / "m.tif").write_bytes(content)
+    with suppress(ImageError):
+        assert read_mask(folder / "m.tif", MARKS.shape).shape == MARKS.shape
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000"])
+def test_tiles_that_claim_to_be_larger_than_they_are_to_be_are_refused(tmp_path, compression):
+    options = {"compression": compression, "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "large.tif", np.zeros((1024, 1024), np.uint8), tile=(1024, 1024), **options)
+    whole = SPARSE.astype(np.uint8) * 255
+    tifffile.imwrite(tmp_path / "mask.tif", whole, tile=(48, 64), **options)
+    assert np.array_equal(read_mask(tmp_path / "mask.tif", SPARSE.shape), SPARSE)
+    with tifffile.TiffFile(tmp_path / "large.tif") as tiff:
+        large = tiff.filehandle.read_array(
+            np.uint8, tiff.pages.first.databytecounts[0], tiff.pages.first.dataoffsets[0]
+        )
+    with tifffile.TiffFile(tmp_path / "mask.tif", mode="r+") as tiff:
+        tags = tiff.pages.first.tags
+        end = tiff.filehandle.size
+        tags["TileOffsets"].overwrite([end])
+        tags["TileByteCounts"].overwrite([large.size])
+    with (tmp_path / "mask.tif").open("ab") as file:
+        file.write(large.tobytes())
+    with pytest.raises(ImageError, match=r"a part of 64 × 48 px holds an image of 1024 × 1024"):
+        read_mask(tmp_path / "mask.tif", SPARSE.shape)

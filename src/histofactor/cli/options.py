@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -135,3 +135,12 @@ def shortened(text: str) -> str:
 def say(text: str, *, err: bool = False) -> None:
     """Print a line that may hold names of files, concepts or projects; the terminal obeys nothing in it."""
     typer.echo(printable(text), err=err)
+
+
+def tell_groups(groups: Mapping[Path, Sequence[Path]]) -> list[Path]:
+    """The slides of ``group_inputs``; which files are no inputs of their own is told on stderr."""
+    from histofactor.slides.inputs import grouping_notes
+
+    for note in grouping_notes(groups):
+        say(f"note: {note}", err=True)
+    return list(groups)

@@ -55,15 +55,16 @@ def segment(  # noqa: PLR0913 - one parameter an option
     it stopped when the same command is given again; several may share a folder.
     """
     from histofactor.base.clock import Clock
+    from histofactor.cli.options import tell_groups
     from histofactor.cli.progress import progress_reporter
     from histofactor.errors import OutputError
     from histofactor.runs.results import Outputs
     from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
     from histofactor.segmentation.setup import SegmentOptions
-    from histofactor.slides.inputs import find_inputs
+    from histofactor.slides.inputs import group_inputs
 
     choice.check()
-    paths, clock = find_inputs(inputs), Clock()
+    paths, clock = tell_groups(group_inputs(inputs)), Clock()
     how = SegmentOptions(
         **choice.given(), components=components, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike
     )

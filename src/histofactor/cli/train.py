@@ -60,7 +60,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     clustered, and every smaller K is made of unions of its clusters. A run that is cut short goes on where it stopped.
     The slides of a manifest are fetched, encoded and deleted one after another, balanced over their projects.
     """
-    from histofactor.cli.options import numbers
+    from histofactor.cli.options import numbers, tell_groups
     from histofactor.cli.progress import learn_reporter
     from histofactor.concepts.learn.kmeans import KMeansOptions
     from histofactor.concepts.learn.levels import TrainOptions
@@ -69,7 +69,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     from histofactor.runs.sample_builder import LearnOptions
     from histofactor.runs.source import file_sources
     from histofactor.segmentation.setup import SegmentOptions
-    from histofactor.slides.inputs import find_inputs
+    from histofactor.slides.inputs import group_inputs
 
     choice.check()
     if group is not None and table is None:
@@ -80,7 +80,7 @@ def train(  # noqa: PLR0913 - one parameter an option
         pool, independent, choice = "tile", True, replace(choice, transform="relu", fast=True)
     ks = numbers(k, "-k")
     manifest = inputs[0] if len(inputs) == 1 and inputs[0].suffix in {".tsv", ".txt"} else None
-    paths = [] if manifest is not None else find_inputs(inputs)
+    paths = [] if manifest is not None else tell_groups(group_inputs(inputs))
     if manifest is not None:
         sources = _fetched(manifest, download or out.with_name(f"{out.name}.slides"), endpoint)
     else:

@@ -21,6 +21,7 @@ from histofactor.base.files import output_error, remove
 from histofactor.export.seal import SEAL, write_seal
 from histofactor.export.seal import read_seal as sealed_in
 from histofactor.recipe import FORMAT
+from histofactor.slides.slide_parts import slide_name
 
 WORK = ".work"  # unfinished inputs and locks, inside the output folder
 LONGEST = 100  # bytes of a folder name: room is left for what is put before and after it
@@ -74,9 +75,9 @@ class Seal:
 
 
 def name_folders(inputs: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
-    """A folder name for every input: its stem, made safe for any file system.
+    """A folder name for every input: what the slide is called, made safe for any file system.
 
-    An input keeps the name that it has. Of others, those that share a stem with another input (whatever its case), or
+    An input keeps the name that it has. Of others, those that share theirs with another input (whatever its case), or
     with a name that is taken, get digits of a hash of their path after it: names depend on no order.
 
     Args:
@@ -95,11 +96,11 @@ def name_folders(inputs: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
 
 
 def safe_name(path: Path) -> str:
-    """The stem of a file as the name of a folder: never hidden, reserved, or longer than ``LONGEST`` bytes.
+    """What a slide is called as the name of a folder: never hidden, reserved, or longer than ``LONGEST`` bytes.
 
-    A stem that had to be changed gets digits of a hash of the file's name after it.
+    A name that had to be changed gets digits of a hash of the file's name after it.
     """
-    stem = unicodedata.normalize("NFC", path.stem)
+    stem = unicodedata.normalize("NFC", slide_name(path))
     name = _FORBIDDEN.sub("_", stem).strip(" .")
     while len(name.encode()) > LONGEST - _HASH - 1:
         name = name[:-1]

@@ -17,6 +17,7 @@ from histofactor.slides.geometry.frame import Frame, make_frame
 from histofactor.slides.geometry.views import cell_px, rule_of_views, views_of
 from histofactor.slides.geometry.windows import Window, nearest_cell, plan_windows, token_overlap
 from histofactor.slides.reader import Slide
+from histofactor.slides.slide_parts import slide_name
 from histofactor.slides.thumbnail import read_thumbnail
 from histofactor.slides.tissue import ASSUMED_MPP, tissue_mask
 from histofactor.slides.user_mask import read_mask
@@ -161,14 +162,15 @@ def _find_tissue(slide: Slide, rule: TissueRule, frame: Frame) -> Mask:
 
 
 def mask_of(masks: Path, source: Path | None) -> Path:
-    """The mask of an input: the file given, or the one of the same stem in the folder given."""
+    """The mask of an input: the file given, or the one called like the slide in the folder given."""
     if not masks.is_dir() or source is None:
         return masks
-    found = sorted(path for path in masks.iterdir() if path.stem == source.stem)
+    names = {source.stem, slide_name(source)}
+    found = sorted(path for path in masks.iterdir() if path.stem in names)
     if len(found) != 1:
         raise ImageError(
             f"no tissue mask for {source.name} in {masks}",
-            expected=f"one image called {source.stem}.png",
+            expected=f"one image called {slide_name(source)}.png",
             got=", ".join(path.name for path in found) or "none",
         )
     return found[0]

@@ -1,49 +1,88 @@
-"""What the user names on the command line, as a list of files."""
+"""What the user names on the command line, as a list of slides."""
 
 from __future__ import annotations
 
 import glob
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from histofactor.errors import ImageError
+from histofactor.slides.slide_parts import IMAGE_EXTENSIONS, PART_EXTENSIONS, is_image, slides_of_parts
 
-IMAGE_EXTENSIONS = frozenset(
-    {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-    | {".btf", ".tf2", ".tf8"}  # large TIFF and OME-TIFF
-    | {".bif", ".dcm", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu"}  # scanners
-)
 _WILDCARD = re.compile(r"[*?[]")
 
 
 def find_inputs(patterns: Sequence[str | Path]) -> list[Path]:
-    """List the files that files, folders and globs name, in order and without duplicates.
+    """List the slides and images that files, folders and globs name, in order and each once.
 
-    A folder stands for the images directly inside it, sorted naturally (``s2`` before ``s10``). A file that
-    is named but missing stays in the list: whoever opens it reports it, and the other inputs go on.
+    As ``group_inputs``, without the other files of each slide.
+
+    Raises:
+        ImageError: a folder or a glob holds no image, or a folder may not be read.
+    """
+    return list(group_inputs(patterns))
+
+
+def group_inputs(patterns: Sequence[str | Path]) -> dict[Path, tuple[Path, ...]]:
+    """List the slides and images that files, folders and globs name, with what else was named of each.
+
+    A folder stands for the images directly inside it, sorted naturally (``s2`` before ``s10``), and the folder that
+    belongs to a MIRAX slide for that slide. A file that is named but missing stays in the list, as does a link to
+    nowhere: whoever opens it reports it, and the other inputs go on. A file that is only a part of a slide (a level of
+    a DICOM series, the map of a VMS slide) stands for the slide, whichever of its files come first.
 
     Args:
         patterns: files, folders and globs (``**`` crosses folders).
 
+    Returns:
+        For each slide, the other files of it that were named or listed.
+
     Raises:
-        ImageError: a folder or a glob holds no image.
+        ImageError: a folder or a glob holds no image, or a folder may not be read.
     """
-    found: dict[Path, Path] = {}  # resolved path → path as named
+    slides: dict[Path, dict[str, str]] = {}  # folder → name of a part → name of its slide
+    named: dict[str, Path] = {}  # real path of a slide → path as named
+    parts: dict[str, dict[str, Path]] = {}  # the same → real path of another file of it → path as named
     for pattern in patterns:
         for path in _expand(Path(pattern)):
-            found.setdefault(path.resolve(), path)
-    return list(found.values())
+            slide = path
+            if path.suffix.lower() in PART_EXTENSIONS:
+                if path.parent not in slides:
+                    slides[path.parent] = slides_of_parts(path.parent)
+                slide = path.with_name(slides[path.parent].get(path.name, path.name))
+            real = _real(slide)
+            named.setdefault(real, slide)
+            if slide != path:
+                parts.setdefault(real, {}).setdefault(_real(path), path)
+    return {path: tuple(parts.get(real, {}).values()) for real, path in named.items()}
+
+
+def grouping_notes(groups: Mapping[Path, Sequence[Path]]) -> list[str]:
+    """Say which files were not taken for inputs of their own, a sentence for each slide.
+
+    Args:
+        groups: from ``group_inputs``.
+    """
+    notes = []
+    for slide, parts in groups.items():
+        if parts:
+            files = ", ".join(part.name for part in parts)
+            notes.append(f"{slide} is one slide with {len(parts)} more of the files named, read together: {files}")
+    return notes
 
 
 def _expand(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = [child for child in path.iterdir() if _is_image(child)]
+    if os.path.isdir(path):  # noqa: PTH112 - False, not an error, where a name is too long
+        files = _images_in(path)
         kind = "folder"
-    elif _WILDCARD.search(str(path)) and not path.exists():
-        matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 (absolute patterns too)
+        index = f"{path}.mrxs"
+        if not files and os.path.isfile(index):  # noqa: PTH113 - as above
+            return [Path(index)]
+    elif _WILDCARD.search(str(path)) and not os.path.lexists(path):
         names_extension = path.suffix and not _WILDCARD.search(path.suffix)
-        files = [match for match in matches if match.is_file() and (names_extension or _is_image(match))]
+        files = [match for match in _matches(path) if is_image(match) or (names_extension and match.is_file())]
         kind = "glob"
     else:
         return [path]
@@ -57,8 +96,47 @@ def _expand(path: Path) -> list[Path]:
     return sorted(files, key=_natural)
 
 
-def _is_image(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in IMAGE_EXTENSIONS and not path.name.startswith(".")
+def _matches(pattern: Path) -> Iterator[Path]:
+    """Files and folders that a glob names; ``**`` enters every folder once, wherever links lead, but no hidden one."""
+    if "**" not in pattern.parts:
+        yield from map(Path, glob.glob(str(pattern)))  # noqa: PTH207 (absolute patterns too)
+        return
+    at = pattern.parts.index("**")
+    rest = Path(*pattern.parts[at + 1 :]) if pattern.parts[at + 1 :] else Path("*")
+    seen: set[str] = set()
+    for top in _matches(Path(*pattern.parts[:at])) if at else [Path()]:
+        for folder, below, _ in os.walk(top, followlinks=True):
+            seen.add(os.path.realpath(folder))
+            below[:] = [name for name in below if not name.startswith(".") and _enter(Path(folder, name), seen)]
+            yield from _matches(Path(glob.escape(folder)) / rest)
+
+
+def _enter(folder: Path, seen: set[str]) -> bool:
+    """Whether a folder is new; it is not from then on."""
+    real = os.path.realpath(folder)
+    new = real not in seen
+    seen.add(real)
+    return new
+
+
+def _images_in(folder: Path) -> list[Path]:
+    try:
+        return [child for child in folder.iterdir() if is_image(child)]
+    except OSError as error:
+        raise ImageError(
+            f"the folder {folder} cannot be listed",
+            expected="a folder that may be read",
+            got=error.strerror or str(error),
+            mend="check its permissions, or name the files",
+        ) from error
+
+
+def _real(path: Path) -> str:
+    """The path without links, which tells one file from another whatever it is called."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # no path at all: whoever opens it says so
+        return str(path)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

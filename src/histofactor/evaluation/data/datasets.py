@@ -28,8 +28,9 @@ from PIL import Image
 
 from histofactor.base.text import csv_plain
 from histofactor.errors import ImageError, OptionError
-from histofactor.slides.files import DAMAGED, FORMATS
+from histofactor.slides.files import DAMAGED
 from histofactor.slides.inputs import find_inputs
+from histofactor.slides.pillow import FORMATS
 
 IGNORED = -1
 MAX_LABEL_PX = 2**27  # of a label image: reading one holds some 8 bytes a px, and a bomb may be a few kB

@@ -14,7 +14,8 @@ from PIL import Image
 
 from histofactor.errors import ImageError
 from histofactor.evaluation.data.datasets import read_codes
-from histofactor.slides.files import DAMAGED, FORMATS
+from histofactor.slides.files import DAMAGED
+from histofactor.slides.pillow import FORMATS
 
 SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 

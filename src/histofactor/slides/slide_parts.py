@@ -1,0 +1,115 @@
+"""Which files are one slide, for a scanner may write many, and what a slide is called.
+
+- DICOM: the levels, the label and the overview of a slide lie in a folder and share a series.
+- Hamamatsu VMS and VMU: an index names the JPEG files that hold the levels, the map and the macro image.
+- MIRAX: ``NAME.mrxs`` is an index, and the folder ``NAME`` beside it holds the slide; none of its files is named like
+  an image.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from histofactor.slides.dicom_header import DicomHeader, read_dicom_header
+from histofactor.slides.slide_files import SLIDE_SUFFIXES
+
+IMAGE_EXTENSIONS = frozenset(
+    {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+    | {".btf", ".tf2", ".tf8"}  # large TIFF and OME-TIFF
+    | SLIDE_SUFFIXES
+    | {".dcm"}
+)
+PART_EXTENSIONS = frozenset({".dcm", ".jpeg", ".jpg"})  # of files that may be a part of a slide
+_INDEX_EXTENSIONS = frozenset({".vms", ".vmu"})
+_INDEX_HEADS = ("[Virtual Microscope Specimen]", "[Uncompressed Virtual Microscope Specimen]")
+_INDEX_BYTES = 2**20
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file, or a link to nowhere, is named like an image; hidden files are not."""
+    named = path.suffix.lower() in IMAGE_EXTENSIONS and not path.name.startswith(".")
+    return named and (path.is_file() or (path.is_symlink() and not path.exists()))
+
+
+def slides_of_parts(folder: Path) -> dict[str, str]:
+    """Names of the files of a folder that are parts of slides, and of the file that stands for each of those slides.
+
+    For a DICOM series that is its largest level, for a VMS or VMU slide its index. Parts of a DICOM slide that have a
+    series of their own (its label, say) are found by its study.
+    """
+    names = sorted(path.name for path in _children(folder))
+    return _slides_of_series(folder, names) | _slides_of_indexes(folder, names)
+
+
+def slide_name(path: Path) -> str:
+    """What the results of a slide are called; never empty, ``.`` or ``..``, but otherwise any text that names a file.
+
+    That is the stem of its file, or, for a DICOM slide that has a folder of its own, the name of that folder.
+    """
+    if path.suffix.lower() == ".dcm" and _has_own_folder(path):
+        return Path(os.path.abspath(path)).parent.name or path.stem  # noqa: PTH100 - links keep their names
+    return path.stem if path.stem.strip(".") else path.name
+
+
+def _slides_of_series(folder: Path, names: list[str]) -> dict[str, str]:
+    headers: dict[str, DicomHeader] = {}
+    for name in names:
+        if name.lower().endswith(".dcm") and (header := read_dicom_header(folder / name)):
+            headers[name] = header
+    by_series: dict[str, str] = {}
+    by_study: dict[str, str] = {}
+    for name in sorted(headers, key=lambda name: -headers[name].size[0] * headers[name].size[1]):  # equal ones by name
+        if headers[name].is_volume:
+            by_series.setdefault(headers[name].series, name)
+            by_study.setdefault(headers[name].study, name)
+    owners = {}
+    for name, header in headers.items():
+        owner = by_series.get(header.series)
+        if owner is None and not header.is_volume:
+            owner = by_study.get(header.study)
+        owners[name] = owner or name
+    return owners
+
+
+def _slides_of_indexes(folder: Path, names: list[str]) -> dict[str, str]:
+    owners: dict[str, str] = {}
+    for index in names:
+        if Path(index).suffix.lower() in _INDEX_EXTENSIONS:
+            held = set(_named_in(folder / index)) & set(names) - {index}
+            owners |= {name: index for name in held if name not in owners}
+    return owners
+
+
+def _named_in(index: Path) -> Iterator[str]:
+    """Values of the keys of an index of Hamamatsu's."""
+    try:
+        with index.open("rb") as file:
+            lines = file.read(_INDEX_BYTES).decode("utf-8", "surrogateescape").splitlines()
+    except OSError:  # whoever opens the slide says why
+        return
+    if lines and lines[0].strip() in _INDEX_HEADS:
+        for line in lines:
+            yield line.partition("=")[2].strip()
+
+
+def _has_own_folder(path: Path) -> bool:
+    """Whether all images of the folder are files of this DICOM slide."""
+    own = read_dicom_header(path)
+    if own is None:
+        return False
+    for other in _children(path.parent):
+        if other.name == path.name or not is_image(other):
+            continue
+        header = read_dicom_header(other) if other.suffix.lower() == ".dcm" else None
+        if header is None or (header.series != own.series and (header.is_volume or header.study != own.study)):
+            return False
+    return True
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:  # a folder whose files may be read but not listed, or none
+        return []

@@ -21,6 +21,7 @@ from stability import blur, fold, ink
 from histofactor.encoders.build import with_transform
 from histofactor.runs.learn_concepts import learn_concepts
 from histofactor.runs.sample_builder import LearnOptions
+from histofactor.runs.source import Opening
 from histofactor.segmentation.page import segment
 from histofactor.segmentation.setup import SegmentOptions
 from masks import MPP, find_encoder
@@ -44,7 +45,7 @@ def main() -> None:
     rows = []
     for name in ENCODERS:
         encoder = with_transform(find_encoder(shared, name), "split-root")
-        learning = LearnOptions(mpp=MPP[name], source_mpp=FIELD_MPP, tokens=60_000)
+        learning = LearnOptions(mpp=MPP[name], opening=Opening(source_mpp=FIELD_MPP), tokens=60_000)
         (bank,) = learn_concepts(paths[::4], [K], encoder=encoder, options=learning).banks
         shares = []
         for spoil in SPOILT.values():

@@ -16,6 +16,7 @@ from histofactor.records import EncoderSpec, WeightsSource, WindowRule
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.results import Outputs
 from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
+from histofactor.runs.source import Opening
 from histofactor.segmentation.method import METHODS
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.setup import SegmentOptions, prepare
@@ -73,9 +74,9 @@ def tiny_bank(tiny_encoder):
 def segmented(tiny_encoder, tiny_bank):
     """Segment inputs of 1 µm/px into a folder with the tiny encoder and its bank; returns the outcomes."""
 
-    def run(inputs, out, reporter=None, clock=None, **options):
+    def run(inputs, out, reporter=None, clock=None, source_mpp=1.0, **options):
         observer = Observer(reporter or Reporter(), clock or Clock())
-        many = ManyOptions(**{"source_mpp": 1.0, "observer": observer} | options)
+        many = ManyOptions(opening=Opening(source_mpp=source_mpp), observer=observer, **options)
         return segment_many(inputs, out, encoder=tiny_encoder, concepts=tiny_bank, options=many)
 
     return run
@@ -91,7 +92,9 @@ def kept_weights(tiny_encoder, tiny_bank, tissue, tmp_path):
         Image.fromarray(tissue).save(image)
         options = SegmentOptions(components=6, unlike=unlike)
         segmenter = prepare(encoder=tiny_encoder, concepts=bank, method=method, options=options)
-        many = ManyOptions(source_mpp=1.0, method=method, segment=options, outputs=Outputs(weights=True))
+        many = ManyOptions(
+            opening=Opening(source_mpp=1.0), method=method, segment=options, outputs=Outputs(weights=True)
+        )
         (outcome,) = segment_many([image], tmp_path / "out", encoder=tiny_encoder, concepts=bank, options=many)
         assert outcome.status == "done"
         with open_slide(image, source_mpp=1.0) as slide:

@@ -12,6 +12,7 @@ from histofactor.runs.regroup import Regrouping
 from histofactor.runs.relabel import relabel
 from histofactor.runs.results import Outputs
 from histofactor.runs.segment_many import ManyOptions, segment_many
+from histofactor.runs.source import Opening
 from histofactor.segmentation.store import DiskStore
 
 FLIPS = 20
@@ -54,7 +55,7 @@ def setting(tiny_encoder, tiny_bank, tissue, tmp_path_factory):
     """How to run it, its undisturbed results, and an output folder where it was cut short after three bands."""
     root = tmp_path_factory.mktemp("damage")
     Image.fromarray(tissue).save(root / "tissue.png")
-    options = ManyOptions(source_mpp=1.0, outputs=Outputs(weights=True))
+    options = ManyOptions(opening=Opening(source_mpp=1.0), outputs=Outputs(weights=True))
 
     def run(out):
         return segment_many([root / "tissue.png"], out, encoder=tiny_encoder, concepts=tiny_bank, options=options)[0]

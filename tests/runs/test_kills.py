@@ -73,7 +73,7 @@ from histofactor.concepts.bank.file import save_bank
 from histofactor.runs.sample_builder import LearnOptions
 from histofactor.runs.learn_concepts import learn_concepts
 folder, out = map(Path, sys.argv[1:])
-options = LearnOptions(source_mpp=1.0, checkpoint_s=0.0)
+options = LearnOptions(opening=Opening(source_mpp=1.0), checkpoint_s=0.0)
 learned = learn_concepts(sorted(folder.glob("*.png")), [4, 8, 16], options=options, work=out.with_suffix(".npz"))
 save_bank(learned.banks, out, learned.card)
 """

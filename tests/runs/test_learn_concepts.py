@@ -12,12 +12,12 @@ from histofactor.errors import BankError, ImageError, OptionError
 from histofactor.runs.learn_concepts import learn_concepts
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions
-from histofactor.runs.source import file_sources
+from histofactor.runs.source import Opening, file_sources
 from histofactor.segmentation.page import segment
 from histofactor.segmentation.setup import SegmentOptions
 from histofactor.slides.phantom import phantom
 
-OPTIONS = LearnOptions(source_mpp=1.0)
+OPTIONS = LearnOptions(opening=Opening(source_mpp=1.0))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_banks_that_segment(images, tiny_encoder):
 @pytest.mark.parametrize("algorithm", ["kmeans", "nmf"])
 def test_same_seed_same_bank(images, tiny_encoder, algorithm):
     train = TrainOptions(algorithm, kmeans=KMeansOptions(seed=4))
-    options = LearnOptions(source_mpp=1.0, seed=4, tokens=200, train=train)
+    options = LearnOptions(opening=Opening(source_mpp=1.0), seed=4, tokens=200, train=train)
     first, second = (learn_concepts([images / "0.png"], [4], encoder=tiny_encoder, options=options) for _ in range(2))
     np.testing.assert_array_equal(first.banks[0].vectors, second.banks[0].vectors)
     assert first.card == second.card
@@ -62,7 +62,7 @@ def test_same_seed_same_bank(images, tiny_encoder, algorithm):
 
 def test_cut_short_and_gone_on_with_gives_the_same_bank(images, tiny_encoder, tmp_path):
     paths = [images / "0.png", images / "1.png"]
-    options = LearnOptions(source_mpp=1.0, checkpoint_s=0)
+    options = LearnOptions(opening=Opening(source_mpp=1.0), checkpoint_s=0)
 
     def stop(outcome):
         raise KeyboardInterrupt
@@ -109,7 +109,7 @@ def test_nothing_to_learn_from(images, tiny_encoder, tmp_path):
 
 
 def test_fewer_tokens_than_concepts(images, tiny_encoder):
-    options = LearnOptions(source_mpp=1.0, tokens=10)
+    options = LearnOptions(opening=Opening(source_mpp=1.0), tokens=10)
     with pytest.raises(BankError, match="20"):
         learn_concepts([images / "0.png"], [20], encoder=tiny_encoder, options=options)
 
@@ -132,5 +132,7 @@ def test_banks_tell_what_is_unlike_them(images, tiny_encoder):
     found = segment(images / "0.png", encoder=tiny_encoder, concepts=learned.banks[1], source_mpp=1.0, options=auto)
     assert found.recipe["unlike"] == limits[1]
     assert (found.label_map.labels == 9).mean() < 0.02
-    tiles = learn_concepts(paths, [2], encoder=tiny_encoder, options=LearnOptions(source_mpp=1.0, pool="tile"))
+    tiles = learn_concepts(
+        paths, [2], encoder=tiny_encoder, options=LearnOptions(opening=Opening(source_mpp=1.0), pool="tile")
+    )
     assert "residual_limit" not in tiles.banks[0].provenance

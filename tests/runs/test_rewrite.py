@@ -8,6 +8,7 @@ from PIL import Image
 from histofactor.runs import task as module
 from histofactor.runs.results import Outputs
 from histofactor.runs.segment_many import ManyOptions, segment_many
+from histofactor.runs.source import Opening
 from histofactor.segmentation.setup import SegmentOptions
 
 NAMES = ("tumour", "stroma, loose", 'é "quoted"', "Concept 2", "fat", "=1+1")
@@ -23,7 +24,7 @@ def image(tmp_path, tissue):
 @pytest.fixture
 def segment_as(tiny_encoder, image, tmp_path):
     def run(bank, out, **options):
-        many = ManyOptions(source_mpp=1.0, **options)
+        many = ManyOptions(opening=Opening(source_mpp=1.0), **options)
         return segment_many([image], tmp_path / out, encoder=tiny_encoder, concepts=bank, options=many)[0]
 
     return run

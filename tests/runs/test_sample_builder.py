@@ -10,12 +10,12 @@ from histofactor.errors import ImageError, OptionError, OutputError
 from histofactor.runs import sample_builder as module
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
-from histofactor.runs.source import Source, Sources
+from histofactor.runs.source import Opening, Source, Sources
 from histofactor.segmentation import encoding as stream
 from histofactor.segmentation.setup import load_setup
 from histofactor.slides.phantom import phantom
 
-OPTIONS = LearnOptions(source_mpp=1.0, tokens=500, checkpoint_s=0)
+OPTIONS = LearnOptions(opening=Opening(source_mpp=1.0), tokens=500, checkpoint_s=0)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_cut_short_and_gone_on_with(collect, images, tmp_path, stop):
 def test_another_recipe_begins_anew(collect, tmp_path):
     work = tmp_path / "w.npz"
     collect(work=work)
-    other = LearnOptions(source_mpp=1.0, tokens=500, seed=1, checkpoint_s=0)
+    other = LearnOptions(opening=Opening(source_mpp=1.0), tokens=500, seed=1, checkpoint_s=0)
     kept, told = work.read_bytes(), []
     same(collect(work=work, options=other, told=told), collect(options=other))
     (aside,) = tmp_path.glob("w.npz.*")

@@ -23,12 +23,13 @@ def demo(
     from histofactor.cli.progress import progress_reporter
     from histofactor.cli.segment import summarize
     from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
+    from histofactor.runs.source import Opening
     from histofactor.slides.phantom import phantom
 
     phantoms = {name: phantom(seed=seed) for name, seed in _SEEDS.items()}
     inputs = _write_inputs(phantoms, out / "inputs")
     with progress_reporter() as reporter:
-        options = ManyOptions(source_mpp=_IHC_MPP, arguments=("demo",), observer=Observer(reporter))
+        options = ManyOptions(opening=Opening(source_mpp=_IHC_MPP), arguments=("demo",), observer=Observer(reporter))
         outcomes = segment_many(inputs, out, k=k, options=options)
     code = summarize(outcomes, out)
     if code == 0:

@@ -17,6 +17,7 @@ from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
     from histofactor.encoders.encoder import Inference
+    from histofactor.runs.source import Opening
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _NUMBER = "[0-9]{1,9}"  # more digits count nothing here
@@ -46,6 +47,11 @@ class EncoderChoice:
     mpp: Annotated[float | None, typer.Option(help="µm/px to work at; default the encoder's own.")] = None
     source_mpp: Annotated[float | None, typer.Option(help="µm/px of inputs whose header lacks it, or is wrong.")] = None
 
+    series: Annotated[
+        str | None, typer.Option(metavar="NAME|N", help="Image of files that hold several; default the largest.")
+    ] = None
+    max_image_gb: Annotated[float, typer.Option(help="GB of memory that a plain image may take.")] = 2.0
+
     @property
     def views(self) -> int:
         """How often every window is encoded."""
@@ -57,31 +63,38 @@ class EncoderChoice:
 
         return Inference(self.precision, self.compiled, self.repair_tokens, self.remote_code)
 
+    def opening(self) -> Opening:
+        """How inputs are opened."""
+        from histofactor.runs.source import Opening
+
+        series = int(self.series) if self.series is not None and re.fullmatch(_NUMBER, self.series) else self.series
+        return Opening(source_mpp=self.source_mpp, series=series, max_image_gb=self.max_image_gb)
+
     def given(self) -> dict[str, Any]:
         """What ``SegmentOptions`` takes of it."""
         chosen = {name: getattr(self, name) for name in ("weights", "layer", "device", "transform", "views")}
         return {**chosen, "inference": self.inference()}
 
     def check(self) -> None:
-        """Check the µm/px.
+        """Check the µm/px and the budget.
 
         Raises:
-            ResolutionError: one is not plausible.
+            OptionError, ResolutionError: one is not plausible.
         """
+        from histofactor.slides.budget import check_limit
         from histofactor.slides.resolution import check_mpp
 
         for mpp, name in ((self.mpp, "--mpp"), (self.source_mpp, "--source-mpp")):
             if mpp is not None:
                 check_mpp(mpp, name)
+        check_limit(self.max_image_gb)
 
 
 def encoder_options(verb: Callable[..., None]) -> Callable[..., None]:
     """Let a verb that takes a keyword ``choice`` of type ``EncoderChoice`` take its options instead."""
     hints = get_type_hints(EncoderChoice, include_extras=True)
     options = [
-        inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
-        )
+        inspect.Parameter(field.name, _KEYWORD, default=field.default, annotation=hints[field.name])
         for field in fields(EncoderChoice)
     ]
     own = [one for one in inspect.signature(verb, eval_str=True).parameters.values() if one.name != "choice"]

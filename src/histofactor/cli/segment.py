@@ -73,7 +73,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
         with progress_reporter(outcomes) as reporter, clock("in all"):
             options = ManyOptions(
                 mpp=choice.mpp,
-                source_mpp=choice.source_mpp,
+                opening=choice.opening(),
                 method=method,
                 segment=how,
                 outputs=Outputs(keep_weights, ome_zarr),

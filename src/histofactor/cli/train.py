@@ -87,7 +87,7 @@ def train(  # noqa: PLR0913 - one parameter an option
         sources = file_sources(paths, table, group)
     options = LearnOptions(
         mpp=choice.mpp,
-        source_mpp=choice.source_mpp,
+        opening=choice.opening(),
         seed=seed,
         tokens=tokens,
         windows=windows,

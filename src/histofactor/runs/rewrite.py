@@ -24,7 +24,7 @@ from histofactor.export.weights import WEIGHTS
 from histofactor.export.zarr import NAME, OME_ZARR, describe_labels
 from histofactor.records import Color, LabelMap, SlideInfo
 from histofactor.runs.place import Place, unseal
-from histofactor.slides.reader import open_slide
+from histofactor.runs.source import Opening
 from histofactor.slides.thumbnail import read_thumbnail
 
 _REGIONS, _TABLE = "regions.geojson.gz", "phenotypes.csv"
@@ -39,9 +39,7 @@ class _Renamed:
     l0_per_px: tuple[float, float]
 
 
-def rewrite(
-    place: Place, names: Sequence[str], colors: Sequence[Color], source: Path, source_mpp: float | None
-) -> None:
+def rewrite(place: Place, names: Sequence[str], colors: Sequence[Color], source: Path, opening: Opening) -> None:
     """Write the files of one input again with other names and colours of its concepts, and take off their seal.
 
     Labels, outlines, areas and weights stay as they are. The label of tissue unlike the bank keeps its name.
@@ -50,7 +48,7 @@ def rewrite(
         place: of its results, which are whole.
         names, colors: of the concepts, as many as there are.
         source: the input, which is read again, small, where colours change.
-        source_mpp: µm/px where its header lacks it.
+        opening: how it is opened.
 
     Raises:
         ImageError: results are damaged, of another kind, or the input cannot be read.
@@ -69,7 +67,7 @@ def rewrite(
             map_ = LabelMap(results.labels, entry.mpp, (0, 0), *legend)
             l0_x, l0_y = recipe["geometry"]["l0_per_px"]
             renamed = _Renamed(entry.slide, map_, (l0_x, l0_y))
-            with open_slide(source, source_mpp=source_mpp) as slide:
+            with opening.open(source) as slide:
                 rgb, small = (read_thumbnail(slide, thumbnail_size(slide.info.size, side))[0] for side in (2048, 1000))
             write_overlay(rgb, renamed, folder / "overlay.png")
             entry = replace(entry, overlay=jpeg(render_overlay(small, renamed)))

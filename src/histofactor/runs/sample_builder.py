@@ -21,11 +21,10 @@ from histofactor.concepts.learn.sample import Sample, read_note
 from histofactor.errors import HistofactorError, OptionError
 from histofactor.recipe import fingerprint
 from histofactor.runs.outcome import Outcome, Reporter, attempt
-from histofactor.runs.source import Source, Sources
+from histofactor.runs.source import Opening, Source, Sources
 from histofactor.segmentation.cluster_rows import cluster_rows_of
 from histofactor.segmentation.plan import make_plan, subsample_windows
 from histofactor.segmentation.setup import SegmentOptions, Setup
-from histofactor.slides.reader import open_slide
 
 _SAMPLE_BYTES = 2**30  # of tokens, at most
 
@@ -36,7 +35,7 @@ class LearnOptions:
 
     Attributes:
         mpp: µm/px to work at; default the encoder's own.
-        source_mpp: µm/px of inputs whose header lacks it.
+        opening: how inputs are opened.
         seed: of the sampling.
         tokens: size of the sample, at most; it is no larger than 1 GiB either.
         windows: so many windows of every slide are encoded, drawn at random; 0 encodes all.
@@ -47,7 +46,7 @@ class LearnOptions:
     """
 
     mpp: float | None = None
-    source_mpp: float | None = None
+    opening: Opening = field(default_factory=Opening)
     seed: int = 0
     tokens: int = 2**18
     windows: int = 32
@@ -120,7 +119,7 @@ class SampleBuilder:
         """Sample one input; it counts only once all of it is there."""
         if isinstance(path, HistofactorError):
             raise path
-        with open_slide(path, source_mpp=source.mpp or self.options.source_mpp) as slide:
+        with self.options.opening.open(path, source.mpp) as slide:
             plan = make_plan(slide, self.setup)
             if self.options.windows:
                 seed = hashlib.sha256(f"{self.options.seed} windows\0{source.name}".encode(errors="surrogateescape"))
@@ -152,11 +151,12 @@ class SampleBuilder:
     def _recipe(self) -> str:
         """What the sample depends on."""
         options, mask, encoder = self.options, self.setup.tissue.mask, self.setup.encoder
-        sampling = [options.mpp, options.source_mpp, options.seed, self.sample.capacity, options.windows, options.pool]
+        sampling = [options.mpp, options.seed, self.sample.capacity, options.windows, options.pool]
+        opening = [options.opening.source_mpp, options.opening.series]
         inputs = [asdict(source) for source in self.sources]
         tissue = [self.setup.tissue.find, None if mask is None else fingerprint(mask)]
         run = [encoder.precision, encoder.repaired, self.setup.views]
-        text = json.dumps([histofactor.__version__, asdict(self.spec.key), run, sampling, tissue, inputs])
+        text = json.dumps([histofactor.__version__, asdict(self.spec.key), run, sampling, opening, tissue, inputs])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _resume(self) -> None:

@@ -14,6 +14,7 @@ from histofactor.runs.execute.local import execute
 from histofactor.runs.ledger import begin, derive, facts_of
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.results import Outputs
+from histofactor.runs.source import Opening
 from histofactor.runs.task import Request, Task, run_one
 from histofactor.segmentation.setup import SegmentOptions
 from histofactor.slides.resolution import check_mpp
@@ -33,7 +34,7 @@ class ManyOptions:
 
     Attributes:
         mpp: µm/px to work at; default the encoder's own.
-        source_mpp: µm/px of inputs whose header lacks it.
+        opening: how inputs are opened: µm/px where their header lacks it, which image of a file, how large at most.
         method: as for ``segment``.
         segment: what is seldom changed.
         outputs: what is written of each input.
@@ -43,7 +44,7 @@ class ManyOptions:
     """
 
     mpp: float | None = None
-    source_mpp: float | None = None
+    opening: Opening = field(default_factory=Opening)
     method: str = "project"
     segment: SegmentOptions = field(default_factory=SegmentOptions)
     outputs: Outputs = field(default_factory=Outputs)
@@ -85,8 +86,8 @@ def segment_many(
     observer = options.observer
     paths = [Path(path) for path in inputs]
     _check_inputs(paths)
-    if options.source_mpp is not None:
-        check_mpp(options.source_mpp, "--source-mpp")
+    if options.opening.source_mpp is not None:
+        check_mpp(options.opening.source_mpp, "--source-mpp")
     request = Request(
         encoder=encoder, concepts=concepts, k=k, mpp=options.mpp, method=options.method, options=options.segment
     )
@@ -94,7 +95,7 @@ def segment_many(
     told = "a bank in memory" if isinstance(concepts, ConceptBank) else str(concepts or "embedded")
     run, places = begin(out, facts_of(segmenter, told, options.arguments), paths)
     tasks = [
-        Task(path, place, options.outputs, options.source_mpp, options.resume, run)
+        Task(path, place, options.outputs, options.opening, options.resume, run)
         for path, place in zip(paths, places, strict=True)
     ]
     watch = Watch(observer.reporter.on_window, observer.clock)

@@ -8,9 +8,36 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from histofactor.errors import HistofactorError, OptionError, ResolutionError
+from histofactor.slides.budget import MAX_IMAGE_GB
+from histofactor.slides.reader import Slide, open_slide
 from histofactor.slides.resolution import check_mpp
 from histofactor.tcga.fetch import FetchOptions, fetched
 from histofactor.tcga.gdc import GdcFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How inputs are opened; as for ``open_slide``.
+
+    Attributes:
+        source_mpp: µm/px where their header lacks it.
+        series: name or number of the image to read of files that hold several, or None for the largest.
+        max_image_gb: 10⁹ bytes that a plain image may take in memory.
+    """
+
+    source_mpp: float | None = None
+    series: str | int | None = None
+    max_image_gb: float = MAX_IMAGE_GB
+
+    def open(self, path: Path, source_mpp: float | None = None) -> Slide:
+        """Open an input; raises what ``open_slide`` does.
+
+        Args:
+            path: the file.
+            source_mpp: µm/px that is known of this one.
+        """
+        mpp = source_mpp or self.source_mpp
+        return open_slide(path, source_mpp=mpp, series=self.series, max_image_gb=self.max_image_gb)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.place import Place, Seal, claim, clear, read_seal, seal, unseal
 from histofactor.runs.results import Outputs, keep_weights, write_results
 from histofactor.runs.rewrite import rewrite
+from histofactor.runs.source import Opening
 from histofactor.runs.status import write_status
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import mask_of
 from histofactor.segmentation.setup import Segmenter, SegmentOptions, prepare
 from histofactor.segmentation.store import DiskStore, MemoryStore
-from histofactor.slides.reader import open_slide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Task:
         path: the input.
         place: where its results go.
         outputs: what is written.
-        source_mpp: µm/px where its header lacks it.
+        opening: how it is opened.
         resume: keep finished results, and go on where unfinished ones were left; else all is made anew.
         run: name of the run in the ledger.
     """
@@ -60,7 +60,7 @@ class Task:
     path: Path
     place: Place
     outputs: Outputs = field(default_factory=Outputs)
-    source_mpp: float | None = None
+    opening: Opening = field(default_factory=Opening)
     resume: bool = True
     run: str = ""
 
@@ -107,7 +107,7 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
         clear(place)
     unseal(place)
     sweep(place.results)
-    with open_slide(task.path, source_mpp=task.source_mpp) as slide:
+    with task.opening.open(task.path) as slide:
         store = _store(place, labels, segmenter, task.outputs)
         segmentation = segment_slide(slide, segmenter, store=store, watch=watch)
         write_results(segmentation, slide, place, task.outputs, watch.clock)
@@ -128,7 +128,7 @@ def _rewritten(task: Task, segmenter: Segmenter, sealed: Seal) -> bool:
     if bank is None or not asked <= set(sealed.content["digests"]):
         return False
     try:
-        rewrite(task.place, bank.names, bank.colors, task.path, task.source_mpp)
+        rewrite(task.place, bank.names, bank.colors, task.path, task.opening)
     except ImageError:  # what is there cannot be used: the input is worked anew
         return False
     return True
@@ -150,8 +150,8 @@ def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:
         version=histofactor.__version__,
         path=str(task.path.resolve()),
         content=fingerprint(task.path),
-        source_mpp=task.source_mpp,
-        series=None,
+        source_mpp=task.opening.source_mpp,
+        series=None if task.opening.series is None else str(task.opening.series),
         encoder=(asdict(spec.key), spec.patch_px, asdict(spec.window), inference),
         bank=None if segmenter.bank is None else bank_hash(segmenter.bank),
         method=(segmenter.method.name, asdict(segmenter.factorization)),

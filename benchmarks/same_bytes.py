@@ -103,8 +103,8 @@ def segment(sources: Path, inputs: Sequence[Path], out: Path, method: str, *, ki
 
 
 def files_of(folder: Path) -> set[str]:
-    """Names of the results in a folder; a Zarr store counts as one."""
-    return {path.name for path in folder.iterdir()}
+    """Names of the results in a folder, but for what tells when they were made; a Zarr store counts as one."""
+    return {path.name for path in folder.iterdir()} - {"status.json"}
 
 
 def verdict(one: Path, two: Path) -> str:

@@ -16,7 +16,7 @@ def test_round_trip(make_segmentation, tmp_path):
     segmentation = make_segmentation()
     width, height = segmentation.slide.size
     rgb = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    entry = report_entry(segmentation, open_slide(rgb), rgb, folder="case 1")
+    entry = report_entry(segmentation, open_slide(rgb), rgb)
     write_preview(entry, tmp_path)
     assert read_preview(tmp_path) == entry
     assert entry.patches
@@ -28,7 +28,7 @@ def test_file_names_that_are_no_unicode_come_back(make_segmentation, tmp_path):
     segmentation = replace(segmentation, slide=replace(segmentation.slide, path=path))
     width, height = segmentation.slide.size
     rgb = np.zeros((height, width, 3), np.uint8)
-    write_preview(report_entry(segmentation, open_slide(rgb), rgb, folder="case 1"), tmp_path)
+    write_preview(report_entry(segmentation, open_slide(rgb), rgb), tmp_path)
     found = read_preview(tmp_path)
     assert found is not None
     assert found.slide.path == path
@@ -42,12 +42,8 @@ def test_what_cannot_be_read_is_no_preview(tmp_path):
 
 
 def test_any_name_survives_in_valid_utf8(tmp_path):
-    entry = ReportEntry(
-        "caf\udce9.svs",
-        folder="caf\udce9",
-        notes=("\x1b µ",),
-        slide=SlideInfo(Path("caf\udce9.svs"), (9, 9), None, (1.0,), "test"),
-    )
+    slide = SlideInfo(Path("caf\udce9.svs"), (9, 9), None, (1.0,), "test", ("\x1b µ",))
+    entry = ReportEntry("caf\udce9.svs", slide, None, (), b"", b"", {})
     write_preview(entry, tmp_path)
     (tmp_path / NAME).read_bytes().decode("utf-8")
     assert read_preview(tmp_path) == entry

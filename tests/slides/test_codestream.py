@@ -26,7 +26,7 @@ def encoded(format_, size, mode="RGB", **options):
         (webp_claim, "WEBP", {"lossless": True}),
         (webp_claim, "WEBP", {"xmp": b"x"}),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)[:40]),
 )
 def test_a_header_claims_the_size_that_was_encoded(claim_of, format_, options):
     for size in ((37, 91), (300, 20)):

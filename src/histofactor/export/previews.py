@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,13 @@ NAME = ".preview.json"
 
 
 def write_preview(entry: ReportEntry, folder: Path) -> None:
-    """Write an entry into the folder of its results; how long it took is left out, so equal results give equal bytes.
+    """Write an entry into the folder of its results; equal entries give equal bytes.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    content = asdict(replace(entry, seconds=None))
     with atomic(folder / NAME) as temporary:
-        temporary.write_bytes(utf8(json.dumps(content, default=_plain, ensure_ascii=False)))
+        temporary.write_bytes(utf8(json.dumps(asdict(entry), default=_plain, ensure_ascii=False)))
 
 
 def read_preview(folder: Path) -> ReportEntry | None:
@@ -45,16 +44,9 @@ def read_preview(folder: Path) -> ReportEntry | None:
                 "image": base64.b64decode(content["image"]),
                 "overlay": base64.b64decode(content["overlay"]),
                 "patches": patches,
-                "notes": tuple(content["notes"]),
             }
         )
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RecursionError,
-    ):  # gone, or of another version: only the report is the poorer
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # gone, or of another version
         return None
 
 

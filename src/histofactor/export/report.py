@@ -1,4 +1,4 @@
-"""The report: one self-contained page to look at."""
+"""The page of one input to look at: self-contained."""
 
 from __future__ import annotations
 
@@ -56,42 +56,33 @@ class ReportRun:
 
 @dataclass(frozen=True, slots=True)
 class ReportEntry:
-    """One input of a report, small enough to keep thousands.
+    """What the page of one input shows.
 
     Attributes:
         name: what the input is called.
-        slide: what is known of it, or None if it could not be opened.
+        slide: what is known of it.
         mpp: µm per px of its label map, or None if unknown.
         rows: its phenotypes, label 0 first.
         image, overlay: JPEG files of one size.
         patches: JPEG files by label.
-        folder: where its results lie, seen from the report; "" for no links.
-        seconds: how long it took.
-        notes: what the user should know, beyond the notes of ``slide``.
-        error: why it failed, or "".
     """
 
     name: str
-    slide: SlideInfo | None = None
-    mpp: float | None = None
-    rows: tuple[PhenotypeRow, ...] = ()
-    image: bytes = b""
-    overlay: bytes = b""
-    patches: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict)
-    folder: str = ""
-    seconds: float | None = None
-    notes: tuple[str, ...] = ()
-    error: str = ""
+    slide: SlideInfo
+    mpp: float | None
+    rows: tuple[PhenotypeRow, ...]
+    image: bytes
+    overlay: bytes
+    patches: Mapping[int, tuple[bytes, ...]]
 
 
-def report_entry(segmentation: Segmentation, slide: Slide, rgb: NDArray[np.uint8], *, folder: str = "") -> ReportEntry:
+def report_entry(segmentation: Segmentation, slide: Slide, rgb: NDArray[np.uint8]) -> ReportEntry:
     """Return what the report shows of one segmented input.
 
     Args:
         segmentation: the result.
         slide: the input it was made from, open; a few patches are read from it.
         rgb: (height, width, 3) uint8, the whole input, as for ``write_overlay``.
-        folder: where its results lie, seen from the report.
     """
     small = Image.fromarray(rgb)
     small = small.resize(thumbnail_size(small.size, _IMAGE_PX), Image.Resampling.LANCZOS)
@@ -104,18 +95,17 @@ def report_entry(segmentation: Segmentation, slide: Slide, rgb: NDArray[np.uint8
         image=jpeg(np.asarray(small)),
         overlay=jpeg(render_overlay(np.asarray(small), segmentation)),
         patches={label: tuple(map(jpeg, found)) for label, found in patches.items()},
-        folder=folder,
     )
 
 
-def write_report(entries: Sequence[ReportEntry], run: ReportRun, path: str | os.PathLike[str]) -> None:
-    """Write ``report.html``: every input with image, overlay, phenotypes, typical patches, notes or error.
+def write_page(entry: ReportEntry, run: ReportRun, path: str | os.PathLike[str]) -> None:
+    """Write ``report.html`` of one input, beside its results: image, overlay, phenotypes, typical patches and notes.
 
     The page holds its images and styles, loads nothing, runs no script, and follows light and dark mode.
     Equal entries give equal bytes.
 
     Args:
-        entries: the inputs, in the order shown; failed ones have an ``error``.
+        entry: the input.
         run: what ran, with what.
         path: the file to write.
 
@@ -124,7 +114,7 @@ def write_report(entries: Sequence[ReportEntry], run: ReportRun, path: str | os.
     """
     environment = page_environment()
     source = resources.files("histofactor.export").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    page = environment.from_string(source).stream(entries=entries, run=run)
+    page = environment.from_string(source).stream(entry=entry, run=run)
     with atomic(path) as temporary, temporary.open("wb") as file:
         page.dump(file, encoding="utf-8")
 

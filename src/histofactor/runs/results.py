@@ -11,7 +11,7 @@ from histofactor.export.geojson import write_geojson
 from histofactor.export.labels import LABELS, write_labels
 from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.previews import write_preview
-from histofactor.export.report import report_entry, run_from, write_report, write_small
+from histofactor.export.report import report_entry, run_from, write_page, write_small
 from histofactor.export.tables import write_phenotypes
 from histofactor.export.weights import WEIGHTS, WeightsHeader, write_weights
 from histofactor.export.zarr import OME_ZARR, write_ome_zarr
@@ -84,9 +84,9 @@ def write_results(segmentation: Segmentation, slide: Slide, place: Place, output
         rgb, _ = read_thumbnail(slide, thumbnail_size(slide.info.size))
 
     def page() -> None:
-        entry = report_entry(segmentation, slide, rgb, folder=".")
+        entry = report_entry(segmentation, slide, rgb)
         write_preview(entry, folder)
-        write_report([entry], run_from(segmentation.recipe, entry.mpp), folder / "report.html")
+        write_page(entry, run_from(segmentation.recipe, entry.mpp), folder / "report.html")
         write_small(entry, folder / "preview.jpg")
 
     writers: dict[str, Callable[[], object]] = {

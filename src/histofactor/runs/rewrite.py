@@ -18,7 +18,7 @@ from histofactor.errors import ImageError
 from histofactor.export.overlay import render_overlay, thumbnail_size, write_overlay
 from histofactor.export.previews import read_preview, write_preview
 from histofactor.export.read import open_results
-from histofactor.export.report import jpeg, run_from, write_report, write_small
+from histofactor.export.report import jpeg, run_from, write_page, write_small
 from histofactor.export.tables import PhenotypeRow, write_rows
 from histofactor.export.weights import WEIGHTS
 from histofactor.export.zarr import NAME, OME_ZARR, describe_labels
@@ -57,7 +57,7 @@ def rewrite(place: Place, names: Sequence[str], colors: Sequence[Color], source:
     folder = place.results
     with open_results(folder) as results:
         recipe, entry = results.recipe, read_preview(folder)
-        if entry is None or entry.slide is None or len(entry.rows) <= len(names):
+        if entry is None or len(entry.rows) <= len(names):
             raise ImageError(f"what the report shows of {folder} is gone", mend="segment the input again")
         before, after = entry.rows, [_row(row, names, colors) for row in entry.rows]
         unseal(place)
@@ -77,7 +77,7 @@ def rewrite(place: Place, names: Sequence[str], colors: Sequence[Color], source:
                 _rename_arrays(folder / name, after)
         entry = replace(entry, rows=tuple(after))
         write_preview(entry, folder)
-        write_report([entry], run_from(recipe, entry.mpp), folder / "report.html")
+        write_page(entry, run_from(recipe, entry.mpp), folder / "report.html")
         write_small(entry, folder / "preview.jpg")
         write_rows(after, folder / _TABLE)
 

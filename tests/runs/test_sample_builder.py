@@ -141,6 +141,22 @@ def test_an_input_that_fails_half_way_leaves_nothing(collect, monkeypatch):
     assert sorted(set(builder.sample.slides[: builder.sample.size])) == [0, 1, 3]
 
 
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), MemoryError("no room"), ZeroDivisionError()])
+def test_any_error_on_one_slide_leaves_that_slide_out(collect, monkeypatch, error):
+    real = module.cluster_rows_of
+
+    def failing(slide, *others):
+        if slide.info.path.name == "2.png":
+            raise error
+        return real(slide, *others)
+
+    monkeypatch.setattr(module, "cluster_rows_of", failing)
+    builder = collect()
+    assert list(builder.left_out) == ["2.png"]
+    assert type(error).__name__ in builder.left_out["2.png"]
+    assert sorted(set(builder.sample.slides[: builder.sample.size])) == [0, 1, 3]
+
+
 def test_features_that_are_not_finite_leave_the_input_out(collect, monkeypatch):
     real = stream.respond
     monkeypatch.setattr(stream, "respond", lambda features, aims: tuple(part * np.nan for part in real(features, aims)))

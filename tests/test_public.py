@@ -11,7 +11,7 @@ import histofactor
 PUBLIC = {
     "BankError", "BankMismatch", "ConceptBank", "EncoderError", "EncoderKey", "EncoderSpec", "Features",
     "HistofactorError", "ImageError", "LabelMap", "OptionError", "OutputError", "Region", "ResolutionError",
-    "Inference", "LearnOptions", "ManyOptions", "SegmentOptions",
+    "EvaluateOptions", "Opening", "Outputs", "Inference", "LearnOptions", "ManyOptions", "SegmentOptions",
     "Segmentation", "SlideInfo", "UnreadableRegion", "Weights", "decode", "evaluate", "factorize",
     "list_encoders", "load_bank", "load_encoder", "open_slide", "project", "save_bank", "segment",
     "segment_many", "learn_concepts",

@@ -50,7 +50,7 @@ def test_a_shorter_format_gives_nearly_the_same(name):
         spec = get("timm:vit_tiny_patch16_224")
         torch.manual_seed(0)
         plain = assemble(spec, build_network(spec))
-    shorter = run_as(plain, Inference("bfloat16"))
+    shorter = run_as(plain, Inference(precision="bfloat16"))
     pixels = batch(1, 128)
     ours, theirs = encode(plain, pixels).values, encode(shorter, pixels).values
     assert theirs.dtype == torch.float32
@@ -60,15 +60,37 @@ def test_a_shorter_format_gives_nearly_the_same(name):
 
 def test_precision_follows_the_device_unless_it_is_asked_for():
     assert load_encoder("embedded", device="cpu").precision == "float32"
-    asked = load_encoder("embedded", device="cpu", inference=Inference("bfloat16"))
+    asked = load_encoder("embedded", device="cpu", inference=Inference(precision="bfloat16"))
     assert asked.precision == "bfloat16"
     with pytest.raises(OptionError, match="float32, bfloat16, float16"):
-        load_encoder("embedded", inference=Inference("int8"))
+        load_encoder("embedded", inference=Inference(precision="int8"))
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_a_shorter_format_on_an_accelerator(precision):
-    ours = encode(load_encoder("embedded", device="cuda", inference=Inference("float32")), batch(1, 128)).values
-    theirs = encode(load_encoder("embedded", device="cuda", inference=Inference(precision)), batch(1, 128)).values
+    ours, theirs = (
+        encode(load_encoder("embedded", device="cuda", inference=Inference(precision=one)), batch(1, 128)).values
+        for one in ("float32", precision)
+    )
+    assert (ours - theirs).norm() < 0.03 * ours.norm()
+
+
+def test_precision_follows_the_device_unless_it_is_asked_for():
+    assert load_encoder("embedded", device="cpu").precision == "float32"
+    asked = load_encoder("embedded", device="cpu", inference=Inference(precision="bfloat16"))
+    assert asked.precision == "bfloat16"
+    with pytest.raises(OptionError, match="float32, bfloat16, float16"):
+        load_encoder("embedded", inference=Inference(precision="int8"))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_shorter_format_on_an_accelerator(precision):
+    ours = encode(
+        load_encoder("embedded", device="cuda", inference=Inference(precision="float32")), batch(1, 128)
+    ).values
+    theirs = encode(
+        load_encoder("embedded", device="cuda", inference=Inference(precision=precision)), batch(1, 128)
+    ).values
     assert (ours - theirs).norm() < 0.03 * ours.norm()

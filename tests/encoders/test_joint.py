@@ -84,7 +84,12 @@ def outlying(encoder):
 
 
 @pytest.mark.parametrize(
-    "inference", [Inference(repair_tokens=True), Inference("bfloat16"), Inference("bfloat16", repair_tokens=True)]
+    "inference",
+    [
+        Inference(repair_tokens=True),
+        Inference(precision="bfloat16"),
+        Inference(precision="bfloat16", repair_tokens=True),
+    ],
 )
 def test_parts_of_a_joint_encoder_run_as_they_are_asked_to(tiny_encoder, coarse, inference):
     pixels = np.random.default_rng(0).integers(0, 255, (1, 96, 96, 3), np.uint8)
@@ -97,19 +102,21 @@ def test_parts_of_a_joint_encoder_run_as_they_are_asked_to(tiny_encoder, coarse,
 
 
 def test_a_joint_encoder_that_is_loaded_tells_how_it_runs():
-    joint = load_encoder("embedded,embedded", device="cpu", inference=Inference("bfloat16", repair_tokens=True))
+    joint = load_encoder(
+        "embedded,embedded", device="cpu", inference=Inference(precision="bfloat16", repair_tokens=True)
+    )
     assert (joint.precision, joint.repaired) == ("bfloat16", True)
     plain = load_encoder("embedded,embedded", device="cpu")
     assert (plain.precision, plain.repaired) == ("float32", False)
     pixels = np.random.default_rng(0).integers(0, 255, (1, 128, 128, 3), np.uint8)
-    alone = load_encoder("embedded", device="cpu", inference=Inference("bfloat16", repair_tokens=True))
+    alone = load_encoder("embedded", device="cpu", inference=Inference(precision="bfloat16", repair_tokens=True))
     values = encode(joint, pixels).values
     torch.testing.assert_close(values[..., :128], encode(alone, pixels).values / np.sqrt(2))
     assert not torch.equal(values, encode(plain, pixels).values)
 
 
 def test_formats_that_differ_are_both_told(tiny_encoder, coarse):
-    joint = join([run_as(tiny_encoder, Inference("bfloat16")), coarse])
+    joint = join([run_as(tiny_encoder, Inference(precision="bfloat16")), coarse])
     assert joint.precision == "bfloat16,float32"
 
 

@@ -14,6 +14,7 @@ from dicom_writer import dicom
 from histofactor.errors import OutputError
 from histofactor.runs.place import (
     LONGEST,
+    WRITTEN,
     Place,
     claim,
     clear,
@@ -130,13 +131,21 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 def test_a_seal_is_for_one_recipe(tmp_path):
     place = Place(tmp_path, "a")
     assert read_seal(place) is None
+    place.results.mkdir()
+    for name in WRITTEN:
+        (place.results / name).write_text("x")
     seal(place, {"bank": {"k": 6}}, "labels", "outputs")
     sealed = read_seal(place)
     assert (sealed.labels, sealed.outputs, sealed.content["bank"]["k"]) == ("labels", "outputs", 6)
     (place.results / "segmentation.json").write_text('{"recipe_sha256": "of version 0.1"}')
     assert (read_seal(place).labels, read_seal(place).outputs) == ("", "")
+    assert "earlier version" in read_seal(place).fault
     (place.results / "segmentation.json").write_text("{broken")
-    assert read_seal(place) is None
+    assert (read_seal(place).labels, read_seal(place).outputs) == ("", "")
+    assert "not as it was written" in read_seal(place).fault
+    seal(place, {}, "labels", "outputs")
+    (place.results / "overlay.png").unlink()
+    assert (read_seal(place).labels, read_seal(place).fault) == ("", "overlay.png is gone")
     unseal(place)
     assert not (place.results / "segmentation.json").exists()
     place.work.mkdir(parents=True)

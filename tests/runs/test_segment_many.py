@@ -155,6 +155,18 @@ def test_results_of_an_earlier_version_are_made_anew_and_told(segmented, image, 
     assert not any("earlier version" in note for note in segmented([image], out)[0].notes)
 
 
+@pytest.mark.parametrize("name", ["labels.ome.tif", "overlay.png", "report.html"])
+def test_what_is_gone_is_made_again_and_told(segmented, image, tmp_path, name):
+    out = tmp_path / "out"
+    segmented([image], out)
+    before = (out / "tissue" / name).read_bytes()
+    (out / "tissue" / name).unlink()
+    (outcome,) = segmented([image], out)
+    assert outcome.status == "done"
+    assert f"finished results were made anew: {name} is gone" in outcome.notes
+    assert (out / "tissue" / name).read_bytes() == before
+
+
 def test_a_kept_input_keeps_its_notes(segmented, tmp_path):
     Image.new("RGB", (200, 150), (245, 245, 245)).save(tmp_path / "blank.png")
     first, again = (segmented([tmp_path / "blank.png"], tmp_path / "out")[0] for _ in range(2))

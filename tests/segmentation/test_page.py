@@ -213,7 +213,7 @@ def test_an_accelerator_gives_the_labels_of_the_cpu(tissue, method):
             tissue,
             source_mpp=1.0,
             method=method,
-            options=SegmentOptions(device=device, inference=Inference("float32")),
+            options=SegmentOptions(device=device, inference=Inference(precision="float32")),
         ).label_map.labels[:]
         for device in ("cpu", "cuda")
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histofactor.cli.options import labels_and_name, say
+from histofactor.cli.options import EncoderChoice, labels_and_name, say
 from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def show(
     k: Annotated[int | None, typer.Option("-k", help="List the concepts of this K.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with everything, to look at.")] = None,
     source_mpp: Annotated[float | None, typer.Option(help="µm/px of slides whose header lacks it.")] = None,
+    series: Annotated[str | None, typer.Option(metavar="NAME|N", help="Image of files that hold several.")] = None,
 ) -> None:
     """Show what a bank holds: its levels, its concepts, where they come from.
 
@@ -29,18 +30,17 @@ def show(
     from histofactor.export.bank_page import write_bank_page
     from histofactor.runs.examples import read_examples
     from histofactor.slides.inputs import find_inputs
-    from histofactor.slides.resolution import check_mpp
 
     if inputs and html is None:
         raise OptionError("slides are for the patches of a page", mend="name the page with --html PAGE.html")
-    if source_mpp is not None:
-        check_mpp(source_mpp, "--source-mpp")
+    opening = EncoderChoice(source_mpp=source_mpp, series=series)
+    opening.check()
     file = read_bank_file(bank)
     _print_levels(file)
     if k is not None:
         _print_concepts(file, k)
     if html is not None:
-        patches, missing = read_examples(file, find_inputs(inputs), source_mpp=source_mpp) if inputs else ({}, [])
+        patches, missing = read_examples(file, find_inputs(inputs), opening.opening()) if inputs else ({}, [])
         for sentence in missing:
             say(f"no patches: {sentence}", err=True)
         write_bank_page(file, html, str(file.card.get("title") or bank.stem), patches)

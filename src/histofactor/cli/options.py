@@ -61,7 +61,12 @@ class EncoderChoice:
         """Number format and the like."""
         from histofactor.encoders.encoder import Inference
 
-        return Inference(self.precision, self.compiled, self.repair_tokens, self.remote_code)
+        return Inference(
+            precision=self.precision,
+            compiled=self.compiled,
+            repair_tokens=self.repair_tokens,
+            remote_code=self.remote_code,
+        )
 
     def opening(self) -> Opening:
         """How inputs are opened."""

@@ -63,7 +63,7 @@ class _Bars:
 
     def say(self, *lines: str) -> None:
         for line in lines:
-            self._progress.console.print(printable(line), markup=False, highlight=False)
+            self._progress.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

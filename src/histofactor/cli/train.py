@@ -13,7 +13,7 @@ from histofactor.cli.options import EncoderChoice, encoder_options, say
 
 if TYPE_CHECKING:
     from histofactor.runs.learn_concepts import Learned
-    from histofactor.runs.source import Sources
+    from histofactor.runs.source import Opening, Sources
 
 
 @encoder_options
@@ -104,7 +104,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     except KeyboardInterrupt:
         say(f"interrupted; {sample} holds what was sampled, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
-    page = _write(learned, out, paths)
+    page = _write(learned, out, paths, choice.opening())
     if not keep_sample:
         sample.unlink(missing_ok=True)
     used, left_out = len(learned.card["slides"]), len(learned.card["left_out"])
@@ -127,7 +127,7 @@ def _fetched(manifest: Path, folder: Path, endpoint: str | None) -> Sources:
     return manifest_sources(read_manifest(manifest), folder, FetchOptions(endpoint or ENDPOINT))
 
 
-def _write(learned: Learned, out: Path, paths: list[Path]) -> Path:
+def _write(learned: Learned, out: Path, paths: list[Path], opening: Opening) -> Path:
     """Write the bank, and beside it the page to look at, whose path is returned."""
     from histofactor.concepts.bank.file import read_bank_file, save_bank
     from histofactor.export.bank_page import write_bank_page
@@ -135,7 +135,10 @@ def _write(learned: Learned, out: Path, paths: list[Path]) -> Path:
 
     save_bank(learned.banks, out, learned.card)
     file, page = read_bank_file(out), out.with_suffix(".html")
-    write_bank_page(file, page, out.stem, read_examples(file, paths)[0])
+    patches, missing = read_examples(file, paths, opening)
+    for sentence in missing if paths else ():
+        say(f"no patches: {sentence}", err=True)
+    write_bank_page(file, page, out.stem, patches)
     return page
 
 

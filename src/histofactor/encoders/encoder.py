@@ -38,7 +38,7 @@ class Encoder:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inference:
     """How an encoder is run.
 

@@ -153,7 +153,7 @@ def _count(
 def _segmenters(
     encoder: str | Encoder, concepts: str | Path | ConceptBank | None, ways: Sequence[Way], views: int
 ) -> dict[Way, Segmenter]:
-    """An segmenter for every method and K, which share one encoder; lumina and glass are scored like the rest."""
+    """A segmenter for every method and K, which share one encoder; lumina and glass are scored like the rest."""
     options = SegmentOptions(tissue=False, views=views)
     segmenters: dict[Way, Segmenter] = {}
     for method, k in ways:

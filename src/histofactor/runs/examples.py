@@ -13,8 +13,9 @@ from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.provenance import Example, SlideNote, examples_of, slides_of
 from histofactor.errors import HistofactorError, ImageError
 from histofactor.records import Region
+from histofactor.runs.source import Opening
 from histofactor.slides.blocks import read_blocks
-from histofactor.slides.reader import Slide, open_slide
+from histofactor.slides.reader import Slide
 
 PATCHES, PATCH_PX = 4, 96  # for each concept, and the side of each
 
@@ -22,9 +23,7 @@ Patches = dict[tuple[int, int], list[NDArray[np.uint8]]]  # by K and label
 _Place = tuple[int, int, int]  # K, label, rank
 
 
-def read_examples(
-    file: BankFile, inputs: Sequence[Path], *, source_mpp: float | None = None
-) -> tuple[Patches, list[str]]:
+def read_examples(file: BankFile, inputs: Sequence[Path], opening: Opening | None = None) -> tuple[Patches, list[str]]:
     """Read the typical patches that a bank tells of, slide by slide, from different slides as far as there are.
 
     An input is the slide on the card that has its file name; where several share it, the SHA-256 decides.
@@ -32,7 +31,7 @@ def read_examples(
     Args:
         file: from ``read_bank_file``.
         inputs: the slides, or some of them; others are passed over.
-        source_mpp: µm/px of inputs whose header lacks it.
+        opening: how they are opened, as they were when the bank was learned.
 
     Returns:
         (PATCH_PX, PATCH_PX, 3) uint8 patches by K and label, the most typical first, and what could not be read, one
@@ -57,7 +56,7 @@ def read_examples(
             if one.slide == slide
         }
         try:
-            found |= _read(path, here, source_mpp)
+            found |= _read(path, here, opening or Opening())
         except HistofactorError as error:
             missing.append(str(error))
     patches: Patches = {}
@@ -101,10 +100,10 @@ def _choose(examples: Sequence[Example]) -> list[Example]:
     return [examples[index] for index in order[:PATCHES]]
 
 
-def _read(path: Path, wanted: Mapping[_Place, Example], source_mpp: float | None) -> dict[_Place, NDArray[np.uint8]]:
+def _read(path: Path, wanted: Mapping[_Place, Example], opening: Opening) -> dict[_Place, NDArray[np.uint8]]:
     if not wanted:
         return {}
-    with open_slide(path, source_mpp=source_mpp) as slide:
+    with opening.open(path) as slide:
         return {place: read_blocks(slide, _inside(slide, path, one))[0] for place, one in wanted.items()}
 
 

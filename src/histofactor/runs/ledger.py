@@ -98,7 +98,7 @@ def scan(out: Path) -> Ledger:
     """
     runs = _read_runs(out)
     if not runs:
-        raise OptionError(f"{out} holds no results of `histofactor segment`", expected=f"a folder with {RUNS}")
+        raise OptionError(f"{out} holds no results of `histofactor segment`", expected="an output folder that it wrote")
     named = {folder: path for run in runs for path, folder, _ in run["inputs"]}
     outcomes = []
     for folder, path in named.items():

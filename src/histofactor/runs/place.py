@@ -23,6 +23,11 @@ from histofactor.export.seal import read_seal as sealed_in
 from histofactor.recipe import FORMAT
 from histofactor.slides.slide_parts import slide_name
 
+WRITTEN = (
+    ".preview.json", "labels.ome.tif", "overlay.png", "phenotypes.csv", "preview.jpg", "regions.geojson.gz",
+    "report.html",
+)  # fmt: skip
+_OLDER = "they are of an earlier version, which told what they depend on in another way"
 WORK = ".work"  # unfinished inputs and locks, inside the output folder
 LONGEST = 100  # bytes of a folder name: room is left for what is put before and after it
 _TRIES = 100
@@ -66,12 +71,14 @@ class Seal:
 
     Attributes:
         content: all of it.
-        labels, outputs: hashes of what it was made by; "" where it was written in another form.
+        labels, outputs: hashes of what it was made by; "" where it cannot be relied on.
+        fault: why it cannot be relied on, or "".
     """
 
     content: Mapping[str, Any]
     labels: str
     outputs: str
+    fault: str = ""
 
 
 def name_folders(inputs: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
@@ -191,13 +198,20 @@ def seal(place: Place, content: Mapping[str, Any], labels: str, outputs: str) ->
 
 
 def read_seal(place: Place) -> Seal | None:
-    """``segmentation.json``, if the results of an input are whole, else None."""
+    """``segmentation.json``, or None where there are no finished results."""
+    path = place.results / SEAL
+    if not path.exists():
+        return None
     try:
         content = sealed_in(place.results)
-    except DamagedError:  # not there, not ours, or of an earlier version, which had no digests
-        return Seal({}, "", "") if _is_older(place.results / SEAL) else None
+    except DamagedError as error:  # an earlier version wrote no digests
+        return Seal({}, "", "", _OLDER if _is_older(path) else f"{SEAL} is not as it was written: {error}")
     if content.get("recipe_format") != FORMAT:
-        return Seal(content, "", "")
+        return Seal(content, "", "", _OLDER)
+    gone = [name for name in WRITTEN if not (place.results / name).exists()]
+    gone += [name for name in content["digests"] if not (place.results / name).exists()]
+    if gone:
+        return Seal(content, "", "", f"{gone[0]} is gone")
     return Seal(content, str(content.get("recipe_sha256")), str(content.get("outputs_sha256")))
 
 

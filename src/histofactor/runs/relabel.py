@@ -194,7 +194,7 @@ def _read_input(
     if path is None:
         return None, [f"{OVERLAY} is left out: where the input lies is not known; give it with --slide"]
     try:
-        with open_slide(path, source_mpp=parent["source"]["mpp"]) as slide:
+        with open_slide(path, source_mpp=parent["source"]["mpp"], series=parent.get("series")) as slide:
             if list(slide.info.size) != parent["source"]["size"]:
                 expected, got = (f"{tuple(size)} px" for size in (parent["source"]["size"], slide.info.size))
                 raise ImageError(f"{path} is not the input of this segmentation", expected=expected, got=got)

@@ -102,7 +102,7 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
     if task.resume and sealed is not None and sealed.labels == labels and _rewritten(task, segmenter, sealed):
         seal(place, sealed.content, labels, outputs)
         return replace(_kept(task, sealed), status="done")
-    notes = () if sealed is None or sealed.labels else (_OLDER,)
+    notes = () if sealed is None or not sealed.fault else (f"finished results were made anew: {sealed.fault}",)
     if not task.resume:
         clear(place)
     unseal(place)
@@ -115,7 +115,8 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
             with watch.clock("weights"):
                 keep_weights(segmentation, store.weights(), place, labels)
     notes = (*_notes(segmentation), *filter(None, [store.note]), *notes)
-    seal(place, {**segmentation.recipe, "notes": list(_notes(segmentation))}, labels, outputs)
+    content = {**segmentation.recipe, "series": task.opening.series, "notes": list(_notes(segmentation))}
+    seal(place, content, labels, outputs)
     clear(place)
     damaged = segmentation.slide.notes[-1] if segmentation.recipe["unreadable"] else ""
     return Outcome(str(task.path), "damaged" if damaged else "done", place.name, error=damaged, notes=notes)
@@ -132,9 +133,6 @@ def _rewritten(task: Task, segmenter: Segmenter, sealed: Seal) -> bool:
     except ImageError:  # what is there cannot be used: the input is worked anew
         return False
     return True
-
-
-_OLDER = "results of an earlier version were here; they are made anew, since what they depend on was told differently"
 
 
 def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:

@@ -63,7 +63,7 @@ def test_precision_follows_the_device_unless_it_is_asked_for():
     asked = load_encoder("embedded", device="cpu", inference=Inference(precision="bfloat16"))
     assert asked.precision == "bfloat16"
     with pytest.raises(OptionError, match="float32, bfloat16, float16"):
-        load_encoder("embedded", inference=Inference(precision="int8"))
+        load_encoder("embedded", inference=Inference("int8"))
 
 
 @pytest.mark.gpu
@@ -73,24 +73,4 @@ def test_a_shorter_format_on_an_accelerator(precision):
         encode(load_encoder("embedded", device="cuda", inference=Inference(precision=one)), batch(1, 128)).values
         for one in ("float32", precision)
     )
-    assert (ours - theirs).norm() < 0.03 * ours.norm()
-
-
-def test_precision_follows_the_device_unless_it_is_asked_for():
-    assert load_encoder("embedded", device="cpu").precision == "float32"
-    asked = load_encoder("embedded", device="cpu", inference=Inference(precision="bfloat16"))
-    assert asked.precision == "bfloat16"
-    with pytest.raises(OptionError, match="float32, bfloat16, float16"):
-        load_encoder("embedded", inference=Inference(precision="int8"))
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_a_shorter_format_on_an_accelerator(precision):
-    ours = encode(
-        load_encoder("embedded", device="cuda", inference=Inference(precision="float32")), batch(1, 128)
-    ).values
-    theirs = encode(
-        load_encoder("embedded", device="cuda", inference=Inference(precision=precision)), batch(1, 128)
-    ).values
     assert (ours - theirs).norm() < 0.03 * ours.norm()

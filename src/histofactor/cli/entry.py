@@ -45,7 +45,7 @@ def _on_interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _on_unraisable(what: UnraisableHookArgs) -> None:
-    """End where the interpreter would drop an interruption and go on, such as in a callback of the garbage collector."""
+    """End where the interpreter would drop an interruption and go on, as in callbacks of the garbage collector."""
     if isinstance(what.exc_value, KeyboardInterrupt):
         _leave()
     sys.__unraisablehook__(what)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from histofactor.errors import OptionError
+from histofactor.errors import OptionError, OutputError
 from histofactor.export.tables import PhenotypeRow
 from histofactor.runs import ledger
 from histofactor.runs.ledger import begin, derive, scan, under_way
@@ -59,6 +59,23 @@ def test_damaged_facts_of_one_run_leave_the_others(tmp_path):
     begin(tmp_path, FACTS, [Path("b.png")])
     sorted((tmp_path / ledger.RUNS).glob("*.json"))[0].write_text("{")
     assert len(scan(tmp_path).runs) == 1
+
+
+@pytest.mark.parametrize("link", [ledger.RUNS, ".work", ".work/locks"])
+def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path, link):
+    elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
+    (elsewhere / "locks").mkdir(parents=True)
+    locks = [elsewhere / "a.lock", elsewhere / "locks/a.lock"]
+    for lock in locks:
+        lock.write_text("not ours")
+    (out / link).parent.mkdir(parents=True)
+    (out / link).symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="without links"):
+        begin(out, FACTS, [Path("a.png")])
+    if link != ledger.RUNS:
+        with pytest.raises(OutputError, match="without links"):
+            under_way(out)
+    assert sorted(path for path in elsewhere.rglob("*") if path.is_file()) == locks
 
 
 def test_who_is_at_work(tmp_path):

@@ -128,6 +128,35 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("link", [".work", ".work/bands", ".work/bands/a", ".work/locks", "a"])
+def test_links_that_lead_out_of_the_output_folder_are_not_followed(tmp_path, link):
+    elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
+    for name in ("bands/a/work.json", "locks/a.lock", "a/work.json", "a.lock", "work.json"):
+        (elsewhere / name).parent.mkdir(parents=True, exist_ok=True)
+        (elsewhere / name).write_text("not ours")
+    (out / link).parent.mkdir(parents=True)
+    (out / link).symlink_to(elsewhere)
+    before = {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")}
+    place = Place(out, "a")
+    with pytest.raises(OutputError, match="without links"), claim(place):
+        pass
+    if ".work" in link and link != ".work/locks":
+        if link == ".work/bands/a":
+            clear(place)  # the link goes
+        else:
+            with pytest.raises(OutputError, match="will not delete"):
+                clear(place)
+    assert {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")} == before
+
+
+def test_an_output_folder_may_itself_be_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with claim(Place(tmp_path / "link", "a")) as mine:
+        assert mine
+        assert (tmp_path / "real/.work/locks/a.lock").exists()
+
+
 def test_a_seal_is_for_one_recipe(tmp_path):
     place = Place(tmp_path, "a")
     assert read_seal(place) is None

@@ -1,5 +1,8 @@
 """``status.json``: what became of an input, in its own folder."""
 
+import pytest
+
+from histofactor.errors import OutputError
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import Place
 from histofactor.runs.status import STATUS, read_status, write_status
@@ -36,3 +39,12 @@ def test_none_and_damaged(tmp_path):
     for content in ("{", "[]", '{"format": 99}', '{"format": 1}'):
         (place.results / STATUS).write_text(content)
         assert read_status(place.results) is None
+
+
+def test_a_folder_that_is_a_link_gets_none(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="without links"):
+        write_status(DONE, Place(tmp_path / "out", "a"), "run")
+    assert list((tmp_path / "elsewhere").iterdir()) == []

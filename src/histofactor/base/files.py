@@ -141,7 +141,9 @@ def remove(path: Path, *, inside: Path) -> None:
     Raises:
         OutputError: it does not lie inside that folder, or cannot be deleted.
     """
-    _check_owned(path, inside)
+    if path.name in {"", ".."}:
+        raise OutputError(f"will not delete {path}", expected="the name of a file or folder", got=repr(str(path)))
+    check_folder(path.parent, inside=inside, what=f"will not delete {path}")
     try:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -154,14 +156,24 @@ def remove(path: Path, *, inside: Path) -> None:
         raise output_error(path, error) from error
 
 
-def _check_owned(path: Path, inside: Path) -> None:
-    below = path.relative_to(inside).parts if path.is_relative_to(inside) else ()
-    folder = inside.resolve().joinpath(*below[:-1])
-    if not below or ".." in below or folder.resolve() != folder:
+def check_folder(folder: Path, *, inside: Path, what: str = "") -> None:
+    """Make sure that a folder is another one, or lies below it, and is reached from there without links.
+
+    Args:
+        folder: it need not exist.
+        inside: the other one, which may be reached however.
+        what: what is not done otherwise, as the message tells it.
+
+    Raises:
+        OutputError: it lies elsewhere.
+    """
+    below = folder.relative_to(inside).parts if folder.is_relative_to(inside) else ("..",)
+    real = inside.resolve().joinpath(*below)
+    if ".." in below or real.resolve() != real:
         raise OutputError(
-            f"will not delete {path}",
+            what or f"cannot write to {folder}",
             expected=f"what lies inside {inside}, reached without links",
-            got=f"{path.resolve()}",
+            got=f"{folder.resolve()}",
             mend="choose another output folder, or rename the input",
         )
 

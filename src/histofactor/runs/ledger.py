@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import histofactor
-from histofactor.base.files import write_json
+from histofactor.base.files import check_folder, write_json
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import ImageError, OptionError
 from histofactor.export.cohort import SlideRow, write_cohort, write_study
@@ -25,7 +25,7 @@ from histofactor.export.report import ReportRun
 from histofactor.export.tables import PhenotypeRow, read_phenotypes
 from histofactor.records import EncoderKey
 from histofactor.runs.outcome import Outcome
-from histofactor.runs.place import WORK, Place, key_of, locked, name_folders
+from histofactor.runs.place import LOCKS, Place, key_of, locked, name_folders
 from histofactor.runs.status import read_status
 from histofactor.segmentation.setup import Segmenter
 
@@ -77,9 +77,11 @@ def begin(out: Path, facts: Mapping[str, Any], inputs: Sequence[Path]) -> tuple[
         Name of the run, and the places in the order of the inputs.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or a link in it leads elsewhere.
     """
-    with locked(out / WORK / "locks" / "names.lock.json"):  # no place of an input is called so
+    for folder in (out / RUNS, out / LOCKS):
+        check_folder(folder, inside=out)
+    with locked(out / LOCKS / "names.lock.json"):  # no place of an input is called so
         taken = {folder: key for run in _read_runs(out) for _, folder, key in run["inputs"]}
         folders = name_folders(inputs, taken)
         listed = [[str(path), folder, key_of(path)] for path, folder in zip(inputs, folders, strict=True)]
@@ -108,9 +110,14 @@ def scan(out: Path) -> Ledger:
 
 
 def under_way(out: Path) -> set[str]:
-    """Folder names of the inputs that a process is working on."""
+    """Folder names of the inputs that a process is working on.
+
+    Raises:
+        OutputError: a link in the output folder leads elsewhere.
+    """
+    check_folder(out / LOCKS, inside=out)
     working = set()
-    for path in (out / WORK / "locks").glob("*.lock"):
+    for path in (out / LOCKS).glob("*.lock"):
         with locked(path, blocking=False) as free:
             if not free:
                 working.add(path.name.removesuffix(".lock"))

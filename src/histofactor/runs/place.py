@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from histofactor.base.digests import DamagedError
-from histofactor.base.files import output_error, remove
+from histofactor.base.files import check_folder, output_error, remove
 from histofactor.export.seal import SEAL, write_seal
 from histofactor.export.seal import read_seal as sealed_in
 from histofactor.recipe import FORMAT
@@ -29,6 +29,7 @@ WRITTEN = (
 )  # fmt: skip
 _OLDER = "they are of an earlier version, which told what they depend on in another way"
 WORK = ".work"  # unfinished inputs and locks, inside the output folder
+LOCKS = f"{WORK}/locks"
 LONGEST = 100  # bytes of a folder name: room is left for what is put before and after it
 _TRIES = 100
 _HASH = 8  # digits that tell folders of equal names apart
@@ -62,7 +63,7 @@ class Place:
     @property
     def lock(self) -> Path:
         """File that whoever works on the input holds."""
-        return self.out / WORK / "locks" / f"{self.name}.lock"
+        return self.out / LOCKS / f"{self.name}.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +131,10 @@ def claim(place: Place) -> Iterator[bool]:
     The lock goes with the process that holds it, however that ends.
 
     Raises:
-        OutputError: the output folder cannot be written.
+        OutputError: the output folder cannot be written, or a link in it leads elsewhere.
     """
+    for folder in (place.results, place.work, place.lock.parent):
+        check_folder(folder, inside=place.out)
     with locked(place.lock, blocking=False) as mine:
         yield mine
 
@@ -172,7 +175,7 @@ def clear(place: Place) -> None:
     Raises:
         OutputError: it cannot be deleted.
     """
-    remove(place.work, inside=place.out / WORK / "bands")
+    remove(place.work, inside=place.out)
     for folder in (place.work.parent, place.work.parent.parent):
         with suppress(OSError):  # other inputs are under way
             folder.rmdir()

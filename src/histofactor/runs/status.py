@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from histofactor.base.files import write_json
+from histofactor.base.files import check_folder, write_json
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import Place
 
@@ -32,8 +32,9 @@ def write_status(outcome: Outcome, place: Place, run: str) -> None:
     """Write ``status.json``; of results that are kept, what the run that made them told stays.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or the folder of the results is a link that leads elsewhere.
     """
+    check_folder(place.results, inside=place.out)
     if outcome.status == "kept":
         before = read_status(place.results)
         if before is not None and not before.outcome.error:

@@ -74,6 +74,7 @@ def prepare(target: Target, corpus: Path) -> None:
     for path in sorted(corpus.iterdir()):
         with tempfile.TemporaryDirectory(dir=corpus.parent) as folder:
             target.read(_copied(path, Path(folder, "copy")))
+    gc.freeze()  # what is loaded by now is not looked through before each case
 
 
 def write_case(target: Target, corpus: Path, seed: int, number: int, folder: Path) -> Path:

@@ -19,5 +19,3 @@ def test_every_input_is_read_or_refused_in_time_and_without_much_memory(tmp_path
     assert all(tally.kinds["read"] + tally.kinds["refused"] == sum(tally.kinds.values()) > 0 for tally in tallies)
     read, refused = (sum(tally.kinds[kind] for tally in tallies) for kind in ("read", "refused"))
     assert refused > read, table(tallies)
-        tallies
-    )

@@ -32,16 +32,18 @@ Mutator = Callable[[bytes, Random, Sequence[bytes]], bytes]
 
 
 def mutate(content: bytes, rng: Random, others: Sequence[bytes]) -> bytes:
-    """Spoil a file once to four times.
+    """Spoil a file once to four times, and again if that left it as it was.
 
     Args:
         content: a file that can be read.
         rng: decides all.
         others: more files, to splice with.
     """
-    for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))):
-        content = rng.choice(MUTATORS)(content, rng, others)
-    return content
+    spoiled = content
+    while spoiled == content:
+        for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))):
+            spoiled = rng.choice(MUTATORS)(spoiled, rng, others)
+    return spoiled
 
 
 def flip_bits(content: bytes, rng: Random, others: Sequence[bytes]) -> bytes:

@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow test-jts check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks benchmark-reference
+.PHONY: demo test test-slow test-jts fuzz check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks benchmark-reference
 
 demo: install
 	$(BIN)/histofactor demo -o demo-out
@@ -17,6 +17,12 @@ test: check
 # Runs that are killed twenty times over, full disks: minutes.
 test-slow: install
 	$(BIN)/pytest -m slow
+
+# Crafted and spoiled inputs for every reader, N of each: more than 10,000 in half an hour; SEED picks them.
+SEED ?= 0
+N ?= 800
+fuzz: install
+	PYTHONPATH=tests $(BIN)/python -m fuzz.harness --seed $(SEED) --cases $(N)
 
 # Polygons in the eyes of JTS, the geometry library of QuPath; needs java >= 17 and Debian's libjts-java.
 JTS := /usr/share/java/jts-core.jar
@@ -85,4 +91,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo-out fuzz-failures .pytest_cache .mypy_cache .ruff_cache

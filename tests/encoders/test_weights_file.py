@@ -106,6 +106,23 @@ def test_a_whole_model_is_refused_by_what_it_names(tmp_path, network):
     assert "state_dict" in error.value.mend
 
 
+def test_a_name_without_end_is_refused_at_once(tmp_path, network):
+    """Torch would search its message about the name for minutes."""
+    torch.save(network.state_dict(), tmp_path / "a.pth")
+    torch.save(network.state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    pickled, name = b"collections\nOrderedDict", b"a" * 400_000 + b"\nb"
+    old = (tmp_path / "old.pth").read_bytes()
+    (tmp_path / "old.pth").write_bytes(old.replace(pickled, name, 1))
+    with zipfile.ZipFile(tmp_path / "a.pth") as before, zipfile.ZipFile(tmp_path / "new.pth", "w") as after:
+        for entry in before.namelist():
+            after.writestr(entry, before.read(entry).replace(pickled, name, 1))
+    script = "import sys, pathlib\nfrom histofactor.encoders.weights_file import read_weights\n"
+    for path in ("old.pth", "new.pth"):
+        command = [sys.executable, "-c", script + "read_weights(pathlib.Path(sys.argv[1]))", str(tmp_path / path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert "a name of more than 1024 bytes" in done.stderr
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_a_program_is_refused(tmp_path, network):
     torch.jit.save(torch.jit.script(network), tmp_path / "model.pt")

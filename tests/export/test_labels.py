@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -143,3 +144,26 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(make_segmentation, t
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match="cannot write"):
         write_labels(make_segmentation(), tmp_path / "out" / "labels.ome.tif")
+
+
+@pytest.mark.parametrize("what", ["a size that is no number", "tags without end", "a tile", "cut off", "empty"])
+def test_damage_anywhere_is_one_error(large, path, what):
+    def read():
+        with open_labels(path) as labels:
+            return labels[:]
+
+    write_labels(large, path)
+    whole = path.read_bytes()
+    with tifffile.TiffFile(path) as tiff:
+        first, tile = tiff.pages.first.offset, tiff.pages.first.dataoffsets[0]
+    size = whole.index(b'SizeX="') + len(b'SizeX="')
+    spoiled = {
+        "a size that is no number": whole[:size] + b" - " + whole[size + 3 :],
+        "tags without end": whole[:first] + b"\xff\xff" + whole[first + 2 :],
+        "a tile": whole[:tile] + bytes(64) + whole[tile + 64 :],
+        "cut off": whole[:100],
+        "empty": b"",
+    }
+    path.write_bytes(spoiled[what])
+    with pytest.raises(ImageError, match=re.escape(path.name)):
+        read()

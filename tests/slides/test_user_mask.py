@@ -1,4 +1,7 @@
+import io
 import math
+import struct
+import zlib
 from contextlib import suppress
 from fractions import Fraction
 
@@ -182,6 +185,25 @@ def test_a_mask_beyond_all_measure_is_refused(tmp_path):
         tiff.write(iter(tiles), compression="deflate", **size)
     with pytest.raises(ImageError, match=r"too large.*60000 × 60000 px"):
         read_mask(tmp_path / "huge.tif", (300, 300))
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG"])
+def test_a_header_that_claims_more_than_pillow_opens_is_refused_as_any_other(tmp_path, format_):
+    buffer = io.BytesIO()
+    Image.new("L", (32, 32)).save(buffer, format_)
+    data = bytearray(buffer.getvalue())
+    if format_ == "PNG":
+        struct.pack_into(">II", data, 16, 31_000, 31_000)
+        struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+        path, told = tmp_path / "a.png", "too large.*31000 × 31000 px"
+        path.write_bytes(data)
+    else:
+        struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, 31_000, 31_000)
+        path, told = tmp_path / "a.tif", "holds an image of 31000 × 31000"
+        size = {"shape": (32, 32), "dtype": np.uint8, "tile": (32, 32), "photometric": "minisblack"}
+        tifffile.imwrite(path, iter([bytes(data)]), compression="jpeg", **size)
+    with pytest.raises(ImageError, match=told):
+        read_mask(path, (32, 32))
 
 
 @given(st.data())

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import pickletools
 import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError
@@ -28,6 +30,9 @@ State = dict[str, torch.Tensor]
 MAX_HEADER = 1 << 24  # bytes of a safetensors header; a thousand tensors take 0.1 MB
 _MAX_ENTRIES = 1_000_000  # of all dictionaries together
 _MAX_DEPTH = 8  # of dictionaries within dictionaries
+_MAX_NAME = 1024  # bytes of the name of a class or a function
+_LEGACY_PICKLES = 5  # before the tensors, in a file that is no archive
+_OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 _COPIES = 4  # that tensors may share the bytes of a file, as tied weights do
 _GET_AGAIN = "download it again, or convert it to safetensors"
 _NEEDED = "a file of tensors: .safetensors, or a torch checkpoint without code"
@@ -174,6 +179,9 @@ def _read_torch(path: Path, head: bytes, size: int) -> Any:
     """What a torch file holds; its tensors share the file's bytes."""
     if head.startswith(b"PK"):
         _check_archive(path, size)
+    else:
+        with path.open("rb") as file:
+            _check_names(path, file, _LEGACY_PICKLES)
     inert: list[Any] = [(_Inert, name) for name in _INERT]
     with warnings.catch_warnings(), torch.serialization.safe_globals(inert):
         warnings.simplefilter("ignore")  # about the protocol or the age of files that are refused anyway
@@ -197,6 +205,18 @@ def _unsafe_names(path: Path) -> list[str]:
         return []
 
 
+def _check_names(path: Path, file: IO[bytes], pickles: int) -> None:
+    """Refuse names longer than any: torch searches its own message about one in time that grows with its square."""
+    with suppress(ValueError):  # torch says what is wrong
+        while pickles and (opcode := _OPCODES.get(file.read(1))) is not None:
+            if opcode.name == "GLOBAL":
+                if any(len(file.readline(_MAX_NAME)) == _MAX_NAME for _ in ("module", "name")):
+                    raise refuse(path, f"a pickle with a name of more than {_MAX_NAME} bytes")
+            elif opcode.arg is not None:
+                opcode.arg.reader(file)
+            pickles -= opcode.name == "STOP"
+
+
 def _check_archive(path: Path, size: int) -> None:
     """Refuse an archive that is cut short, no torch file, or would become more than it is."""
     try:
@@ -213,6 +233,11 @@ def _check_archive(path: Path, size: int) -> None:
     stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
     if not stored or sum(entry.file_size for entry in entries) > size:
         raise refuse(path, "an archive that becomes larger than it is, which torch never writes")
+    with zipfile.ZipFile(path) as archive:
+        for entry in entries:
+            if entry.filename.partition("/")[2] == "data.pkl":
+                with archive.open(entry) as file:
+                    _check_names(path, file, 1)
 
 
 def _flat(path: Path, tree: Any) -> State:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from histofactor.base.workers import map_ahead
 from histofactor.errors import ImageError
 from histofactor.export.pyramid import level_bands, level_shapes
 from histofactor.records import LabelMap, Raster, Segmentation
+from histofactor.slides.damaged import DAMAGED
+from histofactor.slides.tiff_directory import OpenTiff
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -77,22 +79,47 @@ def open_labels(path: str | os.PathLike[str]) -> Iterator[Raster]:
         The labels (height, width), until the block ends.
 
     Raises:
-        ImageError: the file is missing, damaged or no label map.
+        ImageError: the file is missing, damaged or no label map; reading the labels raises it too.
     """
     import zarr
 
-    try:
-        tiff = tifffile.TiffFile(path)
-    except (OSError, tifffile.TiffFileError) as error:
-        raise ImageError(
-            f"cannot read the labels {path}", expected="a file that histofactor wrote", got=str(error)
-        ) from error
-    with tiff:
-        labels = zarr.open_array(tiff.aszarr(series=0, level=0), mode="r")
+    with closing(_open(Path(path))) as file:
+        with _told(path):
+            labels = zarr.open_array(file.tiff.aszarr(series=0, level=0), mode="r")
         if labels.ndim != 2 or labels.dtype not in (np.uint8, np.uint16):
             got = f"{labels.dtype} {labels.shape}"
             raise ImageError(f"{path} is no label map", expected="uint8 or uint16 (height, width)", got=got)
-        yield labels
+        yield _Stored(labels, path)
+
+
+class _Stored:
+    """Labels on disk, whose damage is told by one error; see ``records.Raster``."""
+
+    def __init__(self, labels: Any, path: str | os.PathLike[str]) -> None:
+        self._labels, self._path = labels, path
+        self.shape: tuple[int, int] = labels.shape
+        self.dtype: np.dtype[Any] = labels.dtype
+
+    def __getitem__(self, index: Any, /) -> Any:
+        with _told(self._path):
+            return self._labels[index]
+
+
+def _open(path: Path) -> OpenTiff:
+    with _told(path):
+        return OpenTiff(path)
+
+
+@contextmanager
+def _told(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What reading can fail with, as one error that names the file."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except (*DAMAGED, MemoryError) as error:
+        got = f"{type(error).__name__}: {error}"[:500]
+        raise ImageError(f"cannot read the labels {path}", expected="a file that histofactor wrote", got=got) from error
 
 
 def _packed_tiles(labels: Raster, digest: _Hash, lower: list[list[bytes]]) -> Iterator[bytes]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
-import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from histofactor.errors import ImageError
+from histofactor.slides.damaged import DAMAGED
+from histofactor.slides.pillow import quiet_pillow
 from histofactor.slides.pixels import ORIENTATION_TAG
 
 MAX_PX = 89_000_000
@@ -24,9 +24,6 @@ _PLAIN = {1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 50000}  # compressions that fil
 _CODED = {7, 33003, 33004, 33005, 34712}  # JPEG and JPEG 2000, whose tiles state a size of their own
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _EXPECTED = "a PNG or TIFF image whose px above 0 are tissue"
-_DAMAGED = (
-    OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, struct.error,
-)  # fmt: skip
 
 
 def read_mask(path: str | Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -92,18 +89,16 @@ def _decode(path: Path) -> NDArray[Any]:
         raise _unreadable(path, "is a folder", "a folder", "name the file in it") from None
     except PermissionError:
         raise _unreadable(path, "may not be read", "no permission", "check its permissions") from None
-    except _DAMAGED as error:
+    except (*DAMAGED, MemoryError) as error:
         got = f"{type(error).__name__}: {error}"
         raise _unreadable(path, "is damaged or cut off", got, "copy or export it again") from error
 
 
 def _decode_png(file: BinaryIO, path: Path) -> NDArray[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is stricter
-        with Image.open(file, formats=("PNG",)) as image:
-            bits = 16 if image.mode.startswith("I") else 8
-            _check_size(path, image.size, len(image.getbands()) * bits // 8)
-            return np.asarray(image)
+    with quiet_pillow(), Image.open(file, formats=("PNG",)) as image:
+        bits = 16 if image.mode.startswith("I") else 8
+        _check_size(path, image.size, len(image.getbands()) * bits // 8)
+        return np.asarray(image)
 
 
 def _decode_tiff(file: BinaryIO, path: Path) -> NDArray[Any]:
@@ -151,7 +146,7 @@ def _check_coded(page: tifffile.TiffPage, file: BinaryIO) -> None:
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         if count:
             file.seek(offset)
-            with Image.open(BytesIO(file.read(count)), formats=("JPEG", "JPEG2000")) as image:
+            with quiet_pillow(), Image.open(BytesIO(file.read(count)), formats=("JPEG", "JPEG2000")) as image:
                 if image.width > width or image.height > height:
                     raise ValueError(
                         f"a part of {width} × {height} px holds an image of {image.width} × {image.height}"

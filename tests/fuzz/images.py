@@ -21,6 +21,7 @@ from histofactor.slides.tissue import tissue_mask
 from histofactor.slides.user_mask import read_mask
 
 SIDE = 31_000  # that bombs claim
+THUMBNAIL_PX = 1000  # the smallest that is made of a whole input
 MASK_SHAPE = (24, 32)
 APERIO = "Aperio Image Library v11.2.1 \r\n{}x{}|AppMag = 20|MPP = 0.5"
 SCANNED = {"photometric": "rgb", "metadata": None, "resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
@@ -41,7 +42,7 @@ def read_image(path: Path) -> None:
         slide = open_slide(path, source_mpp=0.5)
     with slide:
         width, height = slide.info.size
-        scale = min(1.0, 64 / max(width, height))
+        scale = min(1.0, THUMBNAIL_PX / max(width, height))
         thumbnail, _ = read_thumbnail(slide, (max(1, round(width * scale)), max(1, round(height * scale))))
         tissue_mask(thumbnail, slide.info.mpp and slide.info.mpp / scale)
         side = min(width, height, 48)

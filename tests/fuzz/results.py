@@ -26,6 +26,7 @@ from histofactor.runs.regroup import Regrouping
 from histofactor.runs.relabel import relabel
 from histofactor.runs.results import Outputs
 from histofactor.runs.segment_many import ManyOptions, segment_many
+from histofactor.runs.source import Opening
 from histofactor.segmentation.store import DiskStore
 from histofactor.slides.phantom import phantom
 
@@ -48,7 +49,7 @@ def make_results(folder: Path) -> None:
 
 
 def _segment(image: Path, out: Path) -> str:
-    options = ManyOptions(source_mpp=1.0, outputs=Outputs(weights=True))
+    options = ManyOptions(opening=Opening(source_mpp=1.0), outputs=Outputs(weights=True))
     (outcome,) = segment_many([image], out, encoder=encoder(), options=options)
     return outcome.traceback or outcome.error
 

@@ -222,3 +222,13 @@ def test_a_coarsest_level_that_is_damaged_hides_the_depth(tmp_path, image, write
     path.write_bytes(content)
     with pytest.raises(ImageError, match="damaged or cut off"):
         open_slide(path)
+
+
+@pytest.mark.parametrize("name", ["a.svs", "a.tif"])
+def test_a_side_beyond_any_slide_is_a_damaged_header(tmp_path, texture, write_svs, write_tiff, name):
+    path = (write_svs if name == "a.svs" else write_tiff)(tmp_path / name, texture(256, 192))
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tag = tiff.pages[0].tags["ImageLength"]
+        tag.overwrite(2**22 + 1, dtype="I")
+    with pytest.raises(ImageError, match=r"too large; expected at most 4,194,304 px a side; got 256 × 4194305 px"):
+        open_slide(path)

@@ -15,7 +15,7 @@ from histofactor.errors import ImageError
 from histofactor.records import SlideInfo
 from histofactor.slides.budget import MAX_IMAGE_GB, check_budget
 from histofactor.slides.header import capped, objective_of
-from histofactor.slides.pixels import over_white
+from histofactor.slides.pixels import check_size, over_white
 from histofactor.slides.pyramid import Box, DamagedPixels, LeveledSlide, lay_out
 from histofactor.slides.resolution import from_text, settle_mpp
 
@@ -57,6 +57,7 @@ class VendorSlide(LeveledSlide):
             x, y, width, height = (int(properties[key]) for key in _BOUNDS)
             bounds, notes = (x, y, x + width, y + height), (_bounds_note(x, y, size),)
             size = (width, height)
+        check_size(size, str(path))
         stated = from_text(properties.get("openslide.mpp-x"), properties.get("openslide.mpp-y"), "openslide.mpp-x")
         mpp, resolution_notes = settle_mpp(stated, source_mpp, str(path), required=True)
         reader = f"OpenSlide {openslide.__library_version__}"

@@ -15,6 +15,7 @@ from histofactor.slides.budget import MAX_IMAGE_GB, check_budget
 from histofactor.slides.resolution import StatedMpp
 
 MIN_SIDE_PX = 16
+MAX_SIDE_PX = 2**22  # ten times the largest slides; a px of their thumbnail then fits memory
 ORIENTATION_TAG = 274
 _BAND_ROWS = 256
 _MODE_WORDS = {
@@ -74,10 +75,12 @@ def decode_array(values: NDArray[Any], name: str = "the array", max_image_gb: fl
 
 
 def check_size(size: tuple[int, int], name: str) -> None:
-    """Refuse images that are too small to hold tissue."""
+    """Refuse images that are too small to hold tissue, or larger than any slide: such a size is a damaged header."""
+    got = f"{size[0]} × {size[1]} px"
     if min(size) < MIN_SIDE_PX:
-        got = f"{size[0]} × {size[1]} px"
         raise ImageError(f"{name} is too small", expected=f"at least {MIN_SIDE_PX} px a side", got=got)
+    if max(size) > MAX_SIDE_PX:
+        raise ImageError(f"{name} is too large", expected=f"at most {MAX_SIDE_PX:,} px a side", got=got)
 
 
 def upright_rgb(image: Image.Image, orientation: int, path: Path) -> tuple[Image.Image, tuple[str, ...]]:

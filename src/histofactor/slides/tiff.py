@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from histofactor.errors import HistofactorError, ImageError
+from histofactor.errors import HistofactorError
 from histofactor.records import SlideInfo
 from histofactor.slides.budget import MAX_IMAGE_GB
 from histofactor.slides.damaged import DAMAGED
 from histofactor.slides.header import tiff_header
-from histofactor.slides.pixels import MIN_SIDE_PX, ORIENTATION_TAG, unusable
+from histofactor.slides.pixels import ORIENTATION_TAG, check_size, unusable
 from histofactor.slides.pyramid import Box, LeveledSlide, lay_out
 from histofactor.slides.resolution import settle_mpp
 from histofactor.slides.tiff_directory import OpenTiff, broken, is_tiff
@@ -161,9 +161,7 @@ def _area(page: Any) -> int:
 
 def _check(base: Any, path: Path) -> None:
     """Refuse pages that cannot be read in parts."""
-    if min(base.imagewidth, base.imagelength) < MIN_SIDE_PX:
-        got = f"{base.imagewidth} × {base.imagelength} px"
-        raise ImageError(f"{path} is too small", expected=f"at least {MIN_SIDE_PX} px a side", got=got)
+    check_size((base.imagewidth, base.imagelength), str(path))
     orientation = base.tags.valueof(ORIENTATION_TAG, default=1)
     if orientation != 1:
         raise unusable(path, f"pixels turned by orientation {orientation}")

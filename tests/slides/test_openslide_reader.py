@@ -178,3 +178,15 @@ def test_a_real_slide_without_mpp(shared):
     # OpenSlide interpolates where 2.0005 level-0 px are one px: up to a quarter px
     assert np.abs(read.astype(int) - level).mean() < 6
     assert np.array_equal(read[:100, :100], level[:100, :100])
+
+
+def test_what_has_a_name_that_is_no_unicode_is_left_out(tmp_path, texture, write_svs):
+    path = write_svs(tmp_path / "a.svs", texture(256, 192))
+    content = path.read_bytes()
+    assert content.count(b"AppMag = 20") == 3
+    path.write_bytes(content.replace(b"AppMag = 20", b"App\xff\xfeg = 20"))
+    with open_slide(path) as slide:
+        assert slide.info.mpp == 0.5
+        assert slide.info.properties["aperio.MPP"] == "0.5"
+        assert not any("App" in name for name in slide.info.properties)
+        assert slide.info.objective is None

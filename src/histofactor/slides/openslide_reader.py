@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
@@ -70,8 +71,8 @@ class VendorSlide(LeveledSlide):
             notes=(*notes, *resolution_notes),
             vendor=properties.get("openslide.vendor", ""),
             objective=objective_of(properties.get("openslide.objective-power")),
-            properties=capped(sorted(properties.items())),
-            associated=tuple(sorted(self._slide.associated_images)),
+            properties=capped((name, properties[name]) for name in _askable(properties)),
+            associated=tuple(_askable(self._slide.associated_images)),
         )
         super().__init__(info, lay_out(self._slide.level_dimensions, bounds))
 
@@ -144,6 +145,11 @@ def _open(path: Path) -> OpenSlide:
             got=f"OpenSlide: {error}",
             mend="copy or export it again, with all its files",
         ) from error
+
+
+def _askable(held: Iterable[str]) -> list[str]:
+    """Names in order, without those that are no UTF-8, by whose text OpenSlide does not find them again."""
+    return sorted(name for name in held if "\ufffd" not in name)
 
 
 def _bounds_note(x: int, y: int, canvas: tuple[int, int]) -> str:

@@ -135,8 +135,10 @@ def test_a_seal_is_for_one_recipe(tmp_path):
     assert (sealed.labels, sealed.outputs, sealed.content["bank"]["k"]) == ("labels", "outputs", 6)
     (place.results / "segmentation.json").write_text('{"recipe_sha256": "of version 0.1"}')
     assert (read_seal(place).labels, read_seal(place).outputs) == ("", "")
+    assert "earlier version" in read_seal(place).note
     (place.results / "segmentation.json").write_text("{broken")
-    assert read_seal(place) is None
+    assert (read_seal(place).labels, read_seal(place).outputs) == ("", "")
+    assert "not as it was written" in read_seal(place).note
     unseal(place)
     assert not (place.results / "segmentation.json").exists()
     place.work.mkdir(parents=True)

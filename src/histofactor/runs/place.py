@@ -29,6 +29,7 @@ _TRIES = 100
 _HASH = 8  # digits that tell folders of equal names apart
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\ud800-\udfff]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)  # of Windows
+_OLDER = "results of an earlier version were here; they are made anew, since what they depend on was told differently"
 _OWN = re.compile(r"(run|report|phenotypes|concepts|status)\..*", re.IGNORECASE)  # files of the output folder itself
 
 
@@ -66,12 +67,14 @@ class Seal:
 
     Attributes:
         content: all of it.
-        labels, outputs: hashes of what it was made by; "" where it was written in another form.
+        labels, outputs: hashes of what it was made by; "" where it was written in another form, or is damaged.
+        note: why it says nothing of what the results depend on, or "".
     """
 
     content: Mapping[str, Any]
     labels: str
     outputs: str
+    note: str = ""
 
 
 def name_folders(inputs: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
@@ -191,13 +194,16 @@ def seal(place: Place, content: Mapping[str, Any], labels: str, outputs: str) ->
 
 
 def read_seal(place: Place) -> Seal | None:
-    """``segmentation.json``, if the results of an input are whole, else None."""
+    """``segmentation.json`` of an input, or None where there is none, so that its results are not whole."""
+    path = place.results / SEAL
     try:
         content = sealed_in(place.results)
-    except DamagedError:  # not there, not ours, or of an earlier version, which had no digests
-        return Seal({}, "", "") if _is_older(place.results / SEAL) else None
+    except DamagedError as error:  # not there, or of an earlier version, which had no digests
+        if not os.path.lexists(path):
+            return None
+        return Seal({}, "", "", _OLDER if _is_older(path) else f"{error}: the results are made anew")
     if content.get("recipe_format") != FORMAT:
-        return Seal(content, "", "")
+        return Seal(content, "", "", _OLDER)
     return Seal(content, str(content.get("recipe_sha256")), str(content.get("outputs_sha256")))
 
 

@@ -10,6 +10,7 @@ from histofactor.base.clock import Clock
 from histofactor.export.geojson import write_geojson
 from histofactor.export.labels import LABELS, write_labels
 from histofactor.export.overlay import thumbnail_size, write_overlay
+from histofactor.export.previews import NAME as PREVIEW
 from histofactor.export.previews import write_preview
 from histofactor.export.report import report_entry, run_from, write_page, write_small
 from histofactor.export.tables import write_phenotypes
@@ -21,6 +22,9 @@ from histofactor.runs.place import Place
 from histofactor.slides.reader import Slide
 from histofactor.slides.thumbnail import read_thumbnail
 
+_REGIONS, _OVERLAY, _TABLE, _PAGE, _SMALL = (
+    "regions.geojson.gz", "overlay.png", "phenotypes.csv", "report.html", "preview.jpg",
+)  # fmt: skip
 _WRITERS = 2  # files written at a time: most of each is work of one thread
 
 
@@ -35,6 +39,12 @@ class Outputs:
 
     weights: bool = False
     ome_zarr: bool = False
+
+
+def missing(place: Place, sealed: Iterable[str]) -> tuple[str, ...]:
+    """Which files of an input are not there: of those that are always written, and of ``sealed`` ones."""
+    names = dict.fromkeys([LABELS, _OVERLAY, _REGIONS, _TABLE, _PAGE, PREVIEW, _SMALL, *sealed])
+    return tuple(name for name in names if not (place.results / name).exists())
 
 
 def keep_weights(segmentation: Segmentation, rows: Iterable[SparseRows], place: Place, recipe: str) -> None:
@@ -86,15 +96,15 @@ def write_results(segmentation: Segmentation, slide: Slide, place: Place, output
     def page() -> None:
         entry = report_entry(segmentation, slide, rgb)
         write_preview(entry, folder)
-        write_page(entry, run_from(segmentation.recipe, entry.mpp), folder / "report.html")
-        write_small(entry, folder / "preview.jpg")
+        write_page(entry, run_from(segmentation.recipe, entry.mpp), folder / _PAGE)
+        write_small(entry, folder / _SMALL)
 
     writers: dict[str, Callable[[], object]] = {
-        "regions": lambda: write_geojson(segmentation, folder / "regions.geojson.gz"),
+        "regions": lambda: write_geojson(segmentation, folder / _REGIONS),
         "page": page,
-        "overlay": lambda: write_overlay(rgb, segmentation, folder / "overlay.png"),
+        "overlay": lambda: write_overlay(rgb, segmentation, folder / _OVERLAY),
         "labels": lambda: write_labels(segmentation, folder / LABELS),
-        "tables": lambda: write_phenotypes(segmentation, folder / "phenotypes.csv"),
+        "tables": lambda: write_phenotypes(segmentation, folder / _TABLE),
     }
     if outputs.ome_zarr:
         writers["ome-zarr"] = lambda: write_ome_zarr(segmentation, folder / OME_ZARR)

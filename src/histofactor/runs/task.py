@@ -17,7 +17,7 @@ from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank, Segmentation
 from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.place import Place, Seal, claim, clear, read_seal, seal, unseal
-from histofactor.runs.results import Outputs, keep_weights, write_results
+from histofactor.runs.results import Outputs, keep_weights, missing, write_results
 from histofactor.runs.rewrite import rewrite
 from histofactor.runs.source import Opening
 from histofactor.runs.status import write_status
@@ -96,13 +96,16 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
     place = task.place
     labels, outputs = digest(labels_recipe(task, segmenter)), digest(outputs_recipe(task, segmenter))
     sealed = read_seal(place)
-    if task.resume and sealed is not None and (sealed.labels, sealed.outputs) == (labels, outputs):
-        clear(place)  # the run that sealed it may have been killed before it could
-        return _kept(task, sealed)
-    if task.resume and sealed is not None and sealed.labels == labels and _rewritten(task, segmenter, sealed):
-        seal(place, sealed.content, labels, outputs)
-        return replace(_kept(task, sealed), status="done")
-    notes = () if sealed is None or sealed.labels else (_OLDER,)
+    told = "" if sealed is None else sealed.note
+    if task.resume and sealed is not None and sealed.labels == labels:
+        if gone := missing(place, sealed.content["digests"]):
+            told = f"of the results of an earlier run, {', '.join(gone)} had gone: all are made anew"
+        elif sealed.outputs == outputs:
+            clear(place)  # the run that sealed it may have been killed before it could
+            return _kept(task, sealed)
+        elif _rewritten(task, segmenter, sealed):
+            seal(place, sealed.content, labels, outputs)
+            return replace(_kept(task, sealed), status="done")
     if not task.resume:
         clear(place)
     unseal(place)
@@ -114,7 +117,7 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
         if task.outputs.weights:
             with watch.clock("weights"):
                 keep_weights(segmentation, store.weights(), place, labels)
-    notes = (*_notes(segmentation), *filter(None, [store.note]), *notes)
+    notes = (*_notes(segmentation), *filter(None, [store.note, told]))
     seal(place, {**segmentation.recipe, "notes": list(_notes(segmentation))}, labels, outputs)
     clear(place)
     damaged = segmentation.slide.notes[-1] if segmentation.recipe["unreadable"] else ""
@@ -132,9 +135,6 @@ def _rewritten(task: Task, segmenter: Segmenter, sealed: Seal) -> bool:
     except ImageError:  # what is there cannot be used: the input is worked anew
         return False
     return True
-
-
-_OLDER = "results of an earlier version were here; they are made anew, since what they depend on was told differently"
 
 
 def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:

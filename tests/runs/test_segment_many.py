@@ -363,3 +363,14 @@ def test_a_damaged_file_of_a_run_is_told_and_costs_no_results(segmented, image, 
     assert sorted(entry["input"] for entry in run_of(out)["inputs"]) == sorted(map(str, (image, second)))
     assert segmented([image], out, reporter=Reporter(on_note=told.append))[0].status == "kept"
     assert len(told) == 1
+
+
+def test_another_file_of_a_slide_makes_results_anew(segmented, image, tmp_path, monkeypatch):
+    beside = tmp_path / "in" / "Data0000.dat"
+    beside.write_bytes(b"one")
+    monkeypatch.setattr(module, "files_of", lambda path: [path, beside])
+    out = tmp_path / "out"
+    statuses = [segmented([image], out)[0].status for _ in range(2)]
+    beside.write_bytes(b"two")
+    statuses.append(segmented([image], out)[0].status)
+    assert statuses == ["done", "kept", "done"]

@@ -80,3 +80,18 @@ def test_folders_count_with_all_that_is_in_them(tmp_path):
 def test_what_cannot_be_read(tmp_path):
     with pytest.raises(ImageError, match="does not exist"):
         fingerprint(tmp_path / "none.png")
+
+
+def test_files_that_belong_to_another_count(tmp_path):
+    index, folder = tmp_path / "a.mrxs", tmp_path / "a"
+    index.write_bytes(b"index")
+    folder.mkdir()
+    (folder / "Data0000.dat").write_bytes(b"one")
+    found = {fingerprint(index), fingerprint(index, folder)}
+    (folder / "Data0000.dat").write_bytes(b"two")
+    found.add(fingerprint(index, folder))
+    (folder / "Data0001.dat").write_bytes(b"")
+    found.add(fingerprint(index, folder))
+    assert len(found) == 4
+    with pytest.raises(ImageError, match="does not exist"):
+        fingerprint(index, tmp_path / "none")

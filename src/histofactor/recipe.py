@@ -27,7 +27,7 @@ class LabelsRecipe:
     Attributes:
         version: of histofactor.
         path: the input, resolved.
-        content: its ``fingerprint``.
+        content: ``fingerprint`` of all its files.
         source_mpp: µm/px that the user states, or None.
         series: image of the file that the user names, or None.
         encoder: what makes features: key, patch, window, number format, repair of tokens; JSON types.
@@ -73,8 +73,8 @@ def digest(recipe: LabelsRecipe | OutputsRecipe) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def fingerprint(path: Path) -> str:
-    """SHA-256 of what a file, or a folder of files, holds.
+def fingerprint(path: Path, *others: Path) -> str:
+    """SHA-256 of what a file, or a folder of files, holds; with that of others that belong to it.
 
     A file of up to 4 MiB is read whole. Of a larger one its size, time of change and 64 blocks of 64 KiB count, the
     first and the last among them; of a folder the names in it too.
@@ -89,6 +89,8 @@ def fingerprint(path: Path) -> str:
             found.update(repr(str(file.relative_to(path))).encode())
             for block in _blocks(file):
                 found.update(block)
+        for other in others:
+            found.update(repr([other.name, fingerprint(other)]).encode())
     except OSError as error:
         what = f"{path} does not exist" if isinstance(error, FileNotFoundError) else f"{path} cannot be read"
         raise ImageError(what, expected="a file", got=error.strerror or str(error), mend="check the path") from error

@@ -55,8 +55,11 @@ def test_a_mistake_is_one_message_without_traceback(histofactor, tmp_path):
     assert "Traceback" not in err
 
 
+CALL = "from histofactor.cli.main import main; main()"
+
+
 def run(arguments, **options):
-    command = [sys.executable, "-c", "from histofactor.cli.main import main; main()", *arguments]
+    command = [sys.executable, "-c", CALL, *arguments]
     return subprocess.run(command, check=False, stderr=subprocess.PIPE, timeout=60, **options)
 
 
@@ -78,6 +81,15 @@ def test_a_full_disk_behind_the_output_is_told(arguments):
     assert found.stderr.decode().splitlines()[0] == "error: cannot write the output of this command"
     assert "No space left" in found.stderr.decode()
     assert "Traceback" not in found.stderr.decode()
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_stream_that_is_closed_is_no_error(stream):
+    found = subprocess.run(
+        ["sh", "-c", f'"$0" "$@" {stream}>&-', sys.executable, "-c", CALL, "encoders", "list"],
+        check=False, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert (found.returncode, found.stderr) == (0, b"")
 
 
 def test_other_errors_of_the_system_keep_their_traceback(monkeypatch, histofactor):

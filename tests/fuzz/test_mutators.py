@@ -16,7 +16,7 @@ CONTENTS = {
 }
 
 
-@pytest.mark.parametrize("mutator", {*MUTATORS}, ids=lambda mutator: mutator.__name__)
+@pytest.mark.parametrize("mutator", dict.fromkeys(MUTATORS), ids=lambda mutator: mutator.__name__)
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
 def test_the_same_numbers_spoil_it_the_same(mutator, content):
     for seed in range(30):

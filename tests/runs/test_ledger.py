@@ -122,3 +122,28 @@ def test_two_processes_in_one_folder(tissue, tmp_path):
     with (out / "phenotypes.csv").open() as file:
         assert {row["slide"] for row in csv.DictReader(file)} == {"a", "b", "c", "d"}
     assert not (out / ".work").exists()
+
+
+def test_a_ledger_of_which_nothing_can_be_read_says_so(tmp_path):
+    begin(tmp_path, FACTS, [Path("a.png")])
+    (file,) = (tmp_path / ledger.RUNS).glob("*.json")
+    file.write_text("[]")
+    with pytest.raises(OptionError, match="damaged") as raised:
+        scan(tmp_path)
+    assert "segment` again" in str(raised.value)
+
+
+def test_inputs_that_no_run_names_keep_their_folder_and_are_listed(tmp_path):
+    path = tmp_path / "in" / "a.png"
+    run, (place,) = begin(tmp_path / "out", FACTS, [path])
+    write_status(Outcome(str(path), "done", "a", 1.0), place, run)
+    (file,) = (tmp_path / "out" / ledger.RUNS).glob("*.json")
+    file.write_text("{")
+    assert [ledger.RUNS in note for note in ledger.set_damaged_aside(tmp_path / "out")] == [True]
+    assert ledger.set_damaged_aside(tmp_path / "out") == []
+    _, (other,) = begin(tmp_path / "out", FACTS, [tmp_path / "b" / "a.png"])
+    assert other.name.startswith("a-")
+    assert begin(tmp_path / "out", FACTS, [path])[1] == [place]
+    assert {outcome.folder: outcome.status for outcome in scan(tmp_path / "out").outcomes} == {
+        "a": "done", other.name: "waiting",
+    }  # fmt: skip

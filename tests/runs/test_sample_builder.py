@@ -10,7 +10,7 @@ from histofactor.errors import ImageError, OptionError, OutputError
 from histofactor.runs import sample_builder as module
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
-from histofactor.runs.source import Opening, Source, Sources
+from histofactor.runs.source import Opening, Source, Sources, file_sources
 from histofactor.segmentation import encoding as stream
 from histofactor.segmentation.setup import load_setup
 from histofactor.slides.phantom import phantom
@@ -111,6 +111,36 @@ def test_another_recipe_begins_anew(collect, tmp_path):
     assert aside.read_bytes() == kept  # a sample took hours: nothing overwrites it
     assert str(aside) in told[0]
     same(collect(range(3), work=work), collect(range(3)))
+
+
+def test_a_changed_input_begins_anew(images, tiny_encoder, tmp_path):
+    work, paths, told = tmp_path / "w.npz", [tmp_path / "0.png", tmp_path / "1.png"], []
+
+    def tokens():
+        reporter = Reporter(on_note=told.append)
+        builder = SampleBuilder(file_sources(paths), load_setup(tiny_encoder), OPTIONS, work=work, reporter=reporter)
+        builder.gather()
+        return {name: known["tokens"] for name, known in builder.slides.items()}
+
+    for path in paths:
+        path.write_bytes((images / "0.png").read_bytes())
+    before = tokens()
+    assert tokens() == before
+    assert told == []
+    paths[1].write_bytes((images / "3.png").read_bytes())
+    after = tokens()
+    assert after["0.png"] == before["0.png"]
+    assert after["1.png"] > 1.2 * before["1.png"]
+    assert "kept as" in told[0]
+
+
+def test_which_image_of_a_file_is_read_is_told(images, tiny_encoder, tmp_path):
+    with Image.open(images / "3.png") as large, Image.open(images / "0.png") as small:
+        large.save(tmp_path / "two.tif", save_all=True, append_images=[small.copy()])
+    told = []
+    reporter = Reporter(on_outcome=told.append)
+    SampleBuilder(file_sources([tmp_path / "two.tif"]), load_setup(tiny_encoder), OPTIONS, reporter=reporter).gather()
+    assert "'page 1' (200 × 160 px)" in told[0].notes[0]
 
 
 def test_a_work_file_that_cannot_be_read(collect, tmp_path):

@@ -16,6 +16,7 @@ from histofactor.runs import task as module
 from histofactor.runs.execute import local
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.place import Place, claim
+from histofactor.runs.results import Outputs
 from histofactor.segmentation.setup import SegmentOptions
 from histofactor.segmentation.store import DiskStore
 from histofactor.slides.reader import PlainImage
@@ -153,18 +154,6 @@ def test_results_of_an_earlier_version_are_made_anew_and_told(segmented, image, 
     assert outcome.status == "done"
     assert any("earlier version" in note for note in outcome.notes)
     assert not any("earlier version" in note for note in segmented([image], out)[0].notes)
-
-
-@pytest.mark.parametrize("name", ["labels.ome.tif", "overlay.png", "report.html"])
-def test_what_is_gone_is_made_again_and_told(segmented, image, tmp_path, name):
-    out = tmp_path / "out"
-    segmented([image], out)
-    before = (out / "tissue" / name).read_bytes()
-    (out / "tissue" / name).unlink()
-    (outcome,) = segmented([image], out)
-    assert outcome.status == "done"
-    assert f"finished results were made anew: {name} is gone" in outcome.notes
-    assert (out / "tissue" / name).read_bytes() == before
 
 
 def test_a_kept_input_keeps_its_notes(segmented, tmp_path):
@@ -327,3 +316,61 @@ def test_an_output_folder_that_cannot_be_written(segmented, image, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot write"):
         segmented([image], tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize("name", [*MADE[:-1], "weights.zarr"])
+def test_results_of_which_a_file_has_gone_are_made_anew_and_told(segmented, image, tmp_path, name):
+    out, outputs = tmp_path / "out", Outputs(weights=True)
+    segmented([image], out, outputs=outputs)
+    whole = (out / "tissue/labels.ome.tif").read_bytes()
+    (out / "tissue" / name).rename(tmp_path / "gone")
+    (outcome,) = segmented([image], out, outputs=outputs)
+    assert outcome.status == "done"
+    assert f"{name} is gone" in outcome.notes[-1]
+    assert (out / "tissue" / name).exists()
+    assert (out / "tissue/labels.ome.tif").read_bytes() == whole
+    assert segmented([image], out, outputs=outputs)[0].status == "kept"
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", "[" * 9999])
+def test_a_damaged_seal_is_told_and_made_anew(segmented, image, tmp_path, content):
+    out = tmp_path / "out"
+    segmented([image], out)
+    whole = (out / "tissue/segmentation.json").read_bytes()
+    (out / "tissue/segmentation.json").write_text(content)
+    (outcome,) = segmented([image], out)
+    assert outcome.status == "done"
+    assert "segmentation.json is not as it was written" in outcome.notes[-1]
+    assert (out / "tissue/segmentation.json").read_bytes() == whole
+
+
+def test_a_damaged_file_of_a_run_is_told_and_costs_no_results(segmented, image, tmp_path, tissue):
+    out, second = tmp_path / "out", tmp_path / "other" / "tissue.png"
+    second.parent.mkdir()
+    Image.fromarray(tissue[:200]).save(second)
+    segmented([image], out)
+    labels = (out / "tissue/labels.ome.tif").read_bytes()
+    (run,) = (out / ".runs").glob("*.json")
+    run.write_bytes(run.read_bytes()[:100])
+    told = []
+    (outcome,) = segmented([second], out, reporter=Reporter(on_note=told.append))
+    assert outcome.folder.startswith("tissue-")
+    assert (out / "tissue/labels.ome.tif").read_bytes() == labels
+    assert tifffile.imread(out / outcome.folder / "labels.ome.tif").shape == (200, 400)
+    (note,) = told
+    assert f"{run} is damaged" in note
+    assert run.with_name(f"{run.name}.damaged").exists()
+    assert sorted(entry["input"] for entry in run_of(out)["inputs"]) == sorted(map(str, (image, second)))
+    assert segmented([image], out, reporter=Reporter(on_note=told.append))[0].status == "kept"
+    assert len(told) == 1
+
+
+def test_another_file_of_a_slide_makes_results_anew(segmented, image, tmp_path, monkeypatch):
+    beside = tmp_path / "in" / "Data0000.dat"
+    beside.write_bytes(b"one")
+    monkeypatch.setattr(module, "files_of", lambda path: [path, beside])
+    out = tmp_path / "out"
+    statuses = [segmented([image], out)[0].status for _ in range(2)]
+    beside.write_bytes(b"two")
+    statuses.append(segmented([image], out)[0].status)
+    assert statuses == ["done", "kept", "done"]

@@ -58,3 +58,13 @@ def test_resolutions_from_a_table(tmp_path):
     for name, told in (("3.png", "no number"), ("4.png", "mpp of 4.png")):
         with pytest.raises(ResolutionError, match=told):
             read_table([Source(name)], table)
+
+
+def test_the_content_of_files_counts(tmp_path):
+    path = tmp_path / "1.png"
+    contents = [file_sources([path]).all[0].content]
+    for content in (b"one", b"two"):
+        path.write_bytes(content)
+        contents.append(file_sources([path]).all[0].content)
+    assert contents[0] == ""
+    assert len(set(contents)) == 3

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from histofactor.errors import ResolutionError
-from histofactor.slides.resolution import NOT_STATED, StatedMpp, from_dpi, from_text, from_tiff, settle_mpp
+from histofactor.slides.resolution import NOT_STATED, StatedMpp, from_dpi, from_ome, from_text, from_tiff, settle_mpp
 
 OME = '<?xml version="1.0"?><OME><Image><Pixels PhysicalSizeX="{x}" PhysicalSizeY="{y}"{unit} SizeX="9"/></Image></OME>'
 
@@ -115,10 +115,21 @@ def test_an_impossible_source_mpp_is_refused(bad):
 @pytest.mark.parametrize(
     ("x", "y", "expected"),
     [("0.25", "0.26", (0.25, 0.26)), ("0.25", None, (0.25, 0.25)), (None, "0.5", (0.5, 0.5)), (None, None, None),
-     ("", "0.5", (0.5, 0.5)), ("wide", "0.5", None), ("0", "0", None), ("-1", "-1", None)],
+     ("", "0.5", (0.5, 0.5)), ("wide", "0.5", None), ("0", "0", (0, 0)), ("-1", "-1", (-1, -1))],
 )  # fmt: skip
 def test_mpp_as_text(x, y, expected):
     assert [(item.x, item.y) for item in from_text(x, y, "a field")] == ([] if expected is None else [expected])
+
+
+@pytest.mark.parametrize("told", ["0", "-0,5", "900"])
+def test_an_impossible_mpp_is_told_as_what_it_is(told):
+    number = float(told.replace(",", "."))
+    for stated in (from_tiff(f"x|MPP = {told}|", None, 1), from_ome({"PhysicalSizeX": told})):
+        mpp, notes = settle_mpp(stated, None, "a.tif")
+        assert mpp is None
+        assert f"{number:g} µm/px, is none of a microscope and was not believed" in notes[0]
+        with pytest.raises(ResolutionError, match=f"got the header's .*{number:g} µm/px"):
+            settle_mpp(stated, None, "a.svs", required=True)
 
 
 def test_a_whole_slide_needs_mpp():

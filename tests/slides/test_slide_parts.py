@@ -3,7 +3,7 @@ import os
 import pytest
 
 from dicom_writer import dicom
-from histofactor.slides.slide_parts import is_image, slide_name, slides_of_parts
+from histofactor.slides.slide_parts import files_of, is_image, slide_name, slides_of_parts
 
 LABEL, THUMBNAIL = "ORIGINAL\\PRIMARY\\LABEL\\NONE", "DERIVED\\PRIMARY\\THUMBNAIL\\RESAMPLED"
 
@@ -52,6 +52,22 @@ def test_a_text_that_names_images_is_no_index(tmp_path):
     (tmp_path / "s.jpg").write_bytes(b"x")
     assert slides_of_parts(tmp_path) == {}
     assert slides_of_parts(tmp_path / "none") == {}
+
+
+def test_all_files_of_a_slide(series, tmp_path):
+    (series / "f.dcm").write_bytes(dicom(series="1.2.6", study="1.2.9"))
+    assert [path.name for path in files_of(series / "b.DCM")] == ["b.DCM", "a.dcm", "c.dcm", "d.dcm", "e.dcm"]
+    assert files_of(series / "f.dcm") == [series / "f.dcm"]
+    (series / "g.dcm").write_bytes(dicom(size=(64, 48)))  # a level that comes later counts too
+    assert files_of(series / "b.DCM")[-1].name == "g.dcm"
+    (tmp_path / "s.vms").write_text("[Virtual Microscope Specimen]\nImageFile=s.jpg")
+    (tmp_path / "s.jpg").write_bytes(b"x")
+    assert files_of(tmp_path / "s.vms") == [tmp_path / "s.vms", tmp_path / "s.jpg"]
+    assert files_of(tmp_path / "s.jpg") == [tmp_path / "s.jpg"]
+    assert files_of(tmp_path / "m.mrxs") == [tmp_path / "m.mrxs"]
+    (tmp_path / "m").mkdir()
+    assert files_of(tmp_path / "m.mrxs") == [tmp_path / "m.mrxs", tmp_path / "m"]
+    assert files_of(tmp_path / "none" / "n.dcm") == [tmp_path / "none" / "n.dcm"]
 
 
 def test_a_dicom_slide_is_called_after_its_own_folder(series, monkeypatch):

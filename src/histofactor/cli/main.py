@@ -65,7 +65,8 @@ def main() -> None:
         try:
             app()
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by whoever started it
+                sys.stdout.flush()
     except HistofactorError as error:
         sys.exit(_tell(error))
     except OSError as error:

@@ -112,13 +112,18 @@ def progress_reporter(outcomes: list[Outcome] | None = None) -> Iterator[Reporte
 
 @contextmanager
 def learn_reporter() -> Iterator[Reporter]:
-    """Yield a reporter that shows inputs and windows on stderr, and a line for every input that is left out."""
+    """Yield a reporter that shows inputs and windows on stderr,.
+
+    Inputs that are left out, or of which something was assumed, get a line each.
+    """
     with _bars() as bars:
 
         def on_outcome(outcome: Outcome) -> None:
             bars.on_outcome()
             if outcome.error:
                 bars.say(f"left out {outcome.input}: {outcome.error}")
+            elif outcome.notes:
+                bars.say(f"{outcome.input}:", *(f"  {note}" for note in outcome.notes))
 
         yield Reporter(
             lambda name, index, total: bars.on_input(name, total),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import histofactor
-from histofactor.base.files import check_folder, write_json
+from histofactor.base.files import check_folder, output_error, write_json
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import ImageError, OptionError
 from histofactor.export.cohort import SlideRow, write_cohort, write_study
@@ -82,7 +82,8 @@ def begin(out: Path, facts: Mapping[str, Any], inputs: Sequence[Path]) -> tuple[
     for folder in (out / RUNS, out / LOCKS):
         check_folder(folder, inside=out)
     with locked(out / LOCKS / "names.lock.json"):  # no place of an input is called so
-        taken = {folder: key for run in _read_runs(out) for _, folder, key in run["inputs"]}
+        named = {folder: key for run in _read_runs(out) for _, folder, key in run["inputs"]}
+        taken = {folder: key_of(Path(outcome.input)) for folder, outcome in _unnamed(out, named)} | named
         folders = name_folders(inputs, taken)
         listed = [[str(path), folder, key_of(path)] for path, folder in zip(inputs, folders, strict=True)]
         content = {**facts, "inputs": listed}
@@ -92,16 +93,43 @@ def begin(out: Path, facts: Mapping[str, Any], inputs: Sequence[Path]) -> tuple[
     return name, [Place(out, folder) for folder in folders]
 
 
-def scan(out: Path) -> Ledger:
-    """Read what is known of an output folder.
+def set_damaged_aside(out: Path) -> list[str]:
+    """Rename files of runs that are damaged, so that each is told once; returns a sentence each.
 
     Raises:
-        OptionError: no run ever wrote into it.
+        OutputError: one cannot be renamed.
+    """
+    told = []
+    for path in _damaged_runs(out):
+        aside = path.with_name(f"{path.name}.damaged")
+        try:
+            path.replace(aside)
+        except OSError as error:
+            raise output_error(aside, error) from error
+        told.append(
+            f"{path} is damaged and was set aside as {aside.name}: inputs of that run are known by their status alone"
+        )
+    return told
+
+
+def scan(out: Path) -> Ledger:
+    """Read what is known of an output folder: by the files of its runs, and by the status of every input.
+
+    Raises:
+        OptionError: no run ever wrote into it, or nothing is left that tells of one.
     """
     runs = _read_runs(out)
+    if not runs and _damaged_runs(out):
+        raise OptionError(
+            f"what {out} knows of its runs is damaged",
+            expected=f"a run that can be read in {RUNS}",
+            got="none",
+            mend="give the command of `histofactor segment` again; finished inputs are kept",
+        )
     if not runs:
         raise OptionError(f"{out} holds no results of `histofactor segment`", expected="an output folder that it wrote")
     named = {folder: path for run in runs for path, folder, _ in run["inputs"]}
+    named |= {folder: outcome.input for folder, outcome in _unnamed(out, named)}
     outcomes = []
     for folder, path in named.items():
         status = read_status(out / folder)
@@ -173,12 +201,33 @@ def _phenotypes(folder: Path) -> list[PhenotypeRow]:
 
 
 def _read_runs(out: Path) -> list[dict[str, Any]]:
-    """Facts and inputs of every run, the oldest first; what cannot be read is left out."""
-    found = []
-    for path in sorted((out / RUNS).glob("*.json")):
-        try:
-            run = json.loads(path.read_text(encoding="utf-8"))
-            found.append((run["started"], path.name, {**run, "inputs": [tuple(row) for row in run["inputs"]]}))
-        except (OSError, ValueError, KeyError, TypeError):  # damaged: its inputs still have their own status
-            continue
-    return [run for _, _, run in sorted(found, key=lambda item: item[:2])]
+    """Facts and inputs of every run, the oldest first; those that are damaged are left out."""
+    runs = [(path.name, run) for path in _run_files(out) if (run := _read_run(path)) is not None]
+    return [run for _, run in sorted(runs, key=lambda item: (item[1]["started"], item[0]))]
+
+
+def _damaged_runs(out: Path) -> list[Path]:
+    return [path for path in _run_files(out) if _read_run(path) is None]
+
+
+def _run_files(out: Path) -> list[Path]:
+    return sorted((out / RUNS).glob("*.json"))
+
+
+def _read_run(path: Path) -> dict[str, Any] | None:
+    """Facts and inputs of a run, or None where its file is damaged."""
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        inputs = [(str(name), str(folder), str(key)) for name, folder, key in run["inputs"]]
+        return {**run, "started": str(run["started"]), "inputs": inputs}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _unnamed(out: Path, named: Container[str]) -> list[tuple[str, Outcome]]:
+    """Folders with the status of an input that no run names, as where the file of its run is damaged."""
+    folders = (path for path in sorted(out.iterdir()) if path.name not in named and not path.name.startswith("."))
+    found = [(folder.name, read_status(folder)) for folder in folders if folder.is_dir()]
+    return [
+        (name, status.outcome) for name, status in found if status is not None and status.outcome.folder in ("", name)
+    ]

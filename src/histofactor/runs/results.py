@@ -21,6 +21,9 @@ from histofactor.runs.place import Place
 from histofactor.slides.reader import Slide
 from histofactor.slides.thumbnail import read_thumbnail
 
+_REGIONS, _OVERLAY, _TABLE, _PAGE, _SMALL = (
+    "regions.geojson.gz", "overlay.png", "phenotypes.csv", "report.html", "preview.jpg",
+)  # fmt: skip
 _WRITERS = 2  # files written at a time: most of each is work of one thread
 
 
@@ -86,15 +89,15 @@ def write_results(segmentation: Segmentation, slide: Slide, place: Place, output
     def page() -> None:
         entry = report_entry(segmentation, slide, rgb)
         write_preview(entry, folder)
-        write_page(entry, run_from(segmentation.recipe, entry.mpp), folder / "report.html")
-        write_small(entry, folder / "preview.jpg")
+        write_page(entry, run_from(segmentation.recipe, entry.mpp), folder / _PAGE)
+        write_small(entry, folder / _SMALL)
 
     writers: dict[str, Callable[[], object]] = {
-        "regions": lambda: write_geojson(segmentation, folder / "regions.geojson.gz"),
+        "regions": lambda: write_geojson(segmentation, folder / _REGIONS),
         "page": page,
-        "overlay": lambda: write_overlay(rgb, segmentation, folder / "overlay.png"),
+        "overlay": lambda: write_overlay(rgb, segmentation, folder / _OVERLAY),
         "labels": lambda: write_labels(segmentation, folder / LABELS),
-        "tables": lambda: write_phenotypes(segmentation, folder / "phenotypes.csv"),
+        "tables": lambda: write_phenotypes(segmentation, folder / _TABLE),
     }
     if outputs.ome_zarr:
         writers["ome-zarr"] = lambda: write_ome_zarr(segmentation, folder / OME_ZARR)

@@ -142,7 +142,7 @@ class SampleBuilder:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.slides[source.name] = {"tokens": seen, "sha256": digest, "side": rows.side}
-        return Outcome(source.name, "done")
+        return Outcome(source.name, "done", notes=slide.info.notes)
 
     def _empty(self) -> Sample:
         dim = self.spec.dim

@@ -11,7 +11,7 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.records import ConceptBank
 from histofactor.runs.execute.local import execute
-from histofactor.runs.ledger import begin, derive, facts_of
+from histofactor.runs.ledger import begin, derive, facts_of, set_damaged_aside
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.results import Outputs
 from histofactor.runs.source import Opening
@@ -93,6 +93,8 @@ def segment_many(
     )
     segmenter = request.load()
     told = "a bank in memory" if isinstance(concepts, ConceptBank) else str(concepts or "embedded")
+    for note in set_damaged_aside(out):
+        observer.reporter.on_note(note)
     run, places = begin(out, facts_of(segmenter, told, options.arguments), paths)
     tasks = [
         Task(path, place, options.outputs, options.opening, options.resume, run)

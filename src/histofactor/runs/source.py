@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from histofactor.errors import HistofactorError, OptionError, ResolutionError
+from histofactor.errors import HistofactorError, ImageError, OptionError, ResolutionError
+from histofactor.recipe import fingerprint
 from histofactor.slides.budget import MAX_IMAGE_GB
 from histofactor.slides.reader import Slide, open_slide
 from histofactor.slides.resolution import check_mpp
+from histofactor.slides.slide_parts import files_of
 from histofactor.tcga.fetch import FetchOptions, fetched
 from histofactor.tcga.gdc import GdcFile
 
@@ -48,11 +50,13 @@ class Source:
         name: what tells it from all others, wherever it lies.
         group: hospital, project, …; tokens are balanced over groups, and over the slides of each.
         mpp: µm/px where its header lacks it, or None for that of the run.
+        content: ``fingerprint`` of its files; "" where they are fetched, or cannot be read.
     """
 
     name: str
     group: str | None = None
     mpp: float | None = None
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ def file_sources(paths: Sequence[str | Path], table: Path | None = None, group: 
     sources = name_sources(paths)
     if table is not None:
         sources = read_table(sources, table, group)
+    sources = [replace(source, content=_content(Path(path))) for source, path in zip(sources, paths, strict=True)]
     by_name = {source.name: Path(path) for source, path in zip(sources, paths, strict=True)}
     return Sources(sources, lambda todo: (by_name[source.name] for source in todo))
 
@@ -98,6 +103,13 @@ def manifest_sources(files: Sequence[GdcFile], folder: Path, options: FetchOptio
     by_name = {file.name: file for file in files}
     sources = [Source(file.name, file.project or None) for file in files]
     return Sources(sources, lambda todo: fetched([by_name[source.name] for source in todo], folder, options))
+
+
+def _content(path: Path) -> str:
+    try:
+        return fingerprint(*files_of(path))
+    except ImageError:  # whoever opens it says why
+        return ""
 
 
 def name_sources(paths: Sequence[str | Path]) -> list[Source]:

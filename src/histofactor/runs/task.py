@@ -25,6 +25,7 @@ from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import mask_of
 from histofactor.segmentation.setup import Segmenter, SegmentOptions, prepare
 from histofactor.segmentation.store import DiskStore, MemoryStore
+from histofactor.slides.slide_parts import files_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +148,7 @@ def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:
     return LabelsRecipe(
         version=histofactor.__version__,
         path=str(task.path.resolve()),
-        content=fingerprint(task.path),
+        content=fingerprint(*files_of(task.path)),
         source_mpp=task.opening.source_mpp,
         series=None if task.opening.series is None else str(task.opening.series),
         encoder=(asdict(spec.key), spec.patch_px, asdict(spec.window), inference),

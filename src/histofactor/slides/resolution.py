@@ -169,7 +169,8 @@ def _inverse(px_per_unit: float, um_per_unit: float) -> float:
 
 
 def _found(x: float, y: float, where: str) -> tuple[StatedMpp, ...]:
-    return (StatedMpp(x, y, where),) if x > 0 and y > 0 else ()  # NaN is not > 0
+    """What is stated, be it impossible, which is told; nothing where there is no number."""
+    return () if math.isnan(x) or math.isnan(y) else (StatedMpp(x, y, where),)
 
 
 def _in_unit(sizes: list[float], units: list[str], where: str) -> tuple[StatedMpp, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from histofactor.slides.dicom_header import DicomHeader, read_dicom_header
@@ -41,6 +42,26 @@ def slides_of_parts(folder: Path) -> dict[str, str]:
     """
     names = sorted(path.name for path in _children(folder))
     return _slides_of_series(folder, names) | _slides_of_indexes(folder, names)
+
+
+def files_of(path: Path) -> list[Path]:
+    """All files and folders that hold a slide, the file that stands for it first; of an image, that file alone."""
+    folder, suffix = path.parent, path.suffix.lower()
+    if suffix == ".mrxs":
+        return [path, *filter(Path.is_dir, [path.with_suffix("")])]
+    if suffix not in {".dcm"} | _INDEX_EXTENSIONS:
+        return [path]
+    try:
+        owners = _known_slides(folder, folder.stat().st_mtime_ns)
+    except OSError:  # whoever opens the slide says why
+        return [path]
+    return [path, *(folder / name for name, owner in sorted(owners.items()) if owner == path.name and name != owner)]
+
+
+@lru_cache(maxsize=8)
+def _known_slides(folder: Path, _: int) -> dict[str, str]:
+    """As ``slides_of_parts``, read once for all slides of a folder as long as no file comes or goes."""
+    return slides_of_parts(folder)
 
 
 def slide_name(path: Path) -> str:

@@ -10,13 +10,14 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import histofactor
+from histofactor.base.digests import read_digested, write_digested
 from histofactor.base.files import check_folder, write_json
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import ImageError, OptionError
@@ -88,7 +89,7 @@ def begin(out: Path, facts: Mapping[str, Any], inputs: Sequence[Path]) -> tuple[
         content = {**facts, "inputs": listed}
         name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
         started = datetime.now(UTC).isoformat()
-        write_json({"started": started, **content}, out / RUNS / f"{name}.json")
+        write_digested({"started": started, **content}, out / RUNS / f"{name}.json")
     return name, [Place(out, folder) for folder in folders]
 
 
@@ -105,7 +106,10 @@ def scan(out: Path) -> Ledger:
     outcomes = []
     for folder, path in named.items():
         status = read_status(out / folder)
-        outcomes.append(Outcome(path, "waiting", folder) if status is None else status.outcome)
+        if status is None:
+            outcomes.append(Outcome(path, "waiting", folder))
+        else:
+            outcomes.append(replace(status.outcome, folder=folder if status.outcome.folder else ""))
     return Ledger(tuple(runs), tuple(outcomes))
 
 
@@ -173,12 +177,20 @@ def _phenotypes(folder: Path) -> list[PhenotypeRow]:
 
 
 def _read_runs(out: Path) -> list[dict[str, Any]]:
-    """Facts and inputs of every run, the oldest first; what cannot be read is left out."""
+    """Facts and inputs of every run, the oldest first; what is not as it was written is left out."""
     found = []
     for path in sorted((out / RUNS).glob("*.json")):
         try:
-            run = json.loads(path.read_text(encoding="utf-8"))
-            found.append((run["started"], path.name, {**run, "inputs": [tuple(row) for row in run["inputs"]]}))
-        except (OSError, ValueError, KeyError, TypeError):  # damaged: its inputs still have their own status
+            run = read_digested(path)
+            inputs = [(str(name), _folder(folder), str(key)) for name, folder, key in run["inputs"]]
+            found.append((run["started"], path.name, {**run, "inputs": inputs}))
+        except (ValueError, KeyError, TypeError):  # damaged: its inputs still have their own status
             continue
     return [run for _, _, run in sorted(found, key=lambda item: item[:2])]
+
+
+def _folder(name: str) -> str:
+    """The name of an input's folder, which lies in the output folder itself."""
+    if not isinstance(name, str) or name.startswith(".") or Path(name).name != name:
+        raise ValueError(f"{name!r} is no name of a folder")
+    return name

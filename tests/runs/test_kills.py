@@ -72,6 +72,7 @@ from pathlib import Path
 from histofactor.concepts.bank.file import save_bank
 from histofactor.runs.sample_builder import LearnOptions
 from histofactor.runs.learn_concepts import learn_concepts
+from histofactor.runs.source import Opening
 folder, out = map(Path, sys.argv[1:])
 options = LearnOptions(opening=Opening(source_mpp=1.0), checkpoint_s=0.0)
 learned = learn_concepts(sorted(folder.glob("*.png")), [4, 8, 16], options=options, work=out.with_suffix(".npz"))

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from histofactor.base.digests import write_digested
 from histofactor.errors import OptionError, OutputError
 from histofactor.export.tables import PhenotypeRow
 from histofactor.runs import ledger
 from histofactor.runs.ledger import begin, derive, scan, under_way
 from histofactor.runs.outcome import Outcome
-from histofactor.runs.place import Place, claim
+from histofactor.runs.place import Place, claim, key_of
 from histofactor.runs.status import write_status
 
 FACTS = {
@@ -57,8 +58,31 @@ def test_a_folder_of_nobody(tmp_path):
 def test_damaged_facts_of_one_run_leave_the_others(tmp_path):
     begin(tmp_path, FACTS, [Path("a.png")])
     begin(tmp_path, FACTS, [Path("b.png")])
-    sorted((tmp_path / ledger.RUNS).glob("*.json"))[0].write_text("{")
-    assert len(scan(tmp_path).runs) == 1
+    damaged = sorted((tmp_path / ledger.RUNS).glob("*.json"))[0]
+    written = damaged.read_text()
+    changed = [written.replace('"arguments"', '"argument"'), written.replace('"segment"', "7"), "{"]
+    assert written not in changed
+    for content in changed:
+        damaged.write_text(content)
+        assert len(scan(tmp_path).runs) == 1
+        derive(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["..", "../beside", ".", "", ".work", "a/b", "/tmp", 7, None])
+def test_a_run_that_names_folders_elsewhere_is_left_out(tmp_path, folder):
+    path = Path("a.png")
+    begin(tmp_path, FACTS, [path])
+    write_digested(
+        {"started": "2", **FACTS, "inputs": [["a.png", folder, key_of(path)]]}, tmp_path / ledger.RUNS / "x.json"
+    )
+    _, (place,) = begin(tmp_path, FACTS, [path])
+    assert place.name == "a"
+
+
+def test_results_are_looked_for_where_the_run_put_them(tmp_path):
+    run, (place,) = begin(tmp_path, FACTS, [Path("a.png")])
+    write_status(Outcome("in/a.png", "done", "../elsewhere"), place, run)
+    assert [outcome.folder for outcome in scan(tmp_path).outcomes] == ["a"]
 
 
 @pytest.mark.parametrize("link", [ledger.RUNS, ".work", ".work/locks"])

@@ -36,7 +36,10 @@ def test_none_and_damaged(tmp_path):
     place = Place(tmp_path, "a")
     assert read_status(place.results) is None
     write_status(DONE, place, "run")
-    for content in ("{", "[]", '{"format": 99}', '{"format": 1}'):
+    written = (place.results / STATUS).read_text()
+    changed = [written.replace("done", "dine"), written.replace("1.5", '"1.5"'), written.replace('"a"', "{}")]
+    assert written not in changed
+    for content in ("{", "[]", '{"format": 99}', '{"format": 2}', *changed):
         (place.results / STATUS).write_text(content)
         assert read_status(place.results) is None
 

@@ -10,13 +10,14 @@ import hashlib
 import json
 import platform
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import histofactor
+from histofactor.base.digests import read_digested, write_digested
 from histofactor.base.files import check_folder, output_error, write_json
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import ImageError, OptionError
@@ -89,7 +90,7 @@ def begin(out: Path, facts: Mapping[str, Any], inputs: Sequence[Path]) -> tuple[
         content = {**facts, "inputs": listed}
         name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
         started = datetime.now(UTC).isoformat()
-        write_json({"started": started, **content}, out / RUNS / f"{name}.json")
+        write_digested({"started": started, **content}, out / RUNS / f"{name}.json")
     return name, [Place(out, folder) for folder in folders]
 
 
@@ -133,7 +134,10 @@ def scan(out: Path) -> Ledger:
     outcomes = []
     for folder, path in named.items():
         status = read_status(out / folder)
-        outcomes.append(Outcome(path, "waiting", folder) if status is None else status.outcome)
+        if status is None:
+            outcomes.append(Outcome(path, "waiting", folder))
+        else:
+            outcomes.append(replace(status.outcome, folder=folder if status.outcome.folder else ""))
     return Ledger(tuple(runs), tuple(outcomes))
 
 
@@ -217,10 +221,10 @@ def _run_files(out: Path) -> list[Path]:
 def _read_run(path: Path) -> dict[str, Any] | None:
     """Facts and inputs of a run, or None where its file is damaged."""
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-        inputs = [(str(name), str(folder), str(key)) for name, folder, key in run["inputs"]]
+        run = read_digested(path)
+        inputs = [(str(name), _folder(folder), str(key)) for name, folder, key in run["inputs"]]
         return {**run, "started": str(run["started"]), "inputs": inputs}
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
@@ -231,3 +235,10 @@ def _unnamed(out: Path, named: Container[str]) -> list[tuple[str, Outcome]]:
     return [
         (name, status.outcome) for name, status in found if status is not None and status.outcome.folder in ("", name)
     ]
+
+
+def _folder(name: str) -> str:
+    """The name of an input's folder, which lies in the output folder itself."""
+    if not isinstance(name, str) or name.startswith(".") or Path(name).name != name:
+        raise ValueError(f"{name!r} is no name of a folder")
+    return name

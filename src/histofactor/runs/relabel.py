@@ -28,6 +28,7 @@ from histofactor.masks.bands import Band, Decoder, Decoding
 from histofactor.records import LabelMap, Raster, Segmentation, SlideInfo
 from histofactor.runs.place import Place, claim, clear, seal, unseal
 from histofactor.runs.regroup import Regrouping, coarser, combine
+from histofactor.runs.status import read_status
 from histofactor.segmentation.method import method_of, nearest
 from histofactor.segmentation.store import DiskStore, Maps
 from histofactor.slides.reader import open_slide
@@ -206,9 +207,6 @@ def _read_input(
 
 
 def _input_of(source: Path) -> Path | None:
-    """Where the run that wrote a folder found its input, as its ``run.json`` tells."""
-    try:
-        run = json.loads((source.parent / "run.json").read_text(encoding="utf-8"))
-        return next((Path(one["input"]) for one in run["inputs"] if one.get("folder") == source.name), None)
-    except (OSError, ValueError, KeyError, TypeError):  # moved away from its run: the input is then not known
-        return None
+    """Where the run that wrote a folder found its input, as its ``status.json`` tells."""
+    status = read_status(source)
+    return None if status is None else Path(status.outcome.input)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from histofactor.base.files import check_folder, write_json
+from histofactor.base.digests import read_digested, write_digested
+from histofactor.base.files import check_folder
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import Place
 
 STATUS = "status.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,16 @@ def write_status(outcome: Outcome, place: Place, run: str) -> None:
         if before is not None and not before.outcome.error:
             return
         outcome = Outcome(outcome.input, "done", outcome.folder, notes=outcome.notes)
-    write_json({"format": FORMAT, **asdict(outcome), "run": run}, place.results / STATUS)
+    write_digested({"format": FORMAT, **asdict(outcome), "run": run}, place.results / STATUS)
 
 
 def read_status(folder: Path) -> Status | None:
     """The status in a folder of results, or None where there is none that can be read."""
     try:
-        content: dict[str, Any] = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_digested(folder / STATUS)
         if content["format"] != FORMAT:
             return None
         told = {field.name: content[field.name] for field in fields(Outcome)}
         return Status(Outcome(**told | {"notes": tuple(told["notes"])}), str(content["run"]))
-    except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: the results say whether they are whole
+    except (ValueError, KeyError, TypeError):  # none, or damaged: the results say whether they are whole
         return None

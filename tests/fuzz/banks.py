@@ -173,6 +173,13 @@ def _zeros(folder: Path) -> Path:
     return folder / "zeros.pth"
 
 
+def _long_name(folder: Path) -> Path:
+    """A legacy checkpoint that names something without end."""
+    torch.save(network().state_dict(), folder / "old.pth", _use_new_zipfile_serialization=False)
+    content = (folder / "old.pth").read_bytes()
+    return _written(folder / "old.pth", content.replace(b"collections\nOrderedDict", b"a" * 400_000 + b"\nb", 1))
+
+
 def _with(folder: Path, name: str, **changed: torch.Tensor) -> Path:
     torch.save(network().state_dict() | {key.replace("_", "."): value for key, value in changed.items()}, folder / name)
     return folder / name
@@ -239,6 +246,7 @@ TARGETS = (
             "complex": lambda folder: _with(folder, "c.pth", **{"0_weight": torch.ones(4, 3, dtype=torch.complex64)}),
             "meta": lambda folder: _with(folder, "meta.pth", **{"0_weight": torch.ones(4, 3, device="meta")}),
             "tied": _tied,
+            "long name": _long_name,
             "calling": lambda folder: _calling(folder).rename(folder / "harm.pth"),
         },
     ),

@@ -296,6 +296,24 @@ def _short_table(folder: Path) -> Path:
     return _written(path, bytes(data))
 
 
+def _tall(folder: Path) -> Path:
+    """A few tiles that are said to be the top of half a billion rows."""
+    path = folder / "tall.tif"
+    tifffile.imwrite(path, picture(96, 80), tile=(32, 32), **SCANNED)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages[0].tags["ImageLength"].overwrite(2**29, dtype="I")
+    return path
+
+
+def _odd_properties(folder: Path) -> Path:
+    path = folder / "a.svs"
+    text = APERIO.format(96, 80).encode().replace(b"AppMag", b"App\xff\xfe")
+    options = SCANNED | {"tile": (32, 32), "description": text}
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(picture(96, 80), **options)
+    return path
+
+
 TARGETS = (
     Target(
         "images",
@@ -319,6 +337,8 @@ TARGETS = (
             "description": _long_description,
             "never written": _never_written,
             "short table": _short_table,
+            "tall": _tall,
+            "odd properties": _odd_properties,
         },
     ),
     Target(

@@ -13,7 +13,7 @@ import torch
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save_file
 
-from fuzz.case import Target
+from fuzz.case import Target, without_running
 from histofactor.concepts.bank.edit import merge, rename
 from histofactor.concepts.bank.file import BankFile, read_bank_file, write_bank_file
 from histofactor.concepts.bank.record import new_bank
@@ -190,19 +190,6 @@ def _tied(folder: Path) -> Path:
     return folder / "tied.pth"
 
 
-def _without_running(read):
-    """A reader that must leave no file called ``ran``."""
-
-    def watched(path: Path) -> None:
-        try:
-            read(path)
-        finally:
-            if (path.parent / "ran").exists():
-                raise RuntimeError("a program of the input was run")
-
-    return watched
-
-
 _LIES = {
     "long shape": {"shape": [2**62, 2**62]},
     "long offsets": {"data_offsets": [0, 2**40]},
@@ -222,7 +209,7 @@ TARGETS = (
     Target(
         "foreign",
         make_foreign,
-        _without_running(read_foreign),
+        without_running(read_foreign),
         crafted={
             "wide": _wide_npz,
             "lying": _lying_npz,
@@ -237,7 +224,7 @@ TARGETS = (
     Target(
         "weights",
         make_weights,
-        _without_running(read_network),
+        without_running(read_network),
         crafted={
             **_HEADERS,
             "long header": _long_header,

@@ -13,7 +13,7 @@ import torch
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save_file
 
-from fuzz.case import Target
+from fuzz.case import Target, without_running
 from histofactor.concepts.bank.edit import merge, rename
 from histofactor.concepts.bank.file import BankFile, read_bank_file, write_bank_file
 from histofactor.concepts.bank.record import new_bank
@@ -173,6 +173,13 @@ def _zeros(folder: Path) -> Path:
     return folder / "zeros.pth"
 
 
+def _long_name(folder: Path) -> Path:
+    """A legacy checkpoint that names something without end."""
+    torch.save(network().state_dict(), folder / "old.pth", _use_new_zipfile_serialization=False)
+    content = (folder / "old.pth").read_bytes()
+    return _written(folder / "old.pth", content.replace(b"collections\nOrderedDict", b"a" * 400_000 + b"\nb", 1))
+
+
 def _with(folder: Path, name: str, **changed: torch.Tensor) -> Path:
     torch.save(network().state_dict() | {key.replace("_", "."): value for key, value in changed.items()}, folder / name)
     return folder / name
@@ -181,19 +188,6 @@ def _with(folder: Path, name: str, **changed: torch.Tensor) -> Path:
 def _tied(folder: Path) -> Path:
     torch.save({"a": torch.zeros(1).expand(2**40)}, folder / "tied.pth")
     return folder / "tied.pth"
-
-
-def _without_running(read):
-    """A reader that must leave no file called ``ran``."""
-
-    def watched(path: Path) -> None:
-        try:
-            read(path)
-        finally:
-            if (path.parent / "ran").exists():
-                raise RuntimeError("a program of the input was run")
-
-    return watched
 
 
 _LIES = {
@@ -215,7 +209,7 @@ TARGETS = (
     Target(
         "foreign",
         make_foreign,
-        _without_running(read_foreign),
+        without_running(read_foreign),
         crafted={
             "wide": _wide_npz,
             "lying": _lying_npz,
@@ -230,7 +224,7 @@ TARGETS = (
     Target(
         "weights",
         make_weights,
-        _without_running(read_network),
+        without_running(read_network),
         crafted={
             **_HEADERS,
             "long header": _long_header,
@@ -239,6 +233,7 @@ TARGETS = (
             "complex": lambda folder: _with(folder, "c.pth", **{"0_weight": torch.ones(4, 3, dtype=torch.complex64)}),
             "meta": lambda folder: _with(folder, "meta.pth", **{"0_weight": torch.ones(4, 3, device="meta")}),
             "tied": _tied,
+            "long name": _long_name,
             "calling": lambda folder: _calling(folder).rename(folder / "harm.pth"),
         },
     ),

@@ -119,6 +119,19 @@ def run_case(target: Target, path: Path) -> Result:
     return Result(kind, seconds, None if before is None or largest is None else largest - before, told)
 
 
+def without_running(read: Callable[[Path], object]) -> Callable[[Path], None]:
+    """A reader after which there must be no file called ``ran``, as programs in crafted inputs write it."""
+
+    def watched(path: Path) -> None:
+        try:
+            read(path)
+        finally:
+            if (path.parent / "ran").exists():
+                raise RuntimeError("a program of the input was run")
+
+    return watched
+
+
 def _files(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
 

@@ -1,8 +1,6 @@
 """Readers of images, of slides and of tissue masks."""
 
 import struct
-import warnings
-import zlib
 from pathlib import Path
 
 import cv2
@@ -10,7 +8,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from fuzz.case import Target
+from fuzz import crafted_images as crafted
+from fuzz.case import Target, without_running
+from fuzz.pictures import APERIO, SCANNED, mend_png, picture
 from histofactor.errors import ResolutionError
 from histofactor.records import Region
 from histofactor.slides.inputs import group_inputs, grouping_notes
@@ -20,18 +20,9 @@ from histofactor.slides.thumbnail import read_thumbnail
 from histofactor.slides.tissue import tissue_mask
 from histofactor.slides.user_mask import read_mask
 
-SIDE = 31_000  # that bombs claim
 THUMBNAIL_PX = 1000  # the smallest that is made of a whole input
 MASK_SHAPE = (24, 32)
-APERIO = "Aperio Image Library v11.2.1 \r\n{}x{}|AppMag = 20|MPP = 0.5"
-SCANNED = {"photometric": "rgb", "metadata": None, "resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
 _CLASS, _SERIES, _STUDY = 0x00080016, 0x0020000E, 0x0020000D
-
-
-def picture(width: int, height: int) -> np.ndarray:
-    """(height, width, 3) noise in the colours of tissue."""
-    noise = np.random.default_rng(0).integers(0, 60, (height, width, 3))
-    return (noise + np.array([170, 90, 150])).astype(np.uint8)
 
 
 def read_image(path: Path) -> None:
@@ -171,142 +162,20 @@ def dicom(series: str, kind: str, side: int) -> bytes:
     )  # fmt: skip
 
 
-def mend_png(path: Path) -> None:
-    """Make the checksums of the chunks of a PNG right again; other files stay as they are."""
-    content = bytearray(path.read_bytes())
-    at = 8
-    while content[:4] == b"\x89PNG" and at + 12 <= len(content):
-        stop = at + 8 + int.from_bytes(content[at : at + 4])
-        if stop + 4 > len(content):
-            break
-        content[stop : stop + 4] = zlib.crc32(content[at + 4 : stop]).to_bytes(4)
-        at = stop + 4
-    path.write_bytes(content)
-
-
-def png(width: int, height: int, kind: int = 2, data: bytes = b"", *more: tuple[bytes, bytes]) -> bytes:
-    """A PNG of a size, a kind of colours and packed px, whatever they are."""
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)),
-        *more,
-        (b"IDAT", data),
-        (b"IEND", b""),
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        len(held).to_bytes(4) + name + held + zlib.crc32(name + held).to_bytes(4) for name, held in chunks
-    )
-
-
-def _written(path: Path, content: bytes) -> Path:
-    path.write_bytes(content)
-    return path
-
-
-def _eps(path: Path) -> Path:
-    """A program for Ghostscript, which would leave a file behind."""
-    program = (
-        f"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 24\n({path.parent}/ran) (w) file closefile showpage\n%%EOF"
-    )
-    return _written(path, program.encode())
-
-
-def _read_without_running(read):
-    """A reader that must leave nothing beside its input."""
-
-    def watched(path: Path) -> None:
-        try:
-            read(path)
-        finally:
-            if (path.parent / "ran").exists():
-                raise RuntimeError("a program of the input was run")
-
-    return watched
-
-
-def _bomb(folder: Path, name: str) -> Path:
-    """A PNG, JPEG or JPEG 2000 of some kB that claims 31,000 px a side."""
-    path = folder / name
-    if path.suffix == ".png":
-        return _written(path, png(SIDE, SIDE, 2, zlib.compress(bytes(10**6))))
-    Image.new("RGB", (64, 64)).save(path)
-    data = bytearray(path.read_bytes())
-    if path.suffix == ".jpg":
-        struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, SIDE, SIDE)
-        return _written(path, bytes(data))
-    codestream = data.index(b"\xff\x4f\xff\x51")
-    for at in (8, 24):
-        struct.pack_into(">4I", data, codestream + at, SIDE, SIDE, 0, 0)
-    if name != "lie.jp2":  # whose box still says 64 × 64 px
-        struct.pack_into(">II", data, data.index(b"ihdr") + 4, SIDE, SIDE)
-    return _written(path, bytes(data))
-
-
-def _text_bomb(folder: Path) -> Path:
-    text = b"Comment\0\0" + zlib.compress(bytes(2**28))
-    return _written(folder / "text.png", png(32, 24, 2, zlib.compress(bytes(97 * 24)), (b"zTXt", text)))
-
-
-def _named(name: str):
-    def write(folder: Path) -> Path:
-        Image.fromarray(picture(32, 24)).save(folder / name, "PNG")
-        return folder / name
-
-    return write
-
-
-def _directory_to_itself(folder: Path) -> Path:
-    tifffile.imwrite(folder / "loop.tif", picture(32, 24), photometric="rgb", metadata=None)
-    data = bytearray((folder / "loop.tif").read_bytes())
-    (first,) = struct.unpack_from("<I", data, 4)
-    (tags,) = struct.unpack_from("<H", data, first)
-    struct.pack_into("<I", data, first + 2 + 12 * tags, first)
-    return _written(folder / "loop.tif", bytes(data))
-
-
-def _many_directories(folder: Path) -> Path:
-    directory = struct.pack("<HHHI2H", 1, 256, 3, 1, 32, 0)
-    length = len(directory) + 4
-    parts = (directory + struct.pack("<I", 8 + length * (n + 1)) for n in range(50_000))
-    return _written(folder / "many.tif", b"II*\0\x08\0\0\0" + b"".join(parts))
-
-
-def _long_description(folder: Path) -> Path:
-    for text in ("<OME><Image><Pixels " + "SizeX=" * 30_000, "Aperio" + "|MPP =" * 30_000):
-        path = folder / f"{len(text)}.tif"
-        tifffile.imwrite(path, picture(96, 80), description=text, tile=(32, 32), photometric="rgb", metadata=None)
-    return path
-
-
-def _never_written(folder: Path) -> Path:
-    size = {"shape": (60_000, 60_000, 3), "dtype": np.uint8, "tile": (512, 512)}
-    empty = (b"" for _ in range(118**2))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tifffile.imwrite(folder / "empty.tif", empty, **size, **SCANNED, compression="deflate")
-    return folder / "empty.tif"
-
-
-def _short_table(folder: Path) -> Path:
-    path = folder / "short.tif"
-    tifffile.imwrite(path, picture(96, 80), tile=(32, 32), **SCANNED)
-    data = bytearray(path.read_bytes())
-    with tifffile.TiffFile(path) as tiff:
-        for tag in ("TileOffsets", "TileByteCounts"):
-            struct.pack_into("<I", data, tiff.pages[0].tags[tag].offset + 4, 3)
-    return _written(path, bytes(data))
-
-
 TARGETS = (
     Target(
         "images",
         make_images,
-        _read_without_running(read_image),
+        without_running(read_image),
         mend=mend_png,
         crafted={
-            "eps": lambda folder: _eps(folder / "eps.png"),
-            **{name: lambda folder, name=name: _bomb(folder, name) for name in ("a.png", "a.jpg", "a.jp2", "lie.jp2")},
-            "text bomb": _text_bomb,
-            **{name: _named(name) for name in ("...png", "..png", "a\nb.png", "\udcff.png", "e\x1b[31m.png")},
+            "eps": lambda folder: crafted.eps(folder / "eps.png"),
+            **{
+                name: lambda folder, name=name: crafted.bomb(folder, name)
+                for name in ("a.png", "a.jpg", "a.jp2", "lie.jp2")
+            },
+            "text bomb": crafted.text_bomb,
+            **{name: crafted.named(name) for name in ("...png", "..png", "a\nb.png", "\udcff.png", "e\x1b[31m.png")},
         },
     ),
     Target(
@@ -314,23 +183,25 @@ TARGETS = (
         make_slides,
         read_image,
         crafted={
-            "loop": _directory_to_itself,
-            "many": _many_directories,
-            "description": _long_description,
-            "never written": _never_written,
-            "short table": _short_table,
+            "loop": crafted.directory_to_itself,
+            "many": crafted.many_directories,
+            "description": crafted.long_description,
+            "never written": crafted.never_written,
+            "short table": crafted.short_table,
+            "tall": crafted.tall,
+            "odd properties": crafted.odd_properties,
         },
     ),
     Target(
         "masks",
         make_masks,
-        _read_without_running(read_tissue_mask),
+        without_running(read_tissue_mask),
         mend=mend_png,
         crafted={
-            "eps": lambda folder: _eps(folder / "eps.png"),
-            "a.png": lambda folder: _bomb(folder, "a.png"),
-            "never written": _never_written,
-            "loop": _directory_to_itself,
+            "eps": lambda folder: crafted.eps(folder / "eps.png"),
+            "a.png": lambda folder: crafted.bomb(folder, "a.png"),
+            "never written": crafted.never_written,
+            "loop": crafted.directory_to_itself,
         },
     ),
     Target("folders", make_folders, read_folder),

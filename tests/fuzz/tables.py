@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from fuzz.case import Target
-from fuzz.images import picture, png
+from fuzz.pictures import picture, png
 from histofactor.concepts.bank.name_table import read_names
 from histofactor.evaluation.data.adapters import adapt
 from histofactor.evaluation.data.datasets import load_dataset, read_truth

@@ -66,3 +66,12 @@ def test_a_mask_without_its_slide(put):
     original.image.unlink()
     with pytest.raises(ImageError, match=r"expected one file tumor_001\.tif; got none"):
         find_camelyon(original.mask.parent)
+
+
+def test_a_mask_whose_tiles_claim_more_than_any(put):
+    original = put("tumor_001", 2)
+    tifffile.imwrite(original.mask, np.full((64, 96), 2, np.uint8), tile=(64, 96), compression="deflate")
+    with tifffile.TiffFile(original.mask, mode="r+") as tiff:
+        tiff.pages[0].tags["TileLength"].overwrite(2**30, dtype="I")
+    with pytest.raises(ImageError, match=r"a tile of .*_Mask.tif is too large; expected at most 536,870,912 px"):
+        read_camelyon(original, 2.0)

@@ -8,6 +8,7 @@ they are refused where the names of the slides tell.
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,11 @@ def _read_mask(path: Path, shape: tuple[int, int], slide_size: tuple[int, int]) 
                 raise ImageError(
                     f"{path} stores no level small enough", expected=f"at most {_MAX_PX:,} px", got=f"{px:,}"
                 )
-            values = np.squeeze(tiff.series[0].levels[chosen].asarray())
-    except DAMAGED as error:
+            level = tiff.series[0].levels[chosen]
+            if (px := math.prod(level.keyframe.chunks)) > _MAX_PX:
+                raise ImageError(f"a tile of {path} is too large", expected=f"at most {_MAX_PX:,} px", got=f"{px:,}")
+            values = np.squeeze(level.asarray())
+    except (*DAMAGED, MemoryError) as error:
         raise ImageError(f"cannot read the mask {path}", got=f"{type(error).__name__}: {error}") from error
     if values.ndim != 2 or values.dtype.kind not in "bui":
         raise ImageError(f"{path} holds no labels", expected="one integer per pixel", got=f"shape {values.shape}")

@@ -140,8 +140,11 @@ def of_header(name, value):
     [
         *(("stride_px", value) for value in (0, -8, 1.5, "8", None, 16)),
         *(("size", value) for value in ([0, 0], [159], [159, 1197, 1], "ab", [10**30, 10**30], [159, 1300])),
-        *(("names", value) for value in ([], ["a"], None, 3)),
-        *(("colors", value) for value in ([], None, 3)),
+        *(("names", value) for value in ([], ["a"], None, 3, [1] * 12, [["a"]] * 12)),
+        *(("colors", value) for value in ([], None, 3, [[0.5, 0, 0]] * 12, [[0, 0, 256]] * 12, [[0, 0]] * 12)),
+        *((name, value) for name in ("slide", "method", "recipe") for value in (None, 3, ["project"])),
+        *(("mpp", value) for value in (0, -1, "1", True, float("inf"), float("nan"))),
+        *(("l0_per_px", value) for value in ([0, 1], [1], "ab", [1, float("nan")], 2)),
         *(("format_version", value) for value in (None, "1", 1)),
     ],
 )

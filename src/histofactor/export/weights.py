@@ -8,6 +8,7 @@ uint8 or uint16 concepts, largest weight first; ``value`` (h, w, m) uint16 steps
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ import zarr
 from numpy.typing import NDArray
 
 from histofactor.base.files import atomic_folder
+from histofactor.concepts.bank.record import is_a, is_color
 from histofactor.errors import ImageError
 from histofactor.export.arrays import create_array, open_array
 from histofactor.masks.sparse import KEPT, STEPS, SparseRows, restore
@@ -159,4 +161,10 @@ def _header(stated: dict[str, Any]) -> WeightsHeader:
         raise ValueError(f"size {header.size} and stride_px {header.stride_px}")
     if not 0 < len(header.names) == len(header.colors):
         raise ValueError(f"{len(header.names)} names and {len(header.colors)} colors")
+    texts = header.slide, header.method, header.recipe, *header.names
+    if not all(isinstance(text, str) for text in texts) or not all(map(is_color, header.colors)):
+        raise ValueError("names or colors that no concept has")
+    scales = *header.l0_per_px, *(() if header.mpp is None else (header.mpp,))
+    if len(header.l0_per_px) != 2 or not all(is_a((int, float), one) and 0 < one < math.inf for one in scales):
+        raise ValueError(f"mpp {header.mpp} and l0_per_px {header.l0_per_px}")
     return header

@@ -72,7 +72,7 @@ def validate_bank(bank: ConceptBank) -> None:
     if not vectors.any(axis=1).all():
         zero = np.flatnonzero(~vectors.any(axis=1)) + 1
         raise invalid("vectors", "no concept that is all zero", f"zeros in concept {', '.join(map(str, zero))}")
-    if len(bank.colors) != k or not all(_is_color(color) for color in bank.colors):
+    if len(bank.colors) != k or not all(is_color(color) for color in bank.colors):
         raise invalid("colors", f"{k} triples of 0…255", f"{len(bank.colors)}: {bank.colors!r:.200}")
     parents = (0,) * k if bank.parents is None else bank.parents
     if len(parents) != k or not all(is_a(int, parent) and parent >= 0 for parent in parents):
@@ -167,7 +167,8 @@ def _describe(key: EncoderKey) -> str:
     return f"{key.name} (revision {key.revision or 'not stated'}, layer {key.layer}, transform {key.transform})"
 
 
-def _is_color(color: Any) -> bool:
+def is_color(color: Any) -> bool:
+    """Whether a value is a tuple of three integers from 0 to 255."""
     return is_a(tuple, color) and len(color) == 3 and all(is_a(int, value) and 0 <= value <= 255 for value in color)
 
 

@@ -1,5 +1,7 @@
 """Slides of CAMELYON and their masks: what is refused."""
 
+import struct
+
 import numpy as np
 import pytest
 import tifffile
@@ -74,4 +76,15 @@ def test_a_mask_whose_tiles_claim_more_than_any(put):
     with tifffile.TiffFile(original.mask, mode="r+") as tiff:
         tiff.pages[0].tags["TileLength"].overwrite(2**30, dtype="I")
     with pytest.raises(ImageError, match=r"a tile of .*_Mask.tif is too large; expected at most 536,870,912 px"):
+        read_camelyon(original, 2.0)
+
+
+def test_a_mask_whose_directories_lead_in_a_circle(put):
+    original = put("tumor_001", 2)
+    data = bytearray(original.mask.read_bytes())
+    (first,) = struct.unpack_from("<I", data, 4)
+    (tags,) = struct.unpack_from("<H", data, first)
+    struct.pack_into("<I", data, first + 2 + 12 * tags, first)
+    original.mask.write_bytes(data)
+    with pytest.raises(ImageError, match=r"_Mask.tif is no image file .* a chain of directories that ends"):
         read_camelyon(original, 2.0)

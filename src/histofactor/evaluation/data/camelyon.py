@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from histofactor.errors import ImageError, OptionError
@@ -23,6 +23,7 @@ from histofactor.evaluation.data.originals import Original
 from histofactor.slides.files import DAMAGED
 from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
+from histofactor.slides.tiff_directory import OpenTiff
 from histofactor.slides.user_mask import MAX_ASPECT_ERROR
 
 _OUTSIDE, _NORMAL, _TUMOUR = 0, 1, 2
@@ -89,8 +90,9 @@ def _told_by_name(stem: str) -> tuple[str, str, dict[str, str]]:
 def _read_mask(path: Path, shape: tuple[int, int], slide_size: tuple[int, int]) -> NDArray[np.integer[Any]]:
     """Codes (height, width) by nearest neighbour, from the coarsest stored level that holds them all."""
     try:
-        with tifffile.TiffFile(path) as tiff:
-            sizes = [level.shape[:2] for level in tiff.series[0].levels]
+        with closing(OpenTiff(path)) as file:
+            levels = file.tiff.series[0].levels
+            sizes = [level.shape[:2] for level in levels]
             scale = min(slide_size[0] / shape[1], slide_size[1] / shape[0])
             fine = [i for i, (rows, _) in enumerate(sizes) if sizes[0][0] / rows <= scale * _COARSER]
             chosen = max(fine, default=0)
@@ -98,7 +100,7 @@ def _read_mask(path: Path, shape: tuple[int, int], slide_size: tuple[int, int]) 
                 raise ImageError(
                     f"{path} stores no level small enough", expected=f"at most {_MAX_PX:,} px", got=f"{px:,}"
                 )
-            level = tiff.series[0].levels[chosen]
+            level = levels[chosen]
             if (px := math.prod(level.keyframe.chunks)) > _MAX_PX:
                 raise ImageError(f"a tile of {path} is too large", expected=f"at most {_MAX_PX:,} px", got=f"{px:,}")
             values = np.squeeze(level.asarray())

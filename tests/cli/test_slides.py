@@ -8,7 +8,9 @@ import subprocess
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
+from histofactor.slides.phantom import phantom
 from histofactor.slides.phantom_slide import write_phantom_slide
 
 
@@ -123,3 +125,31 @@ def test_a_folder_that_is_read_only(histofactor, slides, small_disk):
     code, _, errors = histofactor("segment", slides / "whole.tif", "-o", disk / "out", "-k", 8)
     assert code == 2
     assert "not read-only" in errors
+
+
+def test_another_image_of_a_file_is_read_by_every_verb(histofactor, tmp_path):
+    file, out = tmp_path / "two.ome.tif", tmp_path / "out"
+    scenes = {
+        "Core A": phantom((300, 260), seed=1, mpp=1.0).image,
+        "Core B": phantom((200, 240), seed=2, mpp=1.0).image,
+    }
+    with tifffile.TiffWriter(file, ome=True) as writer:
+        for name, image in scenes.items():
+            writer.write(image, photometric="rgb", metadata={"axes": "YXS", "Name": name, "PhysicalSizeX": 1.0})
+    choice = ("--series", "Core B", "--fast")
+    code, _, told = histofactor("segment", file, "-o", out, "-k", 8, "--keep-weights", *choice)
+    assert code == 0
+    assert "'Core B' (200 × 240 px) is read, not 'Core A'" in " ".join(told.split())
+    Image.fromarray(scenes["Core B"]).save(tmp_path / "alone.png")
+    histofactor("segment", tmp_path / "alone.png", "-o", out, "-k", 8, "--source-mpp", 1, "--fast")
+    labels = [tifffile.imread(out / name / "labels.ome.tif") for name in ("two.ome", "alone")]
+    assert labels[0].shape == (240, 200)
+    np.testing.assert_array_equal(*labels)
+    code, _, told = histofactor("relabel", out / "two.ome", "-o", tmp_path / "new")
+    assert (code, told) == (0, "")
+    overlays = [Image.open(folder / "overlay.png") for folder in (out / "alone", tmp_path / "new")]
+    np.testing.assert_array_equal(*map(np.asarray, overlays))
+    code, _, told = histofactor("concepts", "train", file, "-o", tmp_path / "b.safetensors", "-k", 4, *choice)
+    assert code == 0
+    assert "'Core B' (200 × 240 px) is read, not 'Core A'" in " ".join(told.split())
+    assert "no patches" not in told

@@ -10,6 +10,7 @@ from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.record import new_bank
 from histofactor.records import EncoderKey
 from histofactor.runs.examples import PATCH_PX, PATCHES, read_examples
+from histofactor.runs.source import Opening
 
 
 @pytest.fixture
@@ -106,3 +107,21 @@ def test_hashes_decide_between_equal_names(folder):
     assert patches == {}
     assert "No such file" in missing[0]
     assert "not among the inputs" in missing[1]
+
+
+def test_the_image_of_a_file_that_was_learned_from(tmp_path):
+    small, large = (np.full((160, width, 3), color, np.uint8) for width, color in ((200, 90), (300, 160)))
+    Image.fromarray(large).save(tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(small)])
+    file = told([at(0, 100, 40)], [{"name": "a.tif"}])
+    for series, value in ((None, 160), (1, 90), ("page 1", 90)):
+        patches, missing = read_examples(file, [tmp_path / "a.tif"], Opening(series=series))
+        assert missing == []
+        assert (patches[1, 1][0] == value).all()
+
+
+def test_px_that_are_not_square_need_no_resolution_here(folder):
+    with Image.open(folder / "a.png") as image:
+        image.save(folder / "a.png", dpi=(25_400, 50_800))  # 1 and 0.5 µm/px
+    patches, missing = read_examples(told([at(0)]), [folder / "a.png"])
+    assert colors(patches) == [COLORS["a.png"]]
+    assert "a.png" not in " ".join(missing)

@@ -112,7 +112,7 @@ def progress_reporter(outcomes: list[Outcome] | None = None) -> Iterator[Reporte
 
 @contextmanager
 def learn_reporter() -> Iterator[Reporter]:
-    """Yield a reporter that shows inputs and windows on stderr,.
+    """Yield a reporter that shows inputs and windows on stderr.
 
     Inputs that are left out, or of which something was assumed, get a line each.
     """

@@ -18,6 +18,7 @@ from histofactor.slides.blocks import read_blocks
 from histofactor.slides.reader import Slide
 
 PATCHES, PATCH_PX = 4, 96  # for each concept, and the side of each
+_ANY_MPP = 1.0  # places and sides are told in level-0 px, so that µm/px are of no account here
 
 Patches = dict[tuple[int, int], list[NDArray[np.uint8]]]  # by K and label
 _Place = tuple[int, int, int]  # K, label, rank
@@ -40,7 +41,7 @@ def read_examples(file: BankFile, inputs: Sequence[Path], opening: Opening | Non
     Raises:
         BankError: what the bank tells of its concepts cannot be read.
     """
-    slides = slides_of(file.card)
+    slides, opening = slides_of(file.card), opening or Opening()
     paths, missing = _find(slides, inputs)
     wanted = {
         (k, label): _choose([one for one in examples if one.slide in paths])
@@ -56,7 +57,7 @@ def read_examples(file: BankFile, inputs: Sequence[Path], opening: Opening | Non
             if one.slide == slide
         }
         try:
-            found |= _read(path, here, opening or Opening())
+            found |= _read(path, here, opening)
         except HistofactorError as error:
             missing.append(str(error))
     patches: Patches = {}
@@ -103,7 +104,7 @@ def _choose(examples: Sequence[Example]) -> list[Example]:
 def _read(path: Path, wanted: Mapping[_Place, Example], opening: Opening) -> dict[_Place, NDArray[np.uint8]]:
     if not wanted:
         return {}
-    with opening.open(path) as slide:
+    with opening.open(path, opening.source_mpp or _ANY_MPP) as slide:
         return {place: read_blocks(slide, _inside(slide, path, one))[0] for place, one in wanted.items()}
 
 

@@ -14,6 +14,7 @@ FLOORS = [
 ]  # fmt: skip
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 GROUND = {"errors": 0, "records": 1, "base": 2}  # the ground floor holds no room, so its parts lie in this order
+HOME = {name: module.removeprefix("histofactor.") for name, module in histofactor._HOME.items()}
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 
@@ -27,7 +28,8 @@ NAMES = {name_of(path) for path in MODULES}
 def imported(path, names=frozenset(NAMES), *, typing=True):
     """Modules of histofactor that a file imports anywhere, also inside functions, without the package's name.
 
-    With ``typing`` false, what is imported for annotations alone is left out.
+    A public name of the package stands for the module that it comes from; relative imports, which would pass unseen,
+    are refused. With ``typing`` false, what is imported for annotations alone is left out.
     """
     tree = ast.parse(path.read_text())
     skipped = set()
@@ -37,11 +39,15 @@ def imported(path, names=frozenset(NAMES), *, typing=True):
     for node in ast.walk(tree):
         if not typing and id(node) in skipped:
             continue
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "histofactor":
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}, line {node.lineno}: a relative import"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "histofactor":
+            yield HOME.get(node.attr, "")
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "histofactor":
             module = node.module.removeprefix("histofactor").removeprefix(".")
             for alias in node.names:
                 whole = f"{module}.{alias.name}".removeprefix(".")
-                yield whole if whole in names else module
+                yield whole if whole in names else module or HOME.get(alias.name, "")
         elif isinstance(node, ast.Import):
             yield from (a.name.removeprefix("histofactor.") for a in node.names if a.name.startswith("histofactor."))
 
@@ -97,9 +103,14 @@ def test_the_check_sees_climbs_and_siblings(tmp_path):
         "import histofactor.cli.main\n"
         "def late():\n    from histofactor.masks.decode import decode\n"
         "from histofactor.slides.reader import open_slide\n"
+        "from histofactor import segment_many, __version__\n"
+        "import histofactor\n\ndef lazy():\n    histofactor.evaluate(histofactor.__version__)\n"
     )
     found = list(climbs("encoders.x", imported(climber)))
-    assert sorted(found) == ["cli.main", "masks.decode", "runs.task"]
+    assert sorted(found) == ["cli.main", "evaluation.run", "masks.decode", "runs.segment_many", "runs.task"]
+    climber.write_text("from ..masks import decode\n")
+    with pytest.raises(AssertionError, match="relative import"):
+        list(imported(climber))
     assert list(climbs("viewer.x", ["evaluation.run"])) == ["evaluation.run"]
     assert list(climbs("records", ["base.files"])) == ["base.files"]
 

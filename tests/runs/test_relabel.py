@@ -139,7 +139,10 @@ def test_without_its_input_the_overlay_is_left_out_and_that_is_said(kept_weights
     assert "--slide" in sentence
     assert {path.name for path in (tmp_path / "new").iterdir()} == FILES - {"overlay.png"}
     assert relabel(folder, tmp_path / "new", Regrouping(), tmp_path / "moved.png") == []
-    shutil.copytree(folder, tmp_path / "elsewhere" / "case 1", ignore=shutil.ignore_patterns("status.json"))
+    (tmp_path / "moved.png").rename(tmp_path / "case 1.png")
+    shutil.copytree(folder, tmp_path / "elsewhere" / "case 1")
+    assert relabel(tmp_path / "elsewhere" / "case 1", tmp_path / "new", Regrouping()) == []
+    (tmp_path / "elsewhere" / "case 1" / "status.json").write_text("{}")
     (sentence,) = relabel(tmp_path / "elsewhere" / "case 1", tmp_path / "new", Regrouping())
     assert "not known" in sentence
     Image.new("RGB", (50, 50)).save(tmp_path / "other.png")

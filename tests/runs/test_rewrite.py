@@ -55,13 +55,15 @@ def test_rewritten_files_are_those_of_a_fresh_run(segment_as, tiny_bank, tmp_pat
     assert [name for name in fresh if ours[name] != fresh[name]] == []
 
 
-def test_what_is_damaged_is_made_anew(segment_as, tiny_bank, tmp_path):
+@pytest.mark.parametrize("name", ["labels.ome.tif", ".preview.json", "regions.geojson.gz"])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.999])
+def test_what_is_damaged_is_made_anew(segment_as, tiny_bank, tmp_path, name, share):
     named = replace(tiny_bank, names=NAMES)
     segment_as(tiny_bank, "out")
-    labels = tmp_path / "out/tissue/labels.ome.tif"
-    content = bytearray(labels.read_bytes())
-    content[len(content) // 2] ^= 1
-    labels.write_bytes(content)
+    damaged = tmp_path / "out/tissue" / name
+    content = bytearray(damaged.read_bytes())
+    content[int(len(content) * share)] ^= 1
+    damaged.write_bytes(content)
     assert segment_as(named, "out").status == "done"
     segment_as(named, "fresh")
     assert contents(tmp_path / "out/tissue") == contents(tmp_path / "fresh/tissue")

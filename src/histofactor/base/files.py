@@ -125,8 +125,8 @@ def sweep(folder: Path) -> None:
     Raises:
         OutputError: a file cannot be deleted.
     """
-    for left in (path for path in folder.glob(".*") if _TEMPORARY.match(path.name)):
-        remove(left, inside=folder)
+    for leftover in (path for path in folder.glob(".*") if _TEMPORARY.match(path.name)):
+        remove(leftover, inside=folder)
 
 
 def remove(path: Path, *, inside: Path) -> None:

@@ -102,17 +102,21 @@ def encoder_options(verb: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter(field.name, _KEYWORD, default=field.default, annotation=hints[field.name])
         for field in fields(EncoderChoice)
     ]
-    own = [one for one in inspect.signature(verb, eval_str=True).parameters.values() if one.name != "choice"]
-    required = [one for one in own if one.default is inspect.Parameter.empty]
-    others = [one for one in own if one.default is not inspect.Parameter.empty]
-    parameters = [one.replace(kind=_KEYWORD) for one in (*required, *options, *others)]
+    of_verb = [
+        parameter
+        for parameter in inspect.signature(verb, eval_str=True).parameters.values()
+        if parameter.name != "choice"
+    ]
+    required = [parameter for parameter in of_verb if parameter.default is inspect.Parameter.empty]
+    others = [parameter for parameter in of_verb if parameter.default is not inspect.Parameter.empty]
+    parameters = [parameter.replace(kind=_KEYWORD) for parameter in (*required, *options, *others)]
 
     @functools.wraps(verb)
     def called(**given: Any) -> None:
-        verb(**{one.name: given.pop(one.name) for one in own}, choice=EncoderChoice(**given))
+        verb(**{parameter.name: given.pop(parameter.name) for parameter in of_verb}, choice=EncoderChoice(**given))
 
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    called.__annotations__ = {one.name: one.annotation for one in parameters}
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del called.__wrapped__
     return called
 

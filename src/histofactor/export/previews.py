@@ -8,8 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from histofactor.base.files import atomic
-from histofactor.base.text import utf8
+from histofactor.base.digests import read_digested, write_digested
 from histofactor.export.report import ReportEntry
 from histofactor.export.tables import PhenotypeRow
 from histofactor.records import SlideInfo
@@ -23,14 +22,13 @@ def write_preview(entry: ReportEntry, folder: Path) -> None:
     Raises:
         OutputError: the folder cannot be written.
     """
-    with atomic(folder / NAME) as temporary:
-        temporary.write_bytes(utf8(json.dumps(asdict(entry), default=_plain, ensure_ascii=False)))
+    write_digested(json.loads(json.dumps(asdict(entry), default=_plain)), folder / NAME)
 
 
 def read_preview(folder: Path) -> ReportEntry | None:
-    """The entry in a folder, or None where there is none that can be read."""
+    """The entry in a folder, or None where there is none that is as it was written."""
     try:
-        content = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        content = read_digested(folder / NAME)
         slide = content["slide"]
         slide |= {"path": None if slide["path"] is None else Path(slide["path"])}
         slide |= {name: tuple(slide[name]) for name in ("size", "level_downsamples", "notes", "associated")}
@@ -46,7 +44,7 @@ def read_preview(folder: Path) -> ReportEntry | None:
                 "patches": patches,
             }
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # gone, or of another version
+    except (ValueError, KeyError, TypeError, AttributeError):  # gone, damaged, or of another version
         return None
 
 

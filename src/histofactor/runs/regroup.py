@@ -77,7 +77,7 @@ def coarser(path: Path, bank_sha256: str, k: int, wanted_k: int | None = None) -
         if parents is None or set(parents) != set(range(level)):
             expected = f"parents 0 … {level - 1}, all of them, for its K = {finer}"
             raise BankError(f"{path} is not nested", expected=expected, got=f"{parents}"[:80])
-        owner = [parents[one] for one in owner]
+        owner = [parents[concept] for concept in owner]
     bank = banks[wanted_k]
     members = [tuple(i for i, own in enumerate(owner) if own == index) for index in range(wanted_k)]
     return [Group(*group) for group in zip(members, bank.names, bank.colors, strict=True)]

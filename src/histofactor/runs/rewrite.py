@@ -6,7 +6,8 @@ import gzip
 import io
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -91,13 +92,20 @@ def _row(row: PhenotypeRow, names: Sequence[str], colors: Sequence[Color]) -> Ph
 def _rename_regions(path: Path, before: Sequence[PhenotypeRow], after: Sequence[PhenotypeRow]) -> None:
     """Give every region, one a line, its new classification."""
     known = {row.name: new for row, new in zip(before, after, strict=True)}
+    with atomic(path) as temporary, temporary.open("wb") as raw:
+        packed = gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=raw, mtime=0)
+        with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text:
+            for line in _renamed_lines(path, known):
+                text.write(line)
+
+
+def _renamed_lines(path: Path, known: Mapping[str, PhenotypeRow]) -> Iterator[str]:
+    """Lines of a file of regions; what is wrong with it is not taken for an error of the file that is written."""
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines, atomic(path) as temporary, temporary.open("wb") as raw:
-            packed = gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=raw, mtime=0)
-            with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text:
-                for line in lines:
-                    text.write(_renamed(line, known) if line.startswith('{"type":"Feature",') else line)
-    except (EOFError, ValueError, KeyError, TypeError) as error:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                yield _renamed(line, known) if line.startswith('{"type":"Feature",') else line
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise ImageError(f"{path} is damaged", got=str(error), mend="segment the input again") from error
 
 

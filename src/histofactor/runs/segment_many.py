@@ -92,10 +92,10 @@ def segment_many(
         encoder=encoder, concepts=concepts, k=k, mpp=options.mpp, method=options.method, options=options.segment
     )
     segmenter = request.load()
-    told = "a bank in memory" if isinstance(concepts, ConceptBank) else str(concepts or "embedded")
+    bank_name = "a bank in memory" if isinstance(concepts, ConceptBank) else str(concepts or "embedded")
     for note in set_damaged_aside(out):
         observer.reporter.on_note(note)
-    run, places = begin(out, facts_of(segmenter, told, options.arguments), paths)
+    run, places = begin(out, facts_of(segmenter, bank_name, options.arguments), paths)
     tasks = [
         Task(path, place, options.outputs, options.opening, options.resume, run)
         for path, place in zip(paths, places, strict=True)

@@ -49,7 +49,7 @@ def read_status(folder: Path) -> Status | None:
         content: dict[str, Any] = read_digested(folder / STATUS)
         if content["format"] != FORMAT:
             return None
-        told = {field.name: content[field.name] for field in fields(Outcome)}
-        return Status(Outcome(**told | {"notes": tuple(told["notes"])}), str(content["run"]))
+        stated = {field.name: content[field.name] for field in fields(Outcome)}
+        return Status(Outcome(**stated | {"notes": tuple(stated["notes"])}), str(content["run"]))
     except (ValueError, KeyError, TypeError):  # none, or damaged: the results say whether they are whole
         return None

@@ -107,6 +107,16 @@ def test_a_file_in_the_place_of_a_folder_stops_one_input(segmented, image, tmp_p
     assert (out / "tissue").read_text() == "in the way"
 
 
+def test_an_input_is_not_written_over(segmented, image, tmp_path):
+    inside = tmp_path / "out/overlay/overlay.png"
+    inside.parent.mkdir(parents=True)
+    inside.write_bytes(image.read_bytes())
+    outcomes = segmented([inside, image], tmp_path / "out")
+    assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+    assert "would be written over it" in outcomes[0].error
+    assert inside.read_bytes() == image.read_bytes()
+
+
 def test_a_later_run_never_takes_a_folder_over(segmented, image, tmp_path, tissue):
     out, second = tmp_path / "out", tmp_path / "other" / "tissue.png"
     second.parent.mkdir()

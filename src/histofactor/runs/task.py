@@ -95,6 +95,13 @@ def run_one(task: Task, segmenter: Segmenter, watch: Watch | None = None) -> Out
 def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
     """One input from file to results, by whoever holds its lock."""
     place = task.place
+    if task.path.resolve().is_relative_to(place.results.resolve()):
+        raise OutputError(
+            f"results of {task.path} would be written over it",
+            expected="an input outside the folder of its results",
+            got=str(place.results),
+            mend="choose another output folder",
+        )
     labels, outputs = digest(labels_recipe(task, segmenter)), digest(outputs_recipe(task, segmenter))
     sealed = read_seal(place)
     if task.resume and sealed is not None and (sealed.labels, sealed.outputs) == (labels, outputs):

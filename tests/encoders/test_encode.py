@@ -63,7 +63,7 @@ def test_precision_follows_the_device_unless_it_is_asked_for():
     asked = load_encoder("embedded", device="cpu", inference=Inference(precision="bfloat16"))
     assert asked.precision == "bfloat16"
     with pytest.raises(OptionError, match="float32, bfloat16, float16"):
-        load_encoder("embedded", inference=Inference("int8"))
+        load_encoder("embedded", inference=Inference(precision="int8"))
 
 
 @pytest.mark.gpu

@@ -384,3 +384,16 @@ def test_another_file_of_a_slide_makes_results_anew(segmented, image, tmp_path, 
     beside.write_bytes(b"two")
     statuses.append(segmented([image], out)[0].status)
     assert statuses == ["done", "kept", "done"]
+
+
+def test_a_run_that_fails_leaves_results_that_were_finished_in_another_way(segmented, image, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    segmented([image], out)
+    before = {name: (out / "tissue" / name).read_bytes() for name in MADE}
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "segment_slide", lambda *arguments, **others: 1 / 0)
+        assert segmented([image], out, source_mpp=2.0)[0].status == "failed"
+    assert {name: (out / "tissue" / name).read_bytes() for name in MADE} == before
+    assert segmented([image], out)[0].status == "kept"
+    assert [entry["status"] for entry in run_of(out)["inputs"]] == ["done"]
+    assert segmented([image], out, source_mpp=2.0)[0].status == "done"

@@ -113,11 +113,11 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
     notes = () if sealed is None or not sealed.fault else (f"finished results were made anew: {sealed.fault}",)
     if not task.resume:
         clear(place)
-    unseal(place)
-    sweep(place.results)
     with task.opening.open(task.path) as slide:
         store = _store(place, labels, segmenter, task.outputs)
         segmentation = segment_slide(slide, segmenter, store=store, watch=watch)
+        unseal(place)  # not before: results that were finished in another way stay whole where this one fails
+        sweep(place.results)
         write_results(segmentation, slide, place, task.outputs, watch.clock)
         if task.outputs.weights:
             with watch.clock("weights"):

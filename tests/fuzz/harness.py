@@ -177,9 +177,10 @@ def _again(target: Target, folder: Path, seed: int, number: int) -> int:
 
 def _parse(arguments: Sequence[str] | None, names: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="fuzz.harness", description="Spoiled and crafted inputs for every reader.")
+    limits = Limits()
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cases", type=int, default=Limits.cases, help="of every target, fewer of slow ones")
-    parser.add_argument("--jobs", type=int, default=Limits.jobs, help="processes")
+    parser.add_argument("--cases", type=int, default=limits.cases, help="of every target, fewer of slow ones")
+    parser.add_argument("--jobs", type=int, default=limits.jobs, help="processes")
     parser.add_argument("--target", action="append", choices=names, help="this one alone; may be given several times")
     parser.add_argument("--case", type=int, help="this case of the target alone, again")
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"), help="folder for inputs that failed")

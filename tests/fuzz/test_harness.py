@@ -4,7 +4,7 @@ import pytest
 
 from fuzz import planted
 from fuzz.case import Target, run_case, write_case
-from fuzz.harness import Limits, Tally, fuzz, table
+from fuzz.harness import Limits, Tally, fuzz, main, table
 from fuzz.worker import Worker
 
 LIMITS = Limits(seed=1, cases=3, jobs=1, hang_s=0.5, memory_mb=200.0)
@@ -92,3 +92,8 @@ def test_crafted_inputs_come_first_and_checksums_are_mended(tmp_path):
 def test_the_table_tells_what_came_of_each():
     tally = Tally("banks", {"read": 3, "refused": 4, "failed": 1}, 1, 2.5, 120.0)
     assert table([tally]).splitlines()[1].split() == ["banks", "8", "3", "4", "1", "1", "2.50", "s", "120", "MB"]
+
+
+def test_the_command_runs_a_target_with_what_is_left_out(capsys):
+    assert main(["--target", "manifests", "--cases", "2"]) == 0
+    assert "2 cases by seed 0, 0 failed" in capsys.readouterr().out

@@ -1,0 +1,160 @@
+"""The study of an output folder: one bank for all its slides, the sample it was learned from, and a journal of changes.
+
+    OUT/concepts.safetensors                 the bank
+    OUT/concepts.html                        a page to look at
+    OUT/concepts.safetensors.sample.npz      the sample: other K and sub-clusters need no encoding
+    OUT/concepts.journal.jsonl               what was done to the bank, a line each
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import histofactor
+from histofactor.base.files import atomic, check_folder
+from histofactor.base.text import utf8
+from histofactor.concepts.bank.file import DEFAULT_K, BankFile, read_bank_file, write_bank_file
+from histofactor.concepts.bank.record import bank_hash
+from histofactor.errors import BankError, OptionError
+from histofactor.runs.place import LOCKS, locked
+
+BANK = "concepts.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The bank of a study, or one that stands on its own.
+
+    Attributes:
+        path: of the bank.
+        file: all that it holds.
+        k: the level that slides are segmented with.
+        learned: whether it was learned here, as its journal tells; else it is a bank on its own.
+    """
+
+    path: Path
+    file: BankFile
+    k: int
+    learned: bool
+
+
+def find_bank(path: Path) -> Path:
+    """The bank that is meant by the output folder of a study, or by its own path.
+
+    Raises:
+        OptionError: the folder is no study.
+    """
+    if not path.is_dir():
+        return path
+    if not (path / BANK).exists():
+        raise OptionError(
+            f"{path} holds no concepts of its own",
+            expected=f"an output folder of `histofactor segment` with {BANK}, or a bank",
+            mend="segment without --concepts, or name the bank itself",
+        )
+    return path / BANK
+
+
+def sample_of(bank: Path) -> Path:
+    """Where the sample of a bank is kept."""
+    return bank.with_name(f"{bank.name}.sample.npz")
+
+
+def journal_of(bank: Path) -> Path:
+    """Where it is written what was done to a bank."""
+    return bank.with_suffix(".journal.jsonl")
+
+
+@contextmanager
+def study_lock(out: Path, *, blocking: bool = True) -> Iterator[bool]:
+    """Hold the lock of the concepts of an output folder; yields False where another process holds it.
+
+    Raises:
+        OutputError: the folder cannot be written, or a link in it leads elsewhere.
+    """
+    check_folder(out / LOCKS, inside=out)
+    with locked(out / LOCKS / "concepts.lock.json", blocking=blocking) as mine:
+        yield mine
+
+
+def open_study(path: Path) -> Study:
+    """Read a bank and what its journal says of it.
+
+    Args:
+        path: of the bank, see ``find_bank``.
+
+    Raises:
+        BankError: it is no bank, or was learned here and now holds other concepts than histofactor wrote last.
+    """
+    file, entries = read_bank_file(path), read_journal(path)
+    if not entries:
+        return Study(path, file, DEFAULT_K if DEFAULT_K in file.banks else min(file.banks), learned=False)
+    last = entries[-1]
+    if last["vectors"] != _vectors(file):
+        raise BankError(
+            f"{path} holds other concepts than histofactor wrote there",
+            expected=f"those of the last change in {journal_of(path).name}",
+            got="a file that was changed or replaced since",
+            mend="give it by --concepts to use it as it is, or learn anew with --relearn",
+        )
+    return Study(path, file, int(last["k"]), learned=True)
+
+
+def write_study(file: BankFile, path: Path, k: int, did: str, arguments: Sequence[str] = ()) -> None:
+    """Write the bank of a study, and in its journal what was done to it; a bank without a journal gets none.
+
+    Args:
+        file: the bank.
+        path: where.
+        k: the level that slides are segmented with from now on.
+        did: ``learned``, ``named``, ``merged``, ``split``, ``excluded`` …
+        arguments: with what.
+
+    Raises:
+        BankError, OutputError: as ``write_bank_file``.
+    """
+    entries = read_journal(path)
+    write_bank_file(file, path)
+    if entries or did == "learned":
+        entry = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "histofactor": histofactor.__version__,
+            "did": did,
+            "arguments": list(arguments),
+            "k": k,
+            "vectors": _vectors(file),
+        }
+        lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in (*entries, entry)]
+        with atomic(journal_of(path)) as temporary:
+            temporary.write_bytes(utf8("".join(lines)))
+
+
+def read_journal(bank: Path) -> list[Mapping[str, Any]]:
+    """What was done to a bank, the oldest first; lines that cannot be read are left out."""
+    try:
+        lines = journal_of(bank).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise BankError(f"{journal_of(bank)} cannot be read", got=error.strerror or str(error)) from error
+    return [entry for line in lines if (entry := _entry(line)) is not None]
+
+
+def _entry(line: str) -> Mapping[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    known = isinstance(entry, dict) and isinstance(entry.get("vectors"), dict) and type(entry.get("k")) is int
+    return entry if known else None
+
+
+def _vectors(file: BankFile) -> dict[str, str]:
+    """What the concepts of every K do, by K; names and colours may be changed by anyone."""
+    return {str(k): bank_hash(bank) for k, bank in file.banks.items()}

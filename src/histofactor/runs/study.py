@@ -1,9 +1,9 @@
 """The study of an output folder: one bank for all its slides, the sample it was learned from, and a journal of changes.
 
-    OUT/concepts.safetensors                 the bank
-    OUT/concepts.html                        a page to look at
-    OUT/concepts.safetensors.sample.npz      the sample: other K and sub-clusters need no encoding
-    OUT/concepts.journal.jsonl               what was done to the bank, a line each
+OUT/concepts.safetensors                 the bank
+OUT/concepts.html                        a page to look at
+OUT/concepts.safetensors.sample.npz      the sample: other K and sub-clusters need no encoding
+OUT/concepts.journal.jsonl               what was done to the bank, a line each
 """
 
 from __future__ import annotations
@@ -95,15 +95,16 @@ def open_study(path: Path) -> Study:
     file, entries = read_bank_file(path), read_journal(path)
     if not entries:
         return Study(path, file, DEFAULT_K if DEFAULT_K in file.banks else min(file.banks), learned=False)
-    last = entries[-1]
-    if last["vectors"] != _vectors(file):
-        raise BankError(
-            f"{path} holds other concepts than histofactor wrote there",
-            expected=f"those of the last change in {journal_of(path).name}",
-            got="a file that was changed or replaced since",
-            mend="give it by --concepts to use it as it is, or learn anew with --relearn",
-        )
-    return Study(path, file, int(last["k"]), learned=True)
+    vectors = _vectors(file)
+    for entry in reversed(entries):  # a change that was cut short is in the journal, not yet in the bank
+        if entry["vectors"] == vectors:
+            return Study(path, file, int(entry["k"]), learned=True)
+    raise BankError(
+        f"{path} holds other concepts than histofactor wrote there",
+        expected=f"those of a change in {journal_of(path).name}",
+        got="a file that was changed or replaced since",
+        mend="copy it elsewhere and give it by --concepts to use it as it is, or learn anew with --relearn",
+    )
 
 
 def write_study(file: BankFile, path: Path, k: int, did: str, arguments: Sequence[str] = ()) -> None:
@@ -120,7 +121,6 @@ def write_study(file: BankFile, path: Path, k: int, did: str, arguments: Sequenc
         BankError, OutputError: as ``write_bank_file``.
     """
     entries = read_journal(path)
-    write_bank_file(file, path)
     if entries or did == "learned":
         entry = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -133,6 +133,7 @@ def write_study(file: BankFile, path: Path, k: int, did: str, arguments: Sequenc
         lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in (*entries, entry)]
         with atomic(journal_of(path)) as temporary:
             temporary.write_bytes(utf8("".join(lines)))
+    write_bank_file(file, path)
 
 
 def read_journal(bank: Path) -> list[Mapping[str, Any]]:

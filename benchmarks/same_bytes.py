@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def segment(sources: Path, inputs: Sequence[Path], out: Path, method: str, *, ki
         with (out.with_suffix(".log")).open("ab") as log:
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=out.parent)
             while process.poll() is None:
-                begun = {state.parent.name for state in (out / ".work").rglob("state-*.npz")} if kill else set()
+                begun = inputs_begun(out) if kill else set()
                 if begun - killed:
                     killed |= begun
                     process.kill()
@@ -100,6 +101,12 @@ def segment(sources: Path, inputs: Sequence[Path], out: Path, method: str, *, ki
             return len(killed)
         if process.returncode != -signal.SIGKILL:
             sys.exit(f"{' '.join(command)} ended with {process.returncode}; see {out.with_suffix('.log')}")
+
+
+def inputs_begun(out: Path) -> set[str]:
+    """Folder names of the inputs whose first band is on the disk; folders come and go meanwhile."""
+    walked = os.walk(out / ".work")
+    return {Path(folder).name for folder, _, names in walked if any(fnmatch(name, "state-*.npz") for name in names)}
 
 
 def files_of(folder: Path) -> set[str]:

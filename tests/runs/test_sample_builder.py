@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from histofactor.errors import ImageError, OptionError, OutputError
-from histofactor.runs import sample_builder as module
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
 from histofactor.runs.source import Opening, Source, Sources, file_sources
 from histofactor.segmentation import encoding as stream
+from histofactor.segmentation import sampling
 from histofactor.segmentation.setup import load_setup
 from histofactor.slides.phantom import phantom
 
@@ -152,20 +152,20 @@ def test_a_work_file_that_cannot_be_read(collect, tmp_path):
 
 
 def test_an_input_that_fails_half_way_leaves_nothing(collect, monkeypatch):
-    real = module.cluster_rows_of
+    real = sampling.cluster_rows_of
 
-    def failing(slide, *others):
-        rows = real(slide, *others)
+    def failing(planned, *others):
+        rows = real(planned, *others)
 
         def stream():
             for number, part in enumerate(rows.stream):
-                if number == 1 and slide.info.path.name == "2.png":
+                if number == 1 and planned.slide.info.path.name == "2.png":
                     raise ImageError("the rest is gone")
                 yield part
 
         return replace(rows, stream=stream())
 
-    monkeypatch.setattr(module, "cluster_rows_of", failing)
+    monkeypatch.setattr(sampling, "cluster_rows_of", failing)
     builder = collect()
     assert builder.left_out == {"2.png": "the rest is gone"}
     assert sorted(set(builder.sample.slides[: builder.sample.size])) == [0, 1, 3]
@@ -173,14 +173,14 @@ def test_an_input_that_fails_half_way_leaves_nothing(collect, monkeypatch):
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), MemoryError("no room"), ZeroDivisionError()])
 def test_any_error_on_one_slide_leaves_that_slide_out(collect, monkeypatch, error):
-    real = module.cluster_rows_of
+    real = sampling.cluster_rows_of
 
-    def failing(slide, *others):
-        if slide.info.path.name == "2.png":
+    def failing(planned, *others):
+        if planned.slide.info.path.name == "2.png":
             raise error
-        return real(slide, *others)
+        return real(planned, *others)
 
-    monkeypatch.setattr(module, "cluster_rows_of", failing)
+    monkeypatch.setattr(sampling, "cluster_rows_of", failing)
     builder = collect()
     assert list(builder.left_out) == ["2.png"]
     assert type(error).__name__ in builder.left_out["2.png"]

@@ -5,6 +5,7 @@ import pytest
 
 from histofactor.errors import OptionError
 from histofactor.segmentation.cluster_rows import cluster_rows_of
+from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.page import tissue_features
 from histofactor.segmentation.plan import make_plan, subsample_windows
 from histofactor.segmentation.setup import SegmentOptions, load_setup
@@ -25,7 +26,7 @@ def gathered(units):
 
 def test_tokens_are_all_tissue_tokens_in_reading_order(setting):
     slide, setup, plan = setting
-    units = cluster_rows_of(slide, setup, plan, "token")
+    units = cluster_rows_of(Planned(slide, setup, plan), "token")
     indices, features = gathered(units)
     np.testing.assert_array_equal(indices, np.arange(units.n))
     np.testing.assert_array_equal(features, tissue_features(slide, setup))
@@ -40,18 +41,18 @@ def norms_of(units):
 
 def test_squared_norms_come_along(setting, monkeypatch):
     slide, setup, plan = setting
-    norms = norms_of(cluster_rows_of(slide, setup, plan, "token"))
+    norms = norms_of(cluster_rows_of(Planned(slide, setup, plan), "token"))
     own = (tissue_features(slide, setup) ** 2).sum(1)
     assert (norms > own * 0.999).all()  # of windows that disagree, the mean is shorter
     np.testing.assert_allclose(np.median(norms / own), 1, rtol=1e-4)
     monkeypatch.setattr("histofactor.segmentation.cluster_rows.TILE_PX", 10**4)
-    assert norms_of(cluster_rows_of(slide, setup, plan, "tile")) == pytest.approx(norms.mean(), rel=1e-4)
+    assert norms_of(cluster_rows_of(Planned(slide, setup, plan), "tile")) == pytest.approx(norms.mean(), rel=1e-4)
 
 
 def test_a_tile_is_the_mean_of_its_tissue(setting, monkeypatch):
     monkeypatch.setattr("histofactor.segmentation.cluster_rows.TILE_PX", 64)
     slide, setup, plan = setting
-    units = cluster_rows_of(slide, setup, plan, "tile")
+    units = cluster_rows_of(Planned(slide, setup, plan), "tile")
     indices, means = gathered(units)
     np.testing.assert_array_equal(indices, np.arange(units.n))
     assert units.side == 64
@@ -66,7 +67,7 @@ def test_a_tile_is_the_mean_of_its_tissue(setting, monkeypatch):
 
 def test_an_unknown_pool(setting):
     with pytest.raises(OptionError, match="token, tile"):
-        cluster_rows_of(*setting, "slide")
+        cluster_rows_of(Planned(*setting), "slide")
 
 
 def test_a_thin_plan_keeps_windows_and_the_tissue_they_see(setting):
@@ -75,7 +76,7 @@ def test_a_thin_plan_keeps_windows_and_the_tissue_they_see(setting):
     assert few.windows == 3 < plan.windows
     assert 0 < few.g_tissue.sum() < plan.g_tissue.sum()
     assert not (few.g_tissue & ~plan.g_tissue).any()
-    indices, features = gathered(cluster_rows_of(slide, setup, few, "token"))
+    indices, features = gathered(cluster_rows_of(Planned(slide, setup, few), "token"))
     whole = np.zeros((*plan.g_tissue.shape, features.shape[1]), np.float32)
     whole[plan.g_tissue] = tissue_features(slide, setup)
     assert len(indices) == few.g_tissue.sum()

@@ -7,7 +7,7 @@ import torch
 from histofactor.base.clock import Clock, Watch
 from histofactor.encoders.encode import encode, respond
 from histofactor.factor.nnls import unit_concepts
-from histofactor.segmentation.encoding import Blender, encode_rows
+from histofactor.segmentation.encoding import Blender, Planned, encode_rows
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.reader import open_slide
@@ -24,7 +24,7 @@ def blended(setting, blender=None, watch=None):
     """Bands of responses, and who blends them."""
     slide, segmenter, plan = setting
     blender = blender or Blender(plan, len(segmenter.bank.vectors), Clock())
-    rows = encode_rows(slide, segmenter.setup, plan, segmenter.directions, watch or Watch(), blender.next_row)
+    rows = encode_rows(Planned(slide, segmenter.setup, plan), segmenter.directions, watch or Watch(), blender.next_row)
     return blender.blend(rows), blender
 
 

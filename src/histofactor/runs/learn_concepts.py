@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import histofactor
-from histofactor.concepts.bank.provenance import LIMIT
-from histofactor.concepts.learn.choose_k import compare_ks
-from histofactor.concepts.learn.counts_and_examples import counts_and_examples
-from histofactor.concepts.learn.levels import banks_from_levels, check_ks, train_levels
+from histofactor.concepts.learn.from_sample import Features, Origin, learn_from_sample
+from histofactor.concepts.learn.levels import check_ks
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError
 from histofactor.records import ConceptBank
@@ -98,25 +96,20 @@ def learn(builder: SampleBuilder, ks: Sequence[int]) -> Learned:
         got = next(iter(builder.left_out.values()), f"{len(builder.sources)} inputs without")
         raise ImageError("no tissue to learn from", expected="images with tissue", got=got)
     sample.sort()
-    levels = train_levels(sample.tokens[: sample.size], ks, options.train)
     used, slides = _used(builder)
-    groups = [source.group for source in used]
     sides = [builder.slides[source.name]["side"] for source in used]
-    known = {k: counts_and_examples(sample, slides, level, groups, sides) for k, level in levels.items()}
-    norms = sample.sq_norms[: sample.size] if options.pool == "token" else None  # a tile tells nothing of tokens
-    choice = compare_ks(sample.tokens[: sample.size], slides, levels, options.train, norms)
-    for row in () if choice is None or norms is None else choice.rows:
-        known[row.k][LIMIT] = row.residual_limit
-    banks = banks_from_levels(levels, spec.key, options.mpp or spec.mpp, known)
+    origin = Origin(slides, [source.group for source in used], sides)
+    features = Features(encoder=spec.key, mpp=options.mpp or spec.mpp, single=options.pool == "token")
+    banks, choice = learn_from_sample(sample, origin, ks, features, options.train)
     stated = None if choice is None else {**asdict(choice), "rows": [asdict(row) for row in choice.rows]}
     return Learned(banks, {**_provenance(builder, used, slides), "choice": stated})
 
 
 def _used(builder: SampleBuilder) -> tuple[list[Source], NDArray[np.int64]]:
     """The inputs that were used, and for every token in the sample the place of its own among them."""
-    is_used = np.array([source.name in builder.slides for source in builder.sources])
+    used = builder.used
+    is_used = np.isin([source.name for source in builder.sources], [source.name for source in used])
     place = np.cumsum(is_used) - 1
-    used = [source for source in builder.sources if source.name in builder.slides]
     return used, place[builder.sample.slides[: builder.sample.size]]
 
 

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from histofactor.base.clock import Progress
 from histofactor.errors import HistofactorError
@@ -35,6 +36,9 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
+Some = TypeVar("Some", bound=Outcome | None)
+
+
 @dataclass(frozen=True, slots=True)
 class Reporter:
     """Who is told of progress over many inputs.
@@ -54,7 +58,7 @@ class Reporter:
     on_note: Callable[[str], None] = lambda sentence: None
 
 
-def attempt(name: str, work: Callable[[], Outcome | None]) -> Outcome | None:
+def attempt(name: str, work: Callable[[], Some]) -> Some | Outcome:
     """Work on one input; whatever goes wrong becomes its outcome, so that the other inputs go on.
 
     Args:
@@ -62,6 +66,7 @@ def attempt(name: str, work: Callable[[], Outcome | None]) -> Outcome | None:
         work: returns its outcome, to which the wall time is added; or None where another process has the input.
     """
     started = time.perf_counter()
+    outcome: Some | Outcome
     try:
         outcome = work()
     except Exception as error:  # noqa: BLE001 - the one boundary: the other inputs go on, the cause is kept

@@ -6,12 +6,10 @@ import hashlib
 import json
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 import histofactor
 from histofactor.base.clock import Watch
@@ -22,11 +20,31 @@ from histofactor.errors import HistofactorError, OptionError
 from histofactor.recipe import fingerprint
 from histofactor.runs.outcome import Outcome, Reporter, attempt
 from histofactor.runs.source import Opening, Source, Sources
-from histofactor.segmentation.cluster_rows import cluster_rows_of
-from histofactor.segmentation.plan import make_plan, subsample_windows
+from histofactor.segmentation.encoding import Planned
+from histofactor.segmentation.plan import Plan, make_plan
+from histofactor.segmentation.sampling import Whose, WindowRule, draw_windows, is_small, take_tokens
 from histofactor.segmentation.setup import SegmentOptions, Setup
+from histofactor.segmentation.window_memory import FeatureMemory, HeldInput, WindowMemory, bytes_of_features
 
 _SAMPLE_BYTES = 2**30  # of tokens, at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thrift:
+    """How learning spares inputs that will be segmented afterwards.
+
+    Attributes:
+        share: of the windows of an input, and of those of all inputs, that may be encoded for learning alone.
+        small_bytes: an input whose features take no more is encoded whole.
+        held_bytes: of features of such inputs that are held for segmenting, so that they are encoded once; those
+            beyond it count as encoded for learning alone.
+        fewest: so many inputs are learned from whatever their share.
+    """
+
+    share: float = 0.05
+    small_bytes: int = 2**29
+    held_bytes: int = 2**31
+    fewest: int = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +60,7 @@ class LearnOptions:
         pool: what is clustered: each ``token``, or the mean of each ``tile``, as in arXiv 2409.05697.
         train: how concepts are learned from the sample.
         encoder: weights, layer and device of the encoder, and how tissue is found.
+        thrift: how inputs are spared that will be segmented afterwards; None takes ``windows`` of each.
         checkpoint_s: seconds between two savings of the sample.
     """
 
@@ -53,6 +72,7 @@ class LearnOptions:
     pool: str = "token"
     train: TrainOptions = field(default_factory=TrainOptions)
     encoder: SegmentOptions = field(default_factory=SegmentOptions)
+    thrift: Thrift | None = None
     checkpoint_s: float = 60.0
 
 
@@ -66,6 +86,7 @@ class SampleBuilder:
         work: file that holds the sample while it grows, or None. One of another recipe is set aside, one that is
             damaged made anew; both are told.
         reporter: who is told.
+        memory: takes the features that ``options.thrift`` lets it hold; None holds none.
 
     Raises:
         OptionError: a name is there twice, or an option is out of range.
@@ -80,6 +101,7 @@ class SampleBuilder:
         *,
         work: Path | None = None,
         reporter: Reporter | None = None,
+        memory: FeatureMemory | None = None,
     ) -> None:
         names = Counter(source.name for source in sources.all)
         if twice := sorted(name for name, times in names.items() if times > 1):
@@ -91,11 +113,17 @@ class SampleBuilder:
         self._numbers = {source.name: number for number, source in enumerate(sources.all)}
         self._members = Counter(source.group for source in sources.all)
         self._work, self._find, self._reporter = work, sources.find, reporter or Reporter()
+        self._memory = memory
         self.sample = self._empty()
-        self.slides: dict[str, dict[str, Any]] = {}  # by name: what is known of those that were used
+        self.slides: dict[str, dict[str, Any]] = {}  # by name: what is known of those that were looked at
         self.left_out: dict[str, str] = {}
-        self._saved = time.monotonic()
+        self._recipe, self._saved = self._make_recipe(), time.monotonic()
         self._resume()
+
+    @property
+    def used(self) -> list[Source]:
+        """The inputs that gave tokens, or might have."""
+        return [source for source in self.sources if self.slides.get(source.name, {}).get("windows")]
 
     def gather(self) -> None:
         """Encode the inputs that are not in the sample yet, and tell the reporter."""
@@ -106,8 +134,6 @@ class SampleBuilder:
             for index, (source, path) in enumerate(zip(todo, self._find(todo), strict=True), done):
                 self._reporter.on_input(source.name, index, len(self.sources))
                 outcome = attempt(source.name, partial(self._add, source, path))
-                if outcome is None:
-                    continue
                 if outcome.error:
                     self.left_out[source.name] = outcome.error
                 self._reporter.on_outcome(outcome)
@@ -120,44 +146,58 @@ class SampleBuilder:
         if isinstance(path, HistofactorError):
             raise path
         with self.options.opening.open(path, source.mpp) as slide:
-            plan = make_plan(slide, self.setup)
-            if self.options.windows:
-                seed = hashlib.sha256(f"{self.options.seed} windows\0{source.name}".encode(errors="surrogateescape"))
-                rng = np.random.default_rng(np.frombuffer(seed.digest(), np.uint32))
-                plan = subsample_windows(plan, self.setup, self.options.windows, rng)
-            rows = cluster_rows_of(slide, self.setup, plan, self.options.pool, Watch(self._reporter.on_window))
-            draw = self.sample.draw(source.name, rows.n, 1 / self._members[source.group])
-            indices, tokens, norms, seen = [], [], [], 0
-            for found, features, sq_norms in rows.stream:
-                seen += len(found)
-                wanted = draw.wanted[found] & features.any(axis=1)  # a token without features says nothing
-                indices.append(found[wanted])
-                tokens.append(features[wanted])
-                norms.append(sq_norms[wanted])
-        if indices:
-            chosen = np.concatenate(indices)
-            keys, places = draw.keys[chosen], rows.places[chosen]
-            number = self._numbers[source.name]
-            self.sample.add(np.concatenate(tokens), np.concatenate(norms), keys, number, places)
+            whole = make_plan(slide, self.setup)
+            plan, held = self._choose(whole)
+            known: dict[str, Any] = {
+                "windows": plan.windows,
+                "of": whole.windows,
+                "held": held,
+                "mpp": whole.frame.t_mpp,
+            }
+            if plan.windows:
+                memory = WindowMemory() if held and self._memory is not None else None
+                whose = Whose(source.name, self._numbers[source.name], 1 / self._members[source.group])
+                planned, watch = Planned(slide, self.setup, plan, memory), Watch(self._reporter.on_window)
+                taken = take_tokens(planned, self.sample, whose, self.options.pool, watch)
+                known |= {"tokens": taken.seen, "side": taken.side}
+                if memory is not None and self._memory is not None:
+                    self._memory.hold(path, source.content, HeldInput(plan, memory))
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.slides[source.name] = {"tokens": seen, "sha256": digest, "side": rows.side}
+        self.slides[source.name] = {**known, "sha256": digest}
         return Outcome(source.name, "done", notes=slide.info.notes)
+
+    def _choose(self, plan: Plan) -> tuple[Plan, int]:
+        """The windows of an input to encode, perhaps none, and bytes of their features to hold."""
+        options, thrift = self.options, self.options.thrift
+        if thrift is None:
+            return draw_windows(plan, self.setup, WindowRule(most=options.windows, seed=options.seed)), 0
+        rule = WindowRule(most=options.windows, share=thrift.share, small_bytes=thrift.small_bytes, seed=options.seed)
+        chosen, known = draw_windows(plan, self.setup, rule), self.slides.values()
+        needed = bytes_of_features(plan, self.setup) if is_small(plan, self.setup, rule) else 0
+        if needed and sum(one["held"] for one in known) + needed <= thrift.held_bytes:
+            return chosen, needed
+        spent = sum(one["windows"] for one in known if not one["held"]) + chosen.windows
+        in_all = (sum(one["of"] for one in known) + plan.windows) / (len(known) + 1) * len(self.sources)
+        if spent > thrift.share * in_all and sum(one["windows"] > 0 for one in known) >= thrift.fewest:
+            return replace(chosen, rows=()), 0
+        return chosen, 0
 
     def _empty(self) -> Sample:
         dim = self.spec.dim
         return Sample(min(self.options.tokens, max(1, _SAMPLE_BYTES // (4 * dim))), dim, self.options.seed)
 
-    def _recipe(self) -> str:
+    def _make_recipe(self) -> str:
         """What the sample depends on."""
         options, mask, encoder = self.options, self.setup.tissue.mask, self.setup.encoder
         sampling = [options.mpp, options.seed, self.sample.capacity, options.windows, options.pool]
+        thrift = None if options.thrift is None else asdict(options.thrift)
         opening = [options.opening.source_mpp, options.opening.series]
         inputs = [asdict(source) for source in self.sources]
         tissue = [self.setup.tissue.find, None if mask is None else fingerprint(mask)]
         run = [encoder.precision, encoder.repaired, self.setup.views]
-        text = json.dumps([histofactor.__version__, asdict(self.spec.key), run, sampling, opening, tissue, inputs])
-        return hashlib.sha256(text.encode()).hexdigest()
+        known = [histofactor.__version__, asdict(self.spec.key), run, sampling, thrift, opening, tissue, inputs]
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
     def _resume(self) -> None:
         """Go on from what an earlier run with the same recipe saved; anything else is begun anew, and told."""
@@ -166,7 +206,7 @@ class SampleBuilder:
         try:
             note = json.loads(read_note(self._work))
             recipe, slides = str(note["recipe"]), dict(note["slides"])
-            if recipe == self._recipe():
+            if recipe == self._recipe:
                 self.sample.load(self._work)
                 self.slides = slides
                 return
@@ -183,6 +223,7 @@ class SampleBuilder:
 
     def _save(self, every_s: float) -> None:
         if self._work is not None and time.monotonic() - self._saved >= every_s:
-            note = {"recipe": self._recipe(), "slides": self.slides}
+            names = [source.name for source in self.sources]
+            note = {"recipe": self._recipe, "names": names, "slides": self.slides}
             self.sample.save(self._work, json.dumps(note))
             self._saved = time.monotonic()

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from histofactor.base.clock import Watch
 from histofactor.errors import EncoderError, OptionError
 from histofactor.records import Float
-from histofactor.segmentation.encoding import encode_features
+from histofactor.segmentation.encoding import Planned, encode_features
 from histofactor.segmentation.plan import Plan
-from histofactor.segmentation.setup import Setup
-from histofactor.slides.reader import Slide
 
 POOLS = ("token", "tile")
 TILE_PX = 256  # side of the tiles whose mean features the paper clustered
@@ -42,13 +40,11 @@ class ClusterRows:
     stream: Iterator[Part]
 
 
-def cluster_rows_of(slide: Slide, setup: Setup, plan: Plan, pool: str, watch: Watch | None = None) -> ClusterRows:
+def cluster_rows_of(planned: Planned, pool: str, watch: Watch | None = None) -> ClusterRows:
     """What an open input has to give, before any of it is encoded.
 
     Args:
-        slide: the input.
-        setup: how tokens come about.
-        plan: from ``make_plan`` or ``subsample_windows``.
+        planned: the input.
         pool: ``token``; or ``tile``: the mean over the tissue tokens of a tile that is tissue for the larger part, as
             the paper's concepts were learned.
         watch: who is told.
@@ -58,17 +54,15 @@ def cluster_rows_of(slide: Slide, setup: Setup, plan: Plan, pool: str, watch: Wa
     """
     if pool not in POOLS:
         raise OptionError(f"unknown pool {pool!r}", expected=f"one of {', '.join(POOLS)}")
-    found = _cells(slide, setup, plan, watch)
-    return (
-        _token_units(plan, found, setup.encoder.spec.patch_px)
-        if pool == "token"
-        else _tile_units(plan, found, setup.encoder.spec.dim)
-    )
+    found, spec = _cells(planned, watch), planned.setup.encoder.spec
+    if pool == "token":
+        return _token_units(planned.plan, found, spec.patch_px)
+    return _tile_units(planned.plan, found, spec.dim)
 
 
-def _cells(slide: Slide, setup: Setup, plan: Plan, watch: Watch | None) -> Iterator[Part]:
+def _cells(planned: Planned, watch: Watch | None) -> Iterator[Part]:
     """Cells of the grid that hold tissue, numbered row by row, as ``ClusterRows.stream`` has it."""
-    for part in encode_features(slide, setup, plan, watch):
+    for part in encode_features(planned, watch):
         features = part.B[part.tissue]
         if not np.isfinite(features).all():
             raise EncoderError(
@@ -77,7 +71,7 @@ def _cells(slide: Slide, setup: Setup, plan: Plan, watch: Watch | None) -> Itera
                 got="NaN or infinity",
                 mend="check the weights file of the encoder",
             )
-        cells = np.flatnonzero(part.tissue) + part.g_rows[0] * plan.frame.g_size[0]
+        cells = np.flatnonzero(part.tissue) + part.g_rows[0] * planned.plan.frame.g_size[0]
         yield cells, features, part.sq_norms[part.tissue]
 
 

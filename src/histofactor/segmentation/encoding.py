@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from threading import Lock
@@ -23,6 +23,7 @@ from histofactor.segmentation.method import Directions
 from histofactor.segmentation.plan import Plan, WindowRow
 from histofactor.segmentation.reading import read_window
 from histofactor.segmentation.setup import Setup
+from histofactor.segmentation.window_memory import EncodedBatch, WindowMemory
 from histofactor.slides.blocks import Block
 from histofactor.slides.geometry.windows import Window
 from histofactor.slides.reader import Slide
@@ -31,6 +32,23 @@ _LANES = 4  # batches at work at a time, at most
 _BAND_ROWS = 32  # token rows that are solved and decoded at a time
 
 State = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An open input that is about to be encoded.
+
+    Attributes:
+        slide: the input.
+        setup: how its tokens come about.
+        plan: from ``make_plan`` or ``subsample_windows``.
+        memory: holds what is encoded, and gives it to another pass over the same plan; None holds nothing.
+    """
+
+    slide: Slide
+    setup: Setup
+    plan: Plan
+    memory: WindowMemory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +90,7 @@ class Blended:
 
 
 def encode_rows(
-    slide: Slide, setup: Setup, plan: Plan, directions: Directions | None, watch: Watch, first: int = 0
+    planned: Planned, directions: Directions | None, watch: Watch, first: int = 0
 ) -> Iterator[tuple[WindowRow, Iterator[Responded]]]:
     """Encode an input row of windows by row of windows, and keep of every window its responses alone.
 
@@ -81,9 +99,7 @@ def encode_rows(
     device than the CPU takes one batch at a time while the other lanes read.
 
     Args:
-        slide: the input.
-        setup: how tokens come about.
-        plan: from ``make_plan``.
+        planned: the input.
         directions: (d, r) vectors to respond to, or None for the features themselves.
         watch: who is told.
         first: row of windows to begin with.
@@ -91,24 +107,20 @@ def encode_rows(
     Yields:
         Every row and its batches; all of them must be taken before the next row is.
     """
-    of_rows = [batches(row, setup.encoder) for row in plan.rows]
+    plan, encoder = planned.plan, planned.setup.encoder
+    of_rows = [batches(row, encoder) for row in plan.rows]
     lanes, threads = max(1, min(_LANES, torch.get_num_threads(), sum(map(len, of_rows)))), torch.get_num_threads()
-    device: AbstractContextManager[object] = nullcontext() if setup.encoder.device.type == "cpu" else Lock()
+    device: AbstractContextManager[object] = nullcontext() if encoder.device.type == "cpu" else Lock()
     clock, done = watch.clock, sum(len(row.windows) for row in plan.rows[:first])
 
     def respond_to(batch: list[Window]) -> Responded:
-        with clock("read", lanes):
-            read = [read_window(slide, plan.frame, window) for window in batch]
-            turned = [np.rot90(pixels.rgb, window.turns) for pixels, window in zip(read, batch, strict=True)]
-        with device:
-            with clock("encode", lanes):
-                features = encode(setup.encoder, np.stack(turned))
-            with clock("respond", lanes):
-                B, sq_norms = (
-                    [np.rot90(values, -window.turns) for values, window in zip(batched, batch, strict=True)]
-                    for batched in respond(features, directions)
-                )
-        return Responded(batch, B, sq_norms, [block for pixels in read for block in pixels.unreadable])
+        encoded = _encoded(planned, batch, device, lambda stage: clock(stage, lanes))
+        with device, clock("respond", lanes):
+            B, sq_norms = (
+                [np.rot90(values, -window.turns) for values, window in zip(batched, batch, strict=True)]
+                for batched in respond(encoded.features, directions)
+            )
+        return Responded(batch, B, sq_norms, encoded.unreadable)
 
     def counted(responses: Iterator[Responded], n: int) -> Iterator[Responded]:
         nonlocal done
@@ -127,6 +139,27 @@ def encode_rows(
     finally:
         responses.close()
         torch.set_num_threads(threads)
+
+
+def _encoded(
+    planned: Planned,
+    batch: Sequence[Window],
+    device: AbstractContextManager[object],
+    timed: Callable[[str], AbstractContextManager[None]],
+) -> EncodedBatch:
+    """Features of a batch: read and encoded, or from memory."""
+    encoder, memory = planned.setup.encoder, planned.memory
+    if memory is not None and (held := memory.recall(batch, encoder.device)) is not None:
+        return held
+    with timed("read"):
+        read = [read_window(planned.slide, planned.plan.frame, window) for window in batch]
+        turned = [np.rot90(pixels.rgb, window.turns) for pixels, window in zip(read, batch, strict=True)]
+    with device, timed("encode"):
+        features = encode(encoder, np.stack(turned))
+    encoded = EncodedBatch(features, tuple(block for pixels in read for block in pixels.unreadable))
+    if memory is not None:
+        memory.keep(batch, encoded)
+    return encoded
 
 
 class Blender:
@@ -183,11 +216,11 @@ class Blender:
             yield Blended((start, stop), stop == row.g_rows[1], B, sq_norms, tissue, unreadable)
 
 
-def encode_features(slide: Slide, setup: Setup, plan: Plan, watch: Watch | None = None) -> Iterator[Blended]:
+def encode_features(planned: Planned, watch: Watch | None = None) -> Iterator[Blended]:
     """Blended features of an input, in bands from top to bottom: ``Blended.B`` is (rows, w, d)."""
     watch = watch or Watch()
-    blender = Blender(plan, setup.encoder.spec.dim, watch.clock)
-    return blender.blend(encode_rows(slide, setup, plan, None, watch))
+    blender = Blender(planned.plan, planned.setup.encoder.spec.dim, watch.clock)
+    return blender.blend(encode_rows(planned, None, watch))
 
 
 def batches(row: WindowRow, encoder: Encoder) -> list[list[Window]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from histofactor.base.clock import Watch
 from histofactor.errors import OptionError
-from histofactor.segmentation.encoding import Blended, encode_features
+from histofactor.segmentation.encoding import Blended, Planned, encode_features
 from histofactor.segmentation.plan import Plan, make_plan
 from histofactor.segmentation.setup import Segmenter, Setup
 from histofactor.slides.reader import Slide
@@ -39,7 +39,7 @@ def cache_features(slide: Slide, setup: Setup, watch: Watch | None = None) -> Fe
         watch: who is told.
     """
     plan = make_plan(slide, setup)
-    return FeatureCache(setup, plan, tuple(encode_features(slide, setup, plan, watch)))
+    return FeatureCache(setup, plan, tuple(encode_features(Planned(slide, setup, plan), watch)))
 
 
 def respond_from(cache: FeatureCache, segmenter: Segmenter) -> Iterator[Blended]:

@@ -19,7 +19,7 @@ from histofactor.errors import OptionError
 from histofactor.masks import unlike
 from histofactor.masks.bands import Band, Decoder, Decoding
 from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, Weights
-from histofactor.segmentation.encoding import Blended, Blender, encode_features, encode_rows
+from histofactor.segmentation.encoding import Blended, Blender, Planned, encode_features, encode_rows
 from histofactor.segmentation.feature_cache import FeatureCache, respond_from
 from histofactor.segmentation.method import Solved, Tokens, weigh
 from histofactor.segmentation.plan import Plan, make_plan, tissue_rows, unreadable_share
@@ -93,7 +93,7 @@ def segment_slide(
         decoder.restore(state)
 
     if cache is None:
-        responses = encode_rows(slide, setup, plan, directions, watch, blender.next_row)
+        responses = encode_rows(Planned(slide, setup, plan), directions, watch, blender.next_row)
         blended = blender.blend(responses)
     else:
         blended = respond_from(cache, segmenter)
@@ -109,7 +109,7 @@ def segment_slide(
 
 def tissue_features(slide: Slide, setup: Setup) -> NDArray[np.float32]:
     """Features (n, d) of the tissue tokens of an open input, in reading order."""
-    parts = encode_features(slide, setup, make_plan(slide, setup))
+    parts = encode_features(Planned(slide, setup, make_plan(slide, setup)))
     return np.concatenate([part.B[part.tissue] for part in parts])
 
 

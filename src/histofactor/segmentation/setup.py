@@ -18,6 +18,7 @@ from histofactor.segmentation.method import METHODS, Directions, Factorization, 
 from histofactor.slides.resolution import check_mpp
 
 DEFAULT_BANK = "concepts.safetensors"
+EMBEDDED = "embedded"  # instead of a bank: the one that ships with the encoder of that name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,14 +212,14 @@ def _find_bank(name: str, concepts: str | Path | ConceptBank | None, k: int | No
         if k not in (None, len(concepts.vectors)):
             raise OptionError("k does not fit the bank", expected=str(len(concepts.vectors)), got=str(k))
         return concepts
-    if concepts is not None:
+    if concepts is not None and str(concepts) != EMBEDDED:
         return load_bank(concepts, k)
     if name == "embedded":
         return load_bank(embedded_path(DEFAULT_BANK), k)
     raise OptionError(
         f"encoder {name!r} ships without concepts",
         expected="a concept bank learned on its features",
-        mend="give one with --concepts FILE (`histofactor concepts import` reads the paper's), or use --method single",
+        mend="leave --concepts out to learn them from the inputs, or give a bank with --concepts FILE",
     )
 
 

@@ -1,0 +1,118 @@
+"""From a sample of tokens to concept banks, one for every K, and what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.concepts.bank.provenance import LIMIT
+from histofactor.concepts.learn.choose_k import Choice, compare_ks
+from histofactor.concepts.learn.counts_and_examples import counts_and_examples
+from histofactor.concepts.learn.levels import TrainOptions, banks_from_levels, train_levels
+from histofactor.concepts.learn.sample import Sample
+from histofactor.errors import BankError, OptionError
+from histofactor.records import ConceptBank, EncoderKey
+
+LADDER = (4, 8, 16, 32, 64)  # K that are learned where none is asked for
+TOKENS_A_CONCEPT = 32  # that a sample has at least
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the tokens of a sample are from.
+
+    Attributes:
+        slides: (N,) the slide of every token.
+        groups: the group of every slide, or None.
+        sides: side in level-0 px of the patch that shows a token, by slide.
+    """
+
+    slides: NDArray[np.int64]
+    groups: Sequence[str | None]
+    sides: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What the tokens of a sample are.
+
+    Attributes:
+        encoder: which features.
+        mpp: µm/px they were taken at, or None.
+        single: whether they are single tokens, whose views tell a limit of the residual; else means of tiles.
+    """
+
+    encoder: EncoderKey
+    mpp: float | None
+    single: bool = True
+
+
+def learn_from_sample(
+    sample: Sample, origin: Origin, ks: Sequence[int], features: Features, options: TrainOptions | None = None
+) -> tuple[list[ConceptBank], Choice | None]:
+    """Learn every K from a sample, and compare them.
+
+    Args:
+        sample: with at least one token; it is sorted.
+        origin: of its tokens, as they are once sorted.
+        ks: numbers of concepts.
+        features: what its tokens are.
+        options: how to learn.
+
+    Returns:
+        Banks in ascending K, and the comparison, or None where the sample is too small for it.
+
+    Raises:
+        OptionError, BankError: as ``train_levels``.
+    """
+    options, tokens = options or TrainOptions(), sample.tokens[: sample.size]
+    levels = train_levels(tokens, ks, options)
+    known = {
+        k: counts_and_examples(sample, origin.slides, level, origin.groups, origin.sides) for k, level in levels.items()
+    }
+    norms = sample.sq_norms[: sample.size] if features.single else None
+    choice = compare_ks(tokens, origin.slides, levels, options, norms)
+    for row in () if choice is None or norms is None else choice.rows:
+        known[row.k][LIMIT] = row.residual_limit
+    return banks_from_levels(levels, features.encoder, features.mpp, known), choice
+
+
+def bearable_ks(tokens: int, wanted: int | None = None) -> list[int]:
+    """The K that so many tokens bear: those of the ladder, and the one that is asked for.
+
+    Args:
+        tokens: in the sample.
+        wanted: a K that must be among them, or None.
+
+    Raises:
+        BankError: they bear none, or not the one that is asked for.
+    """
+    most = tokens // TOKENS_A_CONCEPT
+    smallest = LADDER[0] if wanted is None else wanted
+    if most < smallest:
+        what = f"K = {most} at most" if most > 1 else "no concepts"
+        fewer = f"ask for -k {most}, " if most > 1 else ""
+        raise BankError(
+            f"there is too little tissue to learn K = {smallest} concepts from: it bears {what}",
+            expected=f"{smallest * TOKENS_A_CONCEPT} tokens of tissue, {TOKENS_A_CONCEPT} for each concept",
+            got=f"{tokens}",
+            mend=f"{fewer}give more or larger inputs, or take a bank with --concepts",
+        )
+    return sorted({k for k in (*LADDER, wanted) if k is not None and k <= most})
+
+
+def level_of(banks: Sequence[ConceptBank], choice: Choice | None, k: int | None) -> int:
+    """The K to segment with: the one asked for, the one recommended, or the smallest.
+
+    Raises:
+        OptionError: there is no such K.
+    """
+    ks = [len(bank.names) for bank in banks]
+    if k is None:
+        return ks[0] if choice is None else choice.recommended
+    if k not in ks:
+        raise OptionError(f"there are no K = {k} concepts", expected=f"one of {', '.join(map(str, ks))}", got=str(k))
+    return k

@@ -1,0 +1,111 @@
+"""How much of an input is encoded to learn from it, and which of its tokens a sample takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from histofactor.base.clock import Watch
+from histofactor.concepts.learn.sample import Sample
+from histofactor.segmentation.cluster_rows import cluster_rows_of
+from histofactor.segmentation.encoding import Planned
+from histofactor.segmentation.plan import Plan, subsample_windows
+from histofactor.segmentation.setup import Setup
+from histofactor.segmentation.window_memory import bytes_of_features
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowRule:
+    """Which windows of an input are encoded to learn from it.
+
+    Attributes:
+        most: windows at most, drawn at random; 0: all.
+        share: of its windows, at most; one is always drawn.
+        small_bytes: an input whose features take no more is encoded whole whatever the others say.
+        seed: of the draw, which depends on the number of windows besides, and on nothing else.
+    """
+
+    most: int = 32
+    share: float = 1.0
+    small_bytes: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Which slide tokens are from.
+
+    Attributes:
+        name: what tells it from all others.
+        number: how the sample calls it.
+        weight: how many tokens it should give, in proportion to other slides.
+    """
+
+    name: str
+    number: int = 0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What an input gave.
+
+    Attributes:
+        seen: tokens, or tiles, that were encoded.
+        side: side in level-0 px of the patch that shows one of them.
+    """
+
+    seen: int
+    side: float
+
+
+def is_small(plan: Plan, setup: Setup, rule: WindowRule) -> bool:
+    """Whether an input is encoded whole because its features take little memory."""
+    return bytes_of_features(plan, setup) <= rule.small_bytes
+
+
+def draw_windows(plan: Plan, setup: Setup, rule: WindowRule) -> Plan:
+    """The plan of the windows of an input that are encoded to learn from it.
+
+    Args:
+        plan: of the whole input.
+        setup: how tokens come about.
+        rule: how many.
+    """
+    if is_small(plan, setup, rule):
+        return plan
+    windows = plan.windows // setup.views
+    few = max(1, round(rule.share * windows))
+    return subsample_windows(plan, setup, min(few, rule.most or few), np.random.default_rng(rule.seed))
+
+
+def take_tokens(
+    planned: Planned, sample: Sample, whose: Whose, pool: str = "token", watch: Watch | None = None
+) -> Taken:
+    """Encode an input and put those of its tokens that a sample wants into it, once all of them are there.
+
+    Args:
+        planned: the input; its plan says which windows.
+        sample: takes them.
+        whose: which slide it is.
+        pool: see ``cluster_rows_of``.
+        watch: who is told.
+
+    Raises:
+        OptionError, EncoderError: as ``cluster_rows_of``.
+    """
+    rows = cluster_rows_of(planned, pool, watch)
+    draw = sample.draw(whose.name, rows.n, whose.weight)
+    indices, tokens, norms, seen = [], [], [], 0
+    for found, features, sq_norms in rows.stream:
+        seen += len(found)
+        wanted = draw.wanted[found] & features.any(axis=1)  # a token without features says nothing
+        indices.append(found[wanted])
+        tokens.append(features[wanted])
+        norms.append(sq_norms[wanted])
+    if indices:
+        chosen = np.concatenate(indices)
+        keys, places = draw.keys[chosen], rows.places[chosen]
+        sample.add(np.concatenate(tokens), np.concatenate(norms), keys, whose.number, places)
+    return Taken(seen, rows.side)

@@ -1,0 +1,91 @@
+"""Encoded windows of one input that are held for a second pass, so that learning and segmenting encode it once.
+
+The second pass gets the very features of the first, batch by batch: its results are those of encoding again, bit by
+bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from histofactor.records import Features
+from histofactor.segmentation.plan import Plan
+from histofactor.segmentation.setup import Setup
+from histofactor.slides.blocks import Block
+from histofactor.slides.geometry.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedBatch:
+    """Windows that were encoded together.
+
+    Attributes:
+        features: (n, h, w, d) of the n windows, as they were turned.
+        unreadable: blocks of all of them, in working px of the input, that cannot be read.
+    """
+
+    features: Features
+    unreadable: tuple[Block, ...]
+
+
+class WindowMemory:
+    """Batches of one input by their windows; features lie in the memory of the CPU, whatever made them."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[Window, ...], EncodedBatch] = {}
+
+    def keep(self, windows: Sequence[Window], batch: EncodedBatch) -> None:
+        """Hold what windows were encoded to."""
+        features = Features(batch.features.values.cpu(), batch.features.stride_px, batch.features.encoder)
+        self._held[tuple(windows)] = EncodedBatch(features, batch.unreadable)
+
+    def recall(self, windows: Sequence[Window], device: torch.device) -> EncodedBatch | None:
+        """What windows were encoded to, on a device; None where it is not held."""
+        batch = self._held.get(tuple(windows))
+        if batch is None:
+            return None
+        features = Features(batch.features.values.to(device), batch.features.stride_px, batch.features.encoder)
+        return EncodedBatch(features, batch.unreadable)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldInput:
+    """An input that was encoded whole.
+
+    Attributes:
+        plan: how it was cut.
+        windows: its features.
+    """
+
+    plan: Plan
+    windows: WindowMemory
+
+
+class FeatureMemory:
+    """Inputs that were encoded to learn from them and are yet to be segmented, by path and content."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[Path, str], HeldInput] = {}
+
+    def hold(self, path: Path, content: str, held: HeldInput) -> None:
+        """Hold an input; ``content`` is the ``fingerprint`` of its files."""
+        self._held[path.resolve(), content] = held
+
+    def take(self, path: Path, content: str) -> HeldInput | None:
+        """What is held of an input, which then is held no more; None where nothing is, or its content was another."""
+        return self._held.pop((path.resolve(), content), None)
+
+
+def bytes_of_features(plan: Plan, setup: Setup) -> int:
+    """Bytes that the features of all windows of a plan take, every view counted."""
+    spec = setup.encoder.spec
+    tokens = sum(
+        (window.size[0] // spec.patch_px) * (window.size[1] // spec.patch_px)
+        for row in plan.rows
+        for window in row.windows
+    )
+    return tokens * spec.dim * 4

@@ -119,6 +119,16 @@ def write_json(content: Any, path: Path) -> None:
         temporary.write_bytes(utf8(text))
 
 
+def copy(source: Path, path: Path) -> None:
+    """Copy a file.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with atomic(path) as temporary:
+        shutil.copyfile(source, temporary)
+
+
 def sweep(folder: Path) -> None:
     """Delete what writers that were killed left behind in a folder; nobody else may be writing there.
 

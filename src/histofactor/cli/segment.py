@@ -20,11 +20,20 @@ def segment(  # noqa: PLR0913 - one parameter an option
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Slides, images, folders or globs.")],
     *,
     out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
-    concepts: Annotated[Path | None, typer.Option(help="Concept bank; the embedded encoder brings its own.")] = None,
-    k: Annotated[int | None, typer.Option("-k", help="Number of concepts, one that the bank has.")] = None,
+    concepts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|embedded",
+            help="Concept bank, or the one that ships; default: learned from the inputs, once for OUT, and kept there.",
+        ),
+    ] = None,
+    k: Annotated[int | None, typer.Option("-k", help="Number of concepts; default: the recommended one.")] = None,
+    relearn: Annotated[
+        bool, typer.Option("--relearn", help="Learn the concepts of OUT anew, from these and all earlier inputs.")
+    ] = False,
     method: Annotated[str, typer.Option(help="project, cluster, raw, factorize or single.")] = "project",
     components: Annotated[int, typer.Option(help="Components of factorize, and of single without -k.")] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of factorize and single.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of learning concepts, and of factorize and single.")] = 0,
     tissue: Annotated[bool, typer.Option(help="Find tissue first; else everything counts as tissue.")] = True,
     tissue_mask: Annotated[
         Path | None, typer.Option(help="Image of the tissue (> 0), or a folder of such images named like the inputs.")
@@ -40,15 +49,20 @@ def segment(  # noqa: PLR0913 - one parameter an option
         bool, typer.Option(help="Keep what an earlier run finished, and go on where it stopped; else begin anew.")
     ] = True,
     keep_weights: Annotated[
-        bool,
-        typer.Option(help="Write weights.zarr too, from which `histofactor relabel` derives other labels."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--keep-weights/--no-keep-weights",
+            help="Write weights.zarr too, from which `relabel` derives other labels; default without --concepts.",
+        ),
+    ] = None,
     ome_zarr: Annotated[bool, typer.Option(help="Write labels.ome.zarr too, for napari and others.")] = False,
     profile: Annotated[bool, typer.Option(help="Say how long each stage took.")] = False,
     choice: EncoderChoice,
 ) -> None:
     """Segment slides and images into tissue phenotypes, without labels.
 
+    Concepts are learned from the inputs, for several K, and kept in OUT/concepts.safetensors with a page to look at:
+    inputs that are given later to the same OUT are segmented with them, so that labels of all compare.
     Every input gets a folder with labels.ome.tif, overlay.png, regions.geojson.gz (for QuPath), phenotypes.csv and
     segmentation.json; the output folder gets report.html to look at and run.json. Inputs that fail, or that are damaged
     in part, are reported and do not stop the others; the exit code is then 1. A run that was cut short goes on where
@@ -57,13 +71,15 @@ def segment(  # noqa: PLR0913 - one parameter an option
     from histofactor.base.clock import Clock
     from histofactor.cli.options import tell_groups
     from histofactor.cli.progress import progress_reporter
-    from histofactor.errors import OutputError
+    from histofactor.errors import OptionError, OutputError
     from histofactor.runs.results import Outputs
     from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
     from histofactor.segmentation.setup import SegmentOptions
     from histofactor.slides.inputs import group_inputs
 
     choice.check()
+    if relearn and concepts is not None:
+        raise OptionError("--relearn is for the concepts of OUT, and others are given", mend="leave one of them out")
     paths, clock = tell_groups(group_inputs(inputs)), Clock()
     how = SegmentOptions(
         **choice.given(), components=components, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike
@@ -78,6 +94,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
                 segment=how,
                 outputs=Outputs(keep_weights, ome_zarr),
                 resume=resume,
+                relearn=relearn,
                 arguments=sys.argv[1:],
                 observer=Observer(reporter, clock),
             )

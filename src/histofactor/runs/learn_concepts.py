@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,7 @@ from histofactor.records import ConceptBank
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
 from histofactor.runs.source import Source, Sources, file_sources
-from histofactor.segmentation.setup import load_setup
-
-DEFAULT_TRANSFORM = "split-root"  # the best of those tried: docs/benchmarks.md
+from histofactor.segmentation.setup import learning_setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +70,21 @@ def learn_concepts(
     options = options or LearnOptions()
     check_ks(ks)
     sources = inputs if isinstance(inputs, Sources) else file_sources(inputs)
-    if isinstance(encoder, str) and "," not in encoder and options.encoder.transform is None:
-        options = replace(options, encoder=replace(options.encoder, transform=DEFAULT_TRANSFORM))
-    setup = load_setup(encoder, options.mpp, options.encoder)
+    setup = learning_setup(encoder, options.mpp, options.encoder)
     builder = SampleBuilder(sources, setup, options, work=work, reporter=reporter)
     builder.gather()
-    return learn(builder, ks)
+    return learn(builder, lambda tokens: ks)
 
 
-def learn(builder: SampleBuilder, ks: Sequence[int]) -> Learned:
+def learn(builder: SampleBuilder, ks: Callable[[int], Sequence[int]]) -> Learned:
     """Learn every K from a sample.
 
     Args:
         builder: after ``gather``.
-        ks: numbers of concepts.
+        ks: from the number of tokens to numbers of concepts.
 
     Raises:
-        ImageError: there is none.
+        ImageError: there is no tissue.
         OptionError, BankError: as ``train_levels``.
     """
     sample, options, spec = builder.sample, builder.options, builder.spec
@@ -100,7 +96,7 @@ def learn(builder: SampleBuilder, ks: Sequence[int]) -> Learned:
     sides = [builder.slides[source.name]["side"] for source in used]
     origin = Origin(slides, [source.group for source in used], sides)
     features = Features(encoder=spec.key, mpp=options.mpp or spec.mpp, single=options.pool == "token")
-    banks, choice = learn_from_sample(sample, origin, ks, features, options.train)
+    banks, choice = learn_from_sample(sample, origin, ks(sample.size), features, options.train)
     stated = None if choice is None else {**asdict(choice), "rows": [asdict(row) for row in choice.rows]}
     return Learned(banks, {**_provenance(builder, used, slides), "choice": stated})
 

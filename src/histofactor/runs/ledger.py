@@ -94,6 +94,11 @@ def begin(out: Path, facts: Mapping[str, Any], inputs: Sequence[Path]) -> tuple[
     return name, [Place(out, folder) for folder in folders]
 
 
+def inputs_of(out: Path) -> list[Path]:
+    """The inputs of all runs, each once, in the order of the runs."""
+    return list(dict.fromkeys(Path(path) for run in _read_runs(out) for path, _, _ in run["inputs"]))
+
+
 def set_damaged_aside(out: Path) -> list[str]:
     """Rename files of runs that are damaged, so that each is told once; returns a sentence each.
 

@@ -32,11 +32,12 @@ class Outputs:
     """What is written of each input.
 
     Attributes:
-        weights: the largest weights of every token, from which labels can be derived again.
+        weights: the largest weights of every token, from which labels can be derived again; None: where the concepts
+            are those of the output folder, which may yet be merged.
         ome_zarr: the label map as OME-Zarr too.
     """
 
-    weights: bool = False
+    weights: bool | None = None
     ome_zarr: bool = False
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from histofactor.base.clock import Clock, Watch
@@ -11,12 +11,15 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.records import ConceptBank
 from histofactor.runs.execute.local import execute
-from histofactor.runs.ledger import begin, derive, facts_of, set_damaged_aside
+from histofactor.runs.ledger import begin, derive, facts_of, inputs_of, set_damaged_aside
 from histofactor.runs.outcome import Outcome, Reporter
+from histofactor.runs.own_concepts import OwnConcepts, StudyOptions, own_concepts
 from histofactor.runs.results import Outputs
 from histofactor.runs.source import Opening
 from histofactor.runs.task import Request, Task, run_one
+from histofactor.segmentation.method import method_of
 from histofactor.segmentation.setup import SegmentOptions
+from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.resolution import check_mpp
 
 
@@ -40,6 +43,7 @@ class ManyOptions:
         outputs: what is written of each input.
         resume: keep finished inputs, and go on where unfinished ones were left; else everything is made anew.
         arguments: what ``run.json`` says the run was called with.
+        relearn: learn the concepts of the folder anew, from these inputs and all that earlier runs had.
         observer: who is told.
     """
 
@@ -50,6 +54,7 @@ class ManyOptions:
     outputs: Outputs = field(default_factory=Outputs)
     resume: bool = True
     arguments: Sequence[str] = ()
+    relearn: bool = False
     observer: Observer = field(default_factory=Observer)
 
 
@@ -63,6 +68,9 @@ def segment_many(
     options: ManyOptions | None = None,
 ) -> list[Outcome]:
     """Segment many inputs and write the results of each; one that fails does not stop the others.
+
+    Without concepts these are learned from the inputs, once for the folder, and kept there: inputs that come later are
+    segmented with them.
 
     Inputs that an earlier run finished in the same way are kept, unfinished ones go on after their last band, and those
     that another process works on are waited for at the end. ``run.json``, ``phenotypes.csv`` and ``report.html`` are
@@ -80,7 +88,8 @@ def segment_many(
     Raises:
         OptionError: there are no inputs, or one is there twice.
         OutputError: the output folder cannot be written, or not what is derived at the end; the inputs are then done.
-        HistofactorError: encoder or concepts cannot be used, as told by ``segment``.
+        HistofactorError: encoder or concepts cannot be used, or none can be learned, as told by ``segment`` and
+            ``own_concepts``.
     """
     options, out = options or ManyOptions(), Path(out)
     observer = options.observer
@@ -88,28 +97,53 @@ def segment_many(
     _check_inputs(paths)
     if options.opening.source_mpp is not None:
         check_mpp(options.opening.source_mpp, "--source-mpp")
+    for note in set_damaged_aside(out):
+        observer.reporter.on_note(note)
     request = Request(
         encoder=encoder, concepts=concepts, k=k, mpp=options.mpp, method=options.method, options=options.segment
     )
-    segmenter = request.load()
-    bank_name = "a bank in memory" if isinstance(concepts, ConceptBank) else str(concepts or "embedded")
-    for note in set_damaged_aside(out):
-        observer.reporter.on_note(note)
-    run, places = begin(out, facts_of(segmenter, bank_name, options.arguments), paths)
+    own = concepts is None and method_of(options.method).needs_bank
+    if own:
+        paths += _former(out, paths, options)
+    with observer.clock("concepts"):
+        chosen = _own(out, paths, request, options) if own else _given(request)
+    segmenter = chosen.request.load()
+    run, places = begin(out, facts_of(segmenter, chosen.origin, options.arguments), paths)
+    outputs = options.outputs if options.outputs.weights is not None else replace(options.outputs, weights=own)
     tasks = [
-        Task(path, place, options.outputs, options.opening, options.resume, run)
+        Task(path, place, outputs, options.opening, options.resume, run)
         for path, place in zip(paths, places, strict=True)
     ]
     watch = Watch(observer.reporter.on_window, observer.clock)
     outcomes = {}
     try:
-        for outcome in execute(tasks, lambda task: run_one(task, segmenter, watch), observer.reporter):
+        for outcome in execute(tasks, lambda task: run_one(task, segmenter, watch, chosen.memory), observer.reporter):
             outcomes[outcome.input] = outcome
             observer.reporter.on_outcome(outcome)
     finally:
         with observer.clock("report"):
             derive(out)
     return [outcomes[str(path)] for path in paths]
+
+
+def _own(out: Path, paths: Sequence[Path], request: Request, options: ManyOptions) -> OwnConcepts:
+    """The concepts of the folder."""
+    how = StudyOptions(opening=options.opening, relearn=options.relearn)
+    return own_concepts(out, paths, request, how, options.observer.reporter)
+
+
+def _given(request: Request) -> OwnConcepts:
+    """Concepts that are given, or that the method does without."""
+    origin = "a bank in memory" if isinstance(request.concepts, ConceptBank) else str(request.concepts)
+    return OwnConcepts(request, origin, FeatureMemory())
+
+
+def _former(out: Path, paths: Sequence[Path], options: ManyOptions) -> list[Path]:
+    """Inputs of earlier runs that are still there, where concepts are learned anew from all."""
+    if not options.relearn:
+        return []
+    given = {path.resolve() for path in paths}
+    return [path for path in inputs_of(out) if path.resolve() not in given and path.exists()]
 
 
 def _check_inputs(paths: Sequence[Path]) -> None:

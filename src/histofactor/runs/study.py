@@ -66,6 +66,11 @@ def sample_of(bank: Path) -> Path:
     return bank.with_name(f"{bank.name}.sample.npz")
 
 
+def page_of(bank: Path) -> Path:
+    """The page of a bank, to look at."""
+    return bank.with_suffix(".html")
+
+
 def journal_of(bank: Path) -> Path:
     """Where it is written what was done to a bank."""
     return bank.with_suffix(".journal.jsonl")

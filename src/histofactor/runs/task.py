@@ -25,6 +25,7 @@ from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import mask_of
 from histofactor.segmentation.setup import Segmenter, SegmentOptions, prepare
 from histofactor.segmentation.store import DiskStore, MemoryStore
+from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.slide_parts import files_of
 
 
@@ -66,13 +67,16 @@ class Task:
     run: str = ""
 
 
-def run_one(task: Task, segmenter: Segmenter, watch: Watch | None = None) -> Outcome | None:
+def run_one(
+    task: Task, segmenter: Segmenter, watch: Watch | None = None, memory: FeatureMemory | None = None
+) -> Outcome | None:
     """Segment one input and write its results and its status; whatever goes wrong is told in the outcome.
 
     Args:
         task: what to do.
         segmenter: from ``Request.load``.
         watch: who is told.
+        memory: what inputs were encoded to when concepts were learned from them; the input's part of it is let go.
 
     Returns:
         What became of it, or None where another process works on it.
@@ -80,7 +84,7 @@ def run_one(task: Task, segmenter: Segmenter, watch: Watch | None = None) -> Out
 
     def work() -> Outcome | None:
         with claim(task.place) as mine:
-            return _segment(task, segmenter, watch or Watch()) if mine else None
+            return _segment(task, segmenter, watch or Watch(), memory or FeatureMemory()) if mine else None
 
     outcome = attempt(str(task.path), work)
     if outcome is None:
@@ -92,7 +96,7 @@ def run_one(task: Task, segmenter: Segmenter, watch: Watch | None = None) -> Out
     return outcome
 
 
-def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
+def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemory) -> Outcome:
     """One input from file to results, by whoever holds its lock."""
     place = task.place
     if task.path.resolve().is_relative_to(place.results.resolve()):
@@ -102,7 +106,9 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
             got=str(place.results),
             mend="choose another output folder",
         )
-    labels, outputs = digest(labels_recipe(task, segmenter)), digest(outputs_recipe(task, segmenter))
+    recipe = labels_recipe(task, segmenter)
+    held = memory.take(task.path, recipe.content)
+    labels, outputs = digest(recipe), digest(outputs_recipe(task, segmenter))
     sealed = read_seal(place)
     if task.resume and sealed is not None and (sealed.labels, sealed.outputs) == (labels, outputs):
         clear(place)  # the run that sealed it may have been killed before it could
@@ -115,7 +121,7 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch) -> Outcome:
         clear(place)
     with task.opening.open(task.path) as slide:
         store = _store(place, labels, segmenter, task.outputs)
-        segmentation = segment_slide(slide, segmenter, store=store, watch=watch)
+        segmentation = segment_slide(slide, segmenter, store=store, watch=watch, held=held)
         unseal(place)  # not before: results that were finished in another way stay whole where this one fails
         sweep(place.results)
         write_results(segmentation, slide, place, task.outputs, watch.clock)
@@ -170,7 +176,7 @@ def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:
 
 def outputs_recipe(task: Task, segmenter: Segmenter) -> OutputsRecipe:
     """What is written of an input."""
-    bank, asked = segmenter.bank, {"weights.zarr": task.outputs.weights, "labels.ome.zarr": task.outputs.ome_zarr}
+    bank, asked = segmenter.bank, {"weights.zarr": bool(task.outputs.weights), "labels.ome.zarr": task.outputs.ome_zarr}
     return OutputsRecipe(
         files=tuple(name for name, wanted in asked.items() if wanted),
         names=() if bank is None else bank.names,
@@ -181,7 +187,7 @@ def outputs_recipe(task: Task, segmenter: Segmenter) -> OutputsRecipe:
 def _store(place: Place, labels: str, segmenter: Segmenter, outputs: Outputs) -> DiskStore | MemoryStore:
     """Where the bands of an input are kept: on disk, but for methods that need all tokens at once anyway."""
     if segmenter.method.streamed:
-        return DiskStore(place.work, labels, keep_weights=outputs.weights)
+        return DiskStore(place.work, labels, keep_weights=bool(outputs.weights))
     return MemoryStore()
 
 

@@ -25,6 +25,7 @@ from histofactor.segmentation.method import Solved, Tokens, weigh
 from histofactor.segmentation.plan import Plan, make_plan, tissue_rows, unreadable_share
 from histofactor.segmentation.setup import Segmenter, SegmentOptions, Setup, prepare
 from histofactor.segmentation.store import Maps, MemoryStore, Store
+from histofactor.segmentation.window_memory import HeldInput
 from histofactor.slides.geometry.frame import Frame
 from histofactor.slides.reader import Slide, open_slide
 
@@ -72,6 +73,7 @@ def segment_slide(
     store: Store | None = None,
     watch: Watch | None = None,
     cache: FeatureCache | None = None,
+    held: HeldInput | None = None,
 ) -> Segmentation:
     """Segment an open input: encode → respond → blend → solve → decode, band by band from top to bottom.
 
@@ -82,9 +84,10 @@ def segment_slide(
             (only for methods that are streamed: the others need all tokens at once).
         watch: who is told.
         cache: the features, where they are at hand.
+        held: what the input was encoded to before, with the same setup.
     """
     setup, directions = segmenter.setup, segmenter.directions
-    plan = make_plan(slide, setup) if cache is None else cache.plan
+    plan = (cache or held or _planned(slide, setup)).plan
     store, watch = store or MemoryStore(), watch or Watch()
     blender = Blender(plan, setup.encoder.spec.dim if directions is None else directions.shape[1], watch.clock)
     decoder = Decoder(_decoding(plan, segmenter))
@@ -93,7 +96,8 @@ def segment_slide(
         decoder.restore(state)
 
     if cache is None:
-        responses = encode_rows(Planned(slide, setup, plan), directions, watch, blender.next_row)
+        planned = Planned(slide, setup, plan, None if held is None else held.windows)
+        responses = encode_rows(planned, directions, watch, blender.next_row)
         blended = blender.blend(responses)
     else:
         blended = respond_from(cache, segmenter)
@@ -109,8 +113,12 @@ def segment_slide(
 
 def tissue_features(slide: Slide, setup: Setup) -> NDArray[np.float32]:
     """Features (n, d) of the tissue tokens of an open input, in reading order."""
-    parts = encode_features(Planned(slide, setup, make_plan(slide, setup)))
+    parts = encode_features(_planned(slide, setup))
     return np.concatenate([part.B[part.tissue] for part in parts])
+
+
+def _planned(slide: Slide, setup: Setup) -> Planned:
+    return Planned(slide, setup, make_plan(slide, setup))
 
 
 def _solve(

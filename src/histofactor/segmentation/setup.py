@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from histofactor.concepts.bank.file import load_bank
@@ -18,6 +18,7 @@ from histofactor.segmentation.method import METHODS, Directions, Factorization, 
 from histofactor.slides.resolution import check_mpp
 
 DEFAULT_BANK = "concepts.safetensors"
+DEFAULT_TRANSFORM = "split-root"  # of features to learn from, the best of those tried: docs/benchmarks.md
 EMBEDDED = "embedded"  # instead of a bank: the one that ships with the encoder of that name
 
 
@@ -30,7 +31,8 @@ class SegmentOptions:
         layer: where features are taken; default as for the concepts, else as in the registry.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         components: number of components of ``factorize``, and of ``single`` where K is not given.
-        seed: seed of ``factorize`` and ``single``.
+        seed: of what is drawn at random: the sample that concepts are learned from, and the start of ``factorize`` and
+            ``single``.
         tissue: find tissue first; else everything counts as tissue.
         tissue_mask: an image of the tissue (> 0), or a folder of such images with the stems of the inputs; it takes the
             place of finding tissue.
@@ -154,6 +156,30 @@ def load_setup(
     return prepare_setup(loaded, mpp, options)
 
 
+def learning_setup(
+    encoder: str | Encoder = "embedded", mpp: float | None = None, options: SegmentOptions | None = None
+) -> Setup:
+    """As ``load_setup``, to learn concepts: features are ``split-root`` where nothing else is asked for.
+
+    That holds for an encoder by its name alone: one that is loaded, and a joint one, have their transform.
+    """
+    options = options or SegmentOptions()
+    if isinstance(encoder, str) and "," not in encoder and options.transform is None:
+        options = replace(options, transform=DEFAULT_TRANSFORM)
+    return load_setup(encoder, mpp, options)
+
+
+def name_of(encoder: str | Encoder) -> str:
+    """What an encoder is called in the registry; of a joint one its parts, with commas between.
+
+    Raises:
+        EncoderError: there is none of that name.
+    """
+    if isinstance(encoder, str):
+        return ",".join(get(part.strip()).name for part in encoder.split(","))
+    return encoder.spec.name
+
+
 def prepare(
     *,
     encoder: str | Encoder = "embedded",
@@ -175,11 +201,7 @@ def prepare(
         raise OptionError(
             f"method {method!r} takes no concepts", mend="leave --concepts out, or choose another --method"
         )
-    name = (
-        ",".join(get(part.strip()).name for part in encoder.split(","))
-        if isinstance(encoder, str)
-        else encoder.spec.name
-    )
+    name = name_of(encoder)
     bank = _find_bank(name, concepts, k) if how.needs_bank else None
     unlike = None if options.unlike is None else _find_limit(options.unlike, how, bank)
     loaded = _load(name, bank, options) if isinstance(encoder, str) else encoder

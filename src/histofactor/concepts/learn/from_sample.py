@@ -13,7 +13,7 @@ from histofactor.concepts.learn.choose_k import Choice, compare_ks
 from histofactor.concepts.learn.counts_and_examples import counts_and_examples
 from histofactor.concepts.learn.levels import TrainOptions, banks_from_levels, train_levels
 from histofactor.concepts.learn.sample import Sample
-from histofactor.errors import BankError, OptionError
+from histofactor.errors import BankError
 from histofactor.records import ConceptBank, EncoderKey
 
 LADDER = (4, 8, 16, 32, 64)  # K that are learned where none is asked for
@@ -104,15 +104,7 @@ def bearable_ks(tokens: int, wanted: int | None = None) -> list[int]:
     return sorted({k for k in (*LADDER, wanted) if k is not None and k <= most})
 
 
-def level_of(banks: Sequence[ConceptBank], choice: Choice | None, k: int | None) -> int:
-    """The K to segment with: the one asked for, the one recommended, or the smallest.
-
-    Raises:
-        OptionError: there is no such K.
-    """
-    ks = [len(bank.names) for bank in banks]
-    if k is None:
-        return ks[0] if choice is None else choice.recommended
-    if k not in ks:
-        raise OptionError(f"there are no K = {k} concepts", expected=f"one of {', '.join(map(str, ks))}", got=str(k))
-    return k
+def level_of(banks: Sequence[ConceptBank], recommended: int | None, k: int | None) -> ConceptBank:
+    """The bank to segment with: of the K asked for, else of the one recommended, else the smallest."""
+    by_k = {len(bank.names): bank for bank in banks}
+    return by_k[k or recommended or min(by_k)]

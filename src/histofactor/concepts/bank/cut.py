@@ -1,0 +1,39 @@
+"""Another K for nested banks: the tree of their finest concepts, cut elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from histofactor.concepts.bank.edit import merge, rename
+from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.hierarchy import nest
+from histofactor.concepts.bank.provenance import counts_of
+from histofactor.errors import OptionError
+
+
+def cut(file: BankFile, k: int) -> BankFile:
+    """Add a level of K unions of the finest concepts, by Ward's rule as training nests them.
+
+    Args:
+        file: the banks.
+        k: how many, fewer than the finest level has.
+
+    Raises:
+        OptionError: there are not so many.
+        BankError: what the bank tells of its concepts cannot be read.
+    """
+    finest = max(file.banks)
+    if not 1 <= k < finest:
+        raise OptionError(
+            f"there are no K = {k} concepts",
+            expected=f"K from 1 to {finest}",
+            got=str(k),
+            mend="ask for fewer, or learn anew with --relearn",
+        )
+    bank = file.banks[finest]
+    counts = counts_of(bank)
+    sizes = np.ones(finest, np.int64) if counts is None else np.maximum(counts, 1).astype(np.int64)
+    owners = nest(bank.vectors, sizes, [k])[k]
+    unions = [tuple((np.flatnonzero(owners == union) + 1).tolist()) for union in range(k)]
+    merges = [(labels, f"union {min(labels)}") for labels in unions if len(labels) > 1]
+    return rename(merge(file, finest, merges), k, {label: f"Concept {label}" for label in range(1, k + 1)})

@@ -1,0 +1,225 @@
+"""The concepts of a study: learned from its first inputs, and kept for all that come later."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from histofactor.base.digests import path_digest
+from histofactor.base.files import copy
+from histofactor.concepts.bank.cut import cut
+from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.provenance import slides_of
+from histofactor.concepts.learn.from_sample import bearable_ks, level_of
+from histofactor.concepts.learn.kmeans import KMeansOptions
+from histofactor.concepts.learn.levels import TrainOptions
+from histofactor.errors import BankMismatch
+from histofactor.export.bank_page import write_bank_page
+from histofactor.runs.examples import read_examples
+from histofactor.runs.learn_concepts import learn
+from histofactor.runs.outcome import Outcome, Reporter
+from histofactor.runs.place import key_of
+from histofactor.runs.sample_builder import LearnOptions, SampleBuilder, Thrift
+from histofactor.runs.source import Opening, file_sources
+from histofactor.runs.study import BANK, open_study, page_of, sample_of, study_lock, write_study
+from histofactor.runs.task import Request
+from histofactor.segmentation.setup import learning_setup, name_of
+from histofactor.segmentation.window_memory import FeatureMemory
+
+MOST_INPUTS = 128  # that concepts are learned from; of more, so many are drawn at random
+_CHECKPOINT_S = 10.0  # between two savings of the sample
+_APART = 1.5  # µm/px of inputs by which concepts begin to mix magnifications
+_DIGITS = 12  # of a hash that tells an input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyOptions:
+    """How the concepts of a study come about.
+
+    Attributes:
+        opening: how inputs are opened.
+        relearn: learn anew although there are some.
+        thrift: how inputs are spared.
+    """
+
+    opening: Opening = field(default_factory=Opening)
+    relearn: bool = False
+    thrift: Thrift = field(default_factory=Thrift)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnConcepts:
+    """Concepts of a study, ready to segment with.
+
+    Attributes:
+        request: with the concepts, and with the encoder where it was loaded to learn them.
+        origin: where the concepts come from, as reports say it.
+        memory: inputs that were encoded on the way.
+    """
+
+    request: Request
+    origin: str
+    memory: FeatureMemory
+
+
+def own_concepts(
+    out: Path, inputs: Sequence[Path], request: Request, options: StudyOptions, reporter: Reporter
+) -> OwnConcepts:
+    """Take the concepts of a study, or learn them from its inputs where there are none.
+
+    One process learns; others that share the folder wait for it, and take what it learned.
+
+    Args:
+        out: the output folder.
+        inputs: what will be segmented.
+        request: how; it names no concepts.
+        options: how they come about.
+        reporter: who is told.
+
+    Raises:
+        BankError, BankMismatch: the study's bank was changed by other hands or belongs to another encoder, or there is
+            too little tissue for K concepts.
+        ImageError: no input could be used, or none has tissue.
+        OutputError: the folder cannot be written.
+        HistofactorError: the encoder cannot be used, or an option is out of range, as told by ``prepare``.
+    """
+    with ExitStack() as stack:
+        if not stack.enter_context(study_lock(out, blocking=False)):
+            reporter.on_note(f"another process is learning the concepts of {out}: waiting for it")
+            stack.enter_context(study_lock(out))
+        path = out / BANK
+        if path.exists() and not options.relearn:
+            return _kept(path, inputs, request, options, reporter)
+        return _learned(path, inputs, request, options, reporter)
+
+
+def _kept(
+    path: Path, inputs: Sequence[Path], request: Request, options: StudyOptions, reporter: Reporter
+) -> OwnConcepts:
+    """The concepts that are there, at the K that is asked for."""
+    study = open_study(path)
+    theirs = next(iter(study.file.banks.values())).encoder.name
+    if (ours := name_of(request.encoder)) != theirs:
+        raise BankMismatch(
+            f"{path.parent} is a study of another encoder",
+            expected=f"{theirs}, which its concepts were learned with",
+            got=ours,
+            mend=f"give --encoder {theirs}, choose another output folder, or learn anew with --relearn",
+        )
+    if not study.learned:
+        reporter.on_note(f"{path} was not learned here: its concepts are taken as they are")
+    _tell_new(study.file, inputs, reporter)
+    file, k = study.file, request.k or study.k
+    if k not in file.banks:
+        file = cut(file, k)
+    if k != study.k:
+        write_study(file, path, k, "level", [str(k)])
+        reporter.on_note(
+            f"{path.parent} goes from K = {study.k} to {k}: `histofactor relabel` brings all its slides along"
+        )
+    if not page_of(path).exists():
+        _write_page(file, path, inputs, options.opening)
+    return OwnConcepts(replace(request, concepts=file.banks[k], k=None), _origin(file, path), FeatureMemory())
+
+
+def _learned(
+    path: Path, inputs: Sequence[Path], request: Request, options: StudyOptions, reporter: Reporter
+) -> OwnConcepts:
+    """Concepts learned from the inputs, written down with their page."""
+    memory, seed = FeatureMemory(), request.options.seed
+    setup = learning_setup(request.encoder, request.mpp, request.options)
+    learning = LearnOptions(
+        mpp=request.mpp,
+        opening=options.opening,
+        seed=seed,
+        train=TrainOptions(kmeans=KMeansOptions(seed)),
+        encoder=request.options,
+        thrift=options.thrift,
+        checkpoint_s=_CHECKPOINT_S,
+    )
+    sources, quiet = file_sources(_drawn(inputs, seed, reporter)), _while_learning(reporter)
+    builder = SampleBuilder(sources, setup, learning, work=sample_of(path), reporter=quiet, memory=memory)
+    builder.gather()
+    _tell_mpp(builder, reporter)
+    learned = learn(builder, lambda tokens: bearable_ks(tokens, request.k))
+    file = BankFile(
+        {len(bank.names): bank for bank in learned.banks}, {**learned.card, "given": [_digits(one) for one in inputs]}
+    )
+    choice = learned.card["choice"]
+    bank = level_of(learned.banks, choice and choice["recommended"], request.k)
+    k = len(bank.names)
+    if path.exists():
+        aside = path.with_name(f"{path.stem}-{path_digest(path)[:_DIGITS]}{path.suffix}")
+        copy(path, aside)
+        reporter.on_note(f"the concepts before are kept as {aside}")
+    write_study(file, path, k, "learned")
+    _write_page(file, path, inputs, options.opening)
+    ks = ", ".join(map(str, file.banks))
+    reporter.on_note(
+        f"learned K = {ks} from {len(builder.used)} inputs, K = {k} is used: {path}, to look at: {page_of(path)}"
+    )
+    request = replace(request, encoder=setup.encoder, concepts=bank, k=None)
+    return OwnConcepts(request, _origin(file, path), memory)
+
+
+def _drawn(inputs: Sequence[Path], seed: int, reporter: Reporter) -> list[Path]:
+    """The inputs that concepts are learned from, in their order."""
+    if len(inputs) <= MOST_INPUTS:
+        return list(inputs)
+    reporter.on_note(f"concepts are learned from {MOST_INPUTS} of {len(inputs)} inputs, drawn at random")
+    keys = [hashlib.sha256(f"{seed} {key_of(path)}".encode()).digest() for path in inputs]
+    last = sorted(keys)[MOST_INPUTS - 1]
+    return [path for path, key in zip(inputs, keys, strict=True) if key <= last]
+
+
+def _while_learning(reporter: Reporter) -> Reporter:
+    """Tells of inputs that are learned from, none of which is done by that."""
+
+    def on_outcome(outcome: Outcome) -> None:
+        if outcome.error:
+            reporter.on_note(f"left out of the sample: {outcome.input}: {outcome.error}")
+
+    return replace(
+        reporter,
+        on_input=lambda name, index, total: reporter.on_input(f"{Path(name).name}, to learn from", index, total),
+        on_outcome=on_outcome,
+    )
+
+
+def _tell_new(file: BankFile, inputs: Sequence[Path], reporter: Reporter) -> None:
+    """Say which inputs the concepts were not learned for."""
+    given = file.card.get("given")
+    known = set(given) if isinstance(given, list) else set()
+    if known and (new := sum(_digits(one) not in known for one in inputs)):
+        reporter.on_note(
+            f"{new} of {len(inputs)} inputs are new to the study: they are projected on the concepts that were learned "
+            f"before; --relearn learns anew from all"
+        )
+
+
+def _tell_mpp(builder: SampleBuilder, reporter: Reporter) -> None:
+    """Say that inputs lie at very different resolutions."""
+    found = [known["mpp"] for known in builder.slides.values() if known["mpp"] is not None]
+    if found and max(found) > _APART * min(found):
+        reporter.on_note(
+            f"inputs are worked at {min(found):.3g} to {max(found):.3g} µm/px, and concepts mix what is seen at these: "
+            f"--mpp {max(found):.3g} brings all to one"
+        )
+
+
+def _write_page(file: BankFile, path: Path, inputs: Sequence[Path], opening: Opening) -> None:
+    """The page of the bank, with patches of its concepts."""
+    patches, _ = read_examples(file, inputs, opening)
+    write_bank_page(file, page_of(path), path.parent.resolve().name, patches)
+
+
+def _origin(file: BankFile, path: Path) -> str:
+    """Where concepts come from, as reports say it."""
+    return f"learned from {len(slides_of(file.card))} inputs ({path.name})"
+
+
+def _digits(path: Path) -> str:
+    return key_of(path)[:_DIGITS]

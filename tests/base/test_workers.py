@@ -110,10 +110,10 @@ import os
 import numpy as np
 from histofactor import segment
 image = np.random.default_rng(0).integers(90, 220, (160, 160, 3), np.uint8)
-first = segment(image, source_mpp=1.0).label_map.labels[:]
+first = segment(image, concepts="embedded", source_mpp=1.0).label_map.labels[:]
 child = os.fork()
 if child == 0:
-    again = segment(image, source_mpp=1.0).label_map.labels[:]
+    again = segment(image, concepts="embedded", source_mpp=1.0).label_map.labels[:]
     os._exit(0 if (again == first).all() else 3)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """

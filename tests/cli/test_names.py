@@ -28,7 +28,7 @@ def test_names_of_any_kind(tmp_path, environment):
             image.save(file, format="PNG", dpi=(25_400, 25_400))
     code = "from histofactor.cli.main import main; main()"
     found = subprocess.run(
-        [sys.executable, "-c", code, "segment", folder, "-o", out, "--fast", "--ome-zarr"],
+        [sys.executable, "-c", code, "segment", folder, "--concepts", "embedded", "-o", out, "--fast", "--ome-zarr"],
         env={**os.environ, **environment}, capture_output=True, check=False, timeout=120,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr.decode()

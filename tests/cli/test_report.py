@@ -6,7 +6,20 @@ from PIL import Image
 def test_derived_again_and_told(histofactor, tissue, tmp_path):
     Image.fromarray(tissue[:96, :96]).save(tmp_path / "a.png")
     out = tmp_path / "out"
-    command = ("segment", tmp_path / "a.png", tmp_path / "none.png", "-o", out, "--source-mpp", 1, "-k", 8, "--fast")
+    command = (
+        "segment",
+        tmp_path / "a.png",
+        tmp_path / "none.png",
+        "--concepts",
+        "embedded",
+        "-o",
+        out,
+        "--source-mpp",
+        1,
+        "-k",
+        8,
+        "--fast",
+    )
     assert histofactor(*command)[0] == 1
     before = {name: (out / name).read_bytes() for name in ("run.json", "phenotypes.csv", "report.html")}
     for name in before:

@@ -26,7 +26,9 @@ def test_a_file_a_folder_and_a_glob(histofactor, image, tmp_path, tissue):
     for name in ("a.jpg", "b.tif"):
         Image.fromarray(tissue[:128, :128]).save(folder / name)
     out = tmp_path / "out"
-    code, stdout, _ = histofactor("segment", image, folder, folder / "*.jpg", "-o", out, "--source-mpp", 1, "-k", 8)
+    code, stdout, _ = histofactor(
+        "segment", image, folder, folder / "*.jpg", "--concepts", "embedded", "-o", out, "--source-mpp", 1, "-k", 8
+    )
     assert code == 0
     assert "3 of 3" in stdout
     assert str(out / "report.html") in stdout
@@ -40,7 +42,18 @@ def test_a_file_a_folder_and_a_glob(histofactor, image, tmp_path, tissue):
 @pytest.mark.parametrize("method", ["project", "factorize", "cluster", "single"])
 def test_every_method(histofactor, image, tmp_path, method):
     code, _, _ = histofactor(
-        "segment", image, "-o", tmp_path / "out", "--source-mpp", 1, "--method", method, "--components", 4
+        "segment",
+        image,
+        "--concepts",
+        "embedded",
+        "-o",
+        tmp_path / "out",
+        "--source-mpp",
+        1,
+        "--method",
+        method,
+        "--components",
+        4,
     )
     assert code == 0
     recipe = json.loads((tmp_path / "out/tissue/segmentation.json").read_text())
@@ -61,7 +74,9 @@ def test_convertible_formats_are_converted_and_said(histofactor, tissue, tmp_pat
     folder = tmp_path / "kinds"
     folder.mkdir()
     save_kinds(tissue, folder)
-    code, _, err = histofactor("segment", folder, "-o", tmp_path / "out", "--source-mpp", 1, "-k", 8)
+    code, _, err = histofactor(
+        "segment", folder, "--concepts", "embedded", "-o", tmp_path / "out", "--source-mpp", 1, "-k", 8
+    )
     assert code == 0, err
     for stem in ("grey", "rgba", "cmyk", "palette", "deep"):
         recipe = json.loads((tmp_path / "out" / stem / "segmentation.json").read_text())
@@ -87,7 +102,9 @@ def test_bad_inputs_fail_alone_each_with_its_message(histofactor, image, tmp_pat
     names = bad_files(folder)
     out = tmp_path / "out"
     inputs = [folder / name for name in names]
-    code, stdout, err = histofactor("segment", *inputs, image, "-o", out, "--source-mpp", 1, "-k", 8)
+    code, stdout, err = histofactor(
+        "segment", *inputs, image, "--concepts", "embedded", "-o", out, "--source-mpp", 1, "-k", 8
+    )
     assert code == 1
     assert "1 of 7" in stdout
     assert "Traceback" not in err
@@ -121,7 +138,7 @@ def test_bad_inputs_fail_alone_each_with_its_message(histofactor, image, tmp_pat
     ],
 )
 def test_bad_options_are_one_message(histofactor, image, tmp_path, arguments, words):
-    code, _, err = histofactor("segment", image, "-o", tmp_path / "out", *arguments)
+    code, _, err = histofactor("segment", image, "--concepts", "embedded", "-o", tmp_path / "out", *arguments)
     assert code == 2
     assert err.startswith("error: ")
     assert "Traceback" not in err
@@ -157,7 +174,7 @@ def test_a_folder_without_images(histofactor, tmp_path):
 
 def test_an_output_that_cannot_be_written(histofactor, image, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    code, _, err = histofactor("segment", image, "-o", tmp_path / "file")
+    code, _, err = histofactor("segment", image, "--concepts", "embedded", "-o", tmp_path / "file")
     assert code == 2
     assert "cannot write" in err
 
@@ -165,13 +182,18 @@ def test_an_output_that_cannot_be_written(histofactor, image, tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_output_folder(histofactor, image, tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
-    code, _, err = histofactor("segment", image, "-o", tmp_path / "locked" / "out")
+    code, _, err = histofactor("segment", image, "--concepts", "embedded", "-o", tmp_path / "locked" / "out")
     assert code == 2
     assert "may write" in err
 
 
 def test_what_is_written_on_request(histofactor, image, tmp_path):
-    assert histofactor("segment", image, "-o", tmp_path / "out", "-k", 8, "--ome-zarr", "--keep-weights")[0] == 0
+    assert (
+        histofactor(
+            "segment", image, "--concepts", "embedded", "-o", tmp_path / "out", "-k", 8, "--ome-zarr", "--keep-weights"
+        )[0]
+        == 0
+    )
     assert {path.name for path in (tmp_path / "out/tissue").iterdir()} == FILES | {"labels.ome.zarr", "weights.zarr"}
     relabelled = histofactor("relabel", tmp_path / "out/tissue", "-o", tmp_path / "new", "--merge", "1+2=mixed")
     assert relabelled[0] == 0
@@ -183,13 +205,13 @@ def test_an_interruption_says_how_to_go_on(histofactor, image, tmp_path, monkeyp
         raise KeyboardInterrupt
 
     monkeypatch.setattr("histofactor.runs.task.segment_slide", interrupt)
-    code, _, told = histofactor("segment", image, "-o", tmp_path / "out", "-k", 8)
+    code, _, told = histofactor("segment", image, "--concepts", "embedded", "-o", tmp_path / "out", "-k", 8)
     assert code == 130
     assert "the same command goes on" in told
 
 
 def test_unknown_resolution_is_said_and_areas_stay_empty(histofactor, image, tmp_path):
-    assert histofactor("segment", image, "-o", tmp_path / "out", "-k", 8)[0] == 0
+    assert histofactor("segment", image, "--concepts", "embedded", "-o", tmp_path / "out", "-k", 8)[0] == 0
     recipe = json.loads((tmp_path / "out/tissue/segmentation.json").read_text())
     assert any("own pixel size" in note for note in recipe["source"]["notes"])
     table = (tmp_path / "out/tissue/phenotypes.csv").read_text().splitlines()
@@ -197,7 +219,19 @@ def test_unknown_resolution_is_said_and_areas_stay_empty(histofactor, image, tmp
 
 
 def test_unlike_the_bank(histofactor, image, tmp_path):
-    command = ["segment", image, "-o", tmp_path / "out", "--source-mpp", 1, "-k", 8, "--ome-zarr"]
+    command = [
+        "segment",
+        image,
+        "--concepts",
+        "embedded",
+        "-o",
+        tmp_path / "out",
+        "--source-mpp",
+        1,
+        "-k",
+        8,
+        "--ome-zarr",
+    ]
     assert histofactor(*command, "--unlike", 0.5)[0] == 0
     rows = (tmp_path / "out/tissue/phenotypes.csv").read_text().splitlines()
     assert rows[10].startswith("9,unlike the bank,#000000,")

@@ -54,7 +54,7 @@ def small_disk(tmp_path):
 
 def test_damaged_slides_are_told_and_the_others_finish(histofactor, slides, tmp_path):
     out = tmp_path / "out"
-    code, told, errors = histofactor("segment", slides / "*.tif", "-o", out, "-k", 8)
+    code, told, errors = histofactor("segment", slides / "*.tif", "--concepts", "embedded", "-o", out, "-k", 8)
     assert code == 1
     assert "2 of 3 segmented" in told
     assert "failed" in errors
@@ -84,7 +84,9 @@ def test_damaged_slides_are_told_and_the_others_finish(histofactor, slides, tmp_
 
 
 def test_a_slide_without_tissue_is_an_empty_result(histofactor, shared, tmp_path):
-    code, _, told = histofactor("segment", shared / "data/slides/kidney-48-5.tif", "-o", tmp_path / "out")
+    code, _, told = histofactor(
+        "segment", shared / "data/slides/kidney-48-5.tif", "--concepts", "embedded", "-o", tmp_path / "out"
+    )
     assert code == 0
     assert "no tissue" in told
     assert not tifffile.imread(tmp_path / "out/kidney-48-5/labels.ome.tif").any()
@@ -94,10 +96,14 @@ def test_a_slide_without_tissue_is_an_empty_result(histofactor, shared, tmp_path
 
 def test_real_slides(histofactor, shared, tmp_path):
     slides = shared / "data/slides"
-    code, _, errors = histofactor("segment", slides / "tcga-cr-7395-01a-01-ts1.svs", "-o", tmp_path / "out")
+    code, _, errors = histofactor(
+        "segment", slides / "tcga-cr-7395-01a-01-ts1.svs", "--concepts", "embedded", "-o", tmp_path / "out"
+    )
     assert code == 1
     assert "--source-mpp" in errors
-    code, _, _ = histofactor("segment", slides / "cmu-1-small-region.svs", "-o", tmp_path / "out", "--profile")
+    code, _, _ = histofactor(
+        "segment", slides / "cmu-1-small-region.svs", "--concepts", "embedded", "-o", tmp_path / "out", "--profile"
+    )
     assert code == 0
     recipe = json.loads((tmp_path / "out/cmu-1-small-region/segmentation.json").read_text())
     assert recipe["source"]["reader"].startswith("OpenSlide")
@@ -107,7 +113,7 @@ def test_real_slides(histofactor, shared, tmp_path):
 @pytest.mark.slow
 def test_a_real_slide_that_states_no_resolution_runs_when_told(histofactor, shared, tmp_path):
     slide = shared / "data/slides/tcga-cr-7395-01a-01-ts1.svs"
-    code, _, told = histofactor("segment", slide, "-o", tmp_path / "out", "--source-mpp", 4)
+    code, _, told = histofactor("segment", slide, "--concepts", "embedded", "-o", tmp_path / "out", "--source-mpp", 4)
     assert code == 0
     assert "coarser" in told
     assert tifffile.imread(tmp_path / "out" / slide.stem / "labels.ome.tif").any()
@@ -115,14 +121,18 @@ def test_a_real_slide_that_states_no_resolution_runs_when_told(histofactor, shar
 
 def test_a_full_disk(histofactor, slides, small_disk):
     disk = small_disk("size=200k")
-    code, _, errors = histofactor("segment", slides / "whole.tif", "-o", disk / "out", "-k", 8)
+    code, _, errors = histofactor(
+        "segment", slides / "whole.tif", "--concepts", "embedded", "-o", disk / "out", "-k", 8
+    )
     assert code in {1, 2}
     assert "free some disk space" in errors
 
 
 def test_a_folder_that_is_read_only(histofactor, slides, small_disk):
     disk = small_disk("ro")
-    code, _, errors = histofactor("segment", slides / "whole.tif", "-o", disk / "out", "-k", 8)
+    code, _, errors = histofactor(
+        "segment", slides / "whole.tif", "--concepts", "embedded", "-o", disk / "out", "-k", 8
+    )
     assert code == 2
     assert "not read-only" in errors
 
@@ -137,11 +147,15 @@ def test_another_image_of_a_file_is_read_by_every_verb(histofactor, tmp_path):
         for name, image in scenes.items():
             writer.write(image, photometric="rgb", metadata={"axes": "YXS", "Name": name, "PhysicalSizeX": 1.0})
     choice = ("--series", "Core B", "--fast")
-    code, _, told = histofactor("segment", file, "-o", out, "-k", 8, "--keep-weights", *choice)
+    code, _, told = histofactor(
+        "segment", file, "--concepts", "embedded", "-o", out, "-k", 8, "--keep-weights", *choice
+    )
     assert code == 0
     assert "'Core B' (200 × 240 px) is read, not 'Core A'" in " ".join(told.split())
     Image.fromarray(scenes["Core B"]).save(tmp_path / "alone.png")
-    histofactor("segment", tmp_path / "alone.png", "-o", out, "-k", 8, "--source-mpp", 1, "--fast")
+    histofactor(
+        "segment", tmp_path / "alone.png", "--concepts", "embedded", "-o", out, "-k", 8, "--source-mpp", 1, "--fast"
+    )
     labels = [tifffile.imread(out / name / "labels.ome.tif") for name in ("two.ome", "alone")]
     assert labels[0].shape == (240, 200)
     np.testing.assert_array_equal(*labels)

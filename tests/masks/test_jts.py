@@ -64,7 +64,7 @@ def test_jts_tells_good_from_bad(verdicts):
 @pytest.fixture(scope="module")
 def segmented():
     """Labels of a phantom that the embedded encoder segmented."""
-    return segment(phantom((1500, 1200), seed=4, mpp=1.0).image, source_mpp=1.0).label_map.labels
+    return segment(phantom((1500, 1200), seed=4, mpp=1.0).image, concepts="embedded", source_mpp=1.0).label_map.labels
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.98, 4.37])

@@ -31,7 +31,7 @@ def slide(tmp_path_factory):
 
 
 def command(slide, out):
-    return [sys.executable, "-c", RUN, "segment", str(slide), "-o", str(out), "-k", "8"]
+    return [sys.executable, "-c", RUN, "segment", str(slide), "--concepts", "embedded", "-o", str(out), "-k", "8"]
 
 
 def contents(folder):

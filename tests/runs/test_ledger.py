@@ -133,7 +133,7 @@ def test_two_processes_in_one_folder(tissue, tmp_path):
     for name in ("a", "b", "c", "d"):
         Image.fromarray(tissue[:96, :96]).save(tmp_path / f"{name}.png")
     groups = [["a", "b", "c"], ["c", "d", "a"]]
-    options = ["-o", str(out), "-k", "8", "--fast", "--source-mpp", "1"]
+    options = ["-o", str(out), "--concepts", "embedded", "-k", "8", "--fast", "--source-mpp", "1"]
     processes = []
     for group in groups:
         command = [sys.executable, "-c", RUN, "segment", *(str(tmp_path / f"{name}.png") for name in group), *options]

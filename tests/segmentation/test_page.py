@@ -145,8 +145,8 @@ def test_small_and_narrow_images(run, size):
 
 def test_real_tissue_shifted_by_half_a_window(shared):
     image = shared / "data/oscc/OSCC_400x_10.jpg"
-    plain = segment(image, source_mpp=0.25, k=16)
-    shifted = segment(image, source_mpp=0.25, k=16, options=SegmentOptions(shift_px=512))
+    plain = segment(image, concepts="embedded", source_mpp=0.25, k=16)
+    shifted = segment(image, concepts="embedded", source_mpp=0.25, k=16, options=SegmentOptions(shift_px=512))
     assert (plain.label_map.labels != shifted.label_map.labels).mean() <= 0.01
 
 
@@ -211,6 +211,7 @@ def test_an_accelerator_gives_the_labels_of_the_cpu(tissue, method):
     maps = [
         segment(
             tissue,
+            concepts="embedded",
             source_mpp=1.0,
             method=method,
             options=SegmentOptions(device=device, inference=Inference(precision="float32")),

@@ -17,13 +17,17 @@ _SEEDS = {"phantom-a": 0, "phantom-b": 1}
 
 def demo(
     out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")] = Path("histofactor-demo"),
-    k: Annotated[int, typer.Option("-k", help="Number of concepts.")] = 16,
+    k: Annotated[int | None, typer.Option("-k", help="Number of concepts; default: the recommended one.")] = None,
 ) -> None:
-    """Segment an image of human colon and two procedural H&E phantoms, and compare the phantoms with their truth."""
+    """Learn concepts from an image of human colon and two procedural H&E phantoms, segment all three, and compare.
+
+    The phantoms are compared with their truth.
+    """
     from histofactor.cli.progress import progress_reporter
     from histofactor.cli.segment import summarize
     from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
     from histofactor.runs.source import Opening
+    from histofactor.runs.study import BANK, open_study
     from histofactor.slides.phantom import phantom
 
     phantoms = {name: phantom(seed=seed) for name, seed in _SEEDS.items()}
@@ -33,7 +37,7 @@ def demo(
         outcomes = segment_many(inputs, out, k=k, options=options)
     code = summarize(outcomes, out)
     if code == 0:
-        _tell_agreement(phantoms, out, k)
+        _tell_agreement(phantoms, out, open_study(out / BANK).k)
     raise typer.Exit(code)
 
 

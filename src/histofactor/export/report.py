@@ -18,6 +18,7 @@ from PIL import Image
 
 from histofactor.base.files import atomic
 from histofactor.base.text import finalize
+from histofactor.concepts.bank.provenance import origin_of
 from histofactor.export.overlay import render_overlay, thumbnail_size
 from histofactor.export.patches import typical_patches
 from histofactor.export.tables import PhenotypeRow, hex_color, phenotype_table
@@ -138,12 +139,13 @@ def run_from(recipe: Mapping[str, Any], mpp: float | None) -> ReportRun:
         recipe: of the segmentation.
         mpp: µm/px of its label map, or None.
     """
+    bank = recipe["bank"]
     return ReportRun(
         version=recipe["histofactor"],
         encoder=EncoderKey(**recipe["encoder"]),
-        concepts="the image's own components" if recipe["method"] == "single" else "a bank",
-        bank_hash=recipe["bank"]["sha256"],
-        k=recipe["bank"]["k"],
+        concepts="the image's own components" if recipe["method"] == "single" else origin_of(bank["provenance"]),
+        bank_hash=bank["sha256"],
+        k=bank["k"],
         method=recipe["method"],
         mpp=mpp,
     )

@@ -12,12 +12,13 @@ from histofactor.base.digests import path_digest
 from histofactor.base.files import copy
 from histofactor.concepts.bank.cut import cut
 from histofactor.concepts.bank.file import BankFile
-from histofactor.concepts.bank.provenance import slides_of
+from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.learn.from_sample import bearable_ks, level_of
 from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions
 from histofactor.errors import BankMismatch
 from histofactor.export.bank_page import write_bank_page
+from histofactor.records import ConceptBank
 from histofactor.runs.examples import read_examples
 from histofactor.runs.learn_concepts import learn
 from histofactor.runs.outcome import Outcome, Reporter
@@ -122,7 +123,8 @@ def _kept(
         )
     if not page_of(path).exists():
         _write_page(file, path, inputs, options.opening)
-    return OwnConcepts(replace(request, concepts=file.banks[k], k=None), _origin(file, path), FeatureMemory())
+    bank = file.banks[k]
+    return OwnConcepts(replace(request, concepts=bank, k=None), _origin(bank, path), FeatureMemory())
 
 
 def _learned(
@@ -145,11 +147,11 @@ def _learned(
     builder.gather()
     _tell_mpp(builder, reporter)
     learned = learn(builder, lambda tokens: bearable_ks(tokens, request.k))
-    file = BankFile(
-        {len(bank.names): bank for bank in learned.banks}, {**learned.card, "given": [_digits(one) for one in inputs]}
-    )
-    choice = learned.card["choice"]
-    bank = level_of(learned.banks, choice and choice["recommended"], request.k)
+    origin = {"origin": f"learned from {len(builder.used)} inputs"}
+    banks = [replace(bank, provenance={**bank.provenance, **origin}) for bank in learned.banks]
+    card = {**learned.card, "given": [_digits(one) for one in inputs]}
+    file, choice = BankFile({len(bank.names): bank for bank in banks}, card), card["choice"]
+    bank = level_of(banks, choice and choice["recommended"], request.k)
     k = len(bank.names)
     if path.exists():
         aside = path.with_name(f"{path.stem}-{path_digest(path)[:_DIGITS]}{path.suffix}")
@@ -162,7 +164,7 @@ def _learned(
         f"learned K = {ks} from {len(builder.used)} inputs, K = {k} is used: {path}, to look at: {page_of(path)}"
     )
     request = replace(request, encoder=setup.encoder, concepts=bank, k=None)
-    return OwnConcepts(request, _origin(file, path), memory)
+    return OwnConcepts(request, _origin(bank, path), memory)
 
 
 def _drawn(inputs: Sequence[Path], seed: int, reporter: Reporter) -> list[Path]:
@@ -216,9 +218,9 @@ def _write_page(file: BankFile, path: Path, inputs: Sequence[Path], opening: Ope
     write_bank_page(file, page_of(path), path.parent.resolve().name, patches)
 
 
-def _origin(file: BankFile, path: Path) -> str:
+def _origin(bank: ConceptBank, path: Path) -> str:
     """Where concepts come from, as reports say it."""
-    return f"learned from {len(slides_of(file.card))} inputs ({path.name})"
+    return f"{origin_of(bank.provenance)} ({path.name})"
 
 
 def _digits(path: Path) -> str:

@@ -22,7 +22,7 @@ from histofactor.runs.outcome import Outcome, Reporter, attempt
 from histofactor.runs.source import Opening, Source, Sources
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.plan import Plan, make_plan
-from histofactor.segmentation.sampling import Whose, WindowRule, draw_windows, is_small, take_tokens
+from histofactor.segmentation.sampling import SHARE, SMALL_BYTES, Whose, WindowRule, draw_windows, is_small, take_tokens
 from histofactor.segmentation.setup import SegmentOptions, Setup
 from histofactor.segmentation.window_memory import FeatureMemory, HeldInput, WindowMemory, bytes_of_features
 
@@ -41,8 +41,8 @@ class Thrift:
         fewest: so many inputs are learned from whatever their share.
     """
 
-    share: float = 0.05
-    small_bytes: int = 2**29
+    share: float = SHARE
+    small_bytes: int = SMALL_BYTES
     held_bytes: int = 2**31
     fewest: int = 16
 

@@ -21,9 +21,10 @@ from histofactor.masks.bands import Band, Decoder, Decoding
 from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, Weights
 from histofactor.segmentation.encoding import Blended, Blender, Planned, encode_features, encode_rows
 from histofactor.segmentation.feature_cache import FeatureCache, respond_from
-from histofactor.segmentation.method import Solved, Tokens, weigh
+from histofactor.segmentation.method import Solved, Tokens, method_of, weigh
+from histofactor.segmentation.own import learn_from_one
 from histofactor.segmentation.plan import Plan, make_plan, tissue_rows, unreadable_share
-from histofactor.segmentation.setup import Segmenter, SegmentOptions, Setup, prepare
+from histofactor.segmentation.setup import Segmenter, SegmentOptions, Setup, check_numbers, learning_setup, prepare
 from histofactor.segmentation.store import Maps, MemoryStore, Store
 from histofactor.segmentation.window_memory import HeldInput
 from histofactor.slides.geometry.frame import Frame
@@ -48,8 +49,10 @@ def segment(  # noqa: PLR0913 - the public face of the main job
     Args:
         source: an image file, or an array (height, width, 3) uint8.
         encoder: name of an encoder, or one that is loaded.
-        concepts: a bank or its file; the embedded encoder brings its own.
-        k: number of concepts, one that the bank has; for ``single`` the number of components.
+        concepts: a bank or its file, or ``embedded`` for the one that ships with that encoder; default: learned from
+            the image itself.
+        k: number of concepts, one that the bank has; default the recommended one. For ``single`` the number of
+            components.
         mpp: µm/px to work at; default the encoder's own. Nothing is ever magnified.
         source_mpp: µm/px of the source where its header lacks it.
         method: ``project``, ``cluster``, ``raw``, ``factorize`` or ``single`` (arXiv 2409.05697).
@@ -61,9 +64,17 @@ def segment(  # noqa: PLR0913 - the public face of the main job
     Raises:
         HistofactorError: one of its leaves, telling what to mend.
     """
-    segmenter = prepare(encoder=encoder, concepts=concepts, k=k, mpp=mpp, method=method, options=options)
+    given = partial(prepare, mpp=mpp, method=method, options=options)
+    if concepts is not None or not method_of(method).needs_bank:
+        segmenter = given(encoder=encoder, concepts=concepts, k=k)
+        with open_slide(source, source_mpp=source_mpp) as slide:
+            return segment_slide(slide, segmenter)
+    options = options or SegmentOptions()
+    check_numbers(k, options)
+    setup = learning_setup(encoder, mpp, options)
     with open_slide(source, source_mpp=source_mpp) as slide:
-        return segment_slide(slide, segmenter)
+        bank, held = learn_from_one(slide, setup, k, options.seed)
+        return segment_slide(slide, given(encoder=setup.encoder, concepts=bank), held=held)
 
 
 def segment_slide(

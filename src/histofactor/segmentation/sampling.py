@@ -14,6 +14,9 @@ from histofactor.segmentation.plan import Plan, subsample_windows
 from histofactor.segmentation.setup import Setup
 from histofactor.segmentation.window_memory import bytes_of_features
 
+SHARE = 0.05  # of the windows of an input, at most, that may be encoded to learn from it alone
+SMALL_BYTES = 2**29  # an input whose features take no more is encoded whole: they can be held for segmenting it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowRule:

@@ -156,6 +156,16 @@ def load_setup(
     return prepare_setup(loaded, mpp, options)
 
 
+def check_numbers(k: int | None, options: SegmentOptions) -> None:
+    """Raise OptionError unless K, the number of components and the seed are in range."""
+    if k is not None and k < 1:
+        raise OptionError("k is out of range", expected="k ≥ 1", got=str(k))
+    if options.components < 1:
+        raise OptionError("components is out of range", expected="at least 1", got=str(options.components))
+    if options.seed < 0:
+        raise OptionError("the seed is out of range", expected="0 or more", got=str(options.seed))
+
+
 def learning_setup(
     encoder: str | Encoder = "embedded", mpp: float | None = None, options: SegmentOptions | None = None
 ) -> Setup:
@@ -191,12 +201,7 @@ def prepare(
 ) -> Segmenter:
     """Load and check everything that does not depend on the input; arguments as for ``segment``."""
     options, how = options or SegmentOptions(), method_of(method)
-    if k is not None and k < 1:
-        raise OptionError("k is out of range", expected="k ≥ 1", got=str(k))
-    if options.components < 1:
-        raise OptionError("components is out of range", expected="at least 1", got=str(options.components))
-    if options.seed < 0:
-        raise OptionError("the seed is out of range", expected="0 or more", got=str(options.seed))
+    check_numbers(k, options)
     if concepts is not None and not how.needs_bank:
         raise OptionError(
             f"method {method!r} takes no concepts", mend="leave --concepts out, or choose another --method"

@@ -104,6 +104,11 @@ def examples_of(bank: ConceptBank) -> list[tuple[Example, ...]]:
     return [tuple(_example(one) for one in examples) for examples in lists]
 
 
+def origin_of(provenance: Mapping[str, Any]) -> str:
+    """Where concepts come from, in a few words."""
+    return str(provenance.get("origin") or "a bank")
+
+
 def residual_limit_of(bank: ConceptBank) -> float | None:
     """The residual in [0, 1] above which tissue is unlike the bank, or None where it is not told.
 

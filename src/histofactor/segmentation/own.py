@@ -1,0 +1,55 @@
+"""The concepts of one image, learned from itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from histofactor.concepts.learn.from_sample import Features, Origin, bearable_ks, learn_from_sample, level_of
+from histofactor.concepts.learn.kmeans import KMeansOptions
+from histofactor.concepts.learn.levels import TrainOptions
+from histofactor.concepts.learn.sample import Sample
+from histofactor.errors import ImageError
+from histofactor.records import ConceptBank
+from histofactor.segmentation.encoding import Planned
+from histofactor.segmentation.plan import make_plan
+from histofactor.segmentation.sampling import SHARE, SMALL_BYTES, Whose, WindowRule, draw_windows, is_small, take_tokens
+from histofactor.segmentation.setup import Setup
+from histofactor.segmentation.window_memory import HeldInput, WindowMemory
+from histofactor.slides.reader import Slide
+
+_TOKENS = 2**18  # in the sample, at most
+
+
+def learn_from_one(
+    slide: Slide, setup: Setup, k: int | None = None, seed: int = 0
+) -> tuple[ConceptBank, HeldInput | None]:
+    """Learn concepts from an open input alone.
+
+    Args:
+        slide: the input.
+        setup: how tokens come about.
+        k: number of concepts; None takes the recommended one.
+        seed: of the sample and of the clustering.
+
+    Returns:
+        The concepts, and what the input was encoded to, where all of it was.
+
+    Raises:
+        ImageError: there is no tissue.
+        BankError: there is too little of it for K concepts.
+    """
+    plan, rule = make_plan(slide, setup), WindowRule(share=SHARE, small_bytes=SMALL_BYTES, seed=seed)
+    drawn, held = draw_windows(plan, setup, rule), WindowMemory() if is_small(plan, setup, rule) else None
+    sample = Sample(min(_TOKENS, max(1, int(drawn.g_tissue.sum()))), setup.encoder.spec.dim, seed)
+    name = "array" if slide.info.path is None else slide.info.path.name
+    taken = take_tokens(Planned(slide, setup, drawn, held), sample, Whose(name))
+    if not sample.size:
+        raise ImageError(f"no tissue to learn concepts from in {name}", mend="give a bank with concepts=")
+    sample.sort()
+    spec = setup.encoder.spec
+    origin = Origin(np.zeros(sample.size, np.int64), [None], [taken.side])
+    features = Features(encoder=spec.key, mpp=setup.mpp or spec.mpp)
+    options = TrainOptions(kmeans=KMeansOptions(seed))
+    banks, choice = learn_from_sample(sample, origin, bearable_ks(sample.size, k), features, options)
+    bank = level_of(banks, None if choice is None else choice.recommended, k)
+    return bank, None if held is None else HeldInput(plan, held)

@@ -52,6 +52,10 @@ def train(  # noqa: PLR0913 - one parameter an option
     keep_sample: Annotated[
         bool, typer.Option("--keep-sample", help="Keep OUT.sample.npz: another run learns from it without encoding.")
     ] = False,
+    centring: Annotated[
+        float,
+        typer.Option(help="Share of what a slide's mean differs from the mean of all that is taken from its tokens."),
+    ] = 0.5,
     choice: EncoderChoice,
 ) -> None:
     """Learn concepts from the tissue of a collection, for every K.
@@ -94,6 +98,7 @@ def train(  # noqa: PLR0913 - one parameter an option
         pool=pool,
         train=TrainOptions(algorithm, not independent, KMeansOptions(seed, seeds, passes, spherical)),
         encoder=SegmentOptions(**choice.given()),
+        centring=centring,
     )
     sample = out.with_name(f"{out.name}.sample.npz")
     try:

@@ -23,6 +23,22 @@ class Leaves:
     owners: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Centring:
+    """What makes slides alike before concepts weigh them: part of each one's own mean is taken from its tokens.
+
+    A token x of an input whose tokens have the mean m counts as x - share (m - mean): what stain, scanner and section
+    do to all tokens of a slide alike goes, as far as ``share`` says.
+
+    Attributes:
+        share: in (0, 1].
+        mean: (d,) float32, mean over the inputs that concepts were learned from of the means of their tokens.
+    """
+
+    share: float
+    mean: Float
+
+
 @dataclass(frozen=True, slots=True)
 class ConceptBank:
     """Concepts for one number of clusters K.
@@ -37,6 +53,8 @@ class ConceptBank:
         provenance: data, counts, seeds, licence; free-form, JSON types only.
         leaves: for merged levels of nested banks the finest concepts, else None. Tokens are then weighed by the leaves,
             and ``vectors`` holds the mean of each union.
+        centring: what was done to the features that the concepts were learned on, and is done to those they weigh;
+            None for nothing.
     """
 
     vectors: Float
@@ -47,3 +65,4 @@ class ConceptBank:
     parents: tuple[int, ...] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     leaves: Leaves | None = None
+    centring: Centring | None = None

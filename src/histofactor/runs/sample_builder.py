@@ -61,6 +61,8 @@ class LearnOptions:
         train: how concepts are learned from the sample.
         encoder: weights, layer and device of the encoder, and how tissue is found.
         thrift: how inputs are spared that will be segmented afterwards; None takes ``windows`` of each.
+        centring: share of what a slide's mean differs from the mean of all that is taken from its tokens, in [0, 1];
+            means of tiles stay as they are.
         checkpoint_s: seconds between two savings of the sample.
     """
 
@@ -73,6 +75,7 @@ class LearnOptions:
     train: TrainOptions = field(default_factory=TrainOptions)
     encoder: SegmentOptions = field(default_factory=SegmentOptions)
     thrift: Thrift | None = None
+    centring: float = 0.5
     checkpoint_s: float = 60.0
 
 
@@ -108,6 +111,8 @@ class SampleBuilder:
             raise OptionError(f"{twice[0]} is there twice", mend="name every input once")
         if options.windows < 0:
             raise OptionError("the number of windows is out of range", expected="0 or more", got=f"{options.windows}")
+        if not 0 <= options.centring <= 1:
+            raise OptionError("the share of centring is out of range", expected="0 to 1", got=f"{options.centring}")
         self.sources, self.options, self.setup = sources.all, options, setup
         self.spec = setup.encoder.spec
         self._numbers = {source.name: number for number, source in enumerate(sources.all)}
@@ -160,8 +165,10 @@ class SampleBuilder:
                 planned, watch = Planned(slide, self.setup, plan, memory), Watch(self._reporter.on_window)
                 taken = take_tokens(planned, self.sample, whose, self.options.pool, watch)
                 known |= {"tokens": taken.seen, "side": taken.side}
-                if memory is not None and self._memory is not None:
-                    self._memory.hold(path, source.content, HeldInput(plan, memory))
+                if self._memory is not None:
+                    self._memory.hold(
+                        path, source.content, HeldInput(whole, memory, self.sample.means.get(whose.number))
+                    )
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.slides[source.name] = {**known, "sha256": digest}

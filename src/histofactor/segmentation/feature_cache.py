@@ -9,9 +9,12 @@ import numpy as np
 
 from histofactor.base.clock import Watch
 from histofactor.errors import OptionError
+from histofactor.records import Float
 from histofactor.segmentation.encoding import Blended, Planned, encode_features
+from histofactor.segmentation.method import Directions
 from histofactor.segmentation.plan import Plan, make_plan
-from histofactor.segmentation.setup import Segmenter, Setup
+from histofactor.segmentation.sampling import RunningMean
+from histofactor.segmentation.setup import Setup
 from histofactor.slides.reader import Slide
 
 
@@ -42,19 +45,27 @@ def cache_features(slide: Slide, setup: Setup, watch: Watch | None = None) -> Fe
     return FeatureCache(setup, plan, tuple(encode_features(Planned(slide, setup, plan), watch)))
 
 
-def respond_from(cache: FeatureCache, segmenter: Segmenter) -> Iterator[Blended]:
-    """Bands of responses to the concepts of a segmenter, as if the input were encoded for it.
+def mean_of_cache(cache: FeatureCache) -> Float | None:
+    """Mean (d,) of the tissue tokens of an input, or None where it has none."""
+    mean = RunningMean(cache.setup.encoder.spec.dim)
+    for part in cache.parts:
+        mean.add(part.B[part.tissue])
+    return mean.value if mean.n else None
+
+
+def respond_from(cache: FeatureCache, theirs: Setup, directions: Directions | None) -> Iterator[Blended]:
+    """Bands of responses, as if the input were encoded for them.
 
     Args:
         cache: from ``cache_features``.
-        segmenter: with the same setup.
+        theirs: how its tokens should come about.
+        directions: (d, r) what features are multiplied with; None keeps the features.
 
     Raises:
-        OptionError: the segmenter would encode the input in another way.
+        OptionError: the input was encoded in another way.
     """
-    ours, theirs = cache.setup, segmenter.setup
+    ours = cache.setup
     if ours.encoder is not theirs.encoder or replace(ours, encoder=theirs.encoder) != theirs:
         raise OptionError("the input was encoded in another way", mend="encode it with this setup")
-    directions = segmenter.directions
     for part in cache.parts:
         yield part if directions is None else replace(part, B=part.B @ directions.astype(np.float32))

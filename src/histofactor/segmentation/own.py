@@ -52,4 +52,4 @@ def learn_from_one(
     options = TrainOptions(kmeans=KMeansOptions(seed))
     banks, choice = learn_from_sample(sample, origin, bearable_ks(sample.size, k), features, options)
     bank = level_of(banks, None if choice is None else choice.recommended, k)
-    return bank, None if held is None else HeldInput(plan, held)
+    return bank, None if held is None else HeldInput(plan, held, sample.means[0])

@@ -20,11 +20,12 @@ from histofactor.masks import unlike
 from histofactor.masks.bands import Band, Decoder, Decoding
 from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, Weights
 from histofactor.segmentation.encoding import Blended, Blender, Planned, encode_features, encode_rows
-from histofactor.segmentation.feature_cache import FeatureCache, respond_from
+from histofactor.segmentation.feature_cache import FeatureCache, mean_of_cache, respond_from
 from histofactor.segmentation.method import Solved, Tokens, method_of, weigh
 from histofactor.segmentation.own import learn_from_one
 from histofactor.segmentation.plan import Plan, make_plan, tissue_rows, unreadable_share
 from histofactor.segmentation.setup import Segmenter, SegmentOptions, Setup, check_numbers, learning_setup, prepare
+from histofactor.segmentation.shift import find_shift
 from histofactor.segmentation.store import Maps, MemoryStore, Store
 from histofactor.segmentation.window_memory import HeldInput
 from histofactor.slides.geometry.frame import Frame
@@ -97,23 +98,24 @@ def segment_slide(
         cache: the features, where they are at hand.
         held: what the input was encoded to before, with the same setup.
     """
-    setup, directions = segmenter.setup, segmenter.directions
-    plan = (cache or held or _planned(slide, setup)).plan
-    store, watch = store or MemoryStore(), watch or Watch()
-    blender = Blender(plan, setup.encoder.spec.dim if directions is None else directions.shape[1], watch.clock)
+    setup, store, watch = segmenter.setup, store or MemoryStore(), watch or Watch()
+    planned = _planned(slide, setup, cache or held)
+    plan = planned.plan
+    mean = held.mean if held is not None else None if cache is None else mean_of_cache(cache)
+    shift, planned = find_shift(planned, segmenter, mean, watch)
+    blender = Blender(plan, setup.encoder.spec.dim if shift.asked is None else shift.asked.shape[1], watch.clock)
     decoder = Decoder(_decoding(plan, segmenter))
     if state := store.state():
         blender.restore(state)
         decoder.restore(state)
 
     if cache is None:
-        planned = Planned(slide, setup, plan, None if held is None else held.windows)
-        responses = encode_rows(planned, directions, watch, blender.next_row)
+        responses = encode_rows(planned, shift.asked, watch, blender.next_row)
         blended = blender.blend(responses)
     else:
-        blended = respond_from(cache, segmenter)
+        blended = respond_from(cache, setup, shift.asked)
     bank = segmenter.bank or _no_concepts(setup)
-    for part, solved in _solve(blended, segmenter, plan, watch.clock):
+    for part, solved in _solve(shift.of(blended), segmenter, plan, watch.clock):
         bank = solved[2]
         with watch.clock("decode"):
             band = _decode(part, solved, decoder)
@@ -128,8 +130,9 @@ def tissue_features(slide: Slide, setup: Setup) -> NDArray[np.float32]:
     return np.concatenate([part.B[part.tissue] for part in parts])
 
 
-def _planned(slide: Slide, setup: Setup) -> Planned:
-    return Planned(slide, setup, make_plan(slide, setup))
+def _planned(slide: Slide, setup: Setup, known: FeatureCache | HeldInput | None = None) -> Planned:
+    plan = make_plan(slide, setup) if known is None else known.plan
+    return Planned(slide, setup, plan, known.windows if isinstance(known, HeldInput) else None)
 
 
 def _solve(

@@ -8,6 +8,7 @@ import numpy as np
 
 from histofactor.base.clock import Watch
 from histofactor.concepts.learn.sample import Sample
+from histofactor.records import Float
 from histofactor.segmentation.cluster_rows import cluster_rows_of
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.plan import Plan, subsample_windows
@@ -63,6 +64,23 @@ class Taken:
     side: float
 
 
+class RunningMean:
+    """Mean of tokens that come part by part."""
+
+    def __init__(self, dim: int) -> None:
+        self.n, self._sum = 0, np.zeros(dim)
+
+    def add(self, tokens: Float) -> None:
+        """Take in tokens (n, d)."""
+        self.n += len(tokens)
+        self._sum += tokens.sum(0, dtype=np.float64)
+
+    @property
+    def value(self) -> Float:
+        """(d,) float32; there must be tokens."""
+        return (self._sum / self.n).astype(np.float32)
+
+
 def is_small(plan: Plan, setup: Setup, rule: WindowRule) -> bool:
     """Whether an input is encoded whole because its features take little memory."""
     return bytes_of_features(plan, setup) <= rule.small_bytes
@@ -100,9 +118,9 @@ def take_tokens(
     """
     rows = cluster_rows_of(planned, pool, watch)
     draw = sample.draw(whose.name, rows.n, whose.weight)
-    indices, tokens, norms, seen = [], [], [], 0
+    indices, tokens, norms, mean = [], [], [], RunningMean(planned.setup.encoder.spec.dim)
     for found, features, sq_norms in rows.stream:
-        seen += len(found)
+        mean.add(features)
         wanted = draw.wanted[found] & features.any(axis=1)  # a token without features says nothing
         indices.append(found[wanted])
         tokens.append(features[wanted])
@@ -111,4 +129,14 @@ def take_tokens(
         chosen = np.concatenate(indices)
         keys, places = draw.keys[chosen], rows.places[chosen]
         sample.add(np.concatenate(tokens), np.concatenate(norms), keys, whose.number, places)
-    return Taken(seen, rows.side)
+    if mean.n:
+        sample.means[whose.number] = mean.value
+    return Taken(mean.n, rows.side)
+
+
+def mean_of(planned: Planned, watch: Watch | None = None) -> Float | None:
+    """Mean (d,) of the tissue tokens of an input, as ``take_tokens`` finds it; None where there are none."""
+    mean = RunningMean(planned.setup.encoder.spec.dim)
+    for _, features, _ in cluster_rows_of(planned, "token", watch).stream:
+        mean.add(features)
+    return mean.value if mean.n else None

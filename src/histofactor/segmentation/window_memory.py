@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from histofactor.records import Features
+from histofactor.records import Features, Float
 from histofactor.segmentation.plan import Plan
 from histofactor.segmentation.setup import Setup
 from histofactor.slides.blocks import Block
@@ -54,15 +54,17 @@ class WindowMemory:
 
 @dataclass(frozen=True, slots=True)
 class HeldInput:
-    """An input that was encoded whole.
+    """What is known of an input that was encoded before.
 
     Attributes:
         plan: how it was cut.
-        windows: its features.
+        windows: features of all its windows, or None.
+        mean: (d,) mean of its tokens, see ``sampling.mean_of``; None where it is not known.
     """
 
     plan: Plan
-    windows: WindowMemory
+    windows: WindowMemory | None = None
+    mean: Float | None = None
 
 
 class FeatureMemory:

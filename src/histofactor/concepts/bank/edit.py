@@ -67,6 +67,7 @@ def merge(file: BankFile, k: int, merges: Sequence[Merge]) -> BankFile:
         None,
         _provenance(bank, groups),
         Leaves(leaves.vectors, tuple(parents[owner_] for owner_ in leaves.owners)),
+        bank.centring,
     )
     new = len(groups)
     banks = dict(sorted({**file.banks, new: merged}.items()))

@@ -1,10 +1,11 @@
 """Concept banks on disk: one safetensors file holds a ``ConceptBank`` for every K.
 
-Layout, version 2: a float32 tensor ``k8/vectors`` (K, d) per K, ``k8/leaves`` (M, d) where concepts are unions of finer
+Layout, version 3: a float32 tensor ``k8/vectors`` (K, d) per K, ``k8/leaves`` (M, d) where concepts are unions of finer
 ones, and one metadata entry ``histofactor`` with JSON: ``format_version``, ``encoder`` (name, revision, layer,
 transform), ``mpp``, ``card`` (what is true of all K), and in ``banks`` per K ``names``, ``colors``, ``parents``,
-``provenance`` and ``owners`` of the leaves. Version 1 had neither leaves nor a card. Fields, tensors and metadata that
-this version does not know survive reading and writing.
+``provenance`` and ``owners`` of the leaves. Where features are centred there are ``centring``, the share, and a tensor
+``centring/mean`` (1, d). Version 2 had no centring and is still written where there is none; version 1 had neither
+leaves nor a card. Fields, tensors and metadata that this version does not know survive reading and writing.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from histofactor.base.files import atomic
 from histofactor.concepts.bank.record import invalid, is_a, validate_bank
 from histofactor.concepts.bank.tensor_file import REWRITE, not_a_bank, parse_json, read_tensors
 from histofactor.errors import BankError, OptionError
-from histofactor.records import ConceptBank, EncoderKey, Float, Leaves
+from histofactor.records import Centring, ConceptBank, EncoderKey, Float, Leaves
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DEFAULT_K = 16
 _ENTRY = "histofactor"
 _FIELDS = ("names", "colors", "parents", "provenance")
-_KNOWN = ("format_version", "encoder", "mpp", "card", "banks")
+_MEAN = "centring/mean"
+_KNOWN = ("format_version", "encoder", "mpp", "card", "banks", "centring")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +90,28 @@ def write_bank_file(file: BankFile, path: str | Path) -> None:
         validate_bank(bank)
     if not banks or [len(bank.names) for bank in banks] != list(file.banks):
         raise invalid("file", "at least one bank, each by its K", f"K = {list(file.banks)}")
-    if len({(bank.encoder, bank.mpp, bank.vectors.shape[1]) for bank in banks}) > 1:
-        raise invalid("file", "banks of one encoder, mpp and dimension", f"{[bank.encoder for bank in banks]}")
+    if len({(bank.encoder, bank.mpp, bank.vectors.shape[1], _centring_key(bank)) for bank in banks}) > 1:
+        raise invalid(
+            "file", "banks of one encoder, mpp, dimension and centring", f"{[bank.encoder for bank in banks]}"
+        )
+    centring = banks[0].centring
     header = {
         **file.unknown,
-        "format_version": FORMAT_VERSION,
+        "format_version": 2 if centring is None else FORMAT_VERSION,
         "encoder": asdict(banks[0].encoder),
         "mpp": banks[0].mpp,
         "card": dict(file.card),
         "banks": {k: {**file.unknown_by_k.get(k, {}), **_entry_of(bank)} for k, bank in file.banks.items()},
     }
+    tensors = {**file.unknown_tensors}
+    tensors |= {f"k{k}/vectors": np.ascontiguousarray(bank.vectors) for k, bank in file.banks.items()}
+    if centring is not None:
+        header["centring"] = float(centring.share)
+        tensors[_MEAN] = np.ascontiguousarray(centring.mean[None])
     try:
         text = json.dumps(header, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise invalid("provenance or card", "JSON types only", str(error)) from error
-    tensors = {**file.unknown_tensors}
-    tensors |= {f"k{k}/vectors": np.ascontiguousarray(bank.vectors) for k, bank in file.banks.items()}
     leaves = {f"k{k}/leaves": bank.leaves for k, bank in file.banks.items()}
     tensors |= {name: np.ascontiguousarray(one.vectors) for name, one in leaves.items() if one is not None}
     with atomic(path) as temporary:
@@ -154,10 +162,13 @@ def read_bank_file(path: str | Path) -> BankFile:
     header = _parse(path, metadata.pop(_ENTRY, None))
     vectors = {k: _take(path, tensors, f"k{k}/vectors", k) for k in sorted(header["banks"])}
     leaves = {k: _take(path, tensors, f"k{k}/leaves", None) for k in vectors if f"k{k}/leaves" in tensors}
+    mean = _take(path, tensors, _MEAN, 1)[0] if header.get("centring") is not None else None
     try:
         encoder = EncoderKey(*(header["encoder"][field] for field in ("name", "revision", "layer", "transform")))
         entries = header["banks"]
         banks = {k: _build(vectors[k], encoder, header["mpp"], entries[k]) for k in vectors}
+        if mean is not None:
+            banks = {k: _centred(bank, Centring(header["centring"], mean)) for k, bank in banks.items()}
         banks = {k: _with_leaves(bank, leaves.get(k), entries[k].get("owners")) for k, bank in banks.items()}
         unknown = {k: _without(entry, (*_FIELDS, "owners")) for k, entry in entries.items()}
         return BankFile(banks, header["card"], _without(header, _KNOWN), unknown, tensors, metadata)
@@ -175,6 +186,16 @@ def _build(vectors: Float, encoder: EncoderKey, mpp: float | None, entry: dict[s
     bank = ConceptBank(vectors, encoder, tuple(entry["names"]), colors, mpp, parents, dict(entry["provenance"]))
     validate_bank(bank)
     return bank
+
+
+def _centred(bank: ConceptBank, centring: Centring) -> ConceptBank:
+    bank = replace(bank, centring=centring)
+    validate_bank(bank)
+    return bank
+
+
+def _centring_key(bank: ConceptBank) -> tuple[float, bytes] | None:
+    return None if bank.centring is None else (bank.centring.share, bank.centring.mean.tobytes())
 
 
 def _with_leaves(bank: ConceptBank, vectors: Float | None, owners: list[int] | None) -> ConceptBank:

@@ -13,7 +13,7 @@ import numpy as np
 
 from histofactor.base.colors import palette
 from histofactor.errors import BankError, BankMismatch, OptionError
-from histofactor.records import ConceptBank, EncoderKey, Float, Leaves
+from histofactor.records import Centring, ConceptBank, EncoderKey, Float, Leaves
 
 
 def new_bank(
@@ -79,6 +79,8 @@ def validate_bank(bank: ConceptBank) -> None:
         raise invalid("parents", f"{k} concept indices ≥ 0, or none", f"{parents!r:.200}")
     if bank.leaves is not None:
         _validate_leaves(bank.leaves, vectors)
+    if bank.centring is not None:
+        _validate_centring(bank.centring, vectors.shape[1])
     if bank.mpp is not None and not (is_a(int | float, bank.mpp) and 0 < bank.mpp <= sys.float_info.max):
         raise invalid("mpp", "µm/px > 0, or none", f"{bank.mpp!r:.80}")
     stated = (key.name, key.layer, key.transform, "none" if key.revision is None else key.revision)
@@ -99,6 +101,19 @@ def _validate_leaves(leaves: Leaves, vectors: Float) -> None:
         raise invalid("owners", f"{len(finest)} concept indices, each of 0 … {k - 1} at least once", f"{owners!r:.200}")
 
 
+def _validate_centring(centring: Centring, dim: int) -> None:
+    mean, share = centring.mean, centring.share
+    if not (is_a(int | float, share) and 0 < share <= 1):
+        raise invalid("centring", "a share above 0, at most 1", f"{share!r:.80}")
+    if (
+        not isinstance(mean, np.ndarray)
+        or mean.dtype != np.float32
+        or mean.shape != (dim,)
+        or not np.isfinite(mean).all()
+    ):
+        raise invalid("centring", f"a mean of {dim} finite float32", f"{getattr(mean, 'shape', type(mean))}")
+
+
 def bank_hash(bank: ConceptBank) -> str:
     """Fingerprint what a bank does: its vectors and the features they belong to, not names or colours.
 
@@ -113,6 +128,9 @@ def bank_hash(bank: ConceptBank) -> str:
     if bank.leaves is not None:
         digest.update(json.dumps([bank.leaves.owners], separators=(",", ":")).encode() + b"\0")
         digest.update(np.ascontiguousarray(bank.leaves.vectors, dtype="<f4").tobytes())
+    if bank.centring is not None:
+        digest.update(json.dumps(["centring", float(bank.centring.share)]).encode() + b"\0")
+        digest.update(np.ascontiguousarray(bank.centring.mean, dtype="<f4").tobytes())
     return digest.hexdigest()
 
 

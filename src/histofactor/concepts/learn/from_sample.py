@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,11 +43,13 @@ class Features:
         encoder: which features.
         mpp: µm/px they were taken at, or None.
         single: whether they are single tokens, whose views tell a limit of the residual; else means of tiles.
+        centring: share of what a slide's mean differs from the mean of all that is taken from its tokens; 0: none.
     """
 
     encoder: EncoderKey
     mpp: float | None
     single: bool = True
+    centring: float = 0.0
 
 
 def learn_from_sample(
@@ -56,7 +58,7 @@ def learn_from_sample(
     """Learn every K from a sample, and compare them.
 
     Args:
-        sample: with at least one token; it is sorted.
+        sample: with at least one token; it is sorted. Its tokens are centred in their place.
         origin: of its tokens, as they are once sorted.
         ks: numbers of concepts.
         features: what its tokens are.
@@ -68,7 +70,8 @@ def learn_from_sample(
     Raises:
         OptionError, BankError: as ``train_levels``.
     """
-    options, tokens = options or TrainOptions(), sample.tokens[: sample.size]
+    centring = sample.centre(features.centring) if features.centring else None
+    options, tokens = replace(options or TrainOptions(), signed=centring is not None), sample.tokens[: sample.size]
     levels = train_levels(tokens, ks, options)
     known = {
         k: counts_and_examples(sample, origin.slides, level, origin.groups, origin.sides) for k, level in levels.items()
@@ -77,7 +80,8 @@ def learn_from_sample(
     choice = compare_ks(tokens, origin.slides, levels, options, norms)
     for row in () if choice is None or norms is None else choice.rows:
         known[row.k][LIMIT] = row.residual_limit
-    return banks_from_levels(levels, features.encoder, features.mpp, known), choice
+    banks = banks_from_levels(levels, features.encoder, features.mpp, known)
+    return [replace(bank, centring=centring) for bank in banks], choice
 
 
 def bearable_ks(tokens: int, wanted: int | None = None) -> list[int]:

@@ -33,11 +33,14 @@ class TrainOptions:
         nested: every smaller K is made of unions of the clusters of the largest; else each K is a clustering of its
             own, as in arXiv 2409.05697.
         kmeans: seeds and passes; its seed is that of ``nmf`` too.
+        signed: tokens may be negative, as centred ones are. Concepts are not: what is negative in a centroid becomes 0,
+            and ``nmf`` takes tokens as if what is negative in them were 0.
     """
 
     algorithm: str = "kmeans"
     nested: bool = True
     kmeans: KMeansOptions = field(default_factory=KMeansOptions)
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +69,7 @@ def train_levels(X: Float, ks: Sequence[int], options: TrainOptions | None = Non
     those unions, which is near the end already, so all the smaller K together cost about as much as the largest alone.
 
     Args:
-        X: (N, d) float32 ≥ 0, one row per token, in random order.
+        X: (N, d) float32 ≥ 0 unless ``options.signed``, one row per token, in random order.
         ks: numbers of concepts.
         options: how.
 
@@ -82,7 +85,7 @@ def train_levels(X: Float, ks: Sequence[int], options: TrainOptions | None = Non
     _check(X, ks, options)
     ks = sorted(ks)
     if options.algorithm == "nmf":
-        return {k: _factorize(X, k, options.kmeans) for k in ks}
+        return {k: _factorize(np.maximum(X, 0) if options.signed else X, k, options.kmeans) for k in ks}
     if options.kmeans.spherical:
         X = unit_rows(X)
     (finest,) = _clusters(X, [kmeans(X, ks[-1], options.kmeans)])
@@ -236,7 +239,8 @@ def _check(X: Float, ks: Sequence[int], options: TrainOptions) -> None:
         raise OptionError(f"unknown algorithm {options.algorithm!r}", expected=f"one of {', '.join(ALGORITHMS)}")
     if X.ndim != 2 or X.dtype != np.float32 or X.shape[1] == 0:
         raise _unfit("a float32 array (N, d)", f"{X.dtype} of shape {X.shape}")
-    if not (X.min(initial=0) >= 0 and X.max(initial=0) < np.inf):  # NaN fails both
+    least = -np.finfo(np.float32).max if options.signed else 0
+    if not (X.min(initial=0) >= least and X.max(initial=0) < np.inf):  # NaN fails both
         raise _unfit("finite features ≥ 0", "NaN, infinite or negative entries")
     if len(X) < max(ks):
         raise _unfit(f"at least {max(ks)} distinct tokens", f"{len(X)} tokens")

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 
 from histofactor.base.digests import DamagedError
 from histofactor.base.files import atomic
+from histofactor.concepts.centring import centred, offset_of
 from histofactor.errors import OptionError
-from histofactor.records import Float
+from histofactor.records import Centring, Float
 
 Keys = NDArray[np.float64]
 _UNREADABLE = (
@@ -36,6 +37,7 @@ _UNREADABLE = (
     zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
 )  # fmt: skip
 _COLUMNS = ("tokens", "sq_norms", "keys", "slides", "places")
+_MEANS = ("means", "mean_of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Sample:
         self.keys: Keys = np.full(capacity, np.inf)
         self.slides = np.zeros(capacity, np.int32)
         self.places = np.zeros((capacity, 2), np.float32)
+        self.means: dict[int, Float] = {}  # (d,) of all tokens of a slide that were encoded, by its number
 
     def draw(self, name: str, n: int, weight: float = 1.0) -> Draw:
         """Give the tokens of a slide their keys.
@@ -99,6 +102,21 @@ class Sample:
         """
         self._take(tokens, sq_norms, keys, np.full(len(keys), slide, np.int32), places)
 
+    def centre(self, share: float) -> Centring:
+        """Take from every token a share of what its slide's mean differs from the mean of the slides' means.
+
+        Returns:
+            What was done, to be done to the tokens of other slides too.
+        """
+        means = np.stack([self.means[slide] for slide in sorted(self.means)])
+        centring = Centring(share, np.asarray(means.mean(0, dtype=np.float64), np.float32))
+        for slide, own in self.means.items():
+            rows = np.flatnonzero(self.slides[: self.size] == slide)
+            self.tokens[rows], self.sq_norms[rows] = centred(
+                self.tokens[rows], self.sq_norms[rows], offset_of(centring, own)
+            )
+        return centring
+
     def merge(self, other: Sample) -> None:
         """Take in another worker's sample of other slides, numbered alike: the sample of both shares.
 
@@ -114,6 +132,7 @@ class Sample:
                 mend="start all workers with the same options",
             )
         part = slice(0, other.size)
+        self.means |= other.means
         self._take(*(getattr(other, name)[part] for name in _COLUMNS))
 
     def sort(self) -> None:
@@ -130,6 +149,9 @@ class Sample:
             OutputError: the file cannot be written.
         """
         held = {name: getattr(self, name)[: self.size] for name in _COLUMNS}
+        slides = np.array(sorted(self.means), np.int32)
+        means = np.array([self.means[int(slide)] for slide in slides], np.float32)
+        held |= {"means": means.reshape(len(slides), self.tokens.shape[1]), "mean_of": slides}
         with atomic(path) as temporary, temporary.open("wb") as file:
             np.savez(file, note=np.array(note), sha256=np.array(_digest(note, held)), **held)
 
@@ -140,13 +162,16 @@ class Sample:
             DamagedError: the file is not as it was written, or holds another kind of sample; nothing is taken in.
         """
         with _opened(path) as file:
-            note, digest, held = str(file["note"]), str(file["sha256"]), {name: file[name] for name in _COLUMNS}
+            note, digest = str(file["note"]), str(file["sha256"])
+            held = {name: file[name] for name in (*_COLUMNS, *_MEANS)}
             if digest != _digest(note, held):
                 raise ValueError("its digest")
-            kinds = {name: (values.dtype, values.shape[1:]) for name, values in held.items()}
+            means = dict(zip(held["mean_of"].tolist(), held["means"], strict=True))
+            kinds = {name: (held[name].dtype, held[name].shape[1:]) for name in _COLUMNS}
             if kinds != {name: (getattr(self, name).dtype, getattr(self, name).shape[1:]) for name in _COLUMNS}:
                 raise ValueError("its columns")
         self._take(*(held[name] for name in _COLUMNS))
+        self.means |= means
 
     def _take(
         self, tokens: Float, sq_norms: Float, keys: Keys, slides: NDArray[np.int32], places: NDArray[np.float32]
@@ -189,7 +214,7 @@ def _opened(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
 def _digest(note: str, held: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 of a note and of columns: names, kinds and values."""
     digest = hashlib.sha256(repr(note).encode())
-    for name in _COLUMNS:
+    for name in (*_COLUMNS, *_MEANS):
         values = held[name]
         digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
         digest.update(np.ascontiguousarray(values).view(np.uint8).data)

@@ -1,0 +1,58 @@
+"""Slides made alike: part of what a slide's mean differs from that of the collection is taken from its tokens.
+
+It is linear, so it commutes with all means over windows and views, and costs one response more where only responses to
+concepts are kept: (x - c)·h = x·h - c·h, and ‖x - c‖² = ‖x‖² - 2 x·c + ‖c‖².
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.records import Centring, Float
+
+
+def offset_of(centring: Centring, mean: Float) -> Float:
+    """What is taken from every token of a slide, (d,).
+
+    Args:
+        centring: as the bank has it.
+        mean: (d,) mean of the slide's tokens.
+    """
+    offset: Float = (np.float32(centring.share) * (mean - centring.mean)).astype(np.float32)
+    return offset
+
+
+def centred(tokens: Float, sq_norms: Float, offset: Float) -> tuple[Float, Float]:
+    """Tokens (n, d) less an offset (d,), and their mean squared norms (n,)."""
+    norms = _norms(sq_norms, tokens @ offset, offset)
+    return tokens - offset, norms
+
+
+def with_offset(directions: NDArray[np.floating], offset: Float) -> NDArray[np.float32]:
+    """Directions (d, r) and the offset as one more, (d, r + 1): what ``centred_responses`` needs."""
+    return np.column_stack([directions, offset]).astype(np.float32)
+
+
+def centred_responses(
+    B: Float, sq_norms: Float, directions: NDArray[np.floating], offset: Float
+) -> tuple[Float, Float]:
+    """Responses of centred tokens from those of the tokens as they are.
+
+    Args:
+        B: (…, r + 1) responses to ``with_offset``.
+        sq_norms: (…) mean squared norms.
+        directions: (d, r).
+        offset: (d,).
+
+    Returns:
+        (B (…, r), sq_norms (…)) of the tokens less the offset.
+    """
+    own = (offset.astype(np.float64) @ directions.astype(np.float64)).astype(np.float32)
+    return B[..., :-1] - own, _norms(sq_norms, B[..., -1], offset)
+
+
+def _norms(sq_norms: Float, along: Float, offset: Float) -> Float:
+    squared = np.float32(np.dot(offset.astype(np.float64), offset.astype(np.float64)))
+    norms: Float = np.maximum(sq_norms - 2 * along + squared, 0)
+    return norms

@@ -20,7 +20,7 @@ from histofactor.concepts.bank.file import (
 )
 from histofactor.concepts.bank.record import bank_hash, new_bank, validate_bank
 from histofactor.errors import BankError, OptionError
-from histofactor.records import EncoderKey, Leaves
+from histofactor.records import Centring, EncoderKey, Leaves
 
 KEY = EncoderKey("uni", "abc123", "blocks[-1]", "relu")
 
@@ -347,3 +347,51 @@ def test_saving_over_a_bank_that_fails_keeps_it(path):
     with pytest.raises(BankError):
         save_bank([bank(2, vectors=poke(np.nan))], path)
     same(load_bank(path), bank(2))
+
+
+def centred(k, share=0.5, mean=None):
+    return bank(k, centring=Centring(share, np.arange(6, dtype=np.float32) - 2 if mean is None else mean))
+
+
+def test_centring_survives_and_is_part_of_what_a_bank_does(path):
+    save_bank([centred(2), centred(4)], path)
+    read = load_banks(path)
+    assert [read[k].centring.share for k in (2, 4)] == [0.5, 0.5]
+    np.testing.assert_array_equal(read[4].centring.mean, np.arange(6) - 2)
+    assert bank_hash(read[4]) == bank_hash(centred(4))
+    assert (
+        len({bank_hash(one) for one in (bank(4), centred(4), centred(4, 0.25), centred(4, mean=np.ones(6, "f4")))}) == 4
+    )
+    assert json.loads(read_entry(path))["format_version"] == 3  # an older version would leave it out without a word
+
+
+def test_banks_of_other_centring_do_not_belong_together(path):
+    with pytest.raises(BankError, match="centring"):
+        save_bank([centred(2), centred(4, 0.25)], path)
+
+
+@pytest.mark.parametrize(
+    ("share", "mean"),
+    [(0, np.ones(6, "f4")), (1.5, np.ones(6, "f4")), (True, np.ones(6, "f4")), (0.5, np.ones(5, "f4")),
+     (0.5, np.ones(6)), (0.5, np.full(6, np.nan, "f4")), (float("nan"), np.ones(6, "f4"))],
+)  # fmt: skip
+def test_centring_that_is_none(share, mean):
+    with pytest.raises(BankError, match="centring"):
+        validate_bank(centred(3, share, mean))
+
+
+@pytest.mark.parametrize("share", ["half", [0.5], 2, 0])
+def test_damaged_centring(path, share):
+    save_bank([centred(2)], path)
+    header = json.loads(read_entry(path)) | {"centring": share}
+    save_file(load_file(path), path, {"histofactor": json.dumps(header)})
+    with pytest.raises(BankError, match="centring"):
+        read_bank_file(path)
+
+
+def test_a_mean_that_is_not_there(path):
+    save_bank([centred(2)], path)
+    header = json.loads(read_entry(path))
+    save_file({"k2/vectors": vectors(2)}, path, {"histofactor": json.dumps(header)})
+    with pytest.raises(BankError, match="centring/mean"):
+        read_bank_file(path)

@@ -188,3 +188,20 @@ def test_a_sample_of_nothing_yet_comes_back(tmp_path):
     again = Sample(90, 3)
     again.load(tmp_path / "s.npz")
     assert again.size == 0
+
+
+def test_means_of_slides_are_kept_and_taken_away(tmp_path):
+    sample = filled([30, 40, 50])
+    sample.means = {0: np.array([1, 2, 3], "f4"), 1: np.array([3, 2, 1], "f4"), 2: np.array([2, 5, 2], "f4")}
+    sample.save(tmp_path / "s.npz", "note")
+    again = Sample(100, 3)
+    again.load(tmp_path / "s.npz")
+    assert {slide: mean.tolist() for slide, mean in again.means.items()} == {0: [1, 2, 3], 1: [3, 2, 1], 2: [2, 5, 2]}
+    before, slides = again.tokens[: again.size].copy(), again.slides[: again.size]
+    centring = again.centre(0.5)
+    np.testing.assert_array_equal(centring.mean, [2, 3, 2])
+    offsets = np.array([[-0.5, -0.5, 0.5], [0.5, -0.5, -0.5], [0, 1, 0]])
+    np.testing.assert_allclose(again.tokens[: again.size], before - offsets[slides], atol=1e-5)
+    moved, norms = before.astype(np.float64), before[:, 1].astype(np.float64)
+    wanted = norms - 2 * (moved * offsets[slides]).sum(1) + (offsets[slides] ** 2).sum(1)
+    np.testing.assert_allclose(again.sq_norms[: again.size], np.maximum(wanted, 0), atol=1e-3 * np.abs(wanted).max())

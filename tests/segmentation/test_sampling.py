@@ -1,0 +1,84 @@
+"""How much of an input is encoded to learn from it."""
+
+import numpy as np
+import pytest
+
+from histofactor.concepts.learn.sample import Sample
+from histofactor.segmentation.encoding import Planned
+from histofactor.segmentation.page import tissue_features
+from histofactor.segmentation.plan import make_plan
+from histofactor.segmentation.sampling import (
+    RunningMean,
+    Whose,
+    WindowRule,
+    draw_windows,
+    is_small,
+    mean_of,
+    take_tokens,
+)
+from histofactor.segmentation.setup import load_setup
+from histofactor.segmentation.window_memory import bytes_of_features
+from histofactor.slides.phantom import phantom
+from histofactor.slides.reader import open_slide
+
+
+@pytest.fixture(scope="module")
+def setting(tiny_encoder):
+    setup = load_setup(tiny_encoder)
+    with open_slide(phantom((500, 700), seed=3, mpp=1.0).image, source_mpp=1.0) as slide:
+        yield slide, setup, make_plan(slide, setup)
+
+
+def test_a_share_of_the_windows_one_at_least(setting):
+    _, setup, plan = setting
+    windows = plan.windows // setup.views
+    assert windows > 20
+
+    def drawn(**rule):
+        return draw_windows(plan, setup, WindowRule(**rule)).windows // setup.views
+
+    assert drawn(most=0) == windows
+    assert drawn(most=5) == 5
+    assert drawn(share=0.25) == round(windows / 4)
+    assert drawn(share=0.001) == 1
+    assert drawn(share=0.5, most=3) == 3
+    assert drawn(most=0, share=0.1) == round(windows / 10)
+
+
+def test_a_small_input_is_encoded_whole(setting):
+    _, setup, plan = setting
+    needed = bytes_of_features(plan, setup)
+    assert is_small(plan, setup, WindowRule(small_bytes=needed))
+    assert not is_small(plan, setup, WindowRule(small_bytes=needed - 1))
+    assert draw_windows(plan, setup, WindowRule(most=1, small_bytes=needed)) is plan
+
+
+def test_which_windows_depends_on_the_seed_alone(setting):
+    _, setup, plan = setting
+    first, again, other = (draw_windows(plan, setup, WindowRule(most=4, seed=seed)).rows for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+def test_tokens_and_their_mean(setting):
+    slide, setup, plan = setting
+    planned, sample = Planned(slide, setup, plan), Sample(10**5, setup.encoder.spec.dim)
+    taken = take_tokens(planned, sample, Whose("a", 7))
+    X = tissue_features(slide, setup)
+    assert taken.seen == len(X) >= sample.size > 100
+    assert set(sample.slides[: sample.size]) == {7}
+    np.testing.assert_allclose(sample.means[7], X.mean(0, dtype=np.float64), rtol=1e-5)
+    np.testing.assert_array_equal(sample.means[7], mean_of(planned))  # bit by bit: what is learned is what is segmented
+
+
+def test_a_running_mean():
+    parts, mean = [np.random.default_rng(i).random((i + 1, 3), np.float32) for i in range(5)], RunningMean(3)
+    for part in parts:
+        mean.add(part)
+    np.testing.assert_allclose(mean.value, np.concatenate(parts).mean(0), rtol=1e-6)
+
+
+def test_no_tissue_has_no_mean(tiny_encoder):
+    setup = load_setup(tiny_encoder)
+    with open_slide(np.full((200, 200, 3), 240, np.uint8), source_mpp=1.0) as slide:
+        assert mean_of(Planned(slide, setup, make_plan(slide, setup))) is None

@@ -1,6 +1,7 @@
 """A run that is killed again and again, at moments nobody chose, ends with the bytes of one that was left alone."""
 
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -108,3 +109,44 @@ def test_training_of_concepts_killed_at_random_moments(tmp_path):
             out.with_suffix(".npz").unlink()
     subprocess.run(run(out), check=True, capture_output=True)
     assert out.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+
+
+def everything(out):
+    """Bytes of a study, but for what tells when it was made, and what is derived from that."""
+    timed = {"status.json", "run.json", "report.html", "phenotypes.csv", "concepts.journal.jsonl"}
+    kept = (path for path in sorted(out.rglob("*")) if path.is_file() and path.parent.name != ".runs")
+    return {
+        str(path.relative_to(out)): path.read_bytes() for path in kept if path.parent != out or path.name not in timed
+    }
+
+
+@pytest.mark.slow
+def test_a_study_killed_at_random_moments_of_learning_and_segmenting(slide, tmp_path):
+    """Three fields that are held, and a slide of several rows of windows."""
+    inputs = [slide]
+    for seed in range(3):
+        inputs.append(tmp_path / f"{seed}.png")
+        Image.fromarray(phantom((500, 500), seed=seed, mpp=1.0).image).save(inputs[-1])
+
+    def run(out):
+        return [sys.executable, "-c", RUN, "segment", *map(str, inputs), "-o", str(out), "--source-mpp", "1", "--fast"]
+
+    started = time.perf_counter()
+    subprocess.run(run(tmp_path / "whole/out"), check=True, capture_output=True)
+    whole_s = time.perf_counter() - started
+    rng, out, killed, learning = random.Random(2), tmp_path / "killed/out", 0, 0
+    while killed < KILLS:
+        process = subprocess.Popen(run(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(rng.uniform(0.05, 0.95) * whole_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed += 1
+        learning += not (out / "concepts.safetensors").exists()
+        if (out / "report.html").exists():  # finished: begin anew
+            assert everything(out) == everything(tmp_path / "whole/out")
+            shutil.rmtree(out)
+    subprocess.run(run(out), check=True, capture_output=True)
+    assert learning >= 2
+    assert everything(out) == everything(tmp_path / "whole/out")

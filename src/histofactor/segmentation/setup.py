@@ -246,7 +246,7 @@ def _find_bank(name: str, concepts: str | Path | ConceptBank | None, k: int | No
     raise OptionError(
         f"encoder {name!r} ships without concepts",
         expected="a concept bank learned on its features",
-        mend="leave --concepts out to learn them from the inputs, or give a bank with --concepts FILE",
+        mend="give one with --concepts FILE: `segment` and `concepts train` learn them from inputs",
     )
 
 

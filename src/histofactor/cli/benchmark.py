@@ -15,7 +15,9 @@ def benchmark(  # noqa: PLR0913, PLR0917 - one parameter an option
     source: Annotated[Path, typer.Argument(help="Folder of the data set, as its publishers distribute it.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
     encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
-    concepts: Annotated[Path | None, typer.Option(help="Concept bank; the embedded encoder brings its own.")] = None,
+    concepts: Annotated[
+        Path | None, typer.Option(help="Concept bank; default: the one that ships with the embedded encoder.")
+    ] = None,
     k: Annotated[str, typer.Option("-k", help="Numbers of concepts, separated by commas.")] = "8,16,32,64",
     methods: Annotated[str, typer.Option(help="Methods, separated by commas.")] = "project,cluster",
     fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False,

@@ -36,7 +36,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     dataset: Annotated[Path, typer.Argument(help="Folder with images/, labels/, dataset.json and images.csv.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
     encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
-    concepts: Annotated[Path | None, typer.Option(help="Concept bank; the embedded encoder brings its own.")] = None,
+    concepts: Annotated[
+        Path | None, typer.Option(help="Concept bank; default: the one that ships with the embedded encoder.")
+    ] = None,
     k: Annotated[str, typer.Option("-k", help="Numbers of concepts, separated by commas.")] = "16,64",
     methods: Annotated[str, typer.Option(help="Methods, separated by commas.")] = "project,cluster",
     fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False,

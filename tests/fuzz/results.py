@@ -15,9 +15,9 @@ from histofactor.base.digests import DamagedError, path_digest, write_digested
 from histofactor.concepts.learn.sample import Sample, read_note
 from histofactor.encoders.build import load_encoder
 from histofactor.errors import HistofactorError
+from histofactor.export.names import SEAL
 from histofactor.export.previews import read_preview
 from histofactor.export.read import open_results
-from histofactor.export.seal import SEAL
 from histofactor.masks.bands import Band
 from histofactor.records import TokenMaps
 from histofactor.runs.ledger import derive, under_way

@@ -125,11 +125,13 @@ def _tell_profile(clock: Clock) -> None:
 
 def summarize(outcomes: list[Outcome], out: Path) -> int:
     """Say what was written and where; returns the exit code."""
+    from histofactor.export.names import PAGE
+
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     kept = sum(outcome.status == "kept" for outcome in outcomes)
     of_these = f" ({kept} by an earlier run)" if kept else ""
     sentence = f"{len(outcomes) - len(failed)} of {len(outcomes)} segmented{of_these}"
-    say(f"{sentence}; look at {out / 'report.html'}")
+    say(f"{sentence}; look at {out / PAGE}")
     bad = [outcome for outcome in outcomes if outcome.error]
     for outcome in bad:
         say(f"{outcome.status}: {outcome.input}: {outcome.error}", err=True)

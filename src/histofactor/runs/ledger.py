@@ -22,6 +22,7 @@ from histofactor.base.files import check_folder, output_error, write_json
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import ImageError, OptionError
 from histofactor.export.cohort import SlideRow, write_cohort, write_study
+from histofactor.export.names import PAGE, RUN, TABLE
 from histofactor.export.report import ReportRun
 from histofactor.export.tables import PhenotypeRow, read_phenotypes
 from histofactor.records import EncoderKey
@@ -171,11 +172,11 @@ def derive(out: Path) -> list[Path]:
     ledger = scan(out)
     newest = ledger.runs[-1]
     facts = {name: value for name, value in newest.items() if name not in {"inputs", "started"}}
-    write_json({**facts, "inputs": [asdict(outcome) for outcome in ledger.outcomes]}, out / "run.json")
+    write_json({**facts, "inputs": [asdict(outcome) for outcome in ledger.outcomes]}, out / RUN)
     rows = [_row(out, outcome) for outcome in ledger.outcomes]
-    write_cohort(rows, out / "phenotypes.csv")
-    write_study(rows, _report_run(newest), out / "report.html")
-    return [out / name for name in ("run.json", "phenotypes.csv", "report.html")]
+    write_cohort(rows, out / TABLE)
+    write_study(rows, _report_run(newest), out / PAGE)
+    return [out / name for name in (RUN, TABLE, PAGE)]
 
 
 def _report_run(facts: Mapping[str, Any]) -> ReportRun:
@@ -204,7 +205,7 @@ def _row(out: Path, outcome: Outcome) -> SlideRow:
 def _phenotypes(folder: Path) -> list[PhenotypeRow]:
     """The table of an input, none where it was taken away since."""
     try:
-        return read_phenotypes(folder / "phenotypes.csv")
+        return read_phenotypes(folder / TABLE)
     except ImageError:
         return []
 

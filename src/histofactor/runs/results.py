@@ -46,7 +46,7 @@ def keep_weights(segmentation: Segmentation, rows: Iterable[SparseRows], place: 
         segmentation: what the weights belong to.
         rows: all token rows from top to bottom.
         place: where to write.
-        recipe: ``recipe_hash`` of the run.
+        recipe: hash of the input's labels recipe, as the seal states it.
 
     Raises:
         OutputError: the folder cannot be written.

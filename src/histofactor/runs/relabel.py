@@ -40,7 +40,8 @@ _BAND_ROWS = 32  # token rows decoded at a time
 def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = None) -> list[str]:
     """Write the segmentation of one input anew with other concepts: merged, renamed, coarser, or all of these.
 
-    Only what had a label gets one. The files are those of ``segment``; the overlay only if the input can be opened.
+    Only what had a label gets one. Labels, regions, table and seal are written, and the overlay if the input can be
+    opened; no page, previews, status or weights.
 
     Args:
         source: folder of one input's results, with its weights.

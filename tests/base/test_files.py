@@ -244,11 +244,11 @@ def test_folders_that_network_disks_do_not_sync_are_written_all_the_same(tmp_pat
 
 @pytest.fixture
 def owned(tmp_path):
-    """An output folder in which only ``work/mine`` may be deleted from, and all that is around it."""
-    for path in ("out/work/mine/a/b", "out/work/theirs/a", "out/results/a", "beside/a"):
+    """An output folder in which only ``bands/mine`` may be deleted from, and all that is around it."""
+    for path in ("out/bands/mine/a/b", "out/bands/theirs/a", "out/results/a", "beside/a"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(path)
-    mine = tmp_path / "out/work/mine"
+    mine = tmp_path / "out/bands/mine"
     (mine / "folder link").symlink_to(tmp_path / "beside")
     (mine / "inner link").symlink_to(mine / "a")
     (mine / "file link").symlink_to(tmp_path / "beside/a")
@@ -266,7 +266,7 @@ def tree(folder):
     [
         *("", ".", "./.", "..", "../", "../theirs", "../../results", "../mine", "a/..", "a/../..", "a/../../theirs"),
         *("folder link/a", "folder link/..", "folder link/../out", "inner link/b", "/", "/etc", "{root}/beside"),
-        *("{root}/out", "{root}/out/work/mine", "{root}/out/work/mine/../theirs", "{root}/link to mine"),
+        *("{root}/out", "{root}/out/bands/mine", "{root}/out/bands/mine/../theirs", "{root}/link to mine"),
         *("{root}/link to mine/a", "a/./../../theirs", "../mine/a"),
     ],
 )
@@ -292,8 +292,8 @@ def test_what_a_folder_owns_is_deleted_however_it_is_called(owned, tmp_path, mon
     assert not (owned / "a").exists()
     remove(owned / "never there", inside=owned)
     monkeypatch.chdir(tmp_path / "out")
-    remove(Path("work/theirs"), inside=Path("work"))
-    assert {path.name for path in (tmp_path / "out/work").iterdir()} == {"mine"}
+    remove(Path("bands/theirs"), inside=Path("bands"))
+    assert {path.name for path in (tmp_path / "out/bands").iterdir()} == {"mine"}
     remove(Path("results"), inside=Path())
     assert (tmp_path / "beside/a").exists()
 

@@ -1,6 +1,7 @@
 """``histofactor relabel`` as a user meets it."""
 
 import csv
+import re
 import shutil
 
 import pytest
@@ -15,6 +16,15 @@ def test_merges_and_renames(histofactor, kept_weights, tmp_path):
     with (tmp_path / "new" / "phenotypes.csv").open(encoding="utf-8", newline="") as file:
         names = [row["name"] for row in csv.DictReader(file)]
     assert names[1:] == ["in=side", "tumour", "stroma", "Concept 4"]
+
+
+def test_help_names_the_files_that_are_written(histofactor, kept_weights, tmp_path):
+    _, folder = kept_weights()
+    assert histofactor("relabel", folder, "-o", tmp_path / "new")[0] == 0
+    code, out, _ = histofactor("relabel", "--help")
+    assert code == 0
+    told = set(re.findall(r"[a-z]+\.[a-z.]*[a-z]", out.split("Derive")[1].split("Options")[0]))
+    assert {path.name for path in (tmp_path / "new").iterdir()} == told
 
 
 def test_what_is_left_out_is_said(histofactor, kept_weights, tmp_path):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from histofactor.segmentation.method import METHODS
+
 FILES = {
     ".preview.json", "labels.ome.tif", "overlay.png", "phenotypes.csv", "preview.jpg", "regions.geojson.gz",
     "report.html", "segmentation.json", "status.json",
@@ -39,22 +41,11 @@ def test_a_file_a_folder_and_a_glob(histofactor, image, tmp_path, tissue):
     assert run["arguments"][0] == "segment"
 
 
-@pytest.mark.parametrize("method", ["project", "factorize", "cluster", "single"])
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method(histofactor, image, tmp_path, method):
-    code, _, _ = histofactor(
-        "segment",
-        image,
-        "--concepts",
-        "embedded",
-        "-o",
-        tmp_path / "out",
-        "--source-mpp",
-        1,
-        "--method",
-        method,
-        "--components",
-        4,
-    )
+    given = [] if method == "single" else ["--concepts", "embedded"]
+    given += ["--components", 4] if method in {"factorize", "single"} else []
+    code, _, _ = histofactor("segment", image, "-o", tmp_path / "out", "--source-mpp", 1, "--method", method, *given)
     assert code == 0
     recipe = json.loads((tmp_path / "out/tissue/segmentation.json").read_text())
     assert recipe["method"] == method
@@ -135,6 +126,11 @@ def test_bad_inputs_fail_alone_each_with_its_message(histofactor, image, tmp_pat
         (["--layer", "blocks[-1]"], ["no layer"]),
         (["--device", "toaster"], ["no device"]),
         (["--components", "0", "--method", "single"], ["components"]),
+        (["--components", "4"], ["--components", "'project'", "--method factorize or single", "--components 4"]),
+        (["--components", "20", "--method", "raw"], ["--components", "'raw'", "leave --components out"]),
+        (["--components", "4", "--method", "cluster"], ["--components", "'cluster'"]),
+        (["--components", "4", "-k", "4", "--method", "single"], ["-k", "--components", "leave one of them out"]),
+        (["--components", "4", "--method", "magic"], ["unknown method", "project"]),
     ],
 )
 def test_bad_options_are_one_message(histofactor, image, tmp_path, arguments, words):

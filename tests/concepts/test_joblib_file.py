@@ -12,21 +12,12 @@ import numpy as np
 import pytest
 from joblib.numpy_pickle import NumpyArrayWrapper
 
+from bank_tables import equal, table
 from histofactor.concepts.legacy import read_legacy
 from histofactor.errors import BankError
+from spoiled import mutated
 
-
-def table(k, channels=5, dtype=np.float32):
-    return (np.random.default_rng(k).random((k, channels)) * 100).astype(dtype)
-
-
-def equal(ours, theirs):
-    assert ours.keys() == theirs.keys()
-    for k, values in ours.items():
-        assert values.dtype == np.float32
-        assert values.flags.c_contiguous
-        assert values.flags.writeable
-        np.testing.assert_array_equal(values, theirs[k].astype(np.float32))
+LETTERS = b"0123456789(),'<>:{}[]xL\\\n\x00\xff"
 
 
 def joblib_bytes(shape=(2, 3), code="f4", order="C", alignment=16, byteorder="<", data=None):
@@ -254,24 +245,6 @@ def test_every_flipped_byte_gives_numbers_or_a_bank_error(tmp_path):
                 assert all(values.dtype == np.float32 for values in tables.values())
 
 
-def mutated(content, rng):
-    """A few bytes changed, a stretch taken out, or a stretch put in twice; more often near the beginning."""
-    content = bytearray(content)
-    for _ in range(rng.integers(1, 4)):
-        span = len(content) if rng.random() < 0.5 else min(len(content), 150)
-        place, length = int(rng.integers(span)), int(rng.integers(1, 20))
-        kind = rng.integers(4)
-        if kind == 0:
-            content[place] = rng.choice(list(b"0123456789(),'<>:{}[]xL\\\n\x00\xff"))
-        elif kind == 1:
-            content[place] ^= 1 << rng.integers(8)
-        elif kind == 2:
-            del content[place : place + length]
-        else:
-            content[place:place] = content[place : place + length]
-    return bytes(content)
-
-
 def test_damaged_files_give_numbers_or_a_bank_error(tmp_path):
     rng, path = np.random.default_rng(11), tmp_path / "bank"
     files = [joblib_bytes()]
@@ -286,7 +259,7 @@ def test_damaged_files_give_numbers_or_a_bank_error(tmp_path):
         files.append(file.getvalue())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number in range(3000):
-        path.write_bytes(mutated(files[number % len(files)], rng))
+        path.write_bytes(mutated(files[number % len(files)], rng, head=150, longest=20, letters=LETTERS))
         started = time.perf_counter()
         with suppress(BankError):
             assert all(values.dtype == np.float32 for values in read_legacy(path).values())

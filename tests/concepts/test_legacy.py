@@ -7,24 +7,12 @@ import joblib
 import numpy as np
 import pytest
 
+from bank_tables import equal, table
 from histofactor.concepts.legacy import import_legacy, read_legacy
 from histofactor.errors import BankError, BankMismatch
 from histofactor.records import EncoderKey
 
 KEY = EncoderKey("uni", None, "blocks[-1]", "relu")
-
-
-def table(k, channels=5, dtype=np.float32):
-    return (np.random.default_rng(k).random((k, channels)) * 100).astype(dtype)
-
-
-def equal(ours, theirs):
-    assert ours.keys() == theirs.keys()
-    for k, values in ours.items():
-        assert values.dtype == np.float32
-        assert values.flags.c_contiguous
-        assert values.flags.writeable
-        np.testing.assert_array_equal(values, theirs[k].astype(np.float32))
 
 
 @pytest.mark.parametrize("name", ["uni", "resnet", "prov_gigapath"])

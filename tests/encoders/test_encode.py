@@ -1,15 +1,9 @@
 """Pixels to features to responses."""
 
 import numpy as np
-import pytest
 import torch
 
-from histofactor.encoders.build import assemble, load_encoder
 from histofactor.encoders.encode import encode, respond
-from histofactor.encoders.encoder import Inference, run_as
-from histofactor.encoders.networks import build_network
-from histofactor.encoders.registry import get
-from histofactor.errors import OptionError
 
 
 def batch(n=2, side=64, seed=0):
@@ -40,37 +34,3 @@ def test_responses(tiny_encoder):
     np.testing.assert_allclose(sq_norms, (X**2).sum(-1), rtol=1e-5)
     whole, _ = respond(features, None)
     np.testing.assert_array_equal(whole, X)
-
-
-@pytest.mark.parametrize("name", ["embedded", "vit"])
-def test_a_shorter_format_gives_nearly_the_same(name):
-    if name == "embedded":
-        plain = load_encoder("embedded", device="cpu")
-    else:
-        spec = get("timm:vit_tiny_patch16_224")
-        torch.manual_seed(0)
-        plain = assemble(spec, build_network(spec))
-    shorter = run_as(plain, Inference(precision="bfloat16"))
-    pixels = batch(1, 128)
-    ours, theirs = encode(plain, pixels).values, encode(shorter, pixels).values
-    assert theirs.dtype == torch.float32
-    assert not torch.equal(ours, theirs)
-    assert (ours - theirs).norm() < 0.03 * ours.norm()
-
-
-def test_precision_follows_the_device_unless_it_is_asked_for():
-    assert load_encoder("embedded", device="cpu").precision == "float32"
-    asked = load_encoder("embedded", device="cpu", inference=Inference(precision="bfloat16"))
-    assert asked.precision == "bfloat16"
-    with pytest.raises(OptionError, match="float32, bfloat16, float16"):
-        load_encoder("embedded", inference=Inference(precision="int8"))
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_a_shorter_format_on_an_accelerator(precision):
-    ours, theirs = (
-        encode(load_encoder("embedded", device="cuda", inference=Inference(precision=one)), batch(1, 128)).values
-        for one in ("float32", precision)
-    )
-    assert (ours - theirs).norm() < 0.03 * ours.norm()

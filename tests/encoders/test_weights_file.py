@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from histofactor.encoders.weights import load_state
 from histofactor.encoders.weights_file import MAX_HEADER, file_revision, read_weights
 from histofactor.errors import EncoderError
+from spoiled import mutated
 
 
 @pytest.fixture
@@ -252,30 +253,12 @@ def test_damaged_files_raise_nothing_else(tmp_path, network):
     seeds.append(path.read_bytes())
     limit = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + 500_000
     for number in range(600):
-        path.write_bytes(mutated(seeds[number % 3], rng))
+        path.write_bytes(mutated(seeds[number % 3], rng, head=400, longest=40))
         started = time.perf_counter()
         with suppress(EncoderError):
             assert all(isinstance(tensor, torch.Tensor) for tensor in read_weights(path).values())
         assert time.perf_counter() - started < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < limit
-
-
-def mutated(content, rng):
-    """A few bytes changed, a stretch taken out, or a stretch put in twice; more often near the beginning."""
-    content = bytearray(content)
-    for _ in range(rng.integers(1, 4)):
-        span = len(content) if rng.random() < 0.5 else min(len(content), 400)
-        place, length = int(rng.integers(span)), int(rng.integers(1, 40))
-        kind = rng.integers(4)
-        if kind == 0:
-            content[place] = rng.integers(256)
-        elif kind == 1:
-            content[place] ^= 1 << rng.integers(8)
-        elif kind == 2:
-            del content[place : place + length]
-        else:
-            content[place:place] = content[place : place + length]
-    return bytes(content)
 
 
 def test_legacy_files_are_read(tmp_path, network):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from histofactor.export.previews import NAME, read_preview, write_preview
+from histofactor.export.names import PREVIEW
+from histofactor.export.previews import read_preview, write_preview
 from histofactor.export.report import ReportEntry, report_entry
 from histofactor.records import SlideInfo
 from histofactor.slides.reader import open_slide
@@ -37,7 +38,7 @@ def test_file_names_that_are_no_unicode_come_back(make_segmentation, tmp_path):
 def test_what_cannot_be_read_is_no_preview(tmp_path):
     assert read_preview(tmp_path) is None
     for text in ("", "{", "[]", '{"slide": null}', '{"slide": {"path": null}}'):
-        (tmp_path / NAME).write_text(text)
+        (tmp_path / PREVIEW).write_text(text)
         assert read_preview(tmp_path) is None
 
 
@@ -45,10 +46,10 @@ def test_any_name_survives_in_valid_utf8(tmp_path):
     slide = SlideInfo(Path("caf\udce9.svs"), (9, 9), None, (1.0,), "test", ("\x1b µ",))
     entry = ReportEntry("caf\udce9.svs", slide, None, (), b"", b"", {})
     write_preview(entry, tmp_path)
-    (tmp_path / NAME).read_bytes().decode("utf-8")
+    (tmp_path / PREVIEW).read_bytes().decode("utf-8")
     assert read_preview(tmp_path) == entry
 
 
 def test_a_preview_that_is_a_bomb_is_none(tmp_path):
-    (tmp_path / NAME).write_text("[" * 100_000)
+    (tmp_path / PREVIEW).write_text("[" * 100_000)
     assert read_preview(tmp_path) is None

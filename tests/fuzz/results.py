@@ -15,11 +15,9 @@ from histofactor.base.digests import DamagedError, path_digest, write_digested
 from histofactor.concepts.learn.sample import Sample, read_note
 from histofactor.encoders.build import load_encoder
 from histofactor.errors import HistofactorError
+from histofactor.export.names import SEAL
 from histofactor.export.previews import read_preview
 from histofactor.export.read import open_results
-from histofactor.export.seal import SEAL
-from histofactor.masks.bands import Band
-from histofactor.records import TokenMaps
 from histofactor.runs.ledger import derive, under_way
 from histofactor.runs.place import Place, read_seal
 from histofactor.runs.regroup import Regrouping
@@ -29,6 +27,7 @@ from histofactor.runs.segment_many import ManyOptions, segment_many
 from histofactor.runs.source import Opening
 from histofactor.segmentation.store import DiskStore
 from histofactor.slides.phantom import phantom
+from small_bands import random_bands
 
 NAME = "tissue"
 ROWS, WIDTH, STRIDE = (16, 8, 24), 40, 8
@@ -113,17 +112,7 @@ def make_study(folder: Path) -> None:
 
 def bands():
     """Three bands of an input."""
-    rng = np.random.default_rng(0)
-    for rows in ROWS:
-        tokens = (rows // STRIDE, WIDTH // STRIDE)
-        maps = (rng.random(tokens, np.float32) for _ in range(3))
-        yield Band(
-            rng.integers(0, 7, (rows, WIDTH)).astype(np.uint8),
-            rng.integers(0, 256, (rows, WIDTH)).astype(np.float32) / 255,
-            TokenMaps(STRIDE, rng.integers(0, 7, tokens).astype(np.uint8), *maps),
-            rng.random(tokens) < 0.2,
-            rng.random((*tokens, 5), np.float32),
-        )
+    return random_bands(ROWS, WIDTH, STRIDE)
 
 
 def make_work(folder: Path) -> None:

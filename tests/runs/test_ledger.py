@@ -12,7 +12,7 @@ from PIL import Image
 from histofactor.base.digests import write_digested
 from histofactor.errors import OptionError, OutputError
 from histofactor.export.tables import PhenotypeRow
-from histofactor.runs import ledger
+from histofactor.runs import ledger, status
 from histofactor.runs.ledger import begin, derive, scan, under_way
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import Place, claim, key_of
@@ -116,9 +116,9 @@ def test_ten_thousand_inputs_make_a_light_page(tmp_path, monkeypatch):
     ]
     monkeypatch.setattr(ledger, "read_phenotypes", lambda path: rows)
     run, _ = begin(tmp_path, FACTS, [Path(name) for name in names])
-    status = ledger.read_status
+    read = ledger.read_status
     write_status(Outcome("x", "done", "x", 12.3), Place(tmp_path, "x"), run)
-    one = status(tmp_path / "x")
+    one = read(tmp_path / "x")
     monkeypatch.setattr(ledger, "read_status", lambda folder: one)
     derive(tmp_path)
     assert (tmp_path / "report.html").stat().st_size <= 3 * 2**20
@@ -163,11 +163,52 @@ def test_inputs_that_no_run_names_keep_their_folder_and_are_listed(tmp_path):
     write_status(Outcome(str(path), "done", "a", 1.0), place, run)
     (file,) = (tmp_path / "out" / ledger.RUNS).glob("*.json")
     file.write_text("{")
-    assert [ledger.RUNS in note for note in ledger.set_damaged_aside(tmp_path / "out")] == [True]
-    assert ledger.set_damaged_aside(tmp_path / "out") == []
-    _, (other,) = begin(tmp_path / "out", FACTS, [tmp_path / "b" / "a.png"])
+    told = []
+    _, (other,) = begin(tmp_path / "out", FACTS, [tmp_path / "b" / "a.png"], told.append)
+    assert [str(file) in note for note in told] == [True]
     assert other.name.startswith("a-")
-    assert begin(tmp_path / "out", FACTS, [path])[1] == [place]
+    assert begin(tmp_path / "out", FACTS, [path], told.append)[1] == [place]
+    assert len(told) == 1
+    assert file.with_name(f"{file.name}.damaged").read_text() == "{"
     assert {outcome.folder: outcome.status for outcome in scan(tmp_path / "out").outcomes} == {
         "a": "done", other.name: "waiting",
     }  # fmt: skip
+
+
+def test_every_file_is_read_once(tmp_path, monkeypatch):
+    run, places = begin(tmp_path, FACTS, [Path("a.png"), Path("b.png")])
+    begin(tmp_path, FACTS, [Path("c.png")])
+    for place in (*places, Place(tmp_path, "unnamed")):
+        write_status(Outcome(f"{place.name}.png", "done", place.name), place, run)
+    runs = {path.name for path in (tmp_path / ledger.RUNS).glob("*.json")}
+    read = []
+    for module, name in ((ledger, "read_digested"), (status, "read_digested")):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda path, original=original: read.append(path) or original(path))
+    scan(tmp_path)
+    assert sorted(path.parent.name for path in read) == [ledger.RUNS, ledger.RUNS, "a", "b", "c", "unnamed"]
+    read.clear()
+    begin(tmp_path, FACTS, [Path("d.png")])
+    assert sorted(path.name for path in read) == sorted([*runs, status.STATUS])
+
+
+def test_a_ledger_of_which_all_is_damaged_is_read_once(tmp_path, monkeypatch):
+    begin(tmp_path, FACTS, [Path("a.png")])
+    (file,) = (tmp_path / ledger.RUNS).glob("*.json")
+    file.write_text("{")
+    read, original = [], ledger.read_digested
+    monkeypatch.setattr(ledger, "read_digested", lambda path: read.append(path) or original(path))
+    with pytest.raises(OptionError, match="damaged"):
+        scan(tmp_path)
+    assert read == [file]
+
+
+def test_damaged_runs_behind_a_link_are_not_renamed(segmented, tissue, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/theirs.json").write_text("{")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ledger.RUNS).symlink_to(tmp_path / "elsewhere")
+    Image.fromarray(tissue[:64, :64]).save(tmp_path / "a.png")
+    with pytest.raises(OutputError, match="without links"):
+        segmented([tmp_path / "a.png"], tmp_path / "out")
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["theirs.json"]

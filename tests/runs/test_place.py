@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from dicom_writer import dicom
 from histofactor.errors import OutputError
+from histofactor.export.names import WRITTEN
 from histofactor.runs.place import (
     LONGEST,
-    WRITTEN,
     Place,
     claim,
     clear,

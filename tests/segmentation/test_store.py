@@ -8,27 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histofactor.errors import OutputError
-from histofactor.masks.bands import Band
 from histofactor.masks.sparse import restore
-from histofactor.records import TokenMaps
 from histofactor.segmentation import store as module
 from histofactor.segmentation.store import DiskStore, MemoryStore
+from small_bands import random_bands
 
 ROWS, WIDTH, STRIDE = (20, 8, 33), 90, 8
 
 
 def bands(seed=0):
-    rng = np.random.default_rng(seed)
-    for rows in ROWS:
-        tokens = (rows // STRIDE + 1, WIDTH // STRIDE)
-        maps = (rng.random(tokens, np.float32) for _ in range(3))
-        yield Band(
-            rng.integers(0, 7, (rows, WIDTH)).astype(np.uint8),
-            rng.integers(0, 256, (rows, WIDTH)).astype(np.float32) / 255,
-            TokenMaps(STRIDE, rng.integers(0, 7, tokens).astype(np.uint8), *maps),
-            rng.random(tokens) < 0.2,
-            rng.random((*tokens, 5), np.float32),
-        )
+    return random_bands(ROWS, WIDTH, STRIDE, seed)
 
 
 @pytest.fixture(autouse=True)

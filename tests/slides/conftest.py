@@ -83,6 +83,22 @@ def write_tiff(pyramid):
 
 
 @pytest.fixture(scope="session")
+def forget_tile():
+    """Make the second tile of the second row of a TIFF one that was never written; returns the image without it."""
+
+    def forget(path, image):
+        with tifffile.TiffFile(path, mode="r+") as tiff:
+            tag, side = tiff.pages[0].tags["TileByteCounts"], tiff.pages[0].tilewidth
+            place = -(-image.shape[1] // side) + 1
+            tag.overwrite([0 if index == place else count for index, count in enumerate(tag.value)])
+        left = image.copy()
+        left[side : 2 * side, side : 2 * side] = 255
+        return left
+
+    return forget
+
+
+@pytest.fixture(scope="session")
 def write_scn():
     """Write a Leica slide of 0.5 µm/px: scanned areas, {(x, y) px on the canvas: image}, each with one reduction."""
 

@@ -139,7 +139,6 @@ def test_grey_and_alpha(tmp_path, image, write_tiff):
     [
         (np.zeros((256, 256, 3), np.float32), {}, "float32 pixels"),
         (np.zeros((256, 256, 5), np.uint8), {"photometric": "minisblack", "planarconfig": "contig"}, "5 grey channels"),
-        (np.zeros((256, 256, 3), np.uint8), {"extratags": [(274, "H", 1, 6, True)]}, "orientation 6"),
     ],
 )
 def test_px_of_unknown_meaning_are_refused(tmp_path, values, options, message, write_tiff):
@@ -150,6 +149,33 @@ def test_px_of_unknown_meaning_are_refused(tmp_path, values, options, message, w
         tiff.write(np.ascontiguousarray(values[::2, ::2]), subfiletype=1, **options)
     with pytest.raises(ImageError, match=message):
         open_slide(path)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_a_pyramid_that_is_stored_turned_is_told_to_be(tmp_path, image, write_tiff, orientation):
+    path = write_tiff(tmp_path / "a.tif", image, extratags=[(274, "H", 1, orientation, True)])
+    with pytest.raises(ImageError, match=rf"a\.tif is stored turned.*got orientation {orientation}; turn it") as told:
+        open_slide(path)
+    assert "meaning" not in str(told.value)
+
+
+@pytest.mark.parametrize(("pages", "hint"), [(2, False), (3, True), (4, False)])
+def test_three_grey_pages_of_no_name_may_be_red_green_and_blue(tmp_path, image, pages, hint):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for number in range(pages):
+            tiff.write(np.ascontiguousarray(image[..., number % 3]), photometric="minisblack", metadata=None)
+    with pytest.raises(ImageError, match=r"several images of full size.*choose one with --series") as told:
+        open_slide(tmp_path / "a.tif", source_mpp=0.5)
+    assert ("red, green and blue" in str(told.value)) == hint
+
+
+def test_three_pages_of_colours_are_no_channels(tmp_path, image):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for _ in range(3):
+            tiff.write(image, photometric="rgb", metadata=None)
+    with pytest.raises(ImageError, match="several images of full size") as told:
+        open_slide(tmp_path / "a.tif", source_mpp=0.5)
+    assert "red, green and blue" not in str(told.value)
 
 
 def test_stacks_and_strips_of_paper_are_refused(tmp_path, image):
@@ -164,13 +190,9 @@ def test_stacks_and_strips_of_paper_are_refused(tmp_path, image):
         TiffSlide(tmp_path / "thin.tif", 0.5)
 
 
-def test_tiles_that_were_never_written_are_white(tmp_path, image, write_tiff):
+def test_tiles_that_were_never_written_are_white(tmp_path, image, write_tiff, forget_tile):
     path = write_tiff(tmp_path / "a.tif", image)
-    with tifffile.TiffFile(path, mode="r+") as tiff:
-        tag = tiff.pages[0].tags["TileByteCounts"]
-        tag.overwrite([0 if index == 6 else count for index, count in enumerate(tag.value)])
-    expected = image.copy()
-    expected[64:128, 64:128] = 255
+    expected = forget_tile(path, image)
     with open_slide(path) as slide:
         assert np.array_equal(whole_of(slide), expected)
 

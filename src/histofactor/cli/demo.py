@@ -63,8 +63,9 @@ def _tell_agreement(phantoms: dict[str, Phantom], out: Path, k: int) -> None:
     from rich.table import Table
 
     from histofactor.evaluation.scores import metrics
+    from histofactor.export.names import LABELS
 
-    known, scored = (_count(tissue, out / name / "labels.ome.tif", k) for name, tissue in phantoms.items())
+    known, scored = (_count(tissue, out / name / LABELS, k) for name, tissue in phantoms.items())
     matrix = metrics.apply_map(scored, metrics.majority_map(known))
     classes = next(iter(phantoms.values())).classes
     table = Table("class", "IoU", box=None)

@@ -22,8 +22,9 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
 ) -> None:
     """Derive the labels of a segmented input again: merged, renamed or coarser, without encoding.
 
-    Labels are numbered as in phenotypes.csv, or as in the coarser bank if one is given. The new folder gets the files
-    of `segment`; labels are numbered anew, and a merged one takes the place and colour of its lowest label.
+    Labels are numbered as in phenotypes.csv, or as in the coarser bank if one is given. The new folder gets
+    labels.ome.tif, regions.geojson.gz, phenotypes.csv and segmentation.json, and overlay.png if the input can be read;
+    neither weights nor a page. Labels are numbered anew; a merged one takes the place and colour of its lowest label.
     """
     from histofactor.runs.regroup import Regrouping
     from histofactor.runs.relabel import relabel as run

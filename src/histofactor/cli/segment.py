@@ -32,7 +32,9 @@ def segment(  # noqa: PLR0913 - one parameter an option
         bool, typer.Option("--relearn", help="Learn the concepts of OUT anew, from these and all earlier inputs.")
     ] = False,
     method: Annotated[str, typer.Option(help="project, cluster, raw, factorize or single.")] = "project",
-    components: Annotated[int, typer.Option(help="Components of factorize, and of single without -k.")] = 20,
+    components: Annotated[
+        int | None, typer.Option(help="Components of factorize, and of single without -k; default 20.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of learning concepts, and of factorize and single.")] = 0,
     tissue: Annotated[bool, typer.Option(help="Find tissue first; else everything counts as tissue.")] = True,
     tissue_mask: Annotated[
@@ -80,10 +82,10 @@ def segment(  # noqa: PLR0913 - one parameter an option
     choice.check()
     if relearn and concepts is not None:
         raise OptionError("--relearn is for the concepts of OUT, and others are given", mend="leave one of them out")
+    _check_components(components, method, k)
     paths, clock = tell_groups(group_inputs(inputs)), Clock()
-    how = SegmentOptions(
-        **choice.given(), components=components, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike
-    )
+    given = choice.given() | ({} if components is None else {"components": components})
+    how = SegmentOptions(**given, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike)
     outcomes: list[Outcome] = []
     try:
         with progress_reporter(outcomes) as reporter, clock("in all"):
@@ -111,6 +113,30 @@ def segment(  # noqa: PLR0913 - one parameter an option
     raise typer.Exit(summarize(outcomes, out))
 
 
+def _check_components(components: int | None, method: str, k: int | None) -> None:
+    """A number of components is given only to a method that makes use of it."""
+    from histofactor.errors import OptionError
+    from histofactor.segmentation.method import METHODS, method_of
+
+    if components is None:
+        return
+    if method_of(method).streamed:  # each token is weighed on its own: the input is not factorized
+        users = " or ".join(name for name, one in METHODS.items() if not one.streamed)
+        raise OptionError(
+            f"--components means nothing to method {method!r}, which does not factorize the input",
+            expected=f"--method {users} with it",
+            got=f"--components {components} --method {method}",
+            mend="leave --components out, or choose another --method",
+        )
+    if k is not None and not method_of(method).needs_bank:
+        raise OptionError(
+            f"-k and --components both tell method {method!r} how many components to find",
+            expected="one of them",
+            got=f"-k {k} --components {components}",
+            mend="leave one of them out",
+        )
+
+
 def _tell_profile(clock: Clock) -> None:
     """Seconds and share of every stage, on stderr."""
     from rich.console import Console
@@ -125,11 +151,13 @@ def _tell_profile(clock: Clock) -> None:
 
 def summarize(outcomes: list[Outcome], out: Path) -> int:
     """Say what was written and where; returns the exit code."""
+    from histofactor.export.names import PAGE
+
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     kept = sum(outcome.status == "kept" for outcome in outcomes)
     of_these = f" ({kept} by an earlier run)" if kept else ""
     sentence = f"{len(outcomes) - len(failed)} of {len(outcomes)} segmented{of_these}"
-    say(f"{sentence}; look at {out / 'report.html'}")
+    say(f"{sentence}; look at {out / PAGE}")
     bad = [outcome for outcome in outcomes if outcome.error]
     for outcome in bad:
         say(f"{outcome.status}: {outcome.input}: {outcome.error}", err=True)

@@ -25,7 +25,6 @@ from histofactor.slides.tiff_directory import OpenTiff
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-LABELS = "labels.ome.tif"  # in the folder of an input's results
 _TILE_PX = 256
 _NO_UUID = "00000000-0000-0000-0000-000000000000"  # holds the place until the labels have been read
 

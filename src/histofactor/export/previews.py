@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.base.digests import read_digested, write_digested
+from histofactor.export.names import PREVIEW
 from histofactor.export.report import ReportEntry
 from histofactor.export.tables import PhenotypeRow
 from histofactor.records import SlideInfo
-
-NAME = ".preview.json"
 
 
 def write_preview(entry: ReportEntry, folder: Path) -> None:
@@ -22,13 +21,13 @@ def write_preview(entry: ReportEntry, folder: Path) -> None:
     Raises:
         OutputError: the folder cannot be written.
     """
-    write_digested(json.loads(json.dumps(asdict(entry), default=_plain)), folder / NAME)
+    write_digested(json.loads(json.dumps(asdict(entry), default=_plain)), folder / PREVIEW)
 
 
 def read_preview(folder: Path) -> ReportEntry | None:
     """The entry in a folder, or None where there is none that is as it was written."""
     try:
-        content = read_digested(folder / NAME)
+        content = read_digested(folder / PREVIEW)
         slide = content["slide"]
         slide |= {"path": None if slide["path"] is None else Path(slide["path"])}
         slide |= {name: tuple(slide[name]) for name in ("size", "level_downsamples", "notes", "associated")}

@@ -10,9 +10,10 @@ from typing import Any
 
 from histofactor.base.digests import DamagedError, check_digest
 from histofactor.errors import ImageError, OptionError
-from histofactor.export.labels import LABELS, open_labels
-from histofactor.export.seal import SEAL, read_seal
-from histofactor.export.weights import WEIGHTS, SparseWeights
+from histofactor.export.labels import open_labels
+from histofactor.export.names import LABELS, SEAL, WEIGHTS
+from histofactor.export.seal import read_seal
+from histofactor.export.weights import SparseWeights
 from histofactor.records import Raster
 
 _AGAIN = "segment the input again"

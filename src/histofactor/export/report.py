@@ -19,13 +19,14 @@ from PIL import Image
 from histofactor.base.files import atomic
 from histofactor.base.text import finalize
 from histofactor.concepts.bank.provenance import origin_of
+from histofactor.export import names
 from histofactor.export.overlay import render_overlay, thumbnail_size
 from histofactor.export.patches import typical_patches
 from histofactor.export.tables import PhenotypeRow, hex_color, phenotype_table
 from histofactor.records import EncoderKey, Segmentation, SlideInfo
 from histofactor.slides.reader import Slide
 
-_IMAGE_PX, _SMALL_PX = 1000, 224
+IMAGE_PX, _SMALL_PX = 1000, 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def report_entry(segmentation: Segmentation, slide: Slide, rgb: NDArray[np.uint8
         rgb: (height, width, 3) uint8, the whole input, as for ``write_overlay``.
     """
     small = Image.fromarray(rgb)
-    small = small.resize(thumbnail_size(small.size, _IMAGE_PX), Image.Resampling.LANCZOS)
+    small = small.resize(thumbnail_size(small.size, IMAGE_PX), Image.Resampling.LANCZOS)
     patches = typical_patches(segmentation, slide)
     return ReportEntry(
         name=segmentation.slide.path.name if segmentation.slide.path is not None else "image",
@@ -152,7 +153,7 @@ def run_from(recipe: Mapping[str, Any], mpp: float | None) -> ReportRun:
 
 
 def page_environment() -> jinja2.Environment:
-    """Templates with the filters of reports; all text is escaped."""
+    """Templates with the filters of reports and the names of results; all text is escaped."""
     environment = jinja2.Environment(
         autoescape=True, finalize=finalize, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -160,6 +161,7 @@ def page_environment() -> jinja2.Environment:
         "area": _area, "percent": _percent, "number": _number, "duration": _duration,
         "hex": hex_color, "jpeg": data_uri, "url": _url, "largest_first": _largest_first,
     }  # fmt: skip
+    environment.globals["names"] = names
     return environment
 
 

@@ -7,12 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.base.digests import path_digest, read_digested, write_digested
-from histofactor.export.labels import LABELS
-from histofactor.export.weights import WEIGHTS
-from histofactor.export.zarr import OME_ZARR
-
-SEAL = "segmentation.json"  # in the folder of an input's results; where it is, they are whole
-SEALED = (LABELS, WEIGHTS, OME_ZARR)  # what is read again, and so must be as it was written
+from histofactor.export.names import SEAL, SEALED
 
 
 def write_seal(content: Mapping[str, Any], folder: Path) -> None:

@@ -27,7 +27,6 @@ from histofactor.export.arrays import create_array, open_array
 from histofactor.masks.sparse import KEPT, STEPS, SparseRows, restore
 from histofactor.records import Color, Float
 
-WEIGHTS = "weights.zarr"  # in the folder of an input's results
 FORMAT_VERSION = 2
 _CHUNK_ROWS = 64
 

@@ -22,7 +22,6 @@ from histofactor.export.tables import UNASSIGNED
 from histofactor.records import Color, LabelMap, Raster, Segmentation
 
 VERSION = "0.5"
-OME_ZARR = "labels.ome.zarr"  # in the folder of an input's results
 NAME = "phenotypes"  # of the label image
 _CHUNK_PX = 512
 _BRIGHTEST = 255  # a margin of 1

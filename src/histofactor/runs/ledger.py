@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,6 +22,7 @@ from histofactor.base.files import check_folder, output_error, write_json
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import ImageError, OptionError
 from histofactor.export.cohort import SlideRow, write_cohort, write_study
+from histofactor.export.names import PAGE, RUN, TABLE
 from histofactor.export.report import ReportRun
 from histofactor.export.tables import PhenotypeRow, read_phenotypes
 from histofactor.records import EncoderKey
@@ -66,13 +67,16 @@ def facts_of(segmenter: Segmenter, concepts: str, arguments: Sequence[str]) -> d
     }
 
 
-def begin(out: Path, facts: Mapping[str, Any], inputs: Sequence[Path]) -> tuple[str, list[Place]]:
-    """Write down a run, and give every input its place.
+def begin(
+    out: Path, facts: Mapping[str, Any], inputs: Sequence[Path], on_note: Callable[[str], None] = lambda sentence: None
+) -> tuple[str, list[Place]]:
+    """Write down a run, and give every input its place; files of runs that are damaged are renamed, and so told once.
 
     Args:
         out: the output folder.
         facts: from ``facts_of``.
         inputs: each once.
+        on_note: called with a sentence for every file that is damaged.
 
     Returns:
         Name of the run, and the places in the order of the inputs.
@@ -83,7 +87,10 @@ def begin(out: Path, facts: Mapping[str, Any], inputs: Sequence[Path]) -> tuple[
     for folder in (out / RUNS, out / LOCKS):
         check_folder(folder, inside=out)
     with locked(out / LOCKS / "names.lock.json"):  # no place of an input is called so
-        named = {folder: key for run in _read_runs(out) for _, folder, key in run["inputs"]}
+        runs, damaged = _read_runs(out)
+        for path in damaged:
+            on_note(_set_aside(path))
+        named = {folder: key for run in runs for _, folder, key in run["inputs"]}
         taken = {folder: key_of(Path(outcome.input)) for folder, outcome in _unnamed(out, named)} | named
         folders = name_folders(inputs, taken)
         listed = [[str(path), folder, key_of(path)] for path, folder in zip(inputs, folders, strict=True)]
@@ -96,26 +103,7 @@ def begin(out: Path, facts: Mapping[str, Any], inputs: Sequence[Path]) -> tuple[
 
 def inputs_of(out: Path) -> list[Path]:
     """The inputs of all runs, each once, in the order of the runs."""
-    return list(dict.fromkeys(Path(path) for run in _read_runs(out) for path, _, _ in run["inputs"]))
-
-
-def set_damaged_aside(out: Path) -> list[str]:
-    """Rename files of runs that are damaged, so that each is told once; returns a sentence each.
-
-    Raises:
-        OutputError: one cannot be renamed.
-    """
-    told = []
-    for path in _damaged_runs(out):
-        aside = path.with_name(f"{path.name}.damaged")
-        try:
-            path.replace(aside)
-        except OSError as error:
-            raise output_error(aside, error) from error
-        told.append(
-            f"{path} is damaged and was set aside as {aside.name}: inputs of that run are known by their status alone"
-        )
-    return told
+    return list(dict.fromkeys(Path(path) for run in _read_runs(out)[0] for path, _, _ in run["inputs"]))
 
 
 def scan(out: Path) -> Ledger:
@@ -124,8 +112,8 @@ def scan(out: Path) -> Ledger:
     Raises:
         OptionError: no run ever wrote into it, or nothing is left that tells of one.
     """
-    runs = _read_runs(out)
-    if not runs and _damaged_runs(out):
+    runs, damaged = _read_runs(out)
+    if not runs and damaged:
         raise OptionError(
             f"what {out} knows of its runs is damaged",
             expected=f"a run that can be read in {RUNS}",
@@ -135,14 +123,8 @@ def scan(out: Path) -> Ledger:
     if not runs:
         raise OptionError(f"{out} holds no results of `histofactor segment`", expected="an output folder that it wrote")
     named = {folder: path for run in runs for path, folder, _ in run["inputs"]}
-    named |= {folder: outcome.input for folder, outcome in _unnamed(out, named)}
-    outcomes = []
-    for folder, path in named.items():
-        status = read_status(out / folder)
-        if status is None:
-            outcomes.append(Outcome(path, "waiting", folder))
-        else:
-            outcomes.append(replace(status.outcome, folder=folder if status.outcome.folder else ""))
+    outcomes = [_outcome(out, folder, path) for folder, path in named.items()]
+    outcomes += [_placed(outcome, folder) for folder, outcome in _unnamed(out, named)]
     return Ledger(tuple(runs), tuple(outcomes))
 
 
@@ -171,11 +153,11 @@ def derive(out: Path) -> list[Path]:
     ledger = scan(out)
     newest = ledger.runs[-1]
     facts = {name: value for name, value in newest.items() if name not in {"inputs", "started"}}
-    write_json({**facts, "inputs": [asdict(outcome) for outcome in ledger.outcomes]}, out / "run.json")
+    write_json({**facts, "inputs": [asdict(outcome) for outcome in ledger.outcomes]}, out / RUN)
     rows = [_row(out, outcome) for outcome in ledger.outcomes]
-    write_cohort(rows, out / "phenotypes.csv")
-    write_study(rows, _report_run(newest), out / "report.html")
-    return [out / name for name in ("run.json", "phenotypes.csv", "report.html")]
+    write_cohort(rows, out / TABLE)
+    write_study(rows, _report_run(newest), out / PAGE)
+    return [out / name for name in (RUN, TABLE, PAGE)]
 
 
 def _report_run(facts: Mapping[str, Any]) -> ReportRun:
@@ -204,23 +186,16 @@ def _row(out: Path, outcome: Outcome) -> SlideRow:
 def _phenotypes(folder: Path) -> list[PhenotypeRow]:
     """The table of an input, none where it was taken away since."""
     try:
-        return read_phenotypes(folder / "phenotypes.csv")
+        return read_phenotypes(folder / TABLE)
     except ImageError:
         return []
 
 
-def _read_runs(out: Path) -> list[dict[str, Any]]:
-    """Facts and inputs of every run, the oldest first; those that are damaged are left out."""
-    runs = [(path.name, run) for path in _run_files(out) if (run := _read_run(path)) is not None]
-    return [run for _, run in sorted(runs, key=lambda item: (item[1]["started"], item[0]))]
-
-
-def _damaged_runs(out: Path) -> list[Path]:
-    return [path for path in _run_files(out) if _read_run(path) is None]
-
-
-def _run_files(out: Path) -> list[Path]:
-    return sorted((out / RUNS).glob("*.json"))
+def _read_runs(out: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+    """Facts and inputs of every run, the oldest first; and the files that are damaged."""
+    found = [(path, _read_run(path)) for path in sorted((out / RUNS).glob("*.json"))]
+    runs = [run for _, run in found if run is not None]
+    return sorted(runs, key=lambda run: run["started"]), [path for path, run in found if run is None]
 
 
 def _read_run(path: Path) -> dict[str, Any] | None:
@@ -231,6 +206,27 @@ def _read_run(path: Path) -> dict[str, Any] | None:
         return {**run, "started": str(run["started"]), "inputs": inputs}
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _set_aside(path: Path) -> str:
+    """Rename the file of a run that is damaged; returns what the user is told."""
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        path.replace(aside)
+    except OSError as error:
+        raise output_error(aside, error) from error
+    return f"{path} is damaged and was set aside as {aside.name}: inputs of that run are known by their status alone"
+
+
+def _outcome(out: Path, folder: str, path: str) -> Outcome:
+    """What became of an input that a run names."""
+    status = read_status(out / folder)
+    return Outcome(path, "waiting", folder) if status is None else _placed(status.outcome, folder)
+
+
+def _placed(outcome: Outcome, folder: str) -> Outcome:
+    """An outcome whose results, if it has any, are looked for where its status lies."""
+    return replace(outcome, folder=folder if outcome.folder else "")
 
 
 def _unnamed(out: Path, named: Container[str]) -> list[tuple[str, Outcome]]:

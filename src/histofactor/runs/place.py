@@ -18,15 +18,12 @@ from filelock import FileLock, Timeout
 
 from histofactor.base.digests import DamagedError
 from histofactor.base.files import check_folder, output_error, remove
-from histofactor.export.seal import SEAL, write_seal
+from histofactor.export.names import SEAL, WRITTEN
 from histofactor.export.seal import read_seal as sealed_in
+from histofactor.export.seal import write_seal
 from histofactor.recipe import FORMAT
 from histofactor.slides.slide_parts import slide_name
 
-WRITTEN = (
-    ".preview.json", "labels.ome.tif", "overlay.png", "phenotypes.csv", "preview.jpg", "regions.geojson.gz",
-    "report.html",
-)  # fmt: skip
 _OLDER = "they are of an earlier version, which told what they depend on in another way"
 WORK = ".work"  # unfinished inputs and locks, inside the output folder
 LOCKS = f"{WORK}/locks"

@@ -17,12 +17,12 @@ from histofactor.base.files import remove, sweep
 from histofactor.concepts.bank.groups import Group, regroup
 from histofactor.errors import HistofactorError, ImageError, OptionError, OutputError
 from histofactor.export.geojson import write_geojson
-from histofactor.export.labels import LABELS, write_labels
+from histofactor.export.labels import write_labels
+from histofactor.export.names import LABELS, OVERLAY, PREVIEW, REGIONS, TABLE, WEIGHTS
 from histofactor.export.overlay import thumbnail_size, write_overlay
-from histofactor.export.previews import NAME as PREVIEW
 from histofactor.export.read import Results, open_results
 from histofactor.export.tables import write_phenotypes
-from histofactor.export.weights import WEIGHTS, SparseWeights
+from histofactor.export.weights import SparseWeights
 from histofactor.masks import unlike
 from histofactor.masks.bands import Band, Decoder, Decoding
 from histofactor.records import LabelMap, Raster, Segmentation, SlideInfo
@@ -34,14 +34,14 @@ from histofactor.segmentation.store import DiskStore, Maps
 from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
 
-OVERLAY = "overlay.png"
 _BAND_ROWS = 32  # token rows decoded at a time
 
 
 def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = None) -> list[str]:
     """Write the segmentation of one input anew with other concepts: merged, renamed, coarser, or all of these.
 
-    Only what had a label gets one. The files are those of ``segment``; the overlay only if the input can be opened.
+    Only what had a label gets one. Labels, regions, table and seal are written, and the overlay if the input can be
+    opened; no page, previews, status or weights.
 
     Args:
         source: folder of one input's results, with its weights.
@@ -181,8 +181,8 @@ def _assemble(
 
 def _write(segmentation: Segmentation, rgb: NDArray[np.uint8] | None, out: Path) -> None:
     write_labels(segmentation, out / LABELS)
-    write_geojson(segmentation, out / "regions.geojson.gz")
-    write_phenotypes(segmentation, out / "phenotypes.csv")
+    write_geojson(segmentation, out / REGIONS)
+    write_phenotypes(segmentation, out / TABLE)
     if rgb is not None:
         write_overlay(rgb, segmentation, out / OVERLAY)
 

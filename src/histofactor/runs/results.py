@@ -8,22 +8,20 @@ from dataclasses import dataclass
 
 from histofactor.base.clock import Clock
 from histofactor.export.geojson import write_geojson
-from histofactor.export.labels import LABELS, write_labels
+from histofactor.export.labels import write_labels
+from histofactor.export.names import LABELS, OME_ZARR, OVERLAY, PAGE, REGIONS, SMALL, TABLE, WEIGHTS
 from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.previews import write_preview
 from histofactor.export.report import report_entry, run_from, write_page, write_small
 from histofactor.export.tables import write_phenotypes
-from histofactor.export.weights import WEIGHTS, WeightsHeader, write_weights
-from histofactor.export.zarr import OME_ZARR, write_ome_zarr
+from histofactor.export.weights import WeightsHeader, write_weights
+from histofactor.export.zarr import write_ome_zarr
 from histofactor.masks.sparse import SparseRows
 from histofactor.records import Segmentation
 from histofactor.runs.place import Place
 from histofactor.slides.reader import Slide
 from histofactor.slides.thumbnail import read_thumbnail
 
-_REGIONS, _OVERLAY, _TABLE, _PAGE, _SMALL = (
-    "regions.geojson.gz", "overlay.png", "phenotypes.csv", "report.html", "preview.jpg",
-)  # fmt: skip
 _WRITERS = 2  # files written at a time: most of each is work of one thread
 
 
@@ -48,7 +46,7 @@ def keep_weights(segmentation: Segmentation, rows: Iterable[SparseRows], place: 
         segmentation: what the weights belong to.
         rows: all token rows from top to bottom.
         place: where to write.
-        recipe: ``recipe_hash`` of the run.
+        recipe: hash of the input's labels recipe, as the seal states it.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -90,15 +88,15 @@ def write_results(segmentation: Segmentation, slide: Slide, place: Place, output
     def page() -> None:
         entry = report_entry(segmentation, slide, rgb)
         write_preview(entry, folder)
-        write_page(entry, run_from(segmentation.recipe, entry.mpp), folder / _PAGE)
-        write_small(entry, folder / _SMALL)
+        write_page(entry, run_from(segmentation.recipe, entry.mpp), folder / PAGE)
+        write_small(entry, folder / SMALL)
 
     writers: dict[str, Callable[[], object]] = {
-        "regions": lambda: write_geojson(segmentation, folder / _REGIONS),
+        "regions": lambda: write_geojson(segmentation, folder / REGIONS),
         "page": page,
-        "overlay": lambda: write_overlay(rgb, segmentation, folder / _OVERLAY),
+        "overlay": lambda: write_overlay(rgb, segmentation, folder / OVERLAY),
         "labels": lambda: write_labels(segmentation, folder / LABELS),
-        "tables": lambda: write_phenotypes(segmentation, folder / _TABLE),
+        "tables": lambda: write_phenotypes(segmentation, folder / TABLE),
     }
     if outputs.ome_zarr:
         writers["ome-zarr"] = lambda: write_ome_zarr(segmentation, folder / OME_ZARR)

@@ -16,19 +16,17 @@ import zarr
 
 from histofactor.base.files import atomic, atomic_folder
 from histofactor.errors import ImageError
-from histofactor.export.overlay import render_overlay, thumbnail_size, write_overlay
+from histofactor.export.names import OME_ZARR, OVERLAY, PAGE, REGIONS, SMALL, TABLE, WEIGHTS
+from histofactor.export.overlay import LONG_SIDE_PX, render_overlay, thumbnail_size, write_overlay
 from histofactor.export.previews import read_preview, write_preview
 from histofactor.export.read import open_results
-from histofactor.export.report import jpeg, run_from, write_page, write_small
+from histofactor.export.report import IMAGE_PX, jpeg, run_from, write_page, write_small
 from histofactor.export.tables import PhenotypeRow, write_rows
-from histofactor.export.weights import WEIGHTS
-from histofactor.export.zarr import NAME, OME_ZARR, describe_labels
+from histofactor.export.zarr import NAME, describe_labels
 from histofactor.records import Color, LabelMap, SlideInfo
 from histofactor.runs.place import Place, unseal
 from histofactor.runs.source import Opening
 from histofactor.slides.thumbnail import read_thumbnail
-
-_REGIONS, _TABLE = "regions.geojson.gz", "phenotypes.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +67,19 @@ def rewrite(place: Place, names: Sequence[str], colors: Sequence[Color], source:
             l0_x, l0_y = recipe["geometry"]["l0_per_px"]
             renamed = _Renamed(entry.slide, map_, (l0_x, l0_y))
             with opening.open(source) as slide:
-                rgb, small = (read_thumbnail(slide, thumbnail_size(slide.info.size, side))[0] for side in (2048, 1000))
-            write_overlay(rgb, renamed, folder / "overlay.png")
+                sizes = (thumbnail_size(slide.info.size, side) for side in (LONG_SIDE_PX, IMAGE_PX))
+                rgb, small = (read_thumbnail(slide, size)[0] for size in sizes)
+            write_overlay(rgb, renamed, folder / OVERLAY)
             entry = replace(entry, overlay=jpeg(render_overlay(small, renamed)))
-        _rename_regions(folder / _REGIONS, before, after)
+        _rename_regions(folder / REGIONS, before, after)
         for name in (WEIGHTS, OME_ZARR):
             if (folder / name).exists():
                 _rename_arrays(folder / name, after)
         entry = replace(entry, rows=tuple(after))
         write_preview(entry, folder)
-        write_page(entry, run_from(recipe, entry.mpp), folder / "report.html")
-        write_small(entry, folder / "preview.jpg")
-        write_rows(after, folder / _TABLE)
+        write_page(entry, run_from(recipe, entry.mpp), folder / PAGE)
+        write_small(entry, folder / SMALL)
+        write_rows(after, folder / TABLE)
 
 
 def _row(row: PhenotypeRow, names: Sequence[str], colors: Sequence[Color]) -> PhenotypeRow:

@@ -11,7 +11,7 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.records import ConceptBank
 from histofactor.runs.execute.local import execute
-from histofactor.runs.ledger import begin, derive, facts_of, inputs_of, set_damaged_aside
+from histofactor.runs.ledger import begin, derive, facts_of, inputs_of
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.own_concepts import OwnConcepts, StudyOptions, own_concepts
 from histofactor.runs.results import Outputs
@@ -97,8 +97,6 @@ def segment_many(
     _check_inputs(paths)
     if options.opening.source_mpp is not None:
         check_mpp(options.opening.source_mpp, "--source-mpp")
-    for note in set_damaged_aside(out):
-        observer.reporter.on_note(note)
     request = Request(
         encoder=encoder, concepts=concepts, k=k, mpp=options.mpp, method=options.method, options=options.segment
     )
@@ -109,7 +107,8 @@ def segment_many(
     with observer.clock("concepts"):
         chosen = _own(out, paths, request, options) if own else _given(request)
     segmenter = chosen.request.load()
-    run, places = begin(out, facts_of(segmenter, chosen.origin, options.arguments), paths)
+    facts = facts_of(segmenter, chosen.origin, options.arguments)
+    run, places = begin(out, facts, paths, observer.reporter.on_note)
     outputs = options.outputs if options.outputs.weights is not None else replace(options.outputs, weights=own)
     tasks = [
         Task(path, place, outputs, options.opening, options.resume, run)

@@ -13,6 +13,7 @@ from histofactor.base.files import sweep
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError, OutputError
+from histofactor.export.names import OME_ZARR, WEIGHTS
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank, Segmentation
 from histofactor.runs.outcome import Outcome, attempt
@@ -176,7 +177,7 @@ def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:
 
 def outputs_recipe(task: Task, segmenter: Segmenter) -> OutputsRecipe:
     """What is written of an input."""
-    bank, asked = segmenter.bank, {"weights.zarr": bool(task.outputs.weights), "labels.ome.zarr": task.outputs.ome_zarr}
+    bank, asked = segmenter.bank, {WEIGHTS: bool(task.outputs.weights), OME_ZARR: task.outputs.ome_zarr}
     return OutputsRecipe(
         files=tuple(name for name, wanted in asked.items() if wanted),
         names=() if bank is None else bank.names,

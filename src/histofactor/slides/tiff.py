@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from histofactor.errors import HistofactorError
+from histofactor.errors import HistofactorError, ImageError
 from histofactor.records import SlideInfo
 from histofactor.slides.budget import MAX_IMAGE_GB
 from histofactor.slides.damaged import DAMAGED
 from histofactor.slides.header import tiff_header
-from histofactor.slides.pixels import ORIENTATION_TAG, check_size, unusable
+from histofactor.slides.pixels import ORIENTATION_TAG, check_size
 from histofactor.slides.pyramid import Box, LeveledSlide, lay_out
 from histofactor.slides.resolution import settle_mpp
 from histofactor.slides.tiff_directory import OpenTiff, broken, is_tiff
@@ -164,4 +164,9 @@ def _check(base: Any, path: Path) -> None:
     check_size((base.imagewidth, base.imagelength), str(path))
     orientation = base.tags.valueof(ORIENTATION_TAG, default=1)
     if orientation != 1:
-        raise unusable(path, f"pixels turned by orientation {orientation}")
+        raise ImageError(
+            f"{path} is stored turned or mirrored, and pyramids and large images are not set upright as they are read",
+            expected="orientation 1 in its header: upright",
+            got=f"orientation {orientation}",
+            mend="turn it as its orientation says and save it again with its µm/px",
+        )

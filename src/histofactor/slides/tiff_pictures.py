@@ -19,6 +19,7 @@ _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 282, 283, 296
 _LISTED = 8  # images that a message names
 _MAX_SUBIFDS = 64
+_PRIMARIES = "; if they are the red, green and blue of one image, save it as RGB"
 _SAME_SIZE = 0.02  # physical sizes that differ by less are the same
 
 
@@ -105,7 +106,7 @@ def choose_picture(
                 f"{path} holds several images of full size",
                 expected="one",
                 got=f"{len(largest)}: {_listing(pictures)}",
-                mend="choose one with --series, by its number or name",
+                mend="choose one with --series, by its number or name" + (_PRIMARIES if _may_be_rgb(largest) else ""),
             )
         chosen = largest[0]
     else:
@@ -116,6 +117,11 @@ def choose_picture(
     which = f"the largest, {chosen}," if series is None else str(chosen)
     left = ", ".join(map(str, others[:_LISTED])) + (f" and {len(others) - _LISTED} more" if others[_LISTED:] else "")
     return chosen, (f"the file holds {len(pictures)} images: {which} is read, not {left}",)
+
+
+def _may_be_rgb(pictures: Sequence[Picture]) -> bool:
+    """Whether images may be the channels of one: three of a single sample a px."""
+    return len(pictures) == 3 and all(picture.base.samplesperpixel == 1 for picture in pictures)
 
 
 def _named(pictures: Sequence[Picture], series: str | int, path: Path) -> Picture:

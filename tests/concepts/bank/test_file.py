@@ -18,24 +18,10 @@ from histofactor.concepts.bank.file import (
     save_bank,
     write_bank_file,
 )
-from histofactor.concepts.bank.record import bank_hash, new_bank, validate_bank
+from histofactor.concepts.bank.record import bank_hash, validate_bank
 from histofactor.errors import BankError, OptionError
-from histofactor.records import Centring, EncoderKey, Leaves
-
-KEY = EncoderKey("uni", "abc123", "blocks[-1]", "relu")
-
-
-def vectors(k, d=6, seed=0):
-    return np.random.default_rng(seed).random((k, d), dtype=np.float32) + 0.1
-
-
-def bank(k, **changes):
-    return replace(new_bank(vectors(k), KEY, mpp=0.5, provenance={"images": 3}), **changes)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "bank.safetensors"
+from histofactor.records import Centring, Leaves
+from small_banks import KEY, bank, vectors
 
 
 def edit(path, **changes):

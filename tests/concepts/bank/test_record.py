@@ -11,21 +11,7 @@ from histofactor.concepts.bank.file import load_bank, save_bank
 from histofactor.concepts.bank.record import bank_hash, check_features, check_name, new_bank, validate_bank
 from histofactor.errors import BankError, BankMismatch, OptionError
 from histofactor.records import EncoderKey, Leaves
-
-KEY = EncoderKey("uni", "abc123", "blocks[-1]", "relu")
-
-
-def vectors(k, d=6, seed=0):
-    return np.random.default_rng(seed).random((k, d), dtype=np.float32) + 0.1
-
-
-def bank(k, **changes):
-    return replace(new_bank(vectors(k), KEY, mpp=0.5, provenance={"images": 3}), **changes)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "bank.safetensors"
+from small_banks import KEY, bank, vectors
 
 
 def test_new_bank_has_numbered_names_and_distinct_colors():

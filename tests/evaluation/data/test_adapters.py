@@ -122,30 +122,6 @@ def test_what_the_publishers_tell_is_kept(tmp_path):
     assert not (tmp_path / "camelyon_out/train.txt").exists()  # nothing to test on
 
 
-def test_images_stay_where_they_are(tmp_path):
-    crag(tmp_path / "source")
-    out = adapt("crag", tmp_path / "source", tmp_path / "out")
-    assert (out / "images/train_1.png").samefile(tmp_path / "source/train/Images/train_1.png")
-
-
-def test_images_are_copied_where_there_are_no_links(tmp_path, monkeypatch):
-    def refuse(*paths):
-        raise OSError("no links here")
-
-    crag(tmp_path / "source")
-    monkeypatch.setattr("os.symlink", refuse)
-    monkeypatch.setattr("os.link", refuse)
-    out = adapt("crag", tmp_path / "source", tmp_path / "out")
-    copy, original = out / "images/train_1.png", tmp_path / "source/train/Images/train_1.png"
-    assert copy.read_bytes() == original.read_bytes()
-    assert not copy.samefile(original)
-
-
-def test_a_folder_around_the_folder_will_do(tmp_path):
-    bcss(tmp_path / "around/0_Public-data-Amgad2019_0.25MPP")
-    assert len(load_dataset(adapt("bcss", tmp_path / "around", tmp_path / "out")).items) == 2
-
-
 def test_names_of_bcss_state_the_resolution(tmp_path):
     bcss(tmp_path / "source")
     for path in list((tmp_path / "source").rglob("*.png")):
@@ -187,31 +163,6 @@ def test_slides_at_another_resolution(tmp_path):
         adapt("camelyon", tmp_path / "source", tmp_path / "fine", mpp=0.25)
     with pytest.raises(OptionError, match="cannot be chosen so for glas"):
         adapt("glas", tmp_path / "source", tmp_path / "glas", mpp=0.5)
-
-
-def test_a_folder_with_another_data_set(tmp_path):
-    crag(tmp_path / "source")
-    out = adapt("crag", tmp_path / "source", tmp_path / "out")
-    with pytest.raises(OptionError, match="holds another data set; expected glas; got crag"):
-        adapt("glas", tmp_path / "source", out)
-    (out / "dataset.json").write_text("{")
-    with pytest.raises(OptionError, match="cannot read"):
-        adapt("crag", tmp_path / "source", out)
-
-
-def test_a_mask_of_another_size(tmp_path):
-    crag(tmp_path / "source")
-    put(tmp_path / "source/train/Annotation/train_1.png", np.zeros((12, 15), np.uint8))
-    with pytest.raises(ImageError, match="does not lie on its image; expected 16 × 12 px; got 15 × 12 px"):
-        adapt("crag", tmp_path / "source", tmp_path / "out")
-
-
-def test_what_is_done_is_not_done_again(tmp_path):
-    crag(tmp_path / "source")
-    out = adapt("crag", tmp_path / "source", tmp_path / "out")
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
-    adapt("crag", tmp_path / "nowhere", tmp_path / "out")
-    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.png")} == before
 
 
 def test_a_mask_that_is_missing_or_wrong(tmp_path):

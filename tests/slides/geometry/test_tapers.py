@@ -1,31 +1,14 @@
 """Tapers: overlaps add up."""
 
-from pathlib import Path
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histofactor.records import SlideInfo, WindowRule
 from histofactor.slides.geometry.frame import make_frame
 from histofactor.slides.geometry.tapers import tapers_of
 from histofactor.slides.geometry.views import cell_px, views_of
 from histofactor.slides.geometry.windows import plan_windows, token_overlap
-
-
-def info(width, height, mpp):
-    return SlideInfo(Path("x.png"), (width, height), mpp, (1.0,), "test")
-
-
-sizes = st.integers(1, 3000)
-rules = st.sampled_from(
-    [
-        WindowRule(224, 112),
-        WindowRule(224, 0),
-        WindowRule(512, 192, 96, fixed=False),
-        WindowRule(1024, 256, 64, fixed=False),
-    ]
-)
+from layouts import info, rules, sizes
 
 
 @given(width=sizes, height=sizes, rule=rules, shift=st.sampled_from([0, 16, 80]))

@@ -1,30 +1,14 @@
 """Windows: every token is covered."""
 
-from pathlib import Path
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histofactor.records import SlideInfo, WindowRule
+from histofactor.records import WindowRule
 from histofactor.slides.geometry.frame import make_frame
 from histofactor.slides.geometry.tapers import tapers_of
 from histofactor.slides.geometry.windows import plan_windows, token_overlap, visible_region
-
-
-def info(width, height, mpp):
-    return SlideInfo(Path("x.png"), (width, height), mpp, (1.0,), "test")
-
-
-sizes = st.integers(1, 3000)
-rules = st.sampled_from(
-    [
-        WindowRule(224, 112),
-        WindowRule(224, 0),
-        WindowRule(512, 192, 96, fixed=False),
-        WindowRule(1024, 256, 64, fixed=False),
-    ]
-)
+from layouts import info, rules, sizes
 
 
 @given(width=sizes, height=sizes, rule=rules, stride=st.sampled_from([8, 16]), half=st.booleans())

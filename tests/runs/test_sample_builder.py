@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from histofactor.concepts.learn.levels import TrainOptions
 from histofactor.errors import ImageError, OptionError, OutputError
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
@@ -223,3 +224,17 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_encoded(coll
     with pytest.raises(OutputError):
         collect(work=tmp_path / "file" / "w.npz", find=find)
     assert not looked
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        LearnOptions(pool="slide"),
+        LearnOptions(train=TrainOptions("lda")),
+        LearnOptions(centring=1.5),
+        LearnOptions(centring=-1),
+    ],
+)
+def test_options_that_make_no_sense_are_told_before_anything_is_encoded(collect, wrong):
+    with pytest.raises(OptionError, match=r"unknown pool|unknown algorithm|centring"):
+        collect(options=wrong, find=lambda todo: pytest.fail("an input was looked at"))

@@ -14,12 +14,13 @@ from typing import Any
 import histofactor
 from histofactor.base.clock import Watch
 from histofactor.base.files import output_error
-from histofactor.concepts.learn.levels import TrainOptions
+from histofactor.concepts.learn.levels import TrainOptions, check_algorithm
 from histofactor.concepts.learn.sample import Sample, read_note
 from histofactor.errors import HistofactorError, OptionError
 from histofactor.recipe import fingerprint
 from histofactor.runs.outcome import Outcome, Reporter, attempt
 from histofactor.runs.source import Opening, Source, Sources
+from histofactor.segmentation.cluster_rows import check_pool
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.plan import Plan, make_plan
 from histofactor.segmentation.sampling import SHARE, SMALL_BYTES, Whose, WindowRule, draw_windows, is_small, take_tokens
@@ -111,6 +112,8 @@ class SampleBuilder:
             raise OptionError(f"{twice[0]} is there twice", mend="name every input once")
         if options.windows < 0:
             raise OptionError("the number of windows is out of range", expected="0 or more", got=f"{options.windows}")
+        check_pool(options.pool)
+        check_algorithm(options.train.algorithm)
         if not 0 <= options.centring <= 1:
             raise OptionError("the share of centring is out of range", expected="0 to 1", got=f"{options.centring}")
         self.sources, self.options, self.setup = sources.all, options, setup

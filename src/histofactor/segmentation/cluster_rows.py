@@ -52,12 +52,17 @@ def cluster_rows_of(planned: Planned, pool: str, watch: Watch | None = None) -> 
     Raises:
         OptionError: the pool is unknown.
     """
-    if pool not in POOLS:
-        raise OptionError(f"unknown pool {pool!r}", expected=f"one of {', '.join(POOLS)}")
+    check_pool(pool)
     found, spec = _cells(planned, watch), planned.setup.encoder.spec
     if pool == "token":
         return _token_units(planned.plan, found, spec.patch_px)
     return _tile_units(planned.plan, found, spec.dim)
+
+
+def check_pool(pool: str) -> None:
+    """Raise OptionError unless there are such rows."""
+    if pool not in POOLS:
+        raise OptionError(f"unknown pool {pool!r}", expected=f"one of {', '.join(POOLS)}")
 
 
 def _cells(planned: Planned, watch: Watch | None) -> Iterator[Part]:

@@ -226,6 +226,12 @@ def _factorize(X: Float, k: int, how: KMeansOptions) -> Level:
     return Level(model.components[order], counts[order], rank[labels], 2 * model.objective(X))
 
 
+def check_algorithm(name: str) -> None:
+    """Raise OptionError unless there is such a way to learn."""
+    if name not in ALGORITHMS:
+        raise OptionError(f"unknown algorithm {name!r}", expected=f"one of {', '.join(ALGORITHMS)}")
+
+
 def check_ks(ks: Sequence[int]) -> None:
     """Raise OptionError unless these are numbers of concepts that banks may have."""
     if not ks or len(set(ks)) < len(ks) or not all(type(k) is int and 1 <= k <= MAX_K for k in ks):
@@ -235,8 +241,7 @@ def check_ks(ks: Sequence[int]) -> None:
 
 def _check(X: Float, ks: Sequence[int], options: TrainOptions) -> None:
     check_ks(ks)
-    if options.algorithm not in ALGORITHMS:
-        raise OptionError(f"unknown algorithm {options.algorithm!r}", expected=f"one of {', '.join(ALGORITHMS)}")
+    check_algorithm(options.algorithm)
     if X.ndim != 2 or X.dtype != np.float32 or X.shape[1] == 0:
         raise _unfit("a float32 array (N, d)", f"{X.dtype} of shape {X.shape}")
     least = -np.finfo(np.float32).max if options.signed else 0

@@ -9,11 +9,12 @@ from PIL import Image
 from histofactor.concepts.learn.levels import TrainOptions
 from histofactor.errors import ImageError, OptionError, OutputError
 from histofactor.runs.outcome import Reporter
-from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
+from histofactor.runs.sample_builder import LearnOptions, SampleBuilder, Thrift
 from histofactor.runs.source import Opening, Source, Sources, file_sources
 from histofactor.segmentation import encoding as stream
 from histofactor.segmentation import sampling
 from histofactor.segmentation.setup import load_setup
+from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.phantom import phantom
 
 OPTIONS = LearnOptions(opening=Opening(source_mpp=1.0), tokens=500, checkpoint_s=0)
@@ -238,3 +239,66 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_encoded(coll
 def test_options_that_make_no_sense_are_told_before_anything_is_encoded(collect, wrong):
     with pytest.raises(OptionError, match=r"unknown pool|unknown algorithm|centring"):
         collect(options=wrong, find=lambda todo: pytest.fail("an input was looked at"))
+
+
+def thrifty(**changes):
+    return replace(OPTIONS, thrift=Thrift(**changes))
+
+
+def spent(builder):
+    """Windows encoded of every input, and whether they are held."""
+    return {name: (known["windows"], known["of"], known["held"] > 0) for name, known in builder.slides.items()}
+
+
+def test_small_inputs_are_encoded_whole_and_held_within_the_budget(images, tiny_encoder):
+    def build(**changes):
+        memory = FeatureMemory()
+        builder = SampleBuilder(
+            file_sources([images / f"{n}.png" for n in range(4)]),
+            load_setup(tiny_encoder),
+            thrifty(**changes),
+            memory=memory,
+        )
+        builder.gather()
+        held = [memory.take(images / source.name, source.content) for source in builder.sources]
+        return builder, held
+
+    builder, held = build()
+    assert all(windows == of and kept for windows, of, kept in spent(builder).values())
+    assert all(one.windows is not None and one.mean is not None for one in held)
+    two = sum(builder.slides[f"{n}.png"]["held"] for n in (0, 1))
+    builder, held = build(held_bytes=two, fewest=4)
+    assert [kept for _, _, kept in spent(builder).values()] == [True, True, False, False]
+    assert [one.windows is not None for one in held] == [True, True, False, False]
+    assert builder.sample.means.keys() == {0, 1, 2, 3}
+
+
+def test_of_large_inputs_a_share_of_the_windows_is_encoded(collect):
+    found = spent(collect(options=thrifty(small_bytes=0, share=0.25)))
+    assert all(not kept and windows == max(1, round(of / 4 / 4)) * 4 for windows, of, kept in found.values())
+
+
+def test_learning_alone_takes_its_share_of_all_windows_and_no_more(collect):
+    """Inputs too large to be held, of few windows each: once the share is spent, others are passed over."""
+    options = replace(thrifty(small_bytes=0, share=0.01, fewest=2), tokens=500)
+    builder = collect(options=options)
+    found = spent(builder)
+    assert [windows > 0 for windows, _, _ in found.values()] == [True, True, False, False]
+    assert [source.name for source in builder.used] == ["0.png", "1.png"]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_thrift_that_was_cut_short_chooses_as_if_it_had_not_been(collect, images, tmp_path, stop):
+    options = thrifty(held_bytes=10**6, fewest=1)
+
+    def cut(todo):
+        for number, source in enumerate(todo):
+            if number == stop:
+                raise KeyboardInterrupt
+            yield images / source.name
+
+    with pytest.raises(KeyboardInterrupt):
+        collect(options=options, work=tmp_path / "w.npz", find=cut)
+    resumed, whole = collect(options=options, work=tmp_path / "w.npz"), collect(options=options)
+    assert spent(resumed) == spent(whole)
+    same(resumed, whole)

@@ -66,7 +66,7 @@ def main() -> None:
         )
         for part in (paths[: n // 2], paths, paths):
             started = last = time.perf_counter()
-            segment_many(part, out, encoder=encoder, k=8, options=options)
+            segment_many(part, out, encoder=encoder, concepts="embedded", k=8, options=options)
             whole = time.perf_counter() - started
         tenth = len(seconds) // 10
         first, end = (float(np.median(part)) for part in (seconds[1 : tenth + 1], seconds[-tenth:]))

@@ -43,6 +43,7 @@ from histofactor.slides.phantom_slide import write_phantom_slide
 VIEWED = "project"  # encoded in four views; the other methods, which take the same tokens, in one
 METHODS = ("project", "raw", "cluster", "factorize", "single")
 ROOT = Path(__file__).resolve().parents[1]
+BANK = ROOT / "src/histofactor/encoders/embedded/concepts.safetensors"
 LONG_SIDE_PX = 480
 HASHES_AND_VERSIONS = re.compile(r".*(sha256|hash|digest).*|histofactor|versions?|recipe(_format)?")
 MAIN = "from histofactor.cli.main import main; main()"
@@ -84,6 +85,7 @@ def segment(sources: Path, inputs: Sequence[Path], out: Path, method: str, *, ki
         "--device",
         "cpu",
         *([] if method == VIEWED else ["--fast"]),
+        *([] if method == "single" else ["--concepts", str(BANK)]),
     ]
     environment = {**os.environ, "PYTHONPATH": str(sources)}
     killed: set[str] = set()

@@ -67,6 +67,7 @@ def measure(images: list[Path], encoder: Encoder, source_mpp: float, name: str, 
             segment(
                 image,
                 encoder=encoder,
+                concepts="embedded",
                 k=K,
                 source_mpp=source_mpp,
                 options=SegmentOptions(shift_px=shift, views=views),
@@ -82,8 +83,8 @@ def measure(images: list[Path], encoder: Encoder, source_mpp: float, name: str, 
 def measure_slide(path: Path, encoder: Encoder) -> tuple[object, ...]:
     """One row of the table: a slide in windows against the same slide in one piece."""
     one = replace(encoder.spec.window, size_px=4096)
-    whole = segment(path, encoder=replace(encoder, spec=replace(encoder.spec, window=one)), k=K)
-    windowed = segment(path, encoder=encoder, k=K)
+    whole = segment(path, encoder=replace(encoder, spec=replace(encoder.spec, window=one)), concepts="embedded", k=K)
+    windowed = segment(path, encoder=encoder, concepts="embedded", k=K)
     tissue = whole.label_map.labels[:] > 0
     changed = float((whole.label_map.labels[:] != windowed.label_map.labels[:])[tissue].mean())
     at_border, elsewhere = border_density(windowed, encoder)

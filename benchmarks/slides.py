@@ -62,7 +62,7 @@ def measure(path: Path, out: Path, compare: bool) -> dict[str, Any]:
     clock = Clock()
     with clock("in all"):
         options = ManyOptions(observer=Observer(clock=clock))
-        (outcome,) = segment_many([path], out, k=K, options=options)
+        (outcome,) = segment_many([path], out, concepts="embedded", k=K, options=options)
     if outcome.status != "done":
         raise SystemExit(outcome.error)
     if compare:

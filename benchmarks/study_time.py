@@ -1,0 +1,84 @@
+"""What does learning concepts from the inputs cost, beside segmenting with concepts that are given?
+
+``histofactor segment`` without ``--concepts`` beside the same with ``--concepts`` and the bank that it learned: 22 oral
+fields, and phantom slides of 10 and 20 thousand px a side at 0.5 µm/px (about 56 % tissue). Encoder, K and method are
+the same; both sides are run in turn, in processes of their own.
+
+    python benchmarks/study_time.py ../shared [RUNS]     prints a table and writes results/study_time.csv
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from common import in_fresh_process, report
+
+from histofactor.base.clock import Clock
+from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
+from histofactor.runs.source import Opening
+from histofactor.runs.study import BANK, open_study
+from histofactor.slides.phantom_slide import write_phantom_slide
+
+RUNS, SIZES, MPP = 3, (10, 20), 0.5  # thousand px
+FIELD_MPP = 0.25
+
+
+def timed(inputs: list[Path], out: Path, concepts: Path | None, k: int | None, mpp: float | None) -> dict[str, Any]:
+    """Seconds of a run, of learning in it, and the K that was used."""
+    clock = Clock()
+    with clock("in all"):
+        options = ManyOptions(opening=Opening(source_mpp=mpp), observer=Observer(clock=clock))
+        outcomes = segment_many(inputs, out, concepts=concepts, k=k, options=options)
+    if any(outcome.error for outcome in outcomes):
+        raise SystemExit(outcomes)
+    k = k or open_study(out / BANK).k
+    return {"whole": clock.seconds["in all"], "learning": clock.seconds["concepts"], "k": k}
+
+
+def compared(name: str, inputs: list[Path], folder: Path, mpp: float | None, runs: int) -> tuple:
+    """A row: medians of both sides, and their ratio."""
+    first = in_fresh_process(timed, inputs, folder / f"{name}-first", None, None, mpp)  # compiles, and makes the bank
+    bank, ours, theirs, learning = folder / f"{name}-first" / BANK, [], [], []
+    for run in range(runs):
+        own = in_fresh_process(timed, inputs, folder / f"{name}-own-{run}", None, first["k"], mpp)
+        given = in_fresh_process(timed, inputs, folder / f"{name}-given-{run}", bank, first["k"], mpp)
+        ours.append(own["whole"]), theirs.append(given["whole"]), learning.append(own["learning"])
+        print(
+            f"{name}: {own['whole']:.1f} s of which learning {own['learning']:.1f}, given {given['whole']:.1f}",
+            file=sys.stderr,
+        )
+    ratio = median(a / b for a, b in zip(ours, theirs, strict=True))
+    return name, len(inputs), first["k"], median(ours), median(learning), median(theirs), ratio
+
+
+def main() -> None:
+    """Time fields and slides."""
+    shared, runs = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else RUNS
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        fields = sorted((shared / "data/oscc").iterdir())
+        rows.append(compared("fields", fields, folder, FIELD_MPP, runs))
+        for size in SIZES:
+            path = folder / f"phantom-{size}k.tif"
+            write_phantom_slide(path, (size * 1000, size * 1000), seed=1, mpp=MPP)
+            rows.append(compared(path.stem, [path], folder, None, runs))
+            path.unlink()
+    header = (
+        "inputs",
+        "number",
+        "K",
+        "learning and segmenting s",
+        "before the first label s",
+        "concepts given s",
+        "ratio",
+    )
+    report("study_time", header, rows, ("torch", "numba"))
+
+
+if __name__ == "__main__":
+    main()

@@ -55,6 +55,7 @@ class ConceptBank:
             and ``vectors`` holds the mean of each union.
         centring: what was done to the features that the concepts were learned on, and is done to those they weigh;
             None for nothing.
+        excluded: concepts that are artefacts and count in no share, 0-based and ascending.
     """
 
     vectors: Float
@@ -66,3 +67,4 @@ class ConceptBank:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     leaves: Leaves | None = None
     centring: Centring | None = None
+    excluded: tuple[int, ...] = ()

@@ -59,6 +59,7 @@ class LabelMap:
         mpp: µm per px of the map, or None if unknown.
         origin: (x, y) of its upper left corner in level-0 px.
         names, colors: K names and colours, without label 0; where tissue unlike the bank is told, its own come last.
+        excluded: labels of artefacts, which count in no share.
     """
 
     labels: Raster
@@ -66,6 +67,7 @@ class LabelMap:
     origin: tuple[int, int]
     names: tuple[str, ...]
     colors: tuple[Color, ...]
+    excluded: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.groups import Group, Merge, check_labels, regroup
-from histofactor.concepts.bank.provenance import Counts, Example, counts_of, examples_of, per_group_of, per_slide_of
-from histofactor.errors import BankError
+from histofactor.concepts.bank.nesting import leaves_of, put_levels
+from histofactor.concepts.bank.provenance import (
+    LIMIT,
+    Counts,
+    Example,
+    counts_of,
+    examples_of,
+    per_group_of,
+    per_slide_of,
+    residual_limit_of,
+)
+from histofactor.errors import BankError, OptionError
 from histofactor.records import Color, ConceptBank, Float, Leaves
 
 
@@ -29,7 +38,7 @@ def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int
         BankError: there is no such K.
         OptionError: there is no such label.
     """
-    bank, colors = _bank_of(file, k), colors or {}
+    bank, colors = level_of(file, k), colors or {}
     groups = regroup(_groups(bank), (), names)
     check_labels(list(colors), k)
     new = tuple(colors.get(label, group.color) for label, group in enumerate(groups, 1))
@@ -51,13 +60,14 @@ def merge(file: BankFile, k: int, merges: Sequence[Merge]) -> BankFile:
 
     Raises:
         BankError: there is no such K, or what the bank tells of its concepts cannot be read.
-        OptionError: a label does not exist, is asked for twice, or a merge has fewer than two.
+        OptionError: a label does not exist, is asked for twice, a merge has fewer than two, or puts an artefact together
+            with what is none.
     """
-    bank = _bank_of(file, k)
+    bank = level_of(file, k)
     groups = regroup(_groups(bank), merges, {})
     owner = {member: index for index, group in enumerate(groups) for member in group.members}
     parents = tuple(owner[concept] for concept in range(k))
-    leaves = bank.leaves or Leaves(bank.vectors, tuple(range(k)))
+    leaves = leaves_of(bank)
     merged = ConceptBank(
         _means(bank, groups),
         bank.encoder,
@@ -68,19 +78,27 @@ def merge(file: BankFile, k: int, merges: Sequence[Merge]) -> BankFile:
         _provenance(bank, groups),
         Leaves(leaves.vectors, tuple(parents[owner_] for owner_ in leaves.owners)),
         bank.centring,
+        _excluded(bank, groups),
     )
-    new = len(groups)
-    banks = dict(sorted({**file.banks, new: merged}.items()))
-    for coarse, fine in pairwise([0, *banks]):
-        if new in (coarse, fine):  # the others stand beside the same level as before
-            above = _parents(banks[fine], banks[coarse]) if coarse else None
-            banks[fine] = replace(banks[fine], parents=above)
-    return replace(
-        file,
-        banks=banks,
-        unknown_by_k={level: known for level, known in file.unknown_by_k.items() if level != new},
-        unknown_tensors={name: one for name, one in file.unknown_tensors.items() if not name.startswith(f"k{new}/")},
-    )
+    return put_levels(file, {len(groups): merged})
+
+
+def _excluded(bank: ConceptBank, groups: Sequence[Group]) -> tuple[int, ...]:
+    """The groups of artefacts."""
+    found = []
+    for index, group in enumerate(groups):
+        out = [member + 1 for member in group.members if member in bank.excluded]
+        if out and len(out) < len(group.members):
+            inside = next(member + 1 for member in group.members if member not in bank.excluded)
+            raise OptionError(
+                f"{group.name!r} would be an artefact and none",
+                expected="labels that are all excluded, or none of them",
+                got=f"label {out[0]}, which is excluded, and label {inside}, which is not",
+                mend="exclude all of them first, or include them",
+            )
+        if out:
+            found.append(index)
+    return tuple(found)
 
 
 def _means(bank: ConceptBank, groups: Sequence[Group]) -> Float:
@@ -95,7 +113,7 @@ def _means(bank: ConceptBank, groups: Sequence[Group]) -> Float:
 
 
 def _provenance(bank: ConceptBank, groups: Sequence[Group]) -> dict[str, Any]:
-    """What stays true of unions: texts (licence, source, …), and what adds up."""
+    """What stays true of unions: texts (licence, source, …), the residual limit, and what adds up."""
 
     def added(counts: Counts) -> list[int]:
         return [int(counts[list(group.members)].sum()) for group in groups]
@@ -110,6 +128,8 @@ def _provenance(bank: ConceptBank, groups: Sequence[Group]) -> dict[str, Any]:
         found["per_group"] = {name: added(one) for name, one in per_group.items()}
     if per_slide:
         found["per_slide"] = [added(one) for one in per_slide]
+    if (limit := residual_limit_of(bank)) is not None:
+        found[LIMIT] = limit
     if any(examples):
         found["examples"] = [_nearest([examples[member] for member in group.members]) for group in groups]
     return found
@@ -121,18 +141,8 @@ def _nearest(lists: Sequence[Sequence[Example]]) -> list[dict[str, Any]]:
     return [asdict(one) for one in merged[: max(map(len, lists))]]
 
 
-def _parents(fine: ConceptBank, coarse: ConceptBank) -> tuple[int, ...] | None:
-    """The coarse concept that holds every fine one, where both are unions of the same leaves; else None."""
-    if coarse.leaves is None:
-        return None
-    leaves = fine.leaves or Leaves(fine.vectors, tuple(range(len(fine.vectors))))
-    if leaves.vectors.shape != coarse.leaves.vectors.shape or (leaves.vectors != coarse.leaves.vectors).any():
-        return None
-    pairs = set(zip(leaves.owners, coarse.leaves.owners, strict=True))
-    return tuple(owner for _, owner in sorted(pairs)) if len(pairs) == len(fine.vectors) else None
-
-
-def _bank_of(file: BankFile, k: int) -> ConceptBank:
+def level_of(file: BankFile, k: int) -> ConceptBank:
+    """The bank of one K; raises BankError where there is none."""
     if k not in file.banks:
         has = ", ".join(map(str, file.banks))
         raise BankError(f"the file has no bank of K = {k}", mend=f"choose K from {has}")

@@ -3,9 +3,10 @@
 Layout, version 3: a float32 tensor ``k8/vectors`` (K, d) per K, ``k8/leaves`` (M, d) where concepts are unions of finer
 ones, and one metadata entry ``histofactor`` with JSON: ``format_version``, ``encoder`` (name, revision, layer,
 transform), ``mpp``, ``card`` (what is true of all K), and in ``banks`` per K ``names``, ``colors``, ``parents``,
-``provenance`` and ``owners`` of the leaves. Where features are centred there are ``centring``, the share, and a tensor
-``centring/mean`` (1, d). Version 2 had no centring and is still written where there is none; version 1 had neither
-leaves nor a card. Fields, tensors and metadata that this version does not know survive reading and writing.
+``provenance``, ``owners`` of the leaves, and ``excluded`` where there are artefacts. Where features are centred there
+are ``centring``, the share, and a tensor ``centring/mean`` (1, d). Version 2 had no centring and is still written where
+there is none; version 1 had neither leaves nor a card. Fields, tensors and metadata that this version does not know
+survive reading and writing.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ FORMAT_VERSION = 3
 DEFAULT_K = 16
 _ENTRY = "histofactor"
 _FIELDS = ("names", "colors", "parents", "provenance")
+_OPTIONAL = ("owners", "excluded")  # fields that need not be there
 _MEAN = "centring/mean"
 _KNOWN = ("format_version", "encoder", "mpp", "card", "banks", "centring")
 
@@ -170,7 +172,7 @@ def read_bank_file(path: str | Path) -> BankFile:
         if mean is not None:
             banks = {k: _centred(bank, Centring(header["centring"], mean)) for k, bank in banks.items()}
         banks = {k: _with_leaves(bank, leaves.get(k), entries[k].get("owners")) for k, bank in banks.items()}
-        unknown = {k: _without(entry, (*_FIELDS, "owners")) for k, entry in entries.items()}
+        unknown = {k: _without(entry, (*_FIELDS, *_OPTIONAL)) for k, entry in entries.items()}
         return BankFile(banks, header["card"], _without(header, _KNOWN), unknown, tensors, metadata)
     except (KeyError, TypeError, ValueError) as error:
         raise not_a_bank(path, f"damaged metadata ({type(error).__name__}: {error})", REWRITE) from error
@@ -184,6 +186,7 @@ def _build(vectors: Float, encoder: EncoderKey, mpp: float | None, entry: dict[s
     colors = tuple(tuple(color) for color in entry["colors"])
     parents = None if entry["parents"] is None else tuple(entry["parents"])
     bank = ConceptBank(vectors, encoder, tuple(entry["names"]), colors, mpp, parents, dict(entry["provenance"]))
+    bank = replace(bank, excluded=tuple(entry.get("excluded", ())))
     validate_bank(bank)
     return bank
 
@@ -214,7 +217,8 @@ def _without(entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 def _entry_of(bank: ConceptBank) -> dict[str, Any]:
     owners = None if bank.leaves is None else bank.leaves.owners
-    return {**{field: getattr(bank, field) for field in _FIELDS}, "owners": owners}
+    excluded = {"excluded": bank.excluded} if bank.excluded else {}  # else the file is as it was before there were any
+    return {**{field: getattr(bank, field) for field in _FIELDS}, "owners": owners, **excluded}
 
 
 def _parse(path: Path, text: str | None) -> dict[str, Any]:

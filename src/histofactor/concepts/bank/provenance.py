@@ -1,8 +1,8 @@
 """What a bank says of its concepts, read with care: any of it may be missing, and a file may say nonsense.
 
 Of one K, in ``provenance``: ``counts`` (sampled tokens of every concept), ``per_group`` and ``per_slide`` (the same by
-group, or for every slide), ``examples`` (typical tokens of every concept), and ``residual_limit`` (as in the choice of
-K). Of all K, in the ``card``: ``slides``, of which an example names one by its place, and free text.
+group, or for every slide), ``leaf_counts`` (the same by leaf), ``examples`` (typical tokens of every concept), and
+``residual_limit`` (as in the choice of K). Of all K, in the ``card``: ``slides``, of which an example names one by its place, and free text.
 """
 
 from __future__ import annotations
@@ -64,6 +64,18 @@ def counts_of(bank: ConceptBank) -> Counts | None:
     """
     counts = bank.provenance.get("counts")
     return None if counts is None else _counts("counts", counts, len(bank.names))
+
+
+def leaf_counts_of(bank: ConceptBank) -> Counts | None:
+    """Tokens (M,) of every leaf of unions, or None where it is not told.
+
+    Raises:
+        BankError: they are no counts.
+    """
+    counts = bank.provenance.get("leaf_counts")
+    if counts is None or bank.leaves is None:
+        return None
+    return _counts("leaf_counts", counts, len(bank.leaves.owners))
 
 
 def per_group_of(bank: ConceptBank) -> dict[str, Counts]:

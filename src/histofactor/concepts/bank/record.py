@@ -77,6 +77,9 @@ def validate_bank(bank: ConceptBank) -> None:
     parents = (0,) * k if bank.parents is None else bank.parents
     if len(parents) != k or not all(is_a(int, parent) and parent >= 0 for parent in parents):
         raise invalid("parents", f"{k} concept indices ≥ 0, or none", f"{parents!r:.200}")
+    excluded = bank.excluded
+    if not all(is_a(int, one) and 0 <= one < k for one in excluded) or list(excluded) != sorted({*excluded}):
+        raise invalid("excluded", f"ascending concept indices of 0 … {k - 1}", f"{excluded!r:.200}")
     if bank.leaves is not None:
         _validate_leaves(bank.leaves, vectors)
     if bank.centring is not None:
@@ -115,7 +118,7 @@ def _validate_centring(centring: Centring, dim: int) -> None:
 
 
 def bank_hash(bank: ConceptBank) -> str:
-    """Fingerprint what a bank does: its vectors and the features they belong to, not names or colours.
+    """Fingerprint what a bank does: its vectors and the features they belong to, not names, colours or what is excluded.
 
     Args:
         bank: the bank.

@@ -189,6 +189,19 @@ class Sample:
         self.size += min(len(free), len(keys))
 
 
+def read_sample(path: Path) -> tuple[Sample, str]:
+    """All that is in a file that ``Sample.save`` wrote, ordered by key, and its note.
+
+    Raises:
+        DamagedError: the file is not as it was written.
+    """
+    with _opened(path) as file:
+        (size, dim), note = file["tokens"].shape, str(file["note"])
+    sample = Sample(max(size, 1), dim)
+    sample.load(path)
+    return sample, note
+
+
 def read_note(path: Path) -> str:
     """The note in a file that ``Sample.save`` wrote.
 

@@ -1,0 +1,176 @@
+"""One concept clustered again into several, from the tokens it was learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from string import ascii_lowercase
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histofactor.base.colors import MAX_COLORS
+from histofactor.concepts.bank.edit import level_of
+from histofactor.concepts.bank.exclude import free_color
+from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.groups import check_labels
+from histofactor.concepts.bank.nesting import leaves_of, put_levels
+from histofactor.concepts.bank.provenance import LIMIT, residual_limit_of
+from histofactor.concepts.bank.record import check_name
+from histofactor.concepts.learn.kmeans import KMeansOptions, assign, kmeans, unit_rows
+from histofactor.concepts.learn.levels import Level
+from histofactor.errors import BankError, OptionError
+from histofactor.records import Color, ConceptBank, Float, Leaves
+
+Labels = NDArray[np.int32]
+_T = TypeVar("_T")
+
+
+def label_by(bank: ConceptBank, X: Float) -> Labels:
+    """The concept (N,) of every token as it was learned: the one that owns the nearest leaf.
+
+    Args:
+        bank: clustered concepts.
+        X: (N, d) tokens; of unit length where the clustering is spherical.
+    """
+    leaves = leaves_of(bank)
+    (found,) = assign(X, leaves.vectors)
+    return np.array(leaves.owners, np.int32)[found.labels]
+
+
+def level_by(bank: ConceptBank, X: Float) -> Level:
+    """What tokens (N, d) say of the concepts of a bank: how many each has, which, and how far they are from it."""
+    labels = label_by(bank, X)
+    (apart,) = assign(X, bank.vectors)
+    counts = np.bincount(labels, minlength=len(bank.names))
+    return Level(bank.vectors, counts, labels, apart.inertia)
+
+
+def split(
+    file: BankFile, k: int, label: int, X: Float, into: int, *, name: str | None = None, how: KMeansOptions | None = None
+) -> BankFile:
+    """Add a finer level, in which the tokens of one concept are clustered into several; the others are as they were.
+
+    The parts take the place of the concept, the largest first. Where concepts are unions, each leaf of the one that is
+    split becomes the means of its tokens in every part: the border to other concepts stays as fine as it was.
+
+    Args:
+        file: the banks.
+        k: the level whose concept is split.
+        label: 1 … K.
+        X: (N, d) the tokens that the concepts were learned from, in random order; of unit length where the clustering
+            is spherical.
+        into: number of parts.
+        name: what parts are called, with a letter each; default as the concept.
+        how: seeds and passes of the clustering.
+
+    Returns:
+        The file with a level of K + ``into`` - 1 concepts, in the place of one that it may have had.
+
+    Raises:
+        BankError: there is no such K, or the concept has fewer distinct tokens than parts.
+        OptionError: there is no such label, there are fewer than two parts, or more concepts than there may be.
+    """
+    bank = level_of(file, k)
+    check_labels([label], k)
+    wanted = k + into - 1
+    if into < 2 or wanted > MAX_COLORS:
+        expected = f"from 2 to {MAX_COLORS - k + 1}, so that there are at most {MAX_COLORS} concepts"
+        raise OptionError("a concept cannot be split into so many", expected=expected, got=str(into))
+    how, concept = how or KMeansOptions(), label - 1
+    name = bank.names[concept] if name is None else name
+    check_name(name)
+    rows = np.flatnonzero(label_by(bank, X) == concept)
+    if not rows.size:
+        raise _too_few(bank.names[concept], into, 0)
+    tokens = X[rows]
+    parts = _cluster(tokens, into, how, bank.names[concept])
+    vectors, leaves = _parts(bank, concept, X, rows, parts, how.spherical)
+    (told,) = assign(X, leaves.vectors)
+    provenance: dict[str, Any] = {key: value for key, value in bank.provenance.items() if isinstance(value, str)}
+    provenance |= {"split_from": k, "split_label": label}
+    provenance["counts"] = np.bincount(leaves.owners, told.counts, wanted).astype(int).tolist()
+    if len(leaves.owners) > wanted:
+        provenance["leaf_counts"] = told.counts.tolist()
+    if (limit := residual_limit_of(bank)) is not None:
+        provenance[LIMIT] = limit
+    names = [f"{name} {part}" for part in _signs(into)]
+    excluded = {one + (into - 1) * (one > concept) for one in bank.excluded}
+    made = replace(
+        bank,
+        vectors=vectors,
+        names=_replaced(bank.names, concept, names),
+        colors=_replaced(bank.colors, concept, _colors(bank.colors, concept, into)),
+        parents=None,
+        provenance=provenance,
+        leaves=leaves if len(leaves.owners) > wanted else None,
+        excluded=tuple(sorted(excluded | ({*range(concept, concept + into)} if concept in bank.excluded else set()))),
+    )
+    return put_levels(file, {wanted: made})
+
+
+def _cluster(tokens: Float, into: int, how: KMeansOptions, name: str) -> Labels:
+    """The part of every token, the largest first."""
+    if len(tokens) < into:
+        raise _too_few(name, into, len(tokens))
+    (found,) = assign(tokens, kmeans(tokens, into, how))
+    if not found.counts.all():
+        raise _too_few(name, into, len(np.unique(tokens, axis=0)))
+    rank = np.empty(into, np.int32)
+    rank[np.argsort(-found.counts, kind="stable")] = np.arange(into, dtype=np.int32)
+    return rank[found.labels]
+
+
+def _parts(
+    bank: ConceptBank, concept: int, X: Float, rows: NDArray[np.intp], parts: Labels, spherical: bool
+) -> tuple[Float, Leaves]:
+    """Vectors and leaves of the level with the parts."""
+    old, into, tokens = leaves_of(bank), int(parts.max()) + 1, X[rows]
+    (nearest,) = assign(tokens, old.vectors)
+    pairs, which = np.unique(np.stack([parts, nearest.labels]), axis=1, return_inverse=True)
+    finer, means = _means(tokens, which.ravel()), _means(tokens, parts)
+    if spherical:
+        finer, means = unit_rows(finer), unit_rows(means)
+    kept = [leaf for leaf, owner in enumerate(old.owners) if owner != concept]
+    owners = [old.owners[leaf] + (into - 1) * (old.owners[leaf] > concept) for leaf in kept]
+    owners += (pairs[0] + concept).tolist()
+    order = np.argsort(owners, kind="stable")
+    leaves = np.concatenate([old.vectors[kept], finer])[order]
+    vectors = np.concatenate([bank.vectors[:concept], means, bank.vectors[concept + 1 :]])
+    return vectors, Leaves(leaves, tuple(int(owners[at]) for at in order))
+
+
+def _means(X: Float, labels: NDArray[np.integer[Any]]) -> Float:
+    """Mean (k, d) of the rows of every label."""
+    counts = np.bincount(labels)
+    sums = np.zeros((len(counts), X.shape[1]))
+    np.add.at(sums, labels, X)
+    means: Float = (sums / counts[:, None]).astype(np.float32)
+    return means
+
+
+def _colors(colors: Sequence[Color], concept: int, into: int) -> list[Color]:
+    """Colours of the parts: that of the concept, and others that are not taken."""
+    taken, found = list(colors), [colors[concept]]
+    for _ in range(into - 1):
+        found.append(free_color(taken))
+        taken.append(found[-1])
+    return found
+
+
+def _signs(count: int) -> Sequence[str]:
+    return ascii_lowercase[:count] if count <= len(ascii_lowercase) else [str(part + 1) for part in range(count)]
+
+
+def _replaced(values: tuple[_T, ...], at: int, new: Sequence[_T]) -> tuple[_T, ...]:
+    return (*values[:at], *new, *values[at + 1 :])
+
+
+def _too_few(name: str, into: int, bears: int) -> BankError:
+    return BankError(
+        f"{name!r} has too few tokens in the sample",
+        expected=f"at least {into} distinct ones, for as many parts",
+        got=str(bears),
+        mend="split it into fewer" if bears > 1 else "split another concept",
+    )

@@ -60,11 +60,13 @@ class OutputsRecipe:
     Attributes:
         files: names of the files beyond those that are always written.
         names, colors: of the concepts; empty where the input finds its own.
+        excluded: concepts that count in no share.
     """
 
     files: tuple[str, ...]
     names: tuple[str, ...]
     colors: tuple[Color, ...]
+    excluded: tuple[int, ...] = ()
 
 
 def digest(recipe: LabelsRecipe | OutputsRecipe) -> str:

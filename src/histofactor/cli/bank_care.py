@@ -1,4 +1,4 @@
-"""``histofactor concepts show|name|merge``: banks looked at and kept in order."""
+"""``histofactor concepts show``: banks looked at."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histofactor.cli.options import EncoderChoice, labels_and_name, say
+from histofactor.cli.options import EncoderChoice, say
 from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show(
-    bank: Annotated[Path, typer.Argument(help="A concept bank.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT|BANK", help="An output folder with concepts, or a bank.")],
     inputs: Annotated[list[Path] | None, typer.Argument(metavar="[INPUT...]", help="Its slides, for patches.")] = None,
     k: Annotated[int | None, typer.Option("-k", help="List the concepts of this K.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with everything, to look at.")] = None,
@@ -26,17 +26,21 @@ def show(
 
     The page shows typical patches of every concept where the slides that it was learned on are given.
     """
-    from histofactor.concepts.bank.file import read_bank_file
     from histofactor.export.bank_page import write_bank_page
     from histofactor.runs.examples import read_examples
+    from histofactor.runs.study import find_bank, open_study
     from histofactor.slides.inputs import find_inputs
 
     if inputs and html is None:
         raise OptionError("slides are for the patches of a page", mend="name the page with --html PAGE.html")
     opening = EncoderChoice(source_mpp=source_mpp, series=series)
     opening.check()
-    file = read_bank_file(bank)
+    bank = find_bank(target)
+    study = open_study(bank)
+    file = study.file
     _print_levels(file)
+    if study.learned:
+        say(f"slides are segmented with K = {study.k}")
     if k is not None:
         _print_concepts(file, k)
     if html is not None:
@@ -45,69 +49,6 @@ def show(
             say(f"no patches: {sentence}", err=True)
         write_bank_page(file, html, str(file.card.get("title") or bank.stem), patches)
         say(f"wrote {html}")
-
-
-def name(
-    bank: Annotated[Path, typer.Argument(help="A concept bank.")],
-    names: Annotated[list[str] | None, typer.Argument(metavar="[LABEL=NAME...]", help="For example 3=stroma.")] = None,
-    k: Annotated[int | None, typer.Option("-k", help="Which K; needed where the bank has several.")] = None,
-    table: Annotated[Path | None, typer.Option(help="CSV with label, name and perhaps color (#rrggbb).")] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Bank to write; default BANK itself.")] = None,
-) -> None:
-    """Name concepts, once for all slides; a phenotypes.csv that was edited serves as the table."""
-    from histofactor.concepts.bank.edit import rename
-    from histofactor.concepts.bank.file import read_bank_file, write_bank_file
-    from histofactor.concepts.bank.name_table import Naming, read_names
-
-    file = read_bank_file(bank)
-    k = _which(file, k)
-    naming = read_names(table) if table is not None else Naming()
-    given: dict[int, str] = {}
-    for text in names or ():
-        labels, called = labels_and_name(text, "LABEL=NAME", "3=stroma")
-        if len(labels) > 1 or labels[0] in given:
-            raise OptionError("a name is for one label, once", expected="for example 3=stroma", got=text)
-        given[labels[0]] = called
-    new, colors = {**naming.names, **given}, naming.colors
-    if not new and not colors:
-        raise OptionError("nothing to name", mend="give LABEL=NAME, or --table")
-    write_bank_file(rename(file, k, new, colors), out or bank)
-    say(f"wrote {out or bank}: {len(new)} names at K = {k}")
-
-
-def merge(
-    bank: Annotated[Path, typer.Argument(help="A concept bank.")],
-    merges: Annotated[list[str], typer.Argument(metavar="LABEL+LABEL=NAME...", help="For example 1+4=tumour.")],
-    k: Annotated[int | None, typer.Option("-k", help="Which K; needed where the bank has several.")] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Bank to write; default BANK itself.")] = None,
-) -> None:
-    """Put concepts together: adds a coarser level in which they are one.
-
-    Where the bank has a level of that K already, it is replaced in another file only (-o).
-    """
-    from histofactor.concepts.bank.edit import merge as run
-    from histofactor.concepts.bank.file import read_bank_file, write_bank_file
-
-    file = read_bank_file(bank)
-    k = _which(file, k)
-    wanted = [labels_and_name(text, "LABEL+LABEL=NAME", "1+4=tumour") for text in merges]
-    merged = run(file, k, wanted)
-    coarser = k - sum(len(labels) - 1 for labels, _ in wanted)
-    if out is None and coarser in file.banks:
-        mend = "write to another file with -o; the level of that K is replaced there"
-        raise OptionError(f"{bank} has a level of K = {coarser} already", mend=mend)
-    write_bank_file(merged, out or bank)
-    say(f"wrote {out or bank}: K = {', '.join(map(str, merged.banks))}; the merged level is K = {coarser}")
-
-
-def _which(file: BankFile, k: int | None) -> int:
-    """The K that is meant."""
-    if k is None and len(file.banks) > 1:
-        raise OptionError("the bank has several K", mend=f"choose one with -k: {', '.join(map(str, file.banks))}")
-    k = next(iter(file.banks)) if k is None else k
-    if k not in file.banks:
-        raise OptionError(f"the bank has no K = {k}", expected=f"one of {', '.join(map(str, file.banks))}")
-    return k
 
 
 def _print_levels(file: BankFile) -> None:
@@ -143,11 +84,13 @@ def _print_concepts(file: BankFile, k: int) -> None:
 
     from histofactor.base.text import printable
     from histofactor.concepts.bank.summary import summarize
+    from histofactor.runs.edit_study import which_k
 
     table = Table("label", "color", "name", "share", "nearest", "where", box=None)
-    for summary in summarize(file, _which(file, k)):
+    for summary in summarize(file, which_k(file, k)):
         color = "#{:02x}{:02x}{:02x}".format(*summary.color)
         share = "" if summary.share is None else f"{summary.share:.1%}"
+        share = "excluded" if summary.excluded else share
         nearest = ", ".join(f"{label} ({cosine:.2f})" for label, cosine in summary.neighbours[:1])
         where = (
             f"nearly all from {summary.alone}"

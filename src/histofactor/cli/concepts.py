@@ -7,14 +7,20 @@ from typing import Annotated
 
 import typer
 
-from histofactor.cli import bank_care, train
+from histofactor.cli import bank_care, bank_edit, train
 from histofactor.cli.options import say
 
-app = typer.Typer(help="Learn, import, look at, name and merge concepts.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Learn, import, look at, name, merge, split and exclude concepts.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.command("train")(train.train)
 app.command("show")(bank_care.show)
-app.command("name")(bank_care.name)
-app.command("merge")(bank_care.merge)
+app.command("name")(bank_edit.name)
+app.command("merge")(bank_edit.merge)
+app.command("split")(bank_edit.split)
+app.command("exclude")(bank_edit.exclude)
 
 
 @app.command("import")

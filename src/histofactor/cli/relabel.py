@@ -1,27 +1,44 @@
-"""``histofactor relabel``: other concepts, without encoding again."""
+"""``histofactor relabel``: the labels of segmented inputs derived again from their weights."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from histofactor.cli.options import labels_and_name, say
 from histofactor.errors import OptionError
 
+if TYPE_CHECKING:
+    from histofactor.runs.outcome import Outcome, Reporter
+    from histofactor.runs.relabel_study import Encoding, Relabelled
+
+_NAMED = 3  # inputs in a sentence
+
 
 def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
-    source: Annotated[Path, typer.Argument(metavar="OUT/STEM", help="Results of one input, with its weights.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="OUT|OUT/STEM", help="A study, or with -o the results of one input with its weights."),
+    ],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to write, for one input.")] = None,
     merge: Annotated[list[str] | None, typer.Option(help="Labels that become one: 1+4+7=tumour; repeatable.")] = None,
     rename: Annotated[list[str] | None, typer.Option(help="A label's new name: 3=stroma; repeatable.")] = None,
     bank: Annotated[Path | None, typer.Option(help="Nested bank whose coarser concepts to take.")] = None,
-    k: Annotated[int | None, typer.Option("-k", help="Coarser number of concepts; default the next of --bank.")] = None,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", help="Number of concepts from now on; with --bank a coarser one, default the next."),
+    ] = None,
     slide: Annotated[Path | None, typer.Option(help="The input, for the overlay, if it was moved.")] = None,
 ) -> None:
-    """Derive the labels of a segmented input again: merged, renamed or coarser, without encoding.
+    """Bring all slides of a study up to date with its concepts: their names, merges, splits, artefacts and level.
 
+    What can be had without encoding is: names, colours and artefacts always, unions of concepts where weights were kept
+    (`segment --keep-weights`). Inputs of which features are needed are encoded again, which is said before.
+
+    With -o, the labels of one segmented input are derived again into another folder: merged, renamed or coarser.
     Labels are numbered as in phenotypes.csv, or as in the coarser bank if one is given. The new folder gets
     labels.ome.tif, regions.geojson.gz, phenotypes.csv and segmentation.json, and overlay.png if the input can be read;
     neither weights nor a page. Labels are numbered anew; a merged one takes the place and colour of its lowest label.
@@ -29,6 +46,11 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
     from histofactor.runs.regroup import Regrouping
     from histofactor.runs.relabel import relabel as run
 
+    if out is None:
+        if merge or rename or bank or slide:
+            mend = "give -o FOLDER, or edit the study with `histofactor concepts`"
+            raise OptionError("--merge, --rename, --bank and --slide are for one input", mend=mend)
+        raise typer.Exit(_relabel_study(source, k))
     merges = [labels_and_name(text, "--merge", "1+4+7=tumour") for text in merge or ()]
     renames: dict[int, str] = {}
     for text in rename or ():
@@ -40,3 +62,64 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
     say(f"wrote {out}")
     for sentence in left_out:
         say(sentence, err=True)
+
+
+def _relabel_study(out: Path, k: int | None) -> int:
+    """Bring a study up to date; returns the exit code."""
+    from histofactor.cli.progress import progress_reporter
+    from histofactor.runs.relabel_study import relabel_study
+
+    try:
+        with progress_reporter() as reporter:
+            made = relabel_study(out, k, arguments=sys.argv[1:], reporter=reporter)
+        encoded: list[Outcome] = []
+        if made.encode:
+            _tell_encoding(made)
+            with progress_reporter() as reporter:
+                encoded = _encode(made, out, reporter)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what is up to date is kept, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    ends = [*(one for one in made.outcomes if one.status != "waiting"), *encoded]
+    failed = [one for one in ends if one.status == "failed"]
+    kept = sum(one.status == "kept" for one in ends)
+    of_these = f" ({kept} were already)" if kept else ""
+    say(f"{len(ends) - len(failed)} of {len(ends)} up to date at K = {made.k}{of_these}; look at {out / 'report.html'}")
+    for one in failed:
+        say(f"failed: {one.input}: {one.error}", err=True)
+    return 1 if failed else 0
+
+
+def _tell_encoding(made: Relabelled) -> None:
+    """Which inputs are encoded again, and why."""
+    for why in dict.fromkeys(one.why for one in made.encode):
+        names = [one.path.name for one in made.encode if one.why == why]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        say(f"{len(names)} of {len(made.outcomes)} inputs are encoded again: {', '.join(names[:_NAMED])}{more} ({why})")
+
+
+def _encode(made: Relabelled, out: Path, reporter: Reporter) -> list[Outcome]:
+    """Segment inputs again as they were, with the concepts of the study; those of one request together."""
+    from histofactor.runs.outcome import Outcome
+    from histofactor.runs.request import again
+    from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
+
+    outcomes = []
+    groups: list[tuple[object, list[Encoding]]] = []
+    for one in made.encode:
+        found = next((members for request, members in groups if request == one.request), None)
+        if found is None:
+            groups.append((one.request, [one]))
+        else:
+            found.append(one)
+    for _, members in groups:
+        request, paths = members[0].request, [one.path for one in members]
+        if request is None:
+            why = "how it was segmented is not known: give the command of `histofactor segment` again"
+            outcomes += [Outcome(str(path), "failed", error=why) for path in paths]
+            continue
+        encoder, how = again(request)
+        options = ManyOptions(**how, arguments=sys.argv[1:], observer=Observer(reporter))
+        concepts = None if request["concepts"] is None else made.bank
+        outcomes += segment_many(paths, out, encoder=encoder, concepts=concepts, k=made.k, options=options)
+    return outcomes

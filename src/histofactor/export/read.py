@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.base.digests import DamagedError, check_digest
+from histofactor.concepts.bank.record import is_a
 from histofactor.errors import ImageError, OptionError
 from histofactor.export.labels import open_labels
 from histofactor.export.names import LABELS, SEAL, WEIGHTS
@@ -84,7 +85,12 @@ def _checked(recipe: dict[str, Any]) -> dict[str, Any]:
     Raises:
         KeyError, TypeError, ValueError: it does not.
     """
-    source, unlike = recipe["source"], recipe.get("unlike")
+    source, unlike, finer = recipe["source"], recipe.get("unlike"), recipe.get("weights_of")
+    if finer is not None and not all(isinstance(finer[name], str) for name in ("recipe", "bank")):
+        raise ValueError(f"{SEAL} does not say what its weights are of")
+    excluded = recipe.get("excluded", [])
+    if not isinstance(excluded, list) or not all(is_a(int, label) for label in excluded):
+        raise ValueError(f"{SEAL} names artefacts that are no labels")
     text = recipe["recipe_sha256"], recipe["bank"]["sha256"], recipe["method"], source["reader"]
     numbers = *source["size"], *(value for value in (source["mpp"], unlike) if value is not None)
     if not all(isinstance(value, str) for value in text) or len(source["size"]) != 2:
@@ -96,10 +102,11 @@ def _checked(recipe: dict[str, Any]) -> dict[str, Any]:
 
 def _check_fit(folder: Path, recipe: dict[str, Any], weights: SparseWeights, labels: Raster) -> None:
     header = weights.header
-    if recipe["recipe_sha256"] != header.recipe:
+    stated = recipe.get("weights_of", {}).get("recipe", recipe["recipe_sha256"])
+    if stated != header.recipe:
         raise ImageError(
             f"the weights in {folder} belong to another run than its {SEAL}",
-            expected=f"recipe {recipe['recipe_sha256'][:12]}…",
+            expected=f"recipe {stated[:12]}…",
             got=f"recipe {header.recipe[:12]}…",
             mend=f"{_AGAIN} with --keep-weights",
         )

@@ -121,6 +121,12 @@ def write_page(entry: ReportEntry, run: ReportRun, path: str | os.PathLike[str])
         page.dump(file, encoding="utf-8")
 
 
+def page_image(entry: ReportEntry) -> NDArray[np.uint8]:
+    """The input (h, w, 3) as its page shows it."""
+    with Image.open(io.BytesIO(entry.image), formats=("JPEG",)) as image:
+        return np.asarray(image)
+
+
 def write_small(entry: ReportEntry, path: str | os.PathLike[str]) -> None:
     """Write the overlay of an entry as a JPEG file of at most 224 px a side, for lists of many inputs.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -31,7 +31,8 @@ class PhenotypeRow:
         color: its colour; None for label 0.
         area_px: px of the label map.
         area_um2: area in µm²; None if the µm/px is unknown.
-        fraction: share of all px with a label ≥ 1; None for label 0 and where nothing is labelled.
+        fraction: share of all px with a label ≥ 1 that is no artefact; None for label 0, for an artefact, and where
+            nothing is labelled.
         mean_margin: mean of the margin over its px; None for label 0 and for an area of 0.
         mean_residual: mean over its px of the residual of the token each lies in; None likewise.
     """
@@ -45,6 +46,11 @@ class PhenotypeRow:
     mean_margin: float | None
     mean_residual: float | None
 
+    @property
+    def excluded(self) -> bool:
+        """Whether it is here and counts in no share: an artefact."""
+        return self.label > 0 and self.area_px > 0 and self.fraction is None
+
 
 def phenotype_table(segmentation: Segmentation) -> list[PhenotypeRow]:
     """Return one row for label 0 and one for each of the K concepts, present or not, so that tables stack.
@@ -53,11 +59,10 @@ def phenotype_table(segmentation: Segmentation) -> list[PhenotypeRow]:
         segmentation: its labels and margins (height, width) and residuals (h, w).
 
     Returns:
-        K + 1 rows in the order of their labels. The fractions of the labels ≥ 1 add up to 1.
+        K + 1 rows in the order of their labels. The fractions of the labels ≥ 1 that are no artefacts add up to 1.
     """
     label_map = segmentation.label_map
     counts, margins, residuals = _sums(segmentation)
-    labelled = int(counts[1:].sum())
     rows = []
     for label, (name, color) in enumerate(zip((UNASSIGNED, *label_map.names), (None, *label_map.colors), strict=True)):
         area = int(counts[label])
@@ -69,12 +74,25 @@ def phenotype_table(segmentation: Segmentation) -> list[PhenotypeRow]:
                 color=color,
                 area_px=area,
                 area_um2=None if label_map.mpp is None else area * label_map.mpp**2,
-                fraction=area / labelled if label > 0 and labelled else None,
+                fraction=None,
                 mean_margin=float(margins[label] / area) if measured else None,
                 mean_residual=float(residuals[label] / area) if measured else None,
             )
         )
-    return rows
+    return with_shares(rows, label_map.excluded)
+
+
+def with_shares(rows: Sequence[PhenotypeRow], excluded: Collection[int]) -> list[PhenotypeRow]:
+    """Rows of one input with their fractions, by their areas.
+
+    Args:
+        rows: all labels, 0 among them.
+        excluded: labels of artefacts.
+    """
+    counted = {row.label: row.area_px for row in rows if row.label > 0 and row.label not in excluded}
+    whole = sum(counted.values())
+    shares = {label: area / whole for label, area in counted.items()} if whole else {}
+    return [replace(row, fraction=shares.get(row.label)) for row in rows]
 
 
 def write_phenotypes(segmentation: Segmentation, path: str | os.PathLike[str]) -> None:

@@ -128,6 +128,14 @@ def scan(out: Path) -> Ledger:
     return Ledger(tuple(runs), tuple(outcomes))
 
 
+def request_of(out: Path, folder: str) -> Mapping[str, Any] | None:
+    """What the run that an input's status names was asked for, see ``runs.request``; None where it is not known."""
+    status = read_status(out / folder)
+    run = None if status is None else _read_run(out / RUNS / f"{status.run}.json")
+    request = None if run is None else run.get("request")
+    return request if isinstance(request, dict) else None
+
+
 def under_way(out: Path) -> set[str]:
     """Folder names of the inputs that a process is working on.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ from histofactor.export.labels import write_labels
 from histofactor.export.names import LABELS, OVERLAY, PREVIEW, REGIONS, TABLE, WEIGHTS
 from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.read import Results, open_results
-from histofactor.export.tables import write_phenotypes
+from histofactor.export.tables import read_phenotypes, write_phenotypes
 from histofactor.export.weights import SparseWeights
 from histofactor.masks import unlike
 from histofactor.masks.bands import Band, Decoder, Decoding
-from histofactor.records import LabelMap, Raster, Segmentation, SlideInfo
+from histofactor.records import Color, LabelMap, Segmentation, SlideInfo
 from histofactor.runs.place import Place, claim, clear, seal, unseal
 from histofactor.runs.regroup import Regrouping, coarser, combine
 from histofactor.runs.status import read_status
@@ -35,6 +36,16 @@ from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
 
 _BAND_ROWS = 32  # token rows decoded at a time
+_OF_THE_PARENT = {"made_by", "files", "weights_of"}  # in its seal, and true of it alone
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """What labels are called, from 1 on: names and colours, and labels of artefacts."""
+
+    names: tuple[str, ...]
+    colors: tuple[Color, ...]
+    excluded: tuple[int, ...]
 
 
 def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = None) -> list[str]:
@@ -65,9 +76,11 @@ def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = No
     with open_results(source) as results:
         weights = _weights(results)
         parent = results.recipe
-        groups = _groups(weights, parent, wanted)
+        base = groups_of(results, weights)
+        groups = _groups(base, parent, wanted)
         rgb, left_out = _read_input(source, parent, slide)
-        recipe = _recipe(parent, groups, weights.header.method)
+        legend = _legend(groups, base, parent)
+        recipe = _recipe(parent, groups, legend, weights.header.method)
         fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
         place = Place(out.parent, out.name)
         with claim(place) as mine:
@@ -79,9 +92,9 @@ def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = No
             remove(out / OVERLAY, inside=out)  # an old one would show other concepts
             try:
                 store = DiskStore(place.work, fingerprint)
-                for band in _bands(weights, groups, results.labels, parent.get("unlike")):
+                for band in bands(weights, groups, results):
                     store.put(band, None)
-                segmentation = _assemble(weights, parent, groups, store.maps(), recipe)
+                segmentation = assemble(weights, parent, legend, store.maps(), recipe)
                 _write(segmentation, rgb, out)
             finally:
                 clear(place)
@@ -100,25 +113,53 @@ def _weights(results: Results) -> SparseWeights:
     return results.weights
 
 
-def _groups(weights: SparseWeights, parent: Mapping[str, Any], wanted: Regrouping) -> list[Group]:
-    """What becomes of the concepts of a segmentation."""
+def groups_of(results: Results, weights: SparseWeights) -> list[Group]:
+    """The concepts of a segmentation, as groups of those that its weights are of.
+
+    Raises:
+        ImageError: the results are damaged.
+    """
     names, colors = weights.header.names, weights.header.colors
+    if "weights_of" not in results.recipe:
+        return [Group((i,), *one) for i, one in enumerate(zip(names, colors, strict=True))]
+    try:
+        of = [tuple(members) for members in results.recipe["weights_of"]["of"]]
+        rows = [row for row in read_phenotypes(results.folder / TABLE) if 1 <= row.label <= len(of)]
+        groups = [Group(members, row.name, row.color or (0, 0, 0)) for members, row in zip(of, rows, strict=True)]
+        found = sorted(member for group in groups for member in group.members)
+        whole = found == list(range(len(names))) and all(type(member) is int for member in found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_groups(results.folder, str(error)) from error
+    if not whole:
+        raise _not_groups(results.folder, f"{of!r:.80}")
+    return groups
+
+
+def _not_groups(folder: Path, got: str) -> ImageError:
+    expected = "the concepts of its labels as groups of those of its weights"
+    what, mend = f"the results in {folder} are damaged", "segment the input again"
+    return ImageError(what, expected=expected, got=got, mend=mend)
+
+
+def _groups(base: Sequence[Group], parent: Mapping[str, Any], wanted: Regrouping) -> list[Group]:
+    """What becomes of the concepts of a segmentation."""
+    groups = list(base)
     if wanted.bank is not None:
-        groups = coarser(wanted.bank, parent["bank"]["sha256"], len(names), wanted.k)
+        found = coarser(wanted.bank, parent["bank"]["sha256"], len(base), wanted.k)
+        members = [sorted(part for member in group.members for part in base[member].members) for group in found]
+        groups = [replace(group, members=tuple(parts)) for group, parts in zip(found, members, strict=True)]
     elif wanted.k is not None:
         raise OptionError("a coarser K needs a bank", mend="give the nested bank with --bank")
-    else:
-        groups = [Group((i,), *one) for i, one in enumerate(zip(names, colors, strict=True))]
     return regroup(groups, wanted.merges, wanted.renames or {})
 
 
-def _bands(weights: SparseWeights, groups: Sequence[Group], before: Raster, limit: float | None) -> Iterator[Band]:
-    """Decode the token rows in bands; only what had a label gets one.
+def bands(weights: SparseWeights, groups: Sequence[Group], results: Results) -> Iterator[Band]:
+    """Decode the token rows in bands, with groups of concepts; only what had a label gets one.
 
     What was unlike the bank, where there is a limit of the residual, stays so.
     """
-    header = weights.header
-    rows, unlike_label = header.g_size[1], len(header.names) + 1
+    header, before, limit = weights.header, results.labels, results.recipe.get("unlike")
+    rows, unlike_label = header.g_size[1], len(groups_of(results, weights)) + 1
 
     @lru_cache(1)
     def were(start: int, stop: int) -> NDArray[np.unsignedinteger[Any]]:
@@ -149,7 +190,7 @@ def _owners(groups: Sequence[Group]) -> list[int]:
     return [owner[concept] for concept in sorted(owner)]
 
 
-def _recipe(parent: Mapping[str, Any], groups: Sequence[Group], method: str) -> dict[str, Any]:
+def _recipe(parent: Mapping[str, Any], groups: Sequence[Group], legend: Legend, method: str) -> dict[str, Any]:
     """The parent's recipe, and what was made of its labels."""
     concepts = [
         {"label": label, "name": group.name, "color": list(group.color), "of": [member + 1 for member in group.members]}
@@ -160,22 +201,36 @@ def _recipe(parent: Mapping[str, Any], groups: Sequence[Group], method: str) -> 
         "weights": "largest" if method_of(method).combine is nearest else "sum",
         "concepts": concepts,
     }
-    return {**parent, "histofactor": histofactor.__version__, "relabel": made}
+    kept = {name: value for name, value in parent.items() if name not in _OF_THE_PARENT}
+    return {**kept, "histofactor": histofactor.__version__, "relabel": made, "excluded": list(legend.excluded)}
 
 
-def _assemble(
-    weights: SparseWeights, parent: Mapping[str, Any], groups: Sequence[Group], maps: Maps, recipe: Mapping[str, Any]
+def _legend(groups: Sequence[Group], base: Sequence[Group], parent: Mapping[str, Any]) -> Legend:
+    """Names and colours of groups; what is made of artefacts alone is one."""
+    labels = parent.get("excluded", ())
+    out = {member for label, group in enumerate(base, 1) if label in labels for member in group.members}
+    excluded = tuple(label for label, group in enumerate(groups, 1) if out.issuperset(group.members))
+    return Legend(tuple(group.name for group in groups), tuple(group.color for group in groups), excluded)
+
+
+def assemble(
+    weights: SparseWeights, parent: Mapping[str, Any], legend: Legend, maps: Maps, recipe: Mapping[str, Any]
 ) -> Segmentation:
+    """The segmentation of labels that were decoded again.
+
+    Args:
+        weights: what they were decoded from.
+        parent: recipe of the segmentation that the weights are of.
+        legend: of its labels.
+        maps: all bands as one.
+        recipe: of the new segmentation.
+    """
     header, source = weights.header, parent["source"]
     info = SlideInfo(
         Path(header.slide) if header.slide else None, tuple(source["size"]), source["mpp"], (1.0,), source["reader"]
     )
-    names, colors = unlike.legend(
-        tuple(group.name for group in groups),
-        tuple(group.color for group in groups),
-        with_unlike=parent.get("unlike") is not None,
-    )
-    label_map = LabelMap(maps.labels, header.mpp, (0, 0), names, colors)
+    names, colors = unlike.legend(legend.names, legend.colors, with_unlike=parent.get("unlike") is not None)
+    label_map = LabelMap(maps.labels, header.mpp, (0, 0), names, colors, legend.excluded)
     return Segmentation(info, label_map, maps.margin, maps.tokens, header.l0_per_px, recipe)
 
 

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from histofactor.base.clock import Clock
 from histofactor.export.geojson import write_geojson
 from histofactor.export.labels import write_labels
 from histofactor.export.names import LABELS, OME_ZARR, OVERLAY, PAGE, REGIONS, SMALL, TABLE, WEIGHTS
 from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.previews import write_preview
-from histofactor.export.report import report_entry, run_from, write_page, write_small
+from histofactor.export.report import ReportEntry, report_entry, run_from, write_page, write_small
 from histofactor.export.tables import write_phenotypes
 from histofactor.export.weights import WeightsHeader, write_weights
 from histofactor.export.zarr import write_ome_zarr
@@ -81,12 +84,34 @@ def write_results(segmentation: Segmentation, slide: Slide, place: Place, output
     Raises:
         OutputError: the folder cannot be written.
     """
-    folder = place.results
     with clock("thumbnail"):
         rgb, _ = read_thumbnail(slide, thumbnail_size(slide.info.size))
+    write_files(segmentation, rgb, lambda: report_entry(segmentation, slide, rgb), place, outputs, clock)
+
+
+def write_files(
+    segmentation: Segmentation,
+    rgb: NDArray[np.uint8],
+    shown: Callable[[], ReportEntry],
+    place: Place,
+    outputs: Outputs,
+    clock: Clock,
+) -> None:
+    """Write everything about one segmentation but its seal, where the input need not be at hand.
+
+    Args:
+        segmentation: the result.
+        rgb: (h, w, 3) the whole input, small.
+        shown: what its page shows.
+        place, outputs, clock: as for ``write_results``.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    folder = place.results
 
     def page() -> None:
-        entry = report_entry(segmentation, slide, rgb)
+        entry = shown()
         write_preview(entry, folder)
         write_page(entry, run_from(segmentation.recipe, entry.mpp), folder / PAGE)
         write_small(entry, folder / SMALL)

@@ -1,4 +1,4 @@
-"""Other names and colours for an input that is segmented: its files are written again, nothing is encoded."""
+"""Other names, colours and artefacts for an input that is segmented: its files are written again, none is encoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from histofactor.base.files import atomic, atomic_folder
 from histofactor.errors import ImageError
@@ -20,10 +22,10 @@ from histofactor.export.names import OME_ZARR, OVERLAY, PAGE, REGIONS, SMALL, TA
 from histofactor.export.overlay import LONG_SIDE_PX, render_overlay, thumbnail_size, write_overlay
 from histofactor.export.previews import read_preview, write_preview
 from histofactor.export.read import open_results
-from histofactor.export.report import IMAGE_PX, jpeg, run_from, write_page, write_small
-from histofactor.export.tables import PhenotypeRow, write_rows
+from histofactor.export.report import IMAGE_PX, ReportEntry, jpeg, page_image, run_from, write_page, write_small
+from histofactor.export.tables import PhenotypeRow, with_shares, write_rows
 from histofactor.export.zarr import NAME, describe_labels
-from histofactor.records import Color, LabelMap, SlideInfo
+from histofactor.records import ConceptBank, LabelMap, SlideInfo
 from histofactor.runs.place import Place, unseal
 from histofactor.runs.source import Opening
 from histofactor.slides.thumbnail import read_thumbnail
@@ -38,27 +40,31 @@ class _Renamed:
     l0_per_px: tuple[float, float]
 
 
-def rewrite(place: Place, names: Sequence[str], colors: Sequence[Color], source: Path, opening: Opening) -> None:
-    """Write the files of one input again with other names and colours of its concepts, and take off their seal.
+def rewrite(place: Place, bank: ConceptBank, source: Path, opening: Opening) -> list[str]:
+    """Write the files of one input again with other names, colours and artefacts, and take off their seal.
 
     Labels, outlines, areas and weights stay as they are. The label of tissue unlike the bank keeps its name.
 
     Args:
         place: of its results, which are whole.
-        names, colors: of the concepts, as many as there are.
-        source: the input, which is read again, small, where colours change.
+        bank: its concepts, called and coloured anew.
+        source: the input, which is read again, small, where colours change; if it is gone, its page still shows it.
         opening: how it is opened.
+
+    Returns:
+        What was done otherwise since the input is gone, one sentence each.
 
     Raises:
         ImageError: results are damaged, of another kind, or the input cannot be read.
         OutputError: the folder cannot be written.
     """
-    folder = place.results
+    folder, names, notes = place.results, bank.names, list[str]()
     with open_results(folder) as results:
         recipe, entry = results.recipe, read_preview(folder)
         if entry is None or len(entry.rows) <= len(names):
             raise ImageError(f"what the report shows of {folder} is gone", mend="segment the input again")
-        before, after = entry.rows, [_row(row, names, colors) for row in entry.rows]
+        before = entry.rows
+        after = with_shares([_row(row, bank) for row in before], [concept + 1 for concept in bank.excluded])
         unseal(place)
         if any(old.color != new.color for old, new in zip(before, after, strict=True)):
             colored = [row.color for row in after if row.color is not None]
@@ -66,26 +72,44 @@ def rewrite(place: Place, names: Sequence[str], colors: Sequence[Color], source:
             map_ = LabelMap(results.labels, entry.mpp, (0, 0), *legend)
             l0_x, l0_y = recipe["geometry"]["l0_per_px"]
             renamed = _Renamed(entry.slide, map_, (l0_x, l0_y))
-            with opening.open(source) as slide:
-                sizes = (thumbnail_size(slide.info.size, side) for side in (LONG_SIDE_PX, IMAGE_PX))
-                rgb, small = (read_thumbnail(slide, size)[0] for size in sizes)
+            rgb, small, notes = _images(source, opening, entry)
             write_overlay(rgb, renamed, folder / OVERLAY)
             entry = replace(entry, overlay=jpeg(render_overlay(small, renamed)))
         _rename_regions(folder / REGIONS, before, after)
         for name in (WEIGHTS, OME_ZARR):
-            if (folder / name).exists():
+            finer = name == WEIGHTS and "weights_of" in recipe  # of other concepts, whose names stay
+            if (folder / name).exists() and not finer:
                 _rename_arrays(folder / name, after)
         entry = replace(entry, rows=tuple(after))
         write_preview(entry, folder)
         write_page(entry, run_from(recipe, entry.mpp), folder / PAGE)
         write_small(entry, folder / SMALL)
         write_rows(after, folder / TABLE)
+    return notes
 
 
-def _row(row: PhenotypeRow, names: Sequence[str], colors: Sequence[Color]) -> PhenotypeRow:
-    if not 1 <= row.label <= len(names):
+def _images(
+    source: Path, opening: Opening, entry: ReportEntry
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[str]]:
+    """The whole input for its overlay and for its page, and what is to be told of them."""
+    if not source.exists():
+        image = page_image(entry)
+        return image, image, [gone(source)]
+    with opening.open(source) as slide:
+        sizes = (thumbnail_size(slide.info.size, side) for side in (LONG_SIDE_PX, IMAGE_PX))
+        rgb, small = (read_thumbnail(slide, size)[0] for size in sizes)
+    return rgb, small, []
+
+
+def gone(source: Path) -> str:
+    """The sentence for an input that is not there any more."""
+    return f"{source} is gone: {OVERLAY} was drawn from the small image of its page"
+
+
+def _row(row: PhenotypeRow, bank: ConceptBank) -> PhenotypeRow:
+    if not 1 <= row.label <= len(bank.names):
         return row
-    return replace(row, name=names[row.label - 1], color=colors[row.label - 1])
+    return replace(row, name=bank.names[row.label - 1], color=bank.colors[row.label - 1])
 
 
 def _rename_regions(path: Path, before: Sequence[PhenotypeRow], after: Sequence[PhenotypeRow]) -> None:

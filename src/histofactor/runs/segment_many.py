@@ -14,6 +14,7 @@ from histofactor.runs.execute.local import execute
 from histofactor.runs.ledger import begin, derive, facts_of, inputs_of
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.own_concepts import OwnConcepts, StudyOptions, own_concepts
+from histofactor.runs.request import stated
 from histofactor.runs.results import Outputs
 from histofactor.runs.source import Opening
 from histofactor.runs.task import Request, Task, run_one
@@ -107,9 +108,10 @@ def segment_many(
     with observer.clock("concepts"):
         chosen = _own(out, paths, request, options) if own else _given(request)
     segmenter = chosen.request.load()
-    facts = facts_of(segmenter, chosen.origin, options.arguments)
-    run, places = begin(out, facts, paths, observer.reporter.on_note)
     outputs = options.outputs if options.outputs.weights is not None else replace(options.outputs, weights=own)
+    asked = stated(encoder, concepts, replace(options, outputs=outputs))
+    facts = {**facts_of(segmenter, chosen.origin, options.arguments), "request": asked}
+    run, places = begin(out, facts, paths, observer.reporter.on_note)
     tasks = [
         Task(path, place, outputs, options.opening, options.resume, run)
         for path, place in zip(paths, places, strict=True)

@@ -107,15 +107,15 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemo
             got=str(place.results),
             mend="choose another output folder",
         )
-    recipe = labels_recipe(task, segmenter)
+    recipe, written = labels_recipe(task, segmenter), outputs_recipe(task, segmenter)
     held = memory.take(task.path, recipe.content)
-    labels, outputs = digest(recipe), digest(outputs_recipe(task, segmenter))
+    labels, outputs = digest(recipe), digest(written)
     sealed = read_seal(place)
     if task.resume and sealed is not None and (sealed.labels, sealed.outputs) == (labels, outputs):
         clear(place)  # the run that sealed it may have been killed before it could
         return _kept(task, sealed)
     if task.resume and sealed is not None and sealed.labels == labels and _rewritten(task, segmenter, sealed):
-        seal(place, sealed.content, labels, outputs)
+        seal(place, {**sealed.content, **stated_outputs(written)}, labels, outputs)
         return replace(_kept(task, sealed), status="done")
     notes = () if sealed is None or not sealed.fault else (f"finished results were made anew: {sealed.fault}",)
     if not task.resume:
@@ -130,7 +130,8 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemo
             with watch.clock("weights"):
                 keep_weights(segmentation, store.weights(), place, labels)
     notes = (*_notes(segmentation), *filter(None, [store.note]), *notes)
-    content = {**segmentation.recipe, "series": task.opening.series, "notes": list(_notes(segmentation))}
+    made = {"made_by": asdict(recipe), **stated_outputs(written)}
+    content = {**segmentation.recipe, "series": task.opening.series, "notes": list(_notes(segmentation)), **made}
     seal(place, content, labels, outputs)
     clear(place)
     damaged = segmentation.slide.notes[-1] if segmentation.recipe["unreadable"] else ""
@@ -144,7 +145,7 @@ def _rewritten(task: Task, segmenter: Segmenter, sealed: Seal) -> bool:
     if bank is None or not asked <= set(sealed.content["digests"]):
         return False
     try:
-        rewrite(task.place, bank.names, bank.colors, task.path, task.opening)
+        rewrite(task.place, bank, task.path, task.opening)
     except ImageError:  # what is there cannot be used: the input is worked anew
         return False
     return True
@@ -182,7 +183,13 @@ def outputs_recipe(task: Task, segmenter: Segmenter) -> OutputsRecipe:
         files=tuple(name for name, wanted in asked.items() if wanted),
         names=() if bank is None else bank.names,
         colors=() if bank is None else bank.colors,
+        excluded=() if bank is None else bank.excluded,
     )
+
+
+def stated_outputs(outputs: OutputsRecipe) -> dict[str, Any]:
+    """What ``segmentation.json`` says of what is written: files asked for, and labels of artefacts."""
+    return {"files": list(outputs.files), "excluded": [concept + 1 for concept in outputs.excluded]}
 
 
 def _store(place: Place, labels: str, segmenter: Segmenter, outputs: Outputs) -> DiskStore | MemoryStore:

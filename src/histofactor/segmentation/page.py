@@ -213,7 +213,7 @@ def _assemble(slide: Slide, segmenter: Segmenter, plan: Plan, maps: Maps, bank: 
     names, colors = unlike.legend(bank.names, bank.colors, with_unlike=segmenter.unlike is not None)
     return Segmentation(
         slide=info,
-        label_map=LabelMap(maps.labels, frame.t_mpp, (0, 0), names, colors),
+        label_map=LabelMap(maps.labels, frame.t_mpp, (0, 0), names, colors, tuple(one + 1 for one in bank.excluded)),
         margin=maps.margin,
         tokens=maps.tokens,
         l0_per_px=frame.l0_per_px,

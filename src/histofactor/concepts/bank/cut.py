@@ -12,7 +12,7 @@ from histofactor.errors import OptionError
 
 
 def cut(file: BankFile, k: int) -> BankFile:
-    """Add a level of K unions of the finest concepts, by Ward's rule as training nests them.
+    """Add a level of K unions of the finest concepts, by Ward's rule as training nests them; artefacts stay apart.
 
     Args:
         file: the banks.
@@ -23,17 +23,22 @@ def cut(file: BankFile, k: int) -> BankFile:
         BankError: what the bank tells of its concepts cannot be read.
     """
     finest = max(file.banks)
-    if not 1 <= k < finest:
+    out = file.banks[finest].excluded
+    if not len(out) < k < finest:
         raise OptionError(
             f"there are no K = {k} concepts",
-            expected=f"K from 1 to {finest}",
+            expected=f"K from {len(out) + 1} to {finest}",
             got=str(k),
             mend="ask for fewer, or learn anew with --relearn",
         )
     bank = file.banks[finest]
     counts = counts_of(bank)
     sizes = np.ones(finest, np.int64) if counts is None else np.maximum(counts, 1).astype(np.int64)
-    owners = nest(bank.vectors, sizes, [k])[k]
-    unions = [tuple((np.flatnonzero(owners == union) + 1).tolist()) for union in range(k)]
+    tissue = np.setdiff1d(np.arange(finest), out)
+    owners = nest(bank.vectors[tissue], sizes[tissue], [k - len(out)])[k - len(out)]
+    unions = [tuple((tissue[owners == union] + 1).tolist()) for union in range(k - len(out))]
     merges = [(labels, f"union {min(labels)}") for labels in unions if len(labels) > 1]
-    return rename(merge(file, finest, merges), k, {label: f"Concept {label}" for label in range(1, k + 1)})
+    made = merge(file, finest, merges)
+    found = made.banks[k]
+    names = {label: f"Concept {label}" for label in range(1, k + 1) if label - 1 not in found.excluded}
+    return rename(made, k, names)

@@ -60,8 +60,8 @@ def merge(file: BankFile, k: int, merges: Sequence[Merge]) -> BankFile:
 
     Raises:
         BankError: there is no such K, or what the bank tells of its concepts cannot be read.
-        OptionError: a label does not exist, is asked for twice, a merge has fewer than two, or puts an artefact together
-            with what is none.
+        OptionError: a label does not exist, is asked for twice, a merge has fewer than two, or holds an artefact and
+            what is none.
     """
     bank = level_of(file, k)
     groups = regroup(_groups(bank), merges, {})

@@ -84,8 +84,8 @@ def include(file: BankFile, k: int, labels: Sequence[int]) -> Excluded:
     bank = level_of(file, k)
     check_labels(labels, k)
     back = {label - 1 for label in labels}
-    if other := sorted(back - {*bank.excluded}):
-        raise OptionError(f"label {other[0] + 1} is not excluded", expected="labels of artefacts")
+    if not_out := sorted(back - {*bank.excluded}):
+        raise OptionError(f"label {not_out[0] + 1} is not excluded", expected="labels of artefacts")
     file = _marked(file, k, {*bank.excluded} - back)
     for level, other in file.banks.items():
         if level != k and other.excluded and (common := _common(bank, other)) is not None:

@@ -2,7 +2,8 @@
 
 Of one K, in ``provenance``: ``counts`` (sampled tokens of every concept), ``per_group`` and ``per_slide`` (the same by
 group, or for every slide), ``leaf_counts`` (the same by leaf), ``examples`` (typical tokens of every concept), and
-``residual_limit`` (as in the choice of K). Of all K, in the ``card``: ``slides``, of which an example names one by its place, and free text.
+``residual_limit`` (as in the choice of K). Of all K, in the ``card``: ``slides``, of which an example names one by its
+place, and free text.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def _validate_centring(centring: Centring, dim: int) -> None:
 
 
 def bank_hash(bank: ConceptBank) -> str:
-    """Fingerprint what a bank does: its vectors and the features they belong to, not names, colours or what is excluded.
+    """Fingerprint what a bank does: its vectors and the features they belong to, not names, colours or artefacts.
 
     Args:
         bank: the bank.

@@ -30,12 +30,13 @@ class ConceptSummary:
     Attributes:
         label: 1 … K, as in label maps.
         name, color: as in the bank.
-        share: of the sampled tokens, in [0, 1], or None if not known.
+        share: of the sampled tokens that are of no artefact, in [0, 1]; None for an artefact, or if not known.
         neighbours: (label, cosine) of the most similar concepts, the nearest first.
         origins: (group or slide, share of the concept's tokens), the largest first; empty if not known.
         alone: the group or slide that nearly all of it comes from though it gives few tokens, or "".
         parent: label at the next coarser level, or None.
         examples: where typical tokens are, the nearest first.
+        excluded: whether it is an artefact.
     """
 
     label: int
@@ -47,6 +48,7 @@ class ConceptSummary:
     alone: str
     parent: int | None
     examples: tuple[Example, ...]
+    excluded: bool
 
 
 def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
@@ -64,6 +66,7 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
     cosines = units @ units.T
     np.fill_diagonal(cosines, -np.inf)
     counts, origins, examples = counts_of(bank), _origins(file, bank), examples_of(bank)
+    counted = None if counts is None else float(np.delete(counts, bank.excluded).sum())
     found = []
     for index in range(k):
         nearest = np.argsort(-cosines[index], kind="stable")[: min(_NEIGHBOURS, k - 1)]
@@ -73,12 +76,13 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
                 index + 1,
                 bank.names[index],
                 bank.colors[index],
-                None if counts is None else float(counts[index] / max(counts.sum(), 1)),
+                None if counts is None or index in bank.excluded else float(counts[index] / max(counted or 0, 1)),
                 tuple((int(other) + 1, float(cosines[index, other])) for other in nearest),
                 shares,
                 alone,
                 None if bank.parents is None else bank.parents[index] + 1,
                 examples[index],
+                index in bank.excluded,
             )
         )
     return found

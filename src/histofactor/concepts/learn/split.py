@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from string import ascii_lowercase
 from typing import Any, TypeVar
 
@@ -47,9 +47,22 @@ def level_by(bank: ConceptBank, X: Float) -> Level:
     return Level(bank.vectors, counts, labels, apart.inertia)
 
 
-def split(
-    file: BankFile, k: int, label: int, X: Float, into: int, *, name: str | None = None, how: KMeansOptions | None = None
-) -> BankFile:
+@dataclass(frozen=True, slots=True)
+class Splitting:
+    """What is asked for.
+
+    Attributes:
+        label: of the concept, 1 … K.
+        into: number of parts.
+        name: what parts are called, with a letter each; None calls them as the concept.
+    """
+
+    label: int
+    into: int
+    name: str | None = None
+
+
+def split(file: BankFile, k: int, wanted: Splitting, X: Float, how: KMeansOptions | None = None) -> BankFile:
     """Add a finer level, in which the tokens of one concept are clustered into several; the others are as they were.
 
     The parts take the place of the concept, the largest first. Where concepts are unions, each leaf of the one that is
@@ -58,11 +71,9 @@ def split(
     Args:
         file: the banks.
         k: the level whose concept is split.
-        label: 1 … K.
+        wanted: the concept, and its parts.
         X: (N, d) the tokens that the concepts were learned from, in random order; of unit length where the clustering
             is spherical.
-        into: number of parts.
-        name: what parts are called, with a letter each; default as the concept.
         how: seeds and passes of the clustering.
 
     Returns:
@@ -72,14 +83,14 @@ def split(
         BankError: there is no such K, or the concept has fewer distinct tokens than parts.
         OptionError: there is no such label, there are fewer than two parts, or more concepts than there may be.
     """
-    bank = level_of(file, k)
+    bank, label, into = level_of(file, k), wanted.label, wanted.into
     check_labels([label], k)
-    wanted = k + into - 1
-    if into < 2 or wanted > MAX_COLORS:
+    finer = k + into - 1
+    if into < 2 or finer > MAX_COLORS:
         expected = f"from 2 to {MAX_COLORS - k + 1}, so that there are at most {MAX_COLORS} concepts"
         raise OptionError("a concept cannot be split into so many", expected=expected, got=str(into))
     how, concept = how or KMeansOptions(), label - 1
-    name = bank.names[concept] if name is None else name
+    name = bank.names[concept] if wanted.name is None else wanted.name
     check_name(name)
     rows = np.flatnonzero(label_by(bank, X) == concept)
     if not rows.size:
@@ -90,8 +101,8 @@ def split(
     (told,) = assign(X, leaves.vectors)
     provenance: dict[str, Any] = {key: value for key, value in bank.provenance.items() if isinstance(value, str)}
     provenance |= {"split_from": k, "split_label": label}
-    provenance["counts"] = np.bincount(leaves.owners, told.counts, wanted).astype(int).tolist()
-    if len(leaves.owners) > wanted:
+    provenance["counts"] = np.bincount(leaves.owners, told.counts, finer).astype(int).tolist()
+    if len(leaves.owners) > finer:
         provenance["leaf_counts"] = told.counts.tolist()
     if (limit := residual_limit_of(bank)) is not None:
         provenance[LIMIT] = limit
@@ -104,10 +115,10 @@ def split(
         colors=_replaced(bank.colors, concept, _colors(bank.colors, concept, into)),
         parents=None,
         provenance=provenance,
-        leaves=leaves if len(leaves.owners) > wanted else None,
+        leaves=leaves if len(leaves.owners) > finer else None,
         excluded=tuple(sorted(excluded | ({*range(concept, concept + into)} if concept in bank.excluded else set()))),
     )
-    return put_levels(file, {wanted: made})
+    return put_levels(file, {finer: made})
 
 
 def _cluster(tokens: Float, into: int, how: KMeansOptions, name: str) -> Labels:
@@ -129,14 +140,14 @@ def _parts(
     old, into, tokens = leaves_of(bank), int(parts.max()) + 1, X[rows]
     (nearest,) = assign(tokens, old.vectors)
     pairs, which = np.unique(np.stack([parts, nearest.labels]), axis=1, return_inverse=True)
-    finer, means = _means(tokens, which.ravel()), _means(tokens, parts)
+    new, means = _means(tokens, which.ravel()), _means(tokens, parts)
     if spherical:
-        finer, means = unit_rows(finer), unit_rows(means)
+        new, means = unit_rows(new), unit_rows(means)
     kept = [leaf for leaf, owner in enumerate(old.owners) if owner != concept]
     owners = [old.owners[leaf] + (into - 1) * (old.owners[leaf] > concept) for leaf in kept]
     owners += (pairs[0] + concept).tolist()
     order = np.argsort(owners, kind="stable")
-    leaves = np.concatenate([old.vectors[kept], finer])[order]
+    leaves = np.concatenate([old.vectors[kept], new])[order]
     vectors = np.concatenate([bank.vectors[:concept], means, bank.vectors[concept + 1 :]])
     return vectors, Leaves(leaves, tuple(int(owners[at]) for at in order))
 

@@ -1,0 +1,126 @@
+"""``histofactor concepts name|merge|split|exclude``: the concepts of a bank, or of a study, kept in order."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histofactor.cli.options import labels_and_name, say
+from histofactor.errors import OptionError
+
+if TYPE_CHECKING:
+    from histofactor.runs.edit_study import Edited
+
+_Target = Annotated[Path, typer.Argument(metavar="OUT|BANK", help="An output folder with concepts, or a bank.")]
+_K = Annotated[
+    int | None, typer.Option("-k", help="Which K; default that of the study, and needed where a bank has several.")
+]
+_Out = Annotated[Path | None, typer.Option("-o", "--out", help="Bank to write; default the one given.")]
+
+
+def name(
+    target: _Target,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[LABEL=NAME...]", help="For example 3=stroma.")] = None,
+    k: _K = None,
+    table: Annotated[Path | None, typer.Option(help="CSV with label, name and perhaps color (#rrggbb).")] = None,
+    out: _Out = None,
+) -> None:
+    """Name concepts, once for all slides; a phenotypes.csv that was edited serves as the table."""
+    from histofactor.concepts.bank.name_table import Naming, read_names
+    from histofactor.runs.edit_study import edit, named
+
+    naming = read_names(table) if table is not None else Naming()
+    given: dict[int, str] = {}
+    for text in names or ():
+        labels, called = labels_and_name(text, "LABEL=NAME", "3=stroma")
+        if len(labels) > 1 or labels[0] in given:
+            raise OptionError("a name is for one label, once", expected="for example 3=stroma", got=text)
+        given[labels[0]] = called
+    new = {**naming.names, **given}
+    if not new and not naming.colors:
+        raise OptionError("nothing to name", mend="give LABEL=NAME, or --table")
+    made = edit(target, k, named(new, naming.colors), out=out, arguments=sys.argv[1:])
+    say(f"wrote {made.path}: {len(new)} names at K = {made.change.k}")
+    _tell_next(target, made)
+
+
+def merge(
+    target: _Target,
+    merges: Annotated[list[str], typer.Argument(metavar="LABEL+LABEL=NAME...", help="For example 1+4=tumour.")],
+    k: _K = None,
+    out: _Out = None,
+) -> None:
+    """Put concepts together: adds a coarser level in which they are one, which a study is segmented with from then on.
+
+    Where the bank has a level of that K already, it is replaced in another file only (-o).
+    """
+    from histofactor.runs.edit_study import edit, merged
+
+    wanted = [labels_and_name(text, "LABEL+LABEL=NAME", "1+4=tumour") for text in merges]
+    made = edit(target, k, merged(wanted), out=out, arguments=sys.argv[1:])
+    levels = ", ".join(map(str, made.change.file.banks))
+    say(f"wrote {made.path}: K = {levels}; the merged level is K = {made.change.k}")
+    _tell_next(target, made)
+
+
+def split(
+    target: _Target,
+    label: Annotated[int, typer.Argument(metavar="LABEL", help="The concept.")],
+    into: Annotated[int, typer.Option("--into", min=2, help="Number of parts.")],
+    k: _K = None,
+    called: Annotated[str | None, typer.Option("--name", help="What parts are called, with a letter each.")] = None,
+    out: _Out = None,
+) -> None:
+    """Cluster the tokens of one concept again: adds a finer level, which a study is segmented with from then on.
+
+    Needs the sample that the concepts were learned from, which a study keeps; `concepts train` does with --keep-sample.
+    """
+    from histofactor.concepts.learn.split import Splitting
+    from histofactor.runs.edit_study import edit, parted
+
+    made = edit(target, k, parted(Splitting(label, into, called)), out=out, arguments=sys.argv[1:])
+    bank = made.change.file.banks[made.change.k]
+    levels = ", ".join(map(str, made.change.file.banks))
+    say(f"wrote {made.path}: K = {levels}; the split level is K = {made.change.k}")
+    counts = bank.provenance["counts"]
+    for part in range(label, label + into):
+        say(f"  {part} {bank.names[part - 1]}: {counts[part - 1]} tokens of the sample")
+    _tell_next(target, made)
+
+
+def exclude(
+    target: _Target,
+    labels: Annotated[list[int], typer.Argument(metavar="LABEL...", help="Artefacts, such as pen.")],
+    k: _K = None,
+    called: Annotated[str | None, typer.Option("--name", help="What the artefact is called.")] = None,
+    include: Annotated[bool, typer.Option("--include", help="The way back: they are tissue after all.")] = False,
+    out: _Out = None,
+) -> None:
+    """Mark concepts as artefacts, at every K: they keep their label and count in no share.
+
+    Where an artefact is part of a concept at another K, it becomes a concept of its own there, and that K grows by one.
+    """
+    from histofactor.runs.edit_study import artefacts, edit
+
+    if called is not None and len(labels) > 1:
+        raise OptionError("a name is for one label", mend="exclude one at a time, or leave --name out")
+    made = edit(target, k, artefacts(labels, back=include, name=called), out=out, arguments=sys.argv[1:])
+    bank = made.change.file.banks[made.change.k]
+    listed = ", ".join(bank.names[concept] for concept in bank.excluded) or "none"
+    say(f"wrote {made.path}: excluded at K = {made.change.k}: {listed}")
+    for before, now in sorted(made.change.moved.items()):
+        say(f"K = {before} is K = {now} now: the artefact was part of a concept there")
+    for note in made.change.notes:
+        say(note, err=True)
+    _tell_next(target, made)
+
+
+def _tell_next(target: Path, made: Edited) -> None:
+    """How the slides of a study come up to date."""
+    if made.k is not None:
+        folder = target if target.is_dir() else target.parent
+        level = "" if made.noted else f" -k {made.k}"
+        say(f"slides are segmented with K = {made.k}; now: histofactor relabel {folder}{level}")

@@ -1,0 +1,229 @@
+"""All slides of a study brought up to date with its concepts: without encoding where their results bear it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import histofactor
+from histofactor.concepts.bank.cut import cut
+from histofactor.concepts.bank.nesting import unions
+from histofactor.concepts.bank.provenance import origin_of
+from histofactor.concepts.bank.record import bank_hash
+from histofactor.errors import OutputError
+from histofactor.export.weights import WEIGHTS
+from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
+from histofactor.records import ConceptBank
+from histofactor.runs.decode_again import Target, decode_again
+from histofactor.runs.execute.local import execute
+from histofactor.runs.ledger import Ledger, begin, derive, request_of, scan
+from histofactor.runs.outcome import Outcome, Reporter, attempt
+from histofactor.runs.place import Place, Seal, claim, read_seal, seal
+from histofactor.runs.rewrite import rewrite
+from histofactor.runs.source import Opening
+from histofactor.runs.status import read_status, write_status
+from histofactor.runs.study import Study, find_bank, open_study, study_lock, write_study
+from histofactor.runs.task import Task, stated_outputs
+from histofactor.slides.slide_parts import files_of
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """An input whose features are needed again.
+
+    Attributes:
+        path: where it lies.
+        folder: of its results in the output folder.
+        why: one clause.
+        request: what it was segmented with, see ``runs.request``; None where it is not known.
+    """
+
+    path: Path
+    folder: str
+    why: str
+    request: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Relabelled:
+    """What became of a study.
+
+    Attributes:
+        bank: its path.
+        k: the level that its slides are segmented with.
+        outcomes: of its finished slides; ``waiting`` for those that are to be encoded.
+        encode: these.
+    """
+
+    bank: Path
+    k: int
+    outcomes: list[Outcome] = field(default_factory=list)
+    encode: list[Encoding] = field(default_factory=list)
+
+
+def relabel_study(
+    out: Path, k: int | None = None, *, arguments: Sequence[str] = (), reporter: Reporter | None = None
+) -> Relabelled:
+    """Bring every finished slide of a study up to date with its bank; one that fails does not stop the others.
+
+    Names, colours and artefacts are written anew. Where the level is a union of the concepts that a slide was segmented
+    with, and its weights were kept, labels are decoded from these. All else needs features, and is told.
+
+    Args:
+        out: the output folder.
+        k: the level that slides are segmented with from now on; None keeps that of the study.
+        arguments: what ``run.json`` says this was called with.
+        reporter: who is told.
+
+    Raises:
+        OptionError: the folder is no study, has no results, or its bank has fewer concepts.
+        BankError: the bank cannot be read, or was changed by something else.
+        OutputError: the folder cannot be written.
+    """
+    reporter, bank, ledger = reporter or Reporter(), find_bank(out), scan(out)
+    study = _at(bank, k, arguments)
+    made = Relabelled(bank, study.k)
+    finished = [one for one in ledger.outcomes if one.folder and one.status in {"done", "damaged"}]
+    tasks = [Task(Path(one.input), Place(out, one.folder)) for one in finished]
+    try:
+        for outcome in execute(tasks, lambda task: _brought(task, study), reporter):
+            made.outcomes.append(outcome)
+            reporter.on_outcome(outcome)
+    finally:
+        _note_run(out, ledger, study, made, arguments)
+        derive(out)
+    waiting = {one.folder: one for one in made.outcomes if one.status == "waiting"}
+    for folder, outcome in waiting.items():
+        path, request = _input_of(Place(out, folder), Path(outcome.input)), request_of(out, folder)
+        made.encode.append(Encoding(path, folder, outcome.notes[-1], request))
+    return made
+
+
+def _at(bank: Path, k: int | None, arguments: Sequence[str]) -> Study:
+    """The study, moved to a level."""
+    with study_lock(bank.parent):
+        study = open_study(bank)
+        if k is None or k == study.k:
+            return study
+        file = study.file if k in study.file.banks else cut(study.file, k)
+        write_study(file, bank, k, "level", arguments)
+    return replace(study, file=file, k=k)
+
+
+def _note_run(out: Path, ledger: Ledger, study: Study, made: Relabelled, arguments: Sequence[str]) -> None:
+    """Write down the run, if it did anything: what is derived tells of the newest."""
+    newest, target = ledger.runs[-1], bank_hash(study.file.banks[study.k])
+    if newest.get("bank_sha256") == target and all(one.status != "done" for one in made.outcomes):
+        return
+    facts = {name: value for name, value in newest.items() if name not in {"inputs", "started"}}
+    concepts = f"{origin_of(study.file.banks[study.k].provenance)} ({study.path.name})"
+    now = {"histofactor": histofactor.__version__, "arguments": list(arguments), "concepts": concepts}
+    begin(out, {**facts, **now, "k": study.k, "bank_sha256": target}, [])
+
+
+def _brought(task: Task, study: Study) -> Outcome | None:
+    """What became of one slide, told in its status; None where another process works on it."""
+
+    def work() -> Outcome | None:
+        with claim(task.place) as mine:
+            return _bring(task, study) if mine else None
+
+    outcome, before = attempt(str(task.path), work), read_status(task.place.results)
+    if outcome is None or before is None or outcome.status in {"kept", "waiting"}:
+        return outcome
+    told = outcome
+    if outcome.status == "done":  # how long it took, and what of it is damaged, stays as it was
+        told = replace(before.outcome, folder=task.place.name, notes=outcome.notes)
+    elif read_seal(task.place) is not None:  # what was there is whole
+        return outcome
+    try:
+        write_status(told, task.place, before.run)
+    except OutputError as error:
+        return replace(outcome, status="failed", error=outcome.error or str(error))
+    return outcome
+
+
+def _bring(task: Task, study: Study) -> Outcome:
+    """Bring one slide up to date, by whoever holds its lock."""
+    place = task.place
+    sealed, outcome = read_seal(place), Outcome(str(task.path), "done", place.name)
+    recipe = None if sealed is None else _recipe_of(sealed)
+    if sealed is None or recipe is None:
+        fault = "an earlier version wrote them" if sealed is None or not sealed.fault else sealed.fault
+        return _waiting(outcome, f"its results do not bear it: {fault}")
+    if recipe.bank is None:
+        return replace(outcome, status="kept", notes=("it has concepts of its own, by method single",))
+    source = Path(recipe.path)
+    if source.exists() and fingerprint(*files_of(source)) != recipe.content:
+        return _waiting(outcome, "the input has changed since")
+    outcome = replace(outcome, notes=tuple(sealed.content["notes"]))
+    return _put(task, study, sealed, recipe, outcome)
+
+
+def _put(task: Task, study: Study, sealed: Seal, recipe: LabelsRecipe, outcome: Outcome) -> Outcome:
+    """Put whole results in the concepts of the study."""
+    place, target, source = task.place, study.file.banks[study.k], Path(recipe.path)
+    opening = Opening(source_mpp=recipe.source_mpp, series=recipe.series)
+    outputs = OutputsRecipe(
+        files=tuple(sealed.content["files"]), names=target.names, colors=target.colors, excluded=target.excluded
+    )
+    if recipe.bank == bank_hash(target):
+        if sealed.outputs == digest(outputs):
+            return replace(outcome, status="kept")
+        notes = rewrite(place, target, source, opening)
+        seal(place, {**sealed.content, **stated_outputs(outputs)}, sealed.labels, digest(outputs))
+        return replace(outcome, notes=(*outcome.notes, *notes))
+    if (other := _foreign(place, study)) is not None:
+        return replace(outcome, status="kept", notes=(f"it was segmented with other concepts, {other}",))
+    fine = _weights_bank(sealed, recipe, study)
+    owners = None if fine is None else unions(fine, target)
+    if fine is None or owners is None:
+        return _waiting(outcome, _why(sealed, fine))
+    members = tuple(
+        tuple(part for part, owner in enumerate(owners) if owner == concept) for concept in range(len(target.names))
+    )
+    made = Target(target, members, bank_hash(fine), replace(recipe, bank=bank_hash(target)), outputs)
+    return replace(outcome, notes=(*outcome.notes, *decode_again(place, made, source, opening)))
+
+
+def _foreign(place: Place, study: Study) -> str | None:
+    """The bank that an input was segmented with, where another one than the study's was given."""
+    request = request_of(place.out, place.name) or {}
+    given = request.get("concepts")
+    return None if given in {None, str(study.path.resolve())} else str(given)
+
+
+def _waiting(outcome: Outcome, why: str) -> Outcome:
+    return replace(outcome, status="waiting", notes=(why,))
+
+
+def _recipe_of(sealed: Seal) -> LabelsRecipe | None:
+    """What the labels depend on; None where the seal does not tell it."""
+    try:
+        recipe = LabelsRecipe(**sealed.content["made_by"])
+    except (KeyError, TypeError):  # of another version
+        return None
+    return recipe if digest(recipe) == sealed.labels and "files" in sealed.content else None
+
+
+def _weights_bank(sealed: Seal, recipe: LabelsRecipe, study: Study) -> ConceptBank | None:
+    """The level that the weights are of, where there are any and the study has it."""
+    if WEIGHTS not in sealed.content["digests"]:
+        return None
+    wanted = sealed.content.get("weights_of", {}).get("bank", recipe.bank)
+    return next((bank for bank in study.file.banks.values() if bank_hash(bank) == wanted), None)
+
+
+def _why(sealed: Seal, fine: ConceptBank | None) -> str:
+    if WEIGHTS not in sealed.content["digests"]:
+        return "its weights were not kept"
+    return "its concepts are of another bank" if fine is None else "its concepts are no parts of the new ones"
+
+
+def _input_of(place: Place, given: Path) -> Path:
+    """Where an input lies, however it was given."""
+    sealed = read_seal(place)
+    made_by = {} if sealed is None else sealed.content.get("made_by", {})
+    return Path(made_by.get("path", given))

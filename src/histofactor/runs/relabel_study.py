@@ -13,18 +13,20 @@ from histofactor.concepts.bank.nesting import unions
 from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import OutputError
+from histofactor.export.bank_page import write_bank_page
 from histofactor.export.weights import WEIGHTS
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank
 from histofactor.runs.decode_again import Target, decode_again
+from histofactor.runs.examples import read_examples
 from histofactor.runs.execute.local import execute
-from histofactor.runs.ledger import Ledger, begin, derive, request_of, scan
+from histofactor.runs.ledger import Ledger, begin, derive, inputs_of, request_of, scan
 from histofactor.runs.outcome import Outcome, Reporter, attempt
 from histofactor.runs.place import Place, Seal, claim, read_seal, seal
 from histofactor.runs.rewrite import rewrite
 from histofactor.runs.source import Opening
 from histofactor.runs.status import read_status, write_status
-from histofactor.runs.study import Study, find_bank, open_study, study_lock, write_study
+from histofactor.runs.study import Study, find_bank, open_study, page_of, study_lock, write_study
 from histofactor.runs.task import Task, stated_outputs
 from histofactor.slides.slide_parts import files_of
 
@@ -85,6 +87,7 @@ def relabel_study(
     reporter, bank, ledger = reporter or Reporter(), find_bank(out), scan(out)
     study = _at(bank, k, arguments)
     made = Relabelled(bank, study.k)
+    _write_page(out, study)
     finished = [one for one in ledger.outcomes if one.folder and one.status in {"done", "damaged"}]
     tasks = [Task(Path(one.input), Place(out, one.folder)) for one in finished]
     try:
@@ -110,6 +113,14 @@ def _at(bank: Path, k: int | None, arguments: Sequence[str]) -> Study:
         file = study.file if k in study.file.banks else cut(study.file, k)
         write_study(file, bank, k, "level", arguments)
     return replace(study, file=file, k=k)
+
+
+def _write_page(out: Path, study: Study) -> None:
+    """Write the page of the bank anew, where the bank was changed since."""
+    page = page_of(study.path)
+    if not page.exists() or page.stat().st_mtime_ns < study.path.stat().st_mtime_ns:
+        patches, _ = read_examples(study.file, [path for path in inputs_of(out) if path.exists()])
+        write_bank_page(study.file, page, out.resolve().name, patches)
 
 
 def _note_run(out: Path, ledger: Ledger, study: Study, made: Relabelled, arguments: Sequence[str]) -> None:

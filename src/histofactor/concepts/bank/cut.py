@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from histofactor.concepts.bank.edit import merge, rename
@@ -9,6 +11,8 @@ from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.hierarchy import nest
 from histofactor.concepts.bank.provenance import counts_of
 from histofactor.errors import OptionError
+
+_DEFAULT = re.compile(r"Concept [0-9]+")  # names that nobody gave
 
 
 def cut(file: BankFile, k: int) -> BankFile:
@@ -40,5 +44,5 @@ def cut(file: BankFile, k: int) -> BankFile:
     merges = [(labels, f"union {min(labels)}") for labels in unions if len(labels) > 1]
     made = merge(file, finest, merges)
     found = made.banks[k]
-    names = {label: f"Concept {label}" for label in range(1, k + 1) if label - 1 not in found.excluded}
-    return rename(made, k, names)
+    given = {concept + 1 for concept in found.excluded if not _DEFAULT.fullmatch(found.names[concept])}
+    return rename(made, k, {label: f"Concept {label}" for label in range(1, k + 1) if label not in given})

@@ -1,5 +1,6 @@
 """Fixtures for every room."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,27 @@ def kept_weights(tiny_encoder, tiny_bank, tissue, tmp_path):
             return segment_slide(slide, segmenter), tmp_path / "out" / "case 1"
 
     return make
+
+
+@pytest.fixture(scope="session")
+def whole_study(tmp_path_factory):
+    """An output folder whose concepts were learned from two small inputs, segmented with K = 8, and these inputs."""
+    folder = tmp_path_factory.mktemp("study")
+    paths = [folder / f"{name}.png" for name in ("a", "b")]
+    for seed, path in enumerate(paths):
+        Image.fromarray(phantom((320, 240), seed=seed, mpp=1.0).image).save(path)
+    options = ManyOptions(opening=Opening(source_mpp=1.0), segment=SegmentOptions(views=1))
+    outcomes = segment_many(paths, folder / "out", k=8, options=options)
+    assert [one.status for one in outcomes] == ["done"] * 2
+    return folder / "out", paths
+
+
+@pytest.fixture
+def study(whole_study, tmp_path):
+    """A copy of an output folder that is a study, and its two inputs."""
+    out, paths = whole_study
+    shutil.copytree(out, tmp_path / "out")
+    return tmp_path / "out", paths
 
 
 @pytest.fixture(scope="session")

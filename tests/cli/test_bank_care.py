@@ -1,4 +1,4 @@
-"""``histofactor concepts show|name|merge``."""
+"""``histofactor concepts show``."""
 
 from dataclasses import replace
 
@@ -29,60 +29,9 @@ def test_name_once_then_show(histofactor, bank):
     assert "of 8" in out
 
 
-def test_names_from_a_table(histofactor, bank, tmp_path):
-    table = tmp_path / "phenotypes.csv"
-    table.write_text("label,name,color,area_px\n0,unassigned,,5\n1,tumour,#0a0b0c,7\n2,stroma,#ffffff,1\n")
-    out = tmp_path / "named.safetensors"
-    assert histofactor("concepts", "name", bank, "-k", 2, "--table", table, "-o", out)[0] == 0
-    assert load_banks(out)[2].names == ("tumour", "stroma")
-    assert load_banks(out)[2].colors == ((10, 11, 12), (255, 255, 255))
-    assert load_banks(bank)[2].names == ("Concept 1", "Concept 2")
-
-
-def test_merge_adds_a_level(histofactor, bank, tmp_path):
-    code, out, _ = histofactor("concepts", "merge", bank, "1+3=tumour", "2+8=stroma", "-k", 8)
-    assert code == 0
-    assert "K = 6" in out
-    assert list(load_banks(bank)) == [2, 4, 6, 8]
-    assert load_banks(bank)[6].names[:2] == ("tumour", "stroma")
-
-
 def test_a_page(histofactor, bank, tmp_path):
     assert histofactor("concepts", "show", bank, "--html", tmp_path / "page.html")[0] == 0
     assert "K = 8" in (tmp_path / "page.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (("name", "1=a"), "several K"),
-        (("name", "1=a", "-k", 3), "no K = 3"),
-        (("name", "9=a", "-k", 4), "no label 9"),
-        (("name", "1+2=a", "-k", 4), "one label"),
-        (("name", "1=a", "1=b", "-k", 4), "once"),
-        (("name", "-k", 4), "nothing to name"),
-        (("show", "slide.svs"), "--html"),
-        (("name", "1=a", "2=a", "-k", 4), "same name"),
-        (("merge", "1=a", "-k", 4), "nothing to merge"),
-        (("merge", "stroma", "-k", 4), "cannot be read"),
-        (("show", "-k", 3), "no K = 3"),
-    ],
-)
-def test_mistakes(histofactor, bank, arguments, told):
-    before = bank.read_bytes()
-    verb, *rest = arguments
-    code, _, err = histofactor("concepts", verb, bank, *rest)
-    assert code == 2
-    assert told in err
-    assert bank.read_bytes() == before
-
-
-@pytest.mark.parametrize("text", ["name\nfoo\n", "label,name\nx,foo\n", "label,name,color\n1,foo,red\n"])
-def test_tables_that_cannot_be_read(histofactor, bank, tmp_path, text):
-    (tmp_path / "t.csv").write_text(text)
-    code, _, err = histofactor("concepts", "name", bank, "-k", 2, "--table", tmp_path / "t.csv")
-    assert code == 2
-    assert str(tmp_path / "t.csv") in err
 
 
 def test_what_a_terminal_would_obey_is_not_printed(histofactor, tmp_path):
@@ -98,13 +47,23 @@ def test_what_a_terminal_would_obey_is_not_printed(histofactor, tmp_path):
     assert "[red]" in out
 
 
-def test_a_level_is_replaced_in_another_file_only(histofactor, bank, tmp_path):
-    before, out = bank.read_bytes(), tmp_path / "other.safetensors"
-    merges = ("merge", bank, "1+2+3+4+5=a", "-k", 8)  # K = 4, which there is
-    code, _, err = histofactor("concepts", *merges)
+@pytest.mark.parametrize(("arguments", "told"), [(("slide.svs",), "--html"), (("-k", 3), "no K = 3")])
+def test_mistakes(histofactor, bank, arguments, told):
+    code, _, err = histofactor("concepts", "show", bank, *arguments)
     assert code == 2
-    assert "K = 4 already" in err
-    assert bank.read_bytes() == before
-    assert histofactor("concepts", *merges, "-o", out)[0] == 0
-    assert load_banks(out)[4].names[0] == "a"
-    assert load_banks(bank)[4].names[0] == "Concept 1"
+    assert told in err
+
+
+def test_a_study_and_its_artefacts(histofactor, study):
+    out, _ = study
+    histofactor("concepts", "exclude", out, 2)
+    code, told, _ = histofactor("concepts", "show", out, "-k", 8)
+    assert code == 0
+    assert "segmented with K = 8" in told
+    assert told.count("excluded") == 1
+
+
+def test_a_folder_that_is_no_study(histofactor, tmp_path):
+    code, _, err = histofactor("concepts", "show", tmp_path)
+    assert code == 2
+    assert "holds no concepts of its own" in err

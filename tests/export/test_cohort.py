@@ -6,7 +6,7 @@ import pytest
 
 from histofactor.export.cohort import COLUMNS, SlideRow, write_cohort, write_study
 from histofactor.export.report import ReportRun
-from histofactor.export.tables import PhenotypeRow
+from histofactor.export.tables import PhenotypeRow, with_shares
 from histofactor.records import EncoderKey
 
 RUN = ReportRun("1", EncoderKey("tiny", None, "conv", "relu"), "embedded", "ab", 2, "project", 1.0, "segment <x>")
@@ -59,3 +59,16 @@ def test_names_that_mean_something_to_spreadsheets_and_browsers(tmp_path):
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert r"caf\udce9\x1b.svs" in page
     assert "\x1b" not in page
+
+
+def test_artefacts_have_an_area_and_no_share(tmp_path):
+    rows = with_shares(ROWS, [1])
+    slides = [SlideRow("a.svs", "done", "a", 1.0, "", tuple(rows))]
+    write_cohort(slides, tmp_path / "phenotypes.csv")
+    with (tmp_path / "phenotypes.csv").open(newline="") as file:
+        assert [(row["area_mm2"], row["share"]) for row in csv.DictReader(file)] == [
+            ("3.000000", ""), ("", "1.000000"),
+        ]  # fmt: skip
+    write_study(slides, RUN, tmp_path / "report.html")
+    assert "stroma 100 %" in (tmp_path / "report.html").read_text()
+    assert "tumour" not in (tmp_path / "report.html").read_text()

@@ -10,6 +10,7 @@ from PIL import Image
 
 from histofactor.errors import OutputError
 from histofactor.export.report import ReportRun, report_entry, write_page
+from histofactor.export.tables import with_shares
 from histofactor.records import EncoderKey
 from histofactor.slides.reader import open_slide
 
@@ -157,3 +158,14 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(entry, run, tmp_path
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match="cannot write"):
         write_page(entry(), run, tmp_path / "out" / "report.html")
+
+
+def test_artefacts_are_marked_and_have_no_share(entry, run, tmp_path):
+    one = entry()
+    one = dataclasses.replace(one, rows=tuple(with_shares(one.rows, [1])))
+    page = written(tmp_path, one, run)
+    table = " ".join(Page(page).text.split())
+    row = one.rows[1]
+    assert f"Phenotype 1 excluded 8 µm² {row.mean_margin:.2f}" in table
+    assert page.count(f'title="{row.name} ·') == 0
+    assert page.count(f'title="{one.rows[2].name} ·') == 1

@@ -107,3 +107,29 @@ def test_a_table_that_is_damaged_is_told(make_segmentation, tmp_path, changes):
     (tmp_path / "phenotypes.csv").write_text(",".join(row) + "\n" + ",".join(row.values()) + "\n")
     with pytest.raises(ImageError, match="cannot read"):
         read_phenotypes(tmp_path / "phenotypes.csv")
+
+
+def test_artefacts_keep_their_areas_and_count_in_no_share(make_segmentation, tmp_path):
+    segmentation = make_segmentation(np.random.default_rng(1).integers(0, 5, (7, 9)), k=5)
+    labels = segmentation.label_map.labels
+    out = dataclasses.replace(segmentation, label_map=dataclasses.replace(segmentation.label_map, excluded=(2, 4)))
+    counted = np.isin(labels, (1, 3, 5)).sum()
+    for row, before in zip(phenotype_table(out), phenotype_table(segmentation), strict=True):
+        share = None if row.label in {0, 2, 4} else (labels == row.label).sum() / counted
+        assert row == dataclasses.replace(before, fraction=share)
+        assert row.excluded == (row.label in {2, 4})
+    write_phenotypes(out, tmp_path / "phenotypes.csv")
+    assert [row["fraction"] == "" for row in read(tmp_path / "phenotypes.csv")] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert [row.excluded for row in read_phenotypes(tmp_path / "phenotypes.csv")] == [
+        False, False, True, False, True, False,
+    ]  # fmt: skip
+    nothing_else = dataclasses.replace(out.label_map, excluded=(1, 2, 3, 4))
+    rows = phenotype_table(dataclasses.replace(out, label_map=nothing_else))
+    assert [row.fraction for row in rows] == [None, None, None, None, None, None]

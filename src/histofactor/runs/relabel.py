@@ -156,10 +156,12 @@ def _groups(base: Sequence[Group], parent: Mapping[str, Any], wanted: Regrouping
 def bands(weights: SparseWeights, groups: Sequence[Group], results: Results) -> Iterator[Band]:
     """Decode the token rows in bands, with groups of concepts; only what had a label gets one.
 
-    What was unlike the bank, where there is a limit of the residual, stays so.
+    What was unlike the bank, where there is a limit of the residual, stays so. By the nearest concept, labels of unions
+    of those before are the labels before: the cell of a union is a union of cells.
     """
     header, before, limit = weights.header, results.labels, results.recipe.get("unlike")
-    rows, unlike_label = header.g_size[1], len(groups_of(results, weights)) + 1
+    rows, base = header.g_size[1], groups_of(results, weights)
+    unlike_label = len(base) + 1
 
     @lru_cache(1)
     def were(start: int, stop: int) -> NDArray[np.unsignedinteger[Any]]:
@@ -175,13 +177,27 @@ def bands(weights: SparseWeights, groups: Sequence[Group], results: Results) -> 
         unlike=limit,
         unlike_px=lambda start, stop: were(start, stop) == unlike_label,
     )
-    decoder = Decoder(how)
+    decoder, top = Decoder(how), 0
+    renamed = _renamed(base, groups) if by_cells else None
     for start in range(0, rows, _BAND_ROWS):
         stop = min(start + _BAND_ROWS, rows)
         values = weights.rows(start, stop)
         values = values if by_cells else combine(values, groups)
         unreadable = np.zeros(values.shape[:2], bool)  # their px had no label
-        yield decoder.rows((start, stop), values, weights.residual(start, stop), unreadable)
+        band = decoder.rows((start, stop), values, weights.residual(start, stop), unreadable)
+        if renamed is not None:
+            found = renamed[were(top, top + len(band.labels))].astype(band.labels.dtype)
+            band, top = replace(band, labels=found), top + len(found)
+        yield band
+
+
+def _renamed(before: Sequence[Group], after: Sequence[Group]) -> NDArray[np.uint16] | None:
+    """The new label of every label from 0 on, to what is unlike the bank; None where new ones are no unions."""
+    owner = {member: label for label, group in enumerate(after, 1) for member in group.members}
+    found = [{owner[member] for member in group.members} for group in before]
+    if any(len(labels) > 1 for labels in found):
+        return None
+    return np.array([0, *(labels.pop() for labels in found), len(after) + 1], np.uint16)
 
 
 def _owners(groups: Sequence[Group]) -> list[int]:

@@ -14,7 +14,7 @@ from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import OutputError
 from histofactor.export.bank_page import write_bank_page
-from histofactor.export.weights import WEIGHTS
+from histofactor.export.weights import WEIGHTS, SparseWeights
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank
 from histofactor.runs.decode_again import Target, decode_again
@@ -188,10 +188,11 @@ def _put(task: Task, study: Study, sealed: Seal, recipe: LabelsRecipe, outcome: 
         return replace(outcome, notes=(*outcome.notes, *notes))
     if (other := _foreign(place, study)) is not None:
         return replace(outcome, status="kept", notes=(f"it was segmented with other concepts, {other}",))
-    fine = _weights_bank(sealed, recipe, study)
+    fine = _weights_bank(place, sealed, study)
     owners = None if fine is None else unions(fine, target)
     if fine is None or owners is None:
-        return _waiting(outcome, _why(sealed, fine))
+        why = "its weights were not kept, or are of other concepts" if fine is None else "the new concepts are no unions of its own"
+        return _waiting(outcome, why)
     members = tuple(
         tuple(part for part, owner in enumerate(owners) if owner == concept) for concept in range(len(target.names))
     )
@@ -219,18 +220,14 @@ def _recipe_of(sealed: Seal) -> LabelsRecipe | None:
     return recipe if digest(recipe) == sealed.labels and "files" in sealed.content else None
 
 
-def _weights_bank(sealed: Seal, recipe: LabelsRecipe, study: Study) -> ConceptBank | None:
-    """The level that the weights are of, where there are any and the study has it."""
+def _weights_bank(place: Place, sealed: Seal, study: Study) -> ConceptBank | None:
+    """The level that the weights are of; None where none were kept, or the study has no such level."""
     if WEIGHTS not in sealed.content["digests"]:
         return None
-    wanted = sealed.content.get("weights_of", {}).get("bank", recipe.bank)
-    return next((bank for bank in study.file.banks.values() if bank_hash(bank) == wanted), None)
-
-
-def _why(sealed: Seal, fine: ConceptBank | None) -> str:
-    if WEIGHTS not in sealed.content["digests"]:
-        return "its weights were not kept"
-    return "its concepts are of another bank" if fine is None else "its concepts are no parts of the new ones"
+    of = sealed.content.get("weights_of") or {"recipe": sealed.labels, "bank": sealed.content["bank"]["sha256"]}
+    if SparseWeights(place.results / WEIGHTS).header.recipe != of["recipe"]:  # left from an earlier run
+        return None
+    return next((bank for bank in study.file.banks.values() if bank_hash(bank) == of["bank"]), None)
 
 
 def _input_of(place: Place, given: Path) -> Path:

@@ -276,6 +276,11 @@ def test_damaged_metadata(path, changes, told):
         ("parents", [0]),
         ("provenance", "ab"),
         ("owners", 3),
+        ("excluded", 3),
+        ("excluded", None),
+        ("excluded", "1"),
+        ("excluded", [[1]]),
+        ("excluded", [5]),
     ],
 )
 def test_damaged_entries(path, field, value):
@@ -381,3 +386,16 @@ def test_a_mean_that_is_not_there(path):
     save_file({"k2/vectors": vectors(2)}, path, {"histofactor": json.dumps(header)})
     with pytest.raises(BankError, match="centring/mean"):
         read_bank_file(path)
+
+
+def test_artefacts_survive_and_a_bank_without_any_is_as_it_was(path):
+    save_bank([bank(2), bank(4)], path)
+    before = path.read_bytes()
+    assert b"excluded" not in before
+    save_bank([bank(2), replace(bank(4), excluded=(0, 3))], path)
+    assert {k: one.excluded for k, one in load_banks(path).items()} == {2: (), 4: (0, 3)}
+    assert bank_hash(load_banks(path)[4]) == bank_hash(bank(4))
+    write_bank_file(read_bank_file(path), path)
+    assert load_banks(path)[4].excluded == (0, 3)
+    save_bank([bank(2), bank(4)], path)
+    assert path.read_bytes() == before

@@ -66,3 +66,11 @@ def test_nonsense_is_told():
 def test_one_concept_has_no_neighbours():
     bank = new_bank(VECTORS[:1], EncoderKey("e", None, "l", "relu"))
     assert summarize(BankFile({1: bank}), 1)[0].neighbours == ()
+
+
+def test_an_artefact_counts_in_no_share():
+    known = file(KNOWN, CARD)
+    out = BankFile({4: replace(known.banks[4], excluded=(1, 3))}, CARD)
+    assert [(one.share, one.excluded) for one in summarize(out, 4)] == [
+        (0.25, False), (None, True), (0.75, False), (None, True),
+    ]  # fmt: skip

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from fuzz.case import Target, without_running
 from histofactor.concepts.bank.edit import merge, rename
+from histofactor.concepts.bank.exclude import exclude
 from histofactor.concepts.bank.file import BankFile, read_bank_file, write_bank_file
 from histofactor.concepts.bank.record import new_bank
 from histofactor.concepts.legacy import import_legacy
@@ -31,13 +32,14 @@ _COUNTS = {"tokens": [5, 4, 3], "per_slide": [[5, 4, 3]], "per_group": {"a": [5,
 
 
 def read_bank(path: Path) -> None:
-    """Read a bank as ``concepts show --html``, ``name`` and ``merge`` do, and write it again."""
+    """Read a bank as ``concepts show --html``, ``name``, ``merge`` and ``exclude`` do, and write it again."""
     file = read_bank_file(path)
     write_bank_page(file, path.with_name("page.html"), "bank", {})
     k = max(file.banks)
     write_bank_file(rename(file, k, {1: "tumour"}), path.with_name("named.safetensors"))
     if k > 2:
         write_bank_file(merge(file, k, [((1, 2), "both")]), path.with_name("merged.safetensors"))
+        write_bank_file(exclude(file, k, [3]).file, path.with_name("excluded.safetensors"))
 
 
 def read_foreign(path: Path) -> None:
@@ -72,6 +74,7 @@ def make_banks(folder: Path) -> None:
     merged = merge(BankFile({2: coarse, 3: fine}, card), 3, [((1, 2), "both")])
     write_bank_file(BankFile({2: coarse, 3: fine}, card), folder / "two.safetensors")
     write_bank_file(merged, folder / "merged.safetensors")
+    write_bank_file(exclude(merged, 3, [3]).file, folder / "excluded.safetensors")
 
 
 def make_foreign(folder: Path) -> None:

@@ -30,6 +30,9 @@ from histofactor.runs.study import Study, find_bank, open_study, page_of, study_
 from histofactor.runs.task import Task, stated_outputs
 from histofactor.slides.slide_parts import files_of
 
+_NO_WEIGHTS = "its weights were not kept, or are of other concepts"
+_NO_UNIONS = "the new concepts are no unions of its own"
+
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
@@ -191,8 +194,7 @@ def _put(task: Task, study: Study, sealed: Seal, recipe: LabelsRecipe, outcome: 
     fine = _weights_bank(place, sealed, study)
     owners = None if fine is None else unions(fine, target)
     if fine is None or owners is None:
-        why = "its weights were not kept, or are of other concepts" if fine is None else "the new concepts are no unions of its own"
-        return _waiting(outcome, why)
+        return _waiting(outcome, _NO_WEIGHTS if fine is None else _NO_UNIONS)
     members = tuple(
         tuple(part for part, owner in enumerate(owners) if owner == concept) for concept in range(len(target.names))
     )

@@ -39,8 +39,23 @@ def test_every_token_knows_its_slide(bank):
     for k, level in file.banks.items():
         check_explained(bank, file, k, learned)
         again = told_by(file, k, learned).banks[k]
-        for name in ("per_slide", "examples"):
-            assert again.provenance[name] == level.provenance[name], (k, name)
+        ours, theirs = (np.array(one.provenance["per_slide"]) for one in (again, level))
+        assert np.abs(ours - theirs).sum() <= 0.005 * theirs.sum()  # what is negative in a centroid became 0
+        assert len(again.provenance["examples"]) == k
+
+
+def test_tokens_are_centred_as_they_were(bank):
+    file = read_bank_file(bank)
+    raw, _ = read_sample(sample_of(bank))
+    learned, centring = learned_tokens(bank, file), file.banks[8].centring
+    for slide in (0, 1):
+        rows = raw.slides[: raw.size] == slide
+        expected = raw.tokens[: raw.size][rows] - centring.share * (raw.means[slide] - centring.mean)
+        np.testing.assert_allclose(learned.tokens[rows], expected, atol=1e-5)
+    other = replace(centring, mean=centring.mean + 1)
+    banks = {k: replace(one, centring=other) for k, one in file.banks.items()}
+    with pytest.raises(BankError, match="is not the sample that"):
+        learned_tokens(bank, replace(file, banks=banks))
 
 
 def test_slides_without_tokens_are_passed_over(bank):
@@ -50,6 +65,7 @@ def test_slides_without_tokens_are_passed_over(bank):
     bare = {"windows": 1, "of": 1, "held": 0, "mpp": 1.0, "tokens": 0, "side": 8.0, "sha256": "0"}
     told["slides"] |= {"bare.png": bare, "spared.png": {**bare, "windows": 0}}
     sample.slides[: sample.size] = np.where(sample.slides[: sample.size] == 0, 1, 4)
+    sample.means = {1: sample.means[0], 4: sample.means[1]}
     sample.save(sample_of(bank), json.dumps(told))
     first, last = file.card["slides"]
     middle = {"name": "bare.png", "group": None, "sha256": "0", "side": 8.0, "sampled": 0}

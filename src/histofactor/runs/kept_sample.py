@@ -21,7 +21,7 @@ from histofactor.errors import BankError, OptionError
 from histofactor.records import Float
 from histofactor.runs.study import sample_of
 
-_APART = 0.01  # share of the tokens that may count elsewhere than a bank says: rounding decides ties
+_APART = 0.05  # share of the tokens that may count elsewhere than a bank says: what is negative in a centroid became 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +92,7 @@ def learned_tokens(path: Path, file: BankFile) -> Learned:
             got=f"{sample.size} tokens of {sample.tokens.shape[1]} channels from {len(hashes)} inputs",
             mend="learn the bank again with: histofactor concepts train --keep-sample",
         )
+    _centre(sample, kept, path, file)
     tokens = sample.tokens[: sample.size]
     return Learned(
         sample,
@@ -100,6 +101,21 @@ def learned_tokens(path: Path, file: BankFile) -> Learned:
         tuple(one.group for one in notes),
         tuple(sides_of[one.name] for one in notes),
     )
+
+
+def _centre(sample: Sample, kept: Path, path: Path, file: BankFile) -> None:
+    """Take from the tokens what was taken from them when the bank was learned."""
+    centring = next(iter(file.banks.values())).centring
+    if centring is None:
+        return
+    mean = sample.centre(centring.share).mean if sample.means else np.zeros(0)
+    if mean.shape != centring.mean.shape or not np.allclose(mean, centring.mean, rtol=1e-4, atol=1e-6):
+        raise BankError(
+            f"{kept} is not the sample that {path} was learned from",
+            expected="the mean of its slides that the bank is centred about",
+            got="another mean" if sample.means else "no means",
+            mend="learn the bank again with: histofactor concepts train --keep-sample",
+        )
 
 
 def is_spherical(file: BankFile) -> bool:

@@ -77,9 +77,7 @@ def validate_bank(bank: ConceptBank) -> None:
     parents = (0,) * k if bank.parents is None else bank.parents
     if len(parents) != k or not all(is_a(int, parent) and parent >= 0 for parent in parents):
         raise invalid("parents", f"{k} concept indices ≥ 0, or none", f"{parents!r:.200}")
-    excluded = bank.excluded
-    if not all(is_a(int, one) and 0 <= one < k for one in excluded) or list(excluded) != sorted({*excluded}):
-        raise invalid("excluded", f"ascending concept indices of 0 … {k - 1}", f"{excluded!r:.200}")
+    _validate_excluded(bank.excluded, k)
     if bank.leaves is not None:
         _validate_leaves(bank.leaves, vectors)
     if bank.centring is not None:
@@ -89,6 +87,11 @@ def validate_bank(bank: ConceptBank) -> None:
     stated = (key.name, key.layer, key.transform, "none" if key.revision is None else key.revision)
     if not all(is_a(str, text) and text for text in stated):
         raise invalid("encoder", "a name, a layer, a transform and a revision or none", f"{key}")
+
+
+def _validate_excluded(excluded: tuple[int, ...], k: int) -> None:
+    if not all(is_a(int, one) and 0 <= one < k for one in excluded) or list(excluded) != sorted({*excluded}):
+        raise invalid("excluded", f"ascending concept indices of 0 … {k - 1}", f"{excluded!r:.200}")
 
 
 def _validate_leaves(leaves: Leaves, vectors: Float) -> None:

@@ -157,7 +157,7 @@ def _means(X: Float, labels: NDArray[np.integer[Any]]) -> Float:
     counts = np.bincount(labels)
     sums = np.zeros((len(counts), X.shape[1]))
     np.add.at(sums, labels, X)
-    means: Float = (sums / counts[:, None]).astype(np.float32)
+    means: Float = np.maximum(sums / counts[:, None], 0).astype(np.float32)  # tokens that are centred may be below 0
     return means
 
 

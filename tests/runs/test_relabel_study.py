@@ -24,6 +24,7 @@ from histofactor.runs.relabel_study import relabel_study
 from histofactor.runs.results import Outputs
 from histofactor.runs.segment_many import ManyOptions, segment_many
 from histofactor.runs.source import Opening
+from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.setup import SegmentOptions
 
 
@@ -48,6 +49,18 @@ def table(folder):
 
 def labels_of(folder):
     return tifffile.imread(folder / "labels.ome.tif")
+
+
+def assert_fresh_is_the_same(paths, out, monkeypatch):
+    """An input that comes to the study now gets the labels that one has which was there before."""
+    fresh = out.with_name("fresh")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(out, fresh)
+    shutil.rmtree(fresh / "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(task, "segment_slide", segment_slide)
+        assert again(paths, fresh) == ["done", "kept"]
+    assert (labels_of(fresh / "a") == labels_of(out / "a")).mean() > 0.999
 
 
 @pytest.fixture
@@ -97,7 +110,7 @@ def test_segment_brings_artefacts_up_to_date_too(study, no_encoding):
     assert statuses(relabel_study(out)) == ["kept"] * 2
 
 
-def test_a_merge_is_decoded_from_the_weights_and_taken_back(study, no_encoding):
+def test_a_merge_is_decoded_from_the_weights_and_taken_back(study, no_encoding, monkeypatch):
     out, paths = study
     before = labels_of(out / "a")
     weights = SparseWeights(out / "a/weights.zarr")
@@ -118,6 +131,7 @@ def test_a_merge_is_decoded_from_the_weights_and_taken_back(study, no_encoding):
     assert [row["name"] for row in table(out / "a")][1:] == list(bank.names)
     assert json.loads((out / "run.json").read_text())["k"] == 7
     assert again(paths, out) == ["kept"] * 2
+    assert_fresh_is_the_same(paths, out, monkeypatch)
     edit(out, None, named({2: "tumour"}, {2: (9, 9, 9)}))  # names of labels, not of weights
     assert statuses(relabel_study(out)) == ["done"] * 2
     assert table(out / "a")[2]["name"] == "tumour"
@@ -126,6 +140,7 @@ def test_a_merge_is_decoded_from_the_weights_and_taken_back(study, no_encoding):
     assert "weights_of" not in read_seal(out / "a")
     assert statuses(relabel_study(out, 4)) == ["done"] * 2
     assert {row["label"] for row in table(out)} == {"1", "2", "3", "4"}
+    assert_fresh_is_the_same(paths, out, monkeypatch)
 
 
 def test_a_k_that_nobody_learned_is_cut_from_the_tree(study, no_encoding):

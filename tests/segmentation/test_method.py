@@ -163,3 +163,15 @@ def test_raw_is_nnls_on_the_concepts_as_they_are(X, tiny_bank):
     left = np.linalg.norm(X - expected @ H, axis=1) / np.linalg.norm(X, axis=1)
     np.testing.assert_allclose(residual, left, atol=1e-3)
     assert bank is tiny_bank
+
+
+@pytest.mark.parametrize("method", ["project", "raw", "factorize"])
+def test_weights_of_the_parts_of_a_mixture_add_up(method, X, tiny_bank):
+    whole, residual, _ = run(method, X, tiny_bank)
+    owners = (0, 1, 0, 2, 1, 0)
+    means = np.array([tiny_bank.vectors[np.array(owners) == one].mean(0) for one in range(3)])
+    merged = replace(new_bank(means, tiny_bank.encoder), parts=Leaves(tiny_bank.vectors, owners))
+    W, same, _ = run(method, X, merged)
+    expected = np.stack([whole[:, [0, 2, 5]].sum(1), whole[:, [1, 4]].sum(1), whole[:, 3]], 1)
+    np.testing.assert_allclose(W, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(same, residual, rtol=1e-4, atol=1e-5)

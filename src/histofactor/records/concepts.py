@@ -56,6 +56,9 @@ class ConceptBank:
         centring: what was done to the features that the concepts were learned on, and is done to those they weigh;
             None for nothing.
         excluded: concepts that are artefacts and count in no share, 0-based and ascending.
+        parts: for concepts that were put together after others were segmented with, the concepts that they were and
+            what owns each: mixtures are of these, and the weights of the parts of a concept add up. None for mixtures
+            of ``vectors``.
     """
 
     vectors: Float
@@ -68,3 +71,4 @@ class ConceptBank:
     leaves: Leaves | None = None
     centring: Centring | None = None
     excluded: tuple[int, ...] = ()
+    parts: Leaves | None = None

@@ -12,6 +12,7 @@ from histofactor.base.digests import path_digest
 from histofactor.base.files import copy
 from histofactor.concepts.bank.cut import cut
 from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.nesting import moved
 from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.learn.from_sample import bearable_ks, level_of
 from histofactor.concepts.learn.kmeans import KMeansOptions
@@ -117,6 +118,7 @@ def _kept(
     if k not in file.banks:
         file = cut(file, k)
     if k != study.k:
+        file = moved(file, study.k, k)
         write_study(file, path, k, "level", [str(k)])
         reporter.on_note(
             f"{path.parent} goes from K = {study.k} to {k}: `histofactor relabel` brings all its slides along"

@@ -9,7 +9,7 @@ from typing import Any
 
 import histofactor
 from histofactor.concepts.bank.cut import cut
-from histofactor.concepts.bank.nesting import unions
+from histofactor.concepts.bank.nesting import moved, sums, unions
 from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import OutputError
@@ -28,6 +28,7 @@ from histofactor.runs.source import Opening
 from histofactor.runs.status import read_status, write_status
 from histofactor.runs.study import Study, find_bank, open_study, page_of, study_lock, write_study
 from histofactor.runs.task import Task, stated_outputs
+from histofactor.segmentation.method import method_of, nearest
 from histofactor.slides.slide_parts import files_of
 
 _NO_WEIGHTS = "its weights were not kept, or are of other concepts"
@@ -113,7 +114,7 @@ def _at(bank: Path, k: int | None, arguments: Sequence[str]) -> Study:
         study = open_study(bank)
         if k is None or k == study.k:
             return study
-        file = study.file if k in study.file.banks else cut(study.file, k)
+        file = moved(study.file if k in study.file.banks else cut(study.file, k), study.k, k)
         write_study(file, bank, k, "level", arguments)
     return replace(study, file=file, k=k)
 
@@ -192,7 +193,8 @@ def _put(task: Task, study: Study, sealed: Seal, recipe: LabelsRecipe, outcome: 
     if (other := _foreign(place, study)) is not None:
         return replace(outcome, status="kept", notes=(f"it was segmented with other concepts, {other}",))
     fine = _weights_bank(place, sealed, study)
-    owners = None if fine is None else unions(fine, target)
+    by_cells = method_of(sealed.content["method"]).combine is nearest
+    owners = None if fine is None else (unions if by_cells else sums)(fine, target)
     if fine is None or owners is None:
         return _waiting(outcome, _NO_WEIGHTS if fine is None else _NO_UNIONS)
     members = tuple(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.concepts.bank.nesting import parts_of
 from histofactor.concepts.bank.record import new_bank
 from histofactor.errors import EncoderError, OptionError
 from histofactor.factor.nmf import factorize
@@ -120,18 +121,26 @@ def weigh(method: Method, tokens: Tokens, bank: ConceptBank | None, how: Factori
 
 def _project(tokens: Tokens, bank: ConceptBank, how: Factorization) -> Solved:
     """Exact projection on unit-norm concepts, so that the weights of two concepts compare."""
-    return _solve(tokens, unit_concepts(bank.vectors)[0], bank)
+    return _solve(tokens, unit_concepts(parts_of(bank).vectors)[0], bank)
 
 
 def _raw(tokens: Tokens, bank: ConceptBank, how: Factorization) -> Solved:
     """Exact projection on the concepts as they are: the longer a concept, the smaller its weights."""
-    return _solve(tokens, bank.vectors, bank)
+    return _solve(tokens, parts_of(bank).vectors, bank)
 
 
 def _solve(tokens: Tokens, H: Float, bank: ConceptBank) -> Solved:
     G = gram(H)
     W = solve_gram(tokens.B, G)
-    return W.astype(np.float32), relative_residual(tokens.sq_norms, W, tokens.B, G), bank
+    return _added(W, bank).astype(np.float32), relative_residual(tokens.sq_norms, W, tokens.B, G), bank
+
+
+def _added(W: NDArray[np.floating[Any]], bank: ConceptBank) -> NDArray[np.floating[Any]]:
+    """Weights (n, parts) to those of concepts (n, K): those of the parts of a mixture add up."""
+    if bank.parts is None:
+        return W
+    owners = np.array(bank.parts.owners)
+    return np.stack([total(W[:, owners == concept]) for concept in range(len(bank.vectors))], axis=1)
 
 
 def _cluster(tokens: Tokens, bank: ConceptBank, how: Factorization) -> Solved:
@@ -152,7 +161,8 @@ def _cluster(tokens: Tokens, bank: ConceptBank, how: Factorization) -> Solved:
 def _factorize(tokens: Tokens, bank: ConceptBank, how: Factorization) -> Solved:
     """The image's own components, each handed to the concept with the most similar direction."""
     W, residual, own = _single(tokens, bank, replace(how, components=min(how.components, *tokens.B.shape)))
-    nearest = (own.vectors @ unit_concepts(bank.vectors)[0].T).argmax(1)
+    parts = parts_of(bank)
+    nearest = np.array(parts.owners)[(own.vectors @ unit_concepts(parts.vectors)[0].T).argmax(1)]
     assigned = np.zeros((len(W), len(bank.vectors)), np.float32)
     for component, concept in enumerate(nearest):
         assigned[:, concept] += W[:, component]
@@ -171,11 +181,11 @@ def _single(tokens: Tokens, bank: ConceptBank | None, how: Factorization) -> Sol
 
 
 def _unit_directions(bank: ConceptBank) -> Directions:
-    return unit_concepts(bank.vectors)[0].T
+    return unit_concepts(parts_of(bank).vectors)[0].T
 
 
 def _own_directions(bank: ConceptBank) -> Directions:
-    return bank.vectors.T
+    return parts_of(bank).vectors.T
 
 
 def _centroid_directions(bank: ConceptBank) -> Directions:

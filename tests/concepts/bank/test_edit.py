@@ -144,3 +144,12 @@ def test_what_is_not_known_of_a_level_goes_with_it():
     made = merge(flat, 3, [((1, 2), "a")])
     assert made.unknown_by_k == {3: {"icons": 2}}
     assert list(made.unknown_tensors) == ["k20/spread"]
+
+
+def test_merged_concepts_are_weighed_by_what_they_were(file):
+    once = merge(file, 6, [((1, 2), "a")]).banks[5]
+    np.testing.assert_array_equal(once.parts.vectors, file.banks[6].vectors)
+    assert once.parts.owners == (0, 0, 1, 2, 3, 4)
+    twice = merge(merge(file, 6, [((1, 2), "a")]), 5, [((1, 3), "b")]).banks[4]
+    np.testing.assert_array_equal(twice.parts.vectors, file.banks[6].vectors)
+    assert twice.parts.owners == (0, 0, 1, 0, 2, 3)

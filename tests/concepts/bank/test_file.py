@@ -399,3 +399,26 @@ def test_artefacts_survive_and_a_bank_without_any_is_as_it_was(path):
     assert load_banks(path)[4].excluded == (0, 3)
     save_bank([bank(2), bank(4)], path)
     assert path.read_bytes() == before
+
+
+def test_parts_survive_and_are_part_of_what_a_bank_does(path):
+    parts = Leaves(vectors(3, seed=4), (0, 1, 1))
+    save_bank([replace(bank(2), parts=parts), bank(4)], path)
+    read = load_banks(path)
+    np.testing.assert_array_equal(read[2].parts.vectors, parts.vectors)
+    assert (read[2].parts.owners, read[4].parts) == ((0, 1, 1), None)
+    assert bank_hash(read[2]) == bank_hash(replace(bank(2), parts=parts)) != bank_hash(bank(2))
+    assert bank_hash(replace(bank(2), parts=parts)) != bank_hash(replace(bank(2), leaves=parts))
+    assert json.loads(read_entry(path))["format_version"] == 3  # an older version would leave them out without a word
+    write_bank_file(read_bank_file(path), path)
+    assert load_banks(path)[2].parts.owners == (0, 1, 1)
+    header = json.loads(read_entry(path))
+    del header["banks"]["2"]["part_owners"]
+    save_file(load_file(path), path, {"histofactor": json.dumps(header)})
+    with pytest.raises(BankError, match="parts"):
+        read_bank_file(path)
+
+
+def test_parts_that_are_none(path):
+    with pytest.raises(BankError, match="owners"):
+        save_bank([replace(bank(2), parts=Leaves(vectors(3), (0, 0, 0)))], path)

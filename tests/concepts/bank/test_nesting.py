@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from histofactor.concepts.bank.file import BankFile
-from histofactor.concepts.bank.nesting import leaf_owners, leaves_of, parents, put_levels, unions
+from histofactor.concepts.bank.nesting import leaf_owners, leaves_of, moved, parents, put_levels, sums, unions
 from histofactor.concepts.bank.record import new_bank
 from histofactor.records import EncoderKey, Leaves
 
@@ -60,3 +60,17 @@ def test_levels_are_put_in_order_and_taken_out():
     assert made.unknown_by_k == {4: {"b": 1}}
     assert list(made.unknown_tensors) == ["k30/x"]
     assert leaves_of(made.banks[4]).owners == (0, 1, 2, 3)
+
+
+def test_unions_are_weighed_by_what_they_were_once_inputs_move():
+    file = BankFile({2: TWO, 3: THREE, 4: FINEST})
+    assert sums(THREE, TWO) is None
+    made = moved(file, 3, 2).banks[2]
+    assert made.parts.owners == (0, 1, 1)
+    np.testing.assert_array_equal(made.parts.vectors, THREE.vectors)
+    assert sums(THREE, made) == (0, 1, 1)
+    assert moved(file, 2, 3) is file
+    assert moved(BankFile({2: OTHER, 3: THREE}), 3, 2).banks[2].parts is None
+    again = moved(BankFile({2: TWO, 3: moved(file, 4, 3).banks[3]}), 3, 2).banks[2]
+    assert again.parts.owners == (0, 0, 1, 1)
+    assert sums(FINEST, again) == (0, 0, 1, 1)

@@ -1,11 +1,14 @@
 """One concept clustered again: its tokens, and nobody else's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
+from histofactor.concepts.bank.edit import merge
 from histofactor.concepts.bank.exclude import exclude
 from histofactor.concepts.bank.file import BankFile, read_bank_file, write_bank_file
 from histofactor.concepts.learn.kmeans import KMeansOptions, unit_rows
@@ -131,3 +134,19 @@ def test_too_few_tokens_say_how_many_they_bear():
         split(file, 3, Splitting(label, 3), rows)
     with pytest.raises(BankError, match="got 0"):
         split(file, 3, Splitting(label, 3), rows[40:])
+
+
+def test_what_is_weighed_by_parts_stays_so():
+    file = merge(FILE, 4, [((1, 3), "both")])
+    made = split(file, 3, Splitting(2, 2), X).banks[4]
+    old = file.banks[4].vectors
+    assert made.parts.owners == (0, 0, 3, 1, 2)
+    np.testing.assert_array_equal(made.parts.vectors[:3], old[[0, 2, 3]])
+    np.testing.assert_array_equal(made.parts.vectors[3:], made.vectors[1:3])
+    made = split(file, 3, Splitting(1, 2), X).banks[4]
+    assert made.parts.owners == (2, 3, 0, 1)
+    grown = exclude(replace(file, banks={3: file.banks[3], 32: file.banks[32]}), 32, [1])
+    (level,) = grown.grown.values()
+    bank = grown.file.banks[level]
+    np.testing.assert_array_equal(bank.parts.vectors[-1], FILE.banks[32].vectors[0])
+    assert (bank.parts.owners[-1], set(bank.parts.owners)) == (3, {0, 1, 2, 3})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -43,6 +44,7 @@ def cut(file: BankFile, k: int) -> BankFile:
     unions = [tuple((tissue[owners == union] + 1).tolist()) for union in range(k - len(out))]
     merges = [(labels, f"union {min(labels)}") for labels in unions if len(labels) > 1]
     made = merge(file, finest, merges)
-    found = made.banks[k]
+    found = replace(made.banks[k], parts=None)  # as the levels that training nests
+    made = replace(made, banks={**made.banks, k: found})
     given = {concept + 1 for concept in found.excluded if not _DEFAULT.fullmatch(found.names[concept])}
     return rename(made, k, {label: f"Concept {label}" for label in range(1, k + 1) if label not in given})

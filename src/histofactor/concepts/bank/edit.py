@@ -10,7 +10,7 @@ import numpy as np
 
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.groups import Group, Merge, check_labels, regroup
-from histofactor.concepts.bank.nesting import leaves_of, put_levels
+from histofactor.concepts.bank.nesting import leaves_of, parts_of, put_levels
 from histofactor.concepts.bank.provenance import (
     LIMIT,
     Counts,
@@ -49,7 +49,8 @@ def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int
 def merge(file: BankFile, k: int, merges: Sequence[Merge]) -> BankFile:
     """Add a coarser level, in which concepts of one K are put together.
 
-    The merged concepts are unions of the leaves of the old ones, as the levels that training nests. A level of K
+    The merged concepts are unions of the leaves of the old ones, as the levels that training nests, and are weighed by the
+    old ones: labels are those of an input that was segmented before, merged. A level of K
     concepts takes the place of one that the file has already. Smaller levels whose concepts are not unions of the new
     ones stay as they are, but the chain of parents ends at the new level.
 
@@ -67,7 +68,7 @@ def merge(file: BankFile, k: int, merges: Sequence[Merge]) -> BankFile:
     groups = regroup(_groups(bank), merges, {})
     owner = {member: index for index, group in enumerate(groups) for member in group.members}
     parents = tuple(owner[concept] for concept in range(k))
-    leaves = leaves_of(bank)
+    leaves, parts = leaves_of(bank), parts_of(bank)
     merged = ConceptBank(
         _means(bank, groups),
         bank.encoder,
@@ -79,6 +80,7 @@ def merge(file: BankFile, k: int, merges: Sequence[Merge]) -> BankFile:
         Leaves(leaves.vectors, tuple(parents[owner_] for owner_ in leaves.owners)),
         bank.centring,
         _excluded(bank, groups),
+        Leaves(parts.vectors, tuple(parents[owner_] for owner_ in parts.owners)),
     )
     return put_levels(file, {len(groups): merged})
 

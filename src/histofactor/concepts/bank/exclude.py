@@ -176,7 +176,17 @@ def _grown(
         provenance=provenance,
         leaves=Leaves(common.leaves, tuple(owners.tolist())),
         excluded=(*bank.excluded, *range(level, len(names))),
+        parts=_parts(bank, rows, touched),
     )
+
+
+def _parts(bank: ConceptBank, rows: Sequence[NDArray[Any]], touched: set[int]) -> Leaves | None:
+    """What concepts are weighed by: those that others were taken from, or that are new, by themselves."""
+    if bank.parts is None:
+        return None
+    pairs = [pair for pair in zip(bank.parts.vectors, bank.parts.owners, strict=True) if pair[1] not in touched]
+    pairs += [(rows[index], index) for index in sorted(touched)]
+    return Leaves(np.array([vector for vector, _ in pairs], np.float32), tuple(owner for _, owner in pairs))
 
 
 def _mean(leaves: Float, chosen: NDArray[np.bool_], counts: NDArray[np.float64] | None) -> NDArray[np.float64]:

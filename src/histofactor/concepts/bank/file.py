@@ -3,10 +3,10 @@
 Layout, version 3: a float32 tensor ``k8/vectors`` (K, d) per K, ``k8/leaves`` (M, d) where concepts are unions of finer
 ones, and one metadata entry ``histofactor`` with JSON: ``format_version``, ``encoder`` (name, revision, layer,
 transform), ``mpp``, ``card`` (what is true of all K), and in ``banks`` per K ``names``, ``colors``, ``parents``,
-``provenance``, ``owners`` of the leaves, and ``excluded`` where there are artefacts. Where features are centred there
-are ``centring``, the share, and a tensor ``centring/mean`` (1, d). Version 2 had no centring and is still written where
-there is none; version 1 had neither leaves nor a card. Fields, tensors and metadata that this version does not know
-survive reading and writing.
+``provenance``, ``owners`` of the leaves, and ``excluded`` where there are artefacts. Concepts that are weighed by parts
+have a tensor ``k8/parts`` (P, d) and ``part_owners``; where features are centred there are ``centring``, the share, and a
+tensor ``centring/mean`` (1, d). Version 2 had neither and is still written where there are none; version 1 had neither
+leaves nor a card. Fields, tensors and metadata that this version does not know survive reading and writing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FORMAT_VERSION = 3
 DEFAULT_K = 16
 _ENTRY = "histofactor"
 _FIELDS = ("names", "colors", "parents", "provenance")
-_OPTIONAL = ("owners", "excluded")  # fields that need not be there
+_OPTIONAL = ("owners", "excluded", "part_owners")  # fields that need not be there
 _MEAN = "centring/mean"
 _KNOWN = ("format_version", "encoder", "mpp", "card", "banks", "centring")
 
@@ -99,7 +99,7 @@ def write_bank_file(file: BankFile, path: str | Path) -> None:
     centring = banks[0].centring
     header = {
         **file.unknown,
-        "format_version": 2 if centring is None else FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if centring is not None or any(bank.parts for bank in banks) else 2,
         "encoder": asdict(banks[0].encoder),
         "mpp": banks[0].mpp,
         "card": dict(file.card),
@@ -115,6 +115,7 @@ def write_bank_file(file: BankFile, path: str | Path) -> None:
     except (TypeError, ValueError, RecursionError) as error:
         raise invalid("provenance or card", "JSON types only", str(error)) from error
     leaves = {f"k{k}/leaves": bank.leaves for k, bank in file.banks.items()}
+    leaves |= {f"k{k}/parts": bank.parts for k, bank in file.banks.items()}
     tensors |= {name: np.ascontiguousarray(one.vectors) for name, one in leaves.items() if one is not None}
     with atomic(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={**file.metadata, _ENTRY: text}))
@@ -164,6 +165,7 @@ def read_bank_file(path: str | Path) -> BankFile:
     header = _parse(path, metadata.pop(_ENTRY, None))
     vectors = {k: _take(path, tensors, f"k{k}/vectors", k) for k in sorted(header["banks"])}
     leaves = {k: _take(path, tensors, f"k{k}/leaves", None) for k in vectors if f"k{k}/leaves" in tensors}
+    parts = {k: _take(path, tensors, f"k{k}/parts", None) for k in vectors if f"k{k}/parts" in tensors}
     mean = _take(path, tensors, _MEAN, 1)[0] if header.get("centring") is not None else None
     try:
         encoder = EncoderKey(*(header["encoder"][field] for field in ("name", "revision", "layer", "transform")))
@@ -171,7 +173,10 @@ def read_bank_file(path: str | Path) -> BankFile:
         banks = {k: _build(vectors[k], encoder, header["mpp"], entries[k]) for k in vectors}
         if mean is not None:
             banks = {k: _centred(bank, Centring(header["centring"], mean)) for k, bank in banks.items()}
-        banks = {k: _with_leaves(bank, leaves.get(k), entries[k].get("owners")) for k, bank in banks.items()}
+        for k, bank in banks.items():
+            found = _leaves("leaves", leaves.get(k), entries[k].get("owners"))
+            banks[k] = replace(bank, leaves=found, parts=_leaves("parts", parts.get(k), entries[k].get("part_owners")))
+            validate_bank(banks[k])
         unknown = {k: _without(entry, (*_FIELDS, *_OPTIONAL)) for k, entry in entries.items()}
         return BankFile(banks, header["card"], _without(header, _KNOWN), unknown, tensors, metadata)
     except (KeyError, TypeError, ValueError) as error:
@@ -201,14 +206,12 @@ def _centring_key(bank: ConceptBank) -> tuple[float, bytes] | None:
     return None if bank.centring is None else (bank.centring.share, bank.centring.mean.tobytes())
 
 
-def _with_leaves(bank: ConceptBank, vectors: Float | None, owners: list[int] | None) -> ConceptBank:
+def _leaves(what: str, vectors: Float | None, owners: list[int] | None) -> Leaves | None:
     if vectors is None and owners is None:
-        return bank
+        return None
     if vectors is None or owners is None:
-        raise invalid("leaves", "vectors and owners", "one without the other")
-    bank = replace(bank, leaves=Leaves(vectors, tuple(owners)))
-    validate_bank(bank)
-    return bank
+        raise invalid(what, "vectors and owners", "one without the other")
+    return Leaves(vectors, tuple(owners))
 
 
 def _without(entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -217,8 +220,9 @@ def _without(entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 def _entry_of(bank: ConceptBank) -> dict[str, Any]:
     owners = None if bank.leaves is None else bank.leaves.owners
-    excluded = {"excluded": bank.excluded} if bank.excluded else {}  # else the file is as it was before there were any
-    return {**{field: getattr(bank, field) for field in _FIELDS}, "owners": owners, **excluded}
+    seldom = {"excluded": bank.excluded, "part_owners": bank.parts and bank.parts.owners}
+    told = {name: value for name, value in seldom.items() if value}  # else the file is as it was before there were any
+    return {**{field: getattr(bank, field) for field in _FIELDS}, "owners": owners, **told}
 
 
 def _parse(path: Path, text: str | None) -> dict[str, Any]:

@@ -17,12 +17,34 @@ def leaves_of(bank: ConceptBank) -> Leaves:
     return bank.leaves or Leaves(bank.vectors, tuple(range(len(bank.vectors))))
 
 
+def parts_of(bank: ConceptBank) -> Leaves:
+    """What mixtures are of: the concepts, or their parts."""
+    return bank.parts or Leaves(bank.vectors, tuple(range(len(bank.vectors))))
+
+
 def unions(fine: ConceptBank, coarse: ConceptBank) -> tuple[int, ...] | None:
     """The coarse concept that every fine one is a part of, where both are unions of the same leaves; else None."""
-    ours, theirs = leaves_of(fine), leaves_of(coarse)
-    if not np.array_equal(ours.vectors, theirs.vectors):
-        return None
-    return _owners(ours.owners, theirs.owners, len(fine.vectors))
+    return _within(leaves_of(fine), leaves_of(coarse), len(fine.vectors))
+
+
+def sums(fine: ConceptBank, coarse: ConceptBank) -> tuple[int, ...] | None:
+    """The coarse concept that the weights of every fine one add up to, where mixtures are of the same; else None."""
+    return _within(parts_of(fine), parts_of(coarse), len(fine.vectors))
+
+
+def moved(file: BankFile, k: int, to: int) -> BankFile:
+    """The file after inputs that were segmented with one K go to another: unions are weighed by what they were.
+
+    Args:
+        file: the banks.
+        k: that inputs were segmented with.
+        to: the other; where its concepts are unions of those, their weights add up from then on.
+    """
+    owners, parts = unions(file.banks[k], file.banks[to]), parts_of(file.banks[k])
+    if owners is None or k == to:
+        return file
+    made = replace(file.banks[to], parts=Leaves(parts.vectors, tuple(owners[owner] for owner in parts.owners)))
+    return replace(file, banks={**file.banks, to: made})
 
 
 def parents(fine: ConceptBank, coarse: ConceptBank) -> tuple[int, ...] | None:
@@ -78,6 +100,11 @@ def put_levels(file: BankFile, levels: Mapping[int, ConceptBank], gone: tuple[in
         unknown_by_k={k: known for k, known in file.unknown_by_k.items() if k not in changed},
         unknown_tensors={name: one for name, one in file.unknown_tensors.items() if not name.startswith(tensors)},
     )
+
+
+def _within(ours: Leaves, theirs: Leaves, k: int) -> tuple[int, ...] | None:
+    same = np.array_equal(ours.vectors, theirs.vectors)
+    return _owners(ours.owners, theirs.owners, k) if same else None
 
 
 def _nearest(rows: Float, to: Float) -> list[int]:

@@ -78,8 +78,9 @@ def validate_bank(bank: ConceptBank) -> None:
     if len(parents) != k or not all(is_a(int, parent) and parent >= 0 for parent in parents):
         raise invalid("parents", f"{k} concept indices ≥ 0, or none", f"{parents!r:.200}")
     _validate_excluded(bank.excluded, k)
-    if bank.leaves is not None:
-        _validate_leaves(bank.leaves, vectors)
+    for parts in (bank.leaves, bank.parts):
+        if parts is not None:
+            _validate_leaves(parts, vectors)
     if bank.centring is not None:
         _validate_centring(bank.centring, vectors.shape[1])
     if bank.mpp is not None and not (is_a(int | float, bank.mpp) and 0 < bank.mpp <= sys.float_info.max):
@@ -137,6 +138,9 @@ def bank_hash(bank: ConceptBank) -> str:
     if bank.centring is not None:
         digest.update(json.dumps(["centring", float(bank.centring.share)]).encode() + b"\0")
         digest.update(np.ascontiguousarray(bank.centring.mean, dtype="<f4").tobytes())
+    if bank.parts is not None:
+        digest.update(json.dumps(["parts", bank.parts.owners]).encode() + b"\0")
+        digest.update(np.ascontiguousarray(bank.parts.vectors, dtype="<f4").tobytes())
     return digest.hexdigest()
 
 

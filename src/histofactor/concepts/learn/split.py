@@ -116,6 +116,7 @@ def split(file: BankFile, k: int, wanted: Splitting, X: Float, how: KMeansOption
         parents=None,
         provenance=provenance,
         leaves=leaves if len(leaves.owners) > finer else None,
+        parts=_weighed_by(bank, concept, vectors[concept : concept + into]),
         excluded=tuple(sorted(excluded | ({*range(concept, concept + into)} if concept in bank.excluded else set()))),
     )
     return put_levels(file, {finer: made})
@@ -150,6 +151,16 @@ def _parts(
     leaves = np.concatenate([old.vectors[kept], new])[order]
     vectors = np.concatenate([bank.vectors[:concept], means, bank.vectors[concept + 1 :]])
     return vectors, Leaves(leaves, tuple(int(owners[at]) for at in order))
+
+
+def _weighed_by(bank: ConceptBank, concept: int, means: Float) -> Leaves | None:
+    """What the concepts of the level with the parts are weighed by, where they are not by themselves."""
+    if bank.parts is None:
+        return None
+    kept = [index for index, owner in enumerate(bank.parts.owners) if owner != concept]
+    moved = [owner + (len(means) - 1) * (owner > concept) for owner in bank.parts.owners if owner != concept]
+    vectors = np.concatenate([bank.parts.vectors[kept], means])
+    return Leaves(vectors, (*moved, *range(concept, concept + len(means))))
 
 
 def _means(X: Float, labels: NDArray[np.integer[Any]]) -> Float:

@@ -49,10 +49,10 @@ def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int
 def merge(file: BankFile, k: int, merges: Sequence[Merge]) -> BankFile:
     """Add a coarser level, in which concepts of one K are put together.
 
-    The merged concepts are unions of the leaves of the old ones, as the levels that training nests, and are weighed by the
-    old ones: labels are those of an input that was segmented before, merged. A level of K
-    concepts takes the place of one that the file has already. Smaller levels whose concepts are not unions of the new
-    ones stay as they are, but the chain of parents ends at the new level.
+    The merged concepts are unions of the leaves of the old ones, as the levels that training nests, and are weighed by
+    the old ones: labels are those of an input that was segmented before, merged. A level of K concepts takes the place
+    of one that the file has already. Smaller levels whose concepts are not unions of the new ones stay as they are, but
+    the chain of parents ends at the new level.
 
     Args:
         file: the banks.

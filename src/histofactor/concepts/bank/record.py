@@ -78,9 +78,8 @@ def validate_bank(bank: ConceptBank) -> None:
     if len(parents) != k or not all(is_a(int, parent) and parent >= 0 for parent in parents):
         raise invalid("parents", f"{k} concept indices ≥ 0, or none", f"{parents!r:.200}")
     _validate_excluded(bank.excluded, k)
-    for parts in (bank.leaves, bank.parts):
-        if parts is not None:
-            _validate_leaves(parts, vectors)
+    for parts in filter(None, (bank.leaves, bank.parts)):
+        _validate_leaves(parts, vectors)
     if bank.centring is not None:
         _validate_centring(bank.centring, vectors.shape[1])
     if bank.mpp is not None and not (is_a(int | float, bank.mpp) and 0 < bank.mpp <= sys.float_info.max):

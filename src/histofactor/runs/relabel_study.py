@@ -14,7 +14,8 @@ from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import OutputError
 from histofactor.export.bank_page import write_bank_page
-from histofactor.export.weights import WEIGHTS, SparseWeights
+from histofactor.export.names import WEIGHTS
+from histofactor.export.weights import SparseWeights
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank
 from histofactor.runs.decode_again import Target, decode_again

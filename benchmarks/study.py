@@ -99,7 +99,7 @@ def main() -> None:
         for k in KS:
             tables[SHIPS, k] = [counted(scorer, fields, load_bank(embedded_path(DEFAULT_BANK), k))]
         for seed in SEEDS:
-            for way, share in (("own", LearnOptions().centring), ("own, not centred", 0.0)):
+            for way, share in (("own", setup.encoder.spec.centring), ("own, not centred", 0.0)):
                 banks, choice = learned(fields, seed, share)
                 print(f"{way}, seed {seed}: recommended K = {choice and choice.recommended}", file=sys.stderr)
                 for k in KS:

@@ -53,9 +53,9 @@ def train(  # noqa: PLR0913 - one parameter an option
         bool, typer.Option("--keep-sample", help="Keep OUT.sample.npz: another run learns from it without encoding.")
     ] = False,
     centring: Annotated[
-        float,
-        typer.Option(help="Share of what a slide's mean differs from the mean of all that is taken from its tokens."),
-    ] = 0.5,
+        float | None,
+        typer.Option(help="Share of a slide's own mean to take from its tokens, 0 to 1; default as the encoder's row."),
+    ] = None,
     choice: EncoderChoice,
 ) -> None:
     """Learn concepts from the tissue of a collection, for every K.

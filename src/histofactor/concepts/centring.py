@@ -9,17 +9,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.records import Centring, Float
+from histofactor.records import Centring, Float, SlideMean
+
+HALF_MM2 = 0.04  # of tissue, at which half of the share is taken: less tells more of itself than of its slide
 
 
-def offset_of(centring: Centring, mean: Float) -> Float:
+def offset_of(centring: Centring, slide: SlideMean) -> Float:
     """What is taken from every token of a slide, (d,).
 
     Args:
         centring: as the bank has it.
-        mean: (d,) mean of the slide's tokens.
+        slide: mean of the slide's tokens, and the tissue it is of.
     """
-    offset: Float = (np.float32(centring.share) * (mean - centring.mean)).astype(np.float32)
+    share = centring.share * slide.mm2 / (slide.mm2 + HALF_MM2)
+    offset: Float = (np.float32(share) * (slide.value - centring.mean)).astype(np.float32)
     return offset
 
 

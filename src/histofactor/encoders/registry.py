@@ -158,4 +158,5 @@ def _spec(name: str, row: dict[str, Any], norms: dict[str, list[list[float]]]) -
         gated=row["gated"],
         facts=row["facts"],
         precision=row["precision"],
+        centring=row.get("centring", 0.0),
     )

@@ -4,7 +4,7 @@ Frames: ``l0`` is level 0 of the input, ``t`` the working (target) resolution, `
 Positions are (x, y), sizes (width, height), arrays [row, column]. Colours are 8-bit sRGB triples.
 """
 
-from histofactor.records.concepts import Centring, ConceptBank, Leaves
+from histofactor.records.concepts import Centring, ConceptBank, Leaves, SlideMean
 from histofactor.records.features import EncoderKey, EncoderSpec, Features, WeightsSource, WindowRule
 from histofactor.records.images import Color, Float, Raster, Region, SlideInfo
 from histofactor.records.results import LabelMap, Segmentation, TokenMaps, Weights
@@ -23,6 +23,7 @@ __all__ = [
     "Region",
     "Segmentation",
     "SlideInfo",
+    "SlideMean",
     "TokenMaps",
     "Weights",
     "WeightsSource",

@@ -27,8 +27,9 @@ class Leaves:
 class Centring:
     """What makes slides alike before concepts weigh them: part of each one's own mean is taken from its tokens.
 
-    A token x of an input whose tokens have the mean m counts as x - share (m - mean): what stain, scanner and section
-    do to all tokens of a slide alike goes, as far as ``share`` says.
+    A token x of an input whose tokens have the mean m counts as x - s (m - mean), with s = share A / (A + A0) for a
+    tissue area A, see ``concepts.centring``: what stain, scanner and section do to all tokens of a slide alike goes, as
+    far as ``share`` says, and as far as there is enough tissue to tell it from what the slide is made of.
 
     Attributes:
         share: in (0, 1].
@@ -37,6 +38,19 @@ class Centring:
 
     share: float
     mean: Float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlideMean:
+    """What the tokens of one slide have in common.
+
+    Attributes:
+        value: (d,) float32, their mean.
+        mm2: area of tissue they cover.
+    """
+
+    value: Float
+    mm2: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,8 @@ class EncoderSpec:
         gated: whether the hub asks for an account with access.
         facts: where these facts come from.
         precision: number format of its inference on an accelerator; ``float32`` on a CPU.
+        centring: share of a slide's own mean that is taken from its tokens where concepts are learned, see
+            ``records.Centring``; 0 where it was not measured to help.
     """
 
     name: str
@@ -104,6 +106,7 @@ class EncoderSpec:
     gated: bool
     facts: str
     precision: str = "float32"
+    centring: float = 0.0
 
     @property
     def key(self) -> EncoderKey:

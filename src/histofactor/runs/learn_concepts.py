@@ -95,9 +95,8 @@ def learn(builder: SampleBuilder, ks: Callable[[int], Sequence[int]]) -> Learned
     used, slides = _used(builder)
     sides = [builder.slides[source.name]["side"] for source in used]
     origin = Origin(slides, [source.group for source in used], sides)
-    tokens = options.pool == "token"
-    centring = options.centring if tokens else 0.0
-    features = Features(encoder=spec.key, mpp=options.mpp or spec.mpp, single=tokens, centring=centring)
+    mpp, single = options.mpp or spec.mpp, options.pool == "token"
+    features = Features(encoder=spec.key, mpp=mpp, single=single, centring=builder.centring)
     banks, choice = learn_from_sample(sample, origin, ks(sample.size), features, options.train)
     stated = None if choice is None else {**asdict(choice), "rows": [asdict(row) for row in choice.rows]}
     return Learned(banks, {**_provenance(builder, used, slides), "choice": stated})
@@ -127,7 +126,7 @@ def _provenance(builder: SampleBuilder, used: Sequence[Source], slides: NDArray[
             "windows_per_slide": options.windows,
             "views": options.encoder.views,
             "pool": options.pool,
-            "centring": options.centring if options.pool == "token" else 0.0,
+            "centring": builder.centring,
             "nested": train.nested and train.algorithm == "kmeans",
         },
         "licence": "that of the slides and of the encoder",

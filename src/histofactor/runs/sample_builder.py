@@ -63,7 +63,7 @@ class LearnOptions:
         encoder: weights, layer and device of the encoder, and how tissue is found.
         thrift: how inputs are spared that will be segmented afterwards; None takes ``windows`` of each.
         centring: share of what a slide's mean differs from the mean of all that is taken from its tokens, in [0, 1];
-            means of tiles stay as they are.
+            None as the encoder's row has it. Means of tiles stay as they are.
         checkpoint_s: seconds between two savings of the sample.
     """
 
@@ -76,7 +76,7 @@ class LearnOptions:
     train: TrainOptions = field(default_factory=TrainOptions)
     encoder: SegmentOptions = field(default_factory=SegmentOptions)
     thrift: Thrift | None = None
-    centring: float = 0.5
+    centring: float | None = None
     checkpoint_s: float = 60.0
 
 
@@ -114,7 +114,7 @@ class SampleBuilder:
             raise OptionError("the number of windows is out of range", expected="0 or more", got=f"{options.windows}")
         check_pool(options.pool)
         check_algorithm(options.train.algorithm)
-        if not 0 <= options.centring <= 1:
+        if options.centring is not None and not 0 <= options.centring <= 1:
             raise OptionError("the share of centring is out of range", expected="0 to 1", got=f"{options.centring}")
         self.sources, self.options, self.setup = sources.all, options, setup
         self.spec = setup.encoder.spec
@@ -127,6 +127,13 @@ class SampleBuilder:
         self.left_out: dict[str, str] = {}
         self._recipe, self._saved = self._make_recipe(), time.monotonic()
         self._resume()
+
+    @property
+    def centring(self) -> float:
+        """Share of a slide's own mean that is taken from its tokens."""
+        if self.options.pool != "token":
+            return 0.0
+        return self.spec.centring if self.options.centring is None else self.options.centring
 
     @property
     def used(self) -> list[Source]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from histofactor.base.clock import Watch
 from histofactor.errors import OptionError
-from histofactor.records import Float
+from histofactor.records import SlideMean
 from histofactor.segmentation.encoding import Blended, Planned, encode_features
 from histofactor.segmentation.method import Directions
 from histofactor.segmentation.plan import Plan, make_plan
@@ -45,12 +45,12 @@ def cache_features(slide: Slide, setup: Setup, watch: Watch | None = None) -> Fe
     return FeatureCache(setup, plan, tuple(encode_features(Planned(slide, setup, plan), watch)))
 
 
-def mean_of_cache(cache: FeatureCache) -> Float | None:
-    """Mean (d,) of the tissue tokens of an input, or None where it has none."""
-    mean = RunningMean(cache.setup.encoder.spec.dim)
+def mean_of_cache(cache: FeatureCache, planned: Planned) -> SlideMean | None:
+    """Mean of the tissue tokens of an input, or None where it has none."""
+    mean = RunningMean(planned)
     for part in cache.parts:
         mean.add(part.B[part.tissue])
-    return mean.value if mean.n else None
+    return mean.found if mean.n else None
 
 
 def respond_from(cache: FeatureCache, theirs: Setup, directions: Directions | None) -> Iterator[Blended]:

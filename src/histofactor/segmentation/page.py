@@ -101,7 +101,7 @@ def segment_slide(
     setup, store, watch = segmenter.setup, store or MemoryStore(), watch or Watch()
     planned = _planned(slide, setup, cache or held)
     plan = planned.plan
-    mean = held.mean if held is not None else None if cache is None else mean_of_cache(cache)
+    mean = held.mean if held is not None else None if cache is None else mean_of_cache(cache, planned)
     shift, planned = find_shift(planned, segmenter, mean, watch)
     blender = Blender(plan, setup.encoder.spec.dim if shift.asked is None else shift.asked.shape[1], watch.clock)
     decoder = Decoder(_decoding(plan, segmenter))

@@ -8,12 +8,13 @@ import numpy as np
 
 from histofactor.base.clock import Watch
 from histofactor.concepts.learn.sample import Sample
-from histofactor.records import Float
+from histofactor.records import Float, SlideMean
 from histofactor.segmentation.cluster_rows import cluster_rows_of
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.plan import Plan, subsample_windows
 from histofactor.segmentation.setup import Setup
 from histofactor.segmentation.window_memory import bytes_of_features
+from histofactor.slides.tissue import ASSUMED_MPP
 
 SHARE = 0.05  # of the windows of an input, at most, that may be encoded to learn from it alone
 SMALL_BYTES = 2**29  # an input whose features take no more is encoded whole: they can be held for segmenting it
@@ -65,10 +66,12 @@ class Taken:
 
 
 class RunningMean:
-    """Mean of tokens that come part by part."""
+    """Mean of the tokens of an input, which come part by part."""
 
-    def __init__(self, dim: int) -> None:
-        self.n, self._sum = 0, np.zeros(dim)
+    def __init__(self, planned: Planned) -> None:
+        frame = planned.plan.frame
+        self.n, self._sum = 0, np.zeros(planned.setup.encoder.spec.dim)
+        self._token_mm2 = (frame.stride_px * (frame.t_mpp or ASSUMED_MPP) / 1000) ** 2
 
     def add(self, tokens: Float) -> None:
         """Take in tokens (n, d)."""
@@ -76,9 +79,9 @@ class RunningMean:
         self._sum += tokens.sum(0, dtype=np.float64)
 
     @property
-    def value(self) -> Float:
-        """(d,) float32; there must be tokens."""
-        return (self._sum / self.n).astype(np.float32)
+    def found(self) -> SlideMean:
+        """The mean; there must be tokens."""
+        return SlideMean((self._sum / self.n).astype(np.float32), self.n * self._token_mm2)
 
 
 def is_small(plan: Plan, setup: Setup, rule: WindowRule) -> bool:
@@ -118,7 +121,7 @@ def take_tokens(
     """
     rows = cluster_rows_of(planned, pool, watch)
     draw = sample.draw(whose.name, rows.n, whose.weight)
-    indices, tokens, norms, mean = [], [], [], RunningMean(planned.setup.encoder.spec.dim)
+    indices, tokens, norms, mean = [], [], [], RunningMean(planned)
     for found, features, sq_norms in rows.stream:
         mean.add(features)
         wanted = draw.wanted[found] & features.any(axis=1)  # a token without features says nothing
@@ -130,13 +133,13 @@ def take_tokens(
         keys, places = draw.keys[chosen], rows.places[chosen]
         sample.add(np.concatenate(tokens), np.concatenate(norms), keys, whose.number, places)
     if mean.n:
-        sample.means[whose.number] = mean.value
+        sample.means[whose.number] = mean.found
     return Taken(mean.n, rows.side)
 
 
-def mean_of(planned: Planned, watch: Watch | None = None) -> Float | None:
-    """Mean (d,) of the tissue tokens of an input, as ``take_tokens`` finds it; None where there are none."""
-    mean = RunningMean(planned.setup.encoder.spec.dim)
+def mean_of(planned: Planned, watch: Watch | None = None) -> SlideMean | None:
+    """Mean of the tissue tokens of an input, as ``take_tokens`` finds it; None where there are none."""
+    mean = RunningMean(planned)
     for _, features, _ in cluster_rows_of(planned, "token", watch).stream:
         mean.add(features)
-    return mean.value if mean.n else None
+    return mean.found if mean.n else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from histofactor.base.clock import Watch
 from histofactor.concepts.centring import centred_responses, offset_of, with_offset
-from histofactor.records import Float
+from histofactor.records import Float, SlideMean
 from histofactor.segmentation.encoding import Blended, Planned
 from histofactor.segmentation.method import Directions
 from histofactor.segmentation.sampling import SHARE, SMALL_BYTES, WindowRule, draw_windows, is_small, mean_of
@@ -48,13 +48,13 @@ class Shift:
                 yield replace(part, B=B, sq_norms=sq_norms)
 
 
-def find_shift(planned: Planned, segmenter: Segmenter, mean: Float | None, watch: Watch) -> tuple[Shift, Planned]:
+def find_shift(planned: Planned, segmenter: Segmenter, mean: SlideMean | None, watch: Watch) -> tuple[Shift, Planned]:
     """The shift of an input; where its mean is not known, windows of it are encoded first.
 
     Args:
         planned: the input.
         segmenter: whose bank says whether features are centred.
-        mean: (d,) of the input's tokens, where it is known.
+        mean: of the input's tokens, where it is known.
         watch: told how long it takes.
 
     Returns:

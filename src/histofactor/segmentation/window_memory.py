@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from histofactor.records import Features, Float
+from histofactor.records import Features, SlideMean
 from histofactor.segmentation.plan import Plan
 from histofactor.segmentation.setup import Setup
 from histofactor.slides.blocks import Block
@@ -59,12 +59,12 @@ class HeldInput:
     Attributes:
         plan: how it was cut.
         windows: features of all its windows, or None.
-        mean: (d,) mean of its tokens, see ``sampling.mean_of``; None where it is not known.
+        mean: of its tokens, see ``sampling.mean_of``; None where it is not known.
     """
 
     plan: Plan
     windows: WindowMemory | None = None
-    mean: Float | None = None
+    mean: SlideMean | None = None
 
 
 class FeatureMemory:

@@ -29,7 +29,7 @@ from histofactor.base.digests import DamagedError
 from histofactor.base.files import atomic
 from histofactor.concepts.centring import centred, offset_of
 from histofactor.errors import OptionError
-from histofactor.records import Centring, Float
+from histofactor.records import Centring, Float, SlideMean
 
 Keys = NDArray[np.float64]
 _UNREADABLE = (
@@ -37,7 +37,7 @@ _UNREADABLE = (
     zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
 )  # fmt: skip
 _COLUMNS = ("tokens", "sq_norms", "keys", "slides", "places")
-_MEANS = ("means", "mean_of")
+_MEANS = ("means", "mean_of", "mm2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Sample:
         self.keys: Keys = np.full(capacity, np.inf)
         self.slides = np.zeros(capacity, np.int32)
         self.places = np.zeros((capacity, 2), np.float32)
-        self.means: dict[int, Float] = {}  # (d,) of all tokens of a slide that were encoded, by its number
+        self.means: dict[int, SlideMean] = {}  # of all tokens of a slide that were encoded, by its number
 
     def draw(self, name: str, n: int, weight: float = 1.0) -> Draw:
         """Give the tokens of a slide their keys.
@@ -108,7 +108,7 @@ class Sample:
         Returns:
             What was done, to be done to the tokens of other slides too.
         """
-        means = np.stack([self.means[slide] for slide in sorted(self.means)])
+        means = np.stack([self.means[slide].value for slide in sorted(self.means)])
         centring = Centring(share, np.asarray(means.mean(0, dtype=np.float64), np.float32))
         for slide, own in self.means.items():
             rows = np.flatnonzero(self.slides[: self.size] == slide)
@@ -150,8 +150,9 @@ class Sample:
         """
         held = {name: getattr(self, name)[: self.size] for name in _COLUMNS}
         slides = np.array(sorted(self.means), np.int32)
-        means = np.array([self.means[int(slide)] for slide in slides], np.float32)
-        held |= {"means": means.reshape(len(slides), self.tokens.shape[1]), "mean_of": slides}
+        means = np.array([self.means[int(slide)].value for slide in slides], np.float32)
+        areas = np.array([self.means[int(slide)].mm2 for slide in slides])
+        held |= {"means": means.reshape(len(slides), self.tokens.shape[1]), "mean_of": slides, "mm2": areas}
         with atomic(path) as temporary, temporary.open("wb") as file:
             np.savez(file, note=np.array(note), sha256=np.array(_digest(note, held)), **held)
 
@@ -166,7 +167,8 @@ class Sample:
             held = {name: file[name] for name in (*_COLUMNS, *_MEANS)}
             if digest != _digest(note, held):
                 raise ValueError("its digest")
-            means = dict(zip(held["mean_of"].tolist(), held["means"], strict=True))
+            known = zip(*(held[name] for name in _MEANS), strict=True)
+            means = {int(slide): SlideMean(mean, float(mm2)) for mean, slide, mm2 in known}
             kinds = {name: (held[name].dtype, held[name].shape[1:]) for name in _COLUMNS}
             if kinds != {name: (getattr(self, name).dtype, getattr(self, name).shape[1:]) for name in _COLUMNS}:
                 raise ValueError("its columns")

@@ -25,7 +25,7 @@ def test_help_names_the_files_that_are_written(histofactor, kept_weights, tmp_pa
     assert histofactor("relabel", folder, "-o", tmp_path / "new")[0] == 0
     code, out, _ = histofactor("relabel", "--help")
     assert code == 0
-    told = set(re.findall(r"[a-z]+\.[a-z.]*[a-z]", out.split("Derive")[1].split("Options")[0]))
+    told = set(re.findall(r"[a-z]+\.[a-z.]*[a-z]", out.split("With -o")[1].split("Options")[0]))
     assert {path.name for path in (tmp_path / "new").iterdir()} == told
 
 

@@ -135,6 +135,8 @@ def test_a_merge_is_decoded_from_the_weights_and_taken_back(study, no_encoding, 
     edit(out, None, named({2: "tumour"}, {2: (9, 9, 9)}))  # names of labels, not of weights
     assert statuses(relabel_study(out)) == ["done"] * 2
     assert table(out / "a")[2]["name"] == "tumour"
+    assert statuses(relabel_study(out, 4)) == ["done"] * 2  # of which K = 7 is no part: from the weights of K = 8
+    assert_fresh_is_the_same(paths, out, monkeypatch)
     assert statuses(relabel_study(out, 8)) == ["done"] * 2
     assert (labels_of(out / "a") == before).mean() > 0.999
     assert "weights_of" not in read_seal(out / "a")

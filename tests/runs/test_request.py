@@ -45,7 +45,8 @@ def test_files_are_told_by_where_they_lie(tmp_path, monkeypatch):
     told = stated("embedded", "b.safetensors", ManyOptions(segment=SegmentOptions(weights="w.pt")))
     assert told["concepts"] == str(tmp_path / "b.safetensors")
     assert told["segment"]["weights"] == str(tmp_path / "w.pt")
-    assert stated("embedded", "embedded", ManyOptions())["concepts"] == "embedded"
+    for name in ("embedded", Path("embedded")):
+        assert json.loads(json.dumps(stated("embedded", name, ManyOptions())))["concepts"] == "embedded"
 
 
 def test_what_is_in_memory_is_not_told(tiny_encoder, tiny_bank):

@@ -67,6 +67,7 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
 def _relabel_study(out: Path, k: int | None) -> int:
     """Bring a study up to date; returns the exit code."""
     from histofactor.cli.progress import progress_reporter
+    from histofactor.export.names import PAGE
     from histofactor.runs.relabel_study import relabel_study
 
     try:
@@ -84,7 +85,7 @@ def _relabel_study(out: Path, k: int | None) -> int:
     failed = [one for one in ends if one.status == "failed"]
     kept = sum(one.status == "kept" for one in ends)
     of_these = f" ({kept} were already)" if kept else ""
-    say(f"{len(ends) - len(failed)} of {len(ends)} up to date at K = {made.k}{of_these}; look at {out / 'report.html'}")
+    say(f"{len(ends) - len(failed)} of {len(ends)} up to date at K = {made.k}{of_these}; look at {out / PAGE}")
     for one in failed:
         say(f"failed: {one.input}: {one.error}", err=True)
     return 1 if failed else 0

@@ -13,13 +13,13 @@ from histofactor.base.files import sweep
 from histofactor.concepts.bank.groups import Group
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import ImageError
+from histofactor.export.names import OME_ZARR
 from histofactor.export.overlay import render_overlay
 from histofactor.export.previews import read_preview
 from histofactor.export.read import open_results
 from histofactor.export.report import ReportEntry, jpeg, page_image
 from histofactor.export.tables import phenotype_table
 from histofactor.export.weights import WeightsHeader
-from histofactor.export.zarr import OME_ZARR
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest
 from histofactor.records import ConceptBank, Segmentation
 from histofactor.runs.place import Place, clear, seal, unseal

@@ -48,13 +48,18 @@ def stated(encoder: str | Encoder, concepts: str | Path | ConceptBank | None, op
     how |= {name: str(Path(how[name]).resolve()) for name in _PATHS if how[name] is not None}
     return {
         "encoder": encoder,
-        "concepts": str(Path(concepts).resolve()) if concepts and Path(concepts).exists() else concepts,
+        "concepts": None if concepts is None else _named(concepts),
         "mpp": options.mpp,
         "method": options.method,
         "opening": asdict(options.opening),
         "outputs": asdict(options.outputs),
         "segment": how,
     }
+
+
+def _named(concepts: str | Path) -> str:
+    """A bank by where it lies, or the name of one that ships."""
+    return str(Path(concepts).resolve() if Path(concepts).exists() else concepts)
 
 
 def again(request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from histofactor.concepts.bank.edit import merge
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.nesting import leaf_owners, leaves_of, moved, parents, put_levels, sums, unions
 from histofactor.concepts.bank.record import new_bank
@@ -74,3 +75,12 @@ def test_unions_are_weighed_by_what_they_were_once_inputs_move():
     again = moved(BankFile({2: TWO, 3: moved(file, 4, 3).banks[3]}), 3, 2).banks[2]
     assert again.parts.owners == (0, 0, 1, 1)
     assert sums(FINEST, again) == (0, 0, 1, 1)
+
+
+def test_a_merge_comes_apart_on_the_way_to_another_k():
+    file = merge(BankFile({2: TWO, 4: FINEST}), 4, [((1, 4), "both")])  # of which K = 2 is no union
+    assert unions(file.banks[3], TWO) is None
+    made = moved(file, 3, 2).banks[2]
+    assert made.parts.owners == (0, 0, 1, 1)
+    assert sums(FINEST, made) == (0, 0, 1, 1)
+    assert moved(file, 3, 4) is file

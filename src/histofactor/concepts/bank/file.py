@@ -5,8 +5,8 @@ ones, and one metadata entry ``histofactor`` with JSON: ``format_version``, ``en
 transform), ``mpp``, ``card`` (what is true of all K), and in ``banks`` per K ``names``, ``colors``, ``parents``,
 ``provenance``, ``owners`` of the leaves, and ``excluded`` where there are artefacts. Concepts that are weighed by parts
 have a tensor ``k8/parts`` (P, d) and ``part_owners``; where features are centred there are ``centring``, the share, and
-a tensor ``centring/mean`` (1, d). Version 2 had neither and is still written where there are none; version 1 had neither
-leaves nor a card. Fields, tensors and metadata that this version does not know survive reading and writing.
+a tensor ``centring/mean`` (1, d). Version 2 had neither, and is still written where there is neither; version 1 had
+neither leaves nor a card. Fields, tensors and metadata that this version does not know survive reading and writing.
 """
 
 from __future__ import annotations

@@ -40,11 +40,14 @@ def moved(file: BankFile, k: int, to: int) -> BankFile:
         k: that inputs were segmented with.
         to: the other; where its concepts are unions of those, their weights add up from then on.
     """
-    owners, parts = unions(file.banks[k], file.banks[to]), parts_of(file.banks[k])
-    if owners is None or k == to:
-        return file
-    made = replace(file.banks[to], parts=Leaves(parts.vectors, tuple(owners[owner] for owner in parts.owners)))
-    return replace(file, banks={**file.banks, to: made})
+    parts = parts_of(file.banks[k])
+    merged = [level for level, bank in file.banks.items() if np.array_equal(bank.vectors, parts.vectors)]
+    for level in (k, *merged):  # what was put together comes apart again
+        owners, own = unions(file.banks[level], file.banks[to]), parts_of(file.banks[level])
+        if level != to and owners is not None:
+            made = replace(file.banks[to], parts=Leaves(own.vectors, tuple(owners[owner] for owner in own.owners)))
+            return replace(file, banks={**file.banks, to: made})
+    return file
 
 
 def parents(fine: ConceptBank, coarse: ConceptBank) -> tuple[int, ...] | None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histofactor.concepts.centring import centred, centred_responses, offset_of, with_offset
-from histofactor.records import Centring
+from histofactor.records import Centring, SlideMean
 
 
 @given(seed=st.integers(0, 2**32 - 1), d=st.integers(1, 9), r=st.integers(1, 6), share=st.floats(0.01, 1))
@@ -15,7 +15,7 @@ def test_responses_are_those_of_centred_tokens(seed, d, r, share):
     x, sq_norms = views.mean(0), (views**2).sum(-1).mean(0)
     mean, own = rng.random((2, d)).astype(np.float32)
     directions = rng.random((d, r)).astype(np.float32)
-    offset = offset_of(Centring(share, mean), own)
+    offset = offset_of(Centring(share, mean), SlideMean(own, 1e9))
     B, norms = centred_responses(x @ with_offset(directions, offset), sq_norms, directions, offset)
     wanted = views.astype(np.float64) - share * (own.astype(np.float64) - mean)
     np.testing.assert_allclose(B, wanted.mean(0) @ directions, atol=2e-5)
@@ -27,4 +27,10 @@ def test_responses_are_those_of_centred_tokens(seed, d, r, share):
 
 def test_a_slide_like_the_collection_stays_as_it_is():
     mean = np.array([0.25, 0.5], np.float32)
-    np.testing.assert_array_equal(offset_of(Centring(0.5, mean), mean), [0, 0])
+    np.testing.assert_array_equal(offset_of(Centring(0.5, mean), SlideMean(mean, 1.0)), [0, 0])
+
+
+def test_little_tissue_tells_little_of_its_slide():
+    mean, own = np.zeros(2, np.float32), np.ones(2, np.float32)
+    taken = [offset_of(Centring(0.5, mean), SlideMean(own, mm2))[0] for mm2 in (0.0, 0.0004, 0.04, 0.4, 40)]
+    np.testing.assert_allclose(taken, [0, 0.5 / 101, 0.25, 0.5 / 1.1, 0.5 / 1.001], rtol=1e-5)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from histofactor.concepts.bank.file import read_bank_file
+from histofactor.concepts.centring import offset_of
 from histofactor.concepts.learn.sample import Sample, read_sample
 from histofactor.errors import BankError, OptionError
 from histofactor.runs.kept_sample import check_explained, learned_tokens, told_by
@@ -50,7 +51,7 @@ def test_tokens_are_centred_as_they_were(bank):
     learned, centring = learned_tokens(bank, file), file.banks[8].centring
     for slide in (0, 1):
         rows = raw.slides[: raw.size] == slide
-        expected = raw.tokens[: raw.size][rows] - centring.share * (raw.means[slide] - centring.mean)
+        expected = raw.tokens[: raw.size][rows] - offset_of(centring, raw.means[slide])
         np.testing.assert_allclose(learned.tokens[rows], expected, atol=1e-5)
     other = replace(centring, mean=centring.mean + 1)
     banks = {k: replace(one, centring=other) for k, one in file.banks.items()}

@@ -77,14 +77,19 @@ def test_learned_once_and_encoded_once(images, study, tmp_path, monkeypatch):
         assert (out / name / "weights.zarr").is_dir()
     assert "learned from 3 inputs" in (out / "report.html").read_text()
     assert "learned from 3 inputs" in (out / "0/report.html").read_text()
-    assert len({bank.centring.share for bank in banks.values()}) == 1
+    assert {bank.centring for bank in banks.values()} == {None}  # no row says that it helps the tiny encoder
 
 
-def test_the_same_bytes_without_anything_held(images, study, tmp_path, monkeypatch):
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_the_same_bytes_without_anything_held(images, study, tmp_path, monkeypatch, tiny_encoder, share):
     """What is held for segmenting changes no byte: as in a run that goes on after learning was done."""
-    study(images)
+    encoder = replace(tiny_encoder, spec=replace(tiny_encoder.spec, centring=share))
+    study(images, encoder=encoder)
+    assert {bank.centring and bank.centring.share for bank in load_banks(tmp_path / "out" / BANK).values()} == {
+        share or None
+    }
     monkeypatch.setattr(module.FeatureMemory, "hold", lambda *given: None)
-    study(images, tmp_path / "again/out")
+    study(images, tmp_path / "again/out", encoder=encoder)
     assert results(tmp_path / "out") == results(tmp_path / "again/out")
 
 

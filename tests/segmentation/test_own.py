@@ -69,4 +69,4 @@ def test_features_are_held_where_all_of_the_input_was_encoded(tiny_encoder, tiss
         bank, held = learn_from_one(slide, load_setup(tiny_encoder), 4)
     assert len(bank.names) == 4
     assert held.windows is not None
-    assert held.mean.shape == (tiny_encoder.spec.dim,)
+    assert held.mean.value.shape == (tiny_encoder.spec.dim,)

@@ -67,15 +67,22 @@ def test_tokens_and_their_mean(setting):
     X = tissue_features(slide, setup)
     assert taken.seen == len(X) >= sample.size > 100
     assert set(sample.slides[: sample.size]) == {7}
-    np.testing.assert_allclose(sample.means[7], X.mean(0, dtype=np.float64), rtol=1e-5)
-    np.testing.assert_array_equal(sample.means[7], mean_of(planned))  # bit by bit: what is learned is what is segmented
+    np.testing.assert_allclose(sample.means[7].value, X.mean(0, dtype=np.float64), rtol=1e-5)
+    assert sample.means[7].mm2 == pytest.approx(len(X) * (plan.frame.stride_px / 1000) ** 2)
+    found = mean_of(planned)  # bit by bit: what is learned is what is segmented
+    np.testing.assert_array_equal(sample.means[7].value, found.value)
+    assert sample.means[7].mm2 == found.mm2
 
 
-def test_a_running_mean():
-    parts, mean = [np.random.default_rng(i).random((i + 1, 3), np.float32) for i in range(5)], RunningMean(3)
+def test_a_running_mean(setting):
+    dim = setting[1].encoder.spec.dim
+    parts, mean = (
+        [np.random.default_rng(i).random((i + 1, dim), np.float32) for i in range(5)],
+        RunningMean(Planned(*setting)),
+    )
     for part in parts:
         mean.add(part)
-    np.testing.assert_allclose(mean.value, np.concatenate(parts).mean(0), rtol=1e-6)
+    np.testing.assert_allclose(mean.found.value, np.concatenate(parts).mean(0), rtol=1e-6)
 
 
 def test_no_tissue_has_no_mean(tiny_encoder):

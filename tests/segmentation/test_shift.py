@@ -8,7 +8,7 @@ import pytest
 from histofactor.base.clock import Watch
 from histofactor.factor.nnls import project, relative_residual, unit_concepts
 from histofactor.factor.problem import gram
-from histofactor.records import Centring
+from histofactor.records import Centring, SlideMean
 from histofactor.segmentation import encoding
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.feature_cache import cache_features
@@ -27,6 +27,17 @@ def centred_bank(tiny_bank):
     return replace(tiny_bank, centring=Centring(0.5, mean))
 
 
+def mm2_of(cache):
+    """Tissue of an input at 1 µm/px."""
+    tokens = sum(int(part.tissue.sum()) for part in cache.parts)
+    return tokens * (cache.plan.frame.stride_px / 1000) ** 2
+
+
+def share_of(cache):
+    """Half, as far as there is tissue."""
+    return 0.5 * mm2_of(cache) / (mm2_of(cache) + 0.04)
+
+
 def segmenter_of(encoder, bank, method="project"):
     return prepare(encoder=encoder, concepts=bank, method=method, options=SegmentOptions(views=1))
 
@@ -39,7 +50,7 @@ def test_weights_and_residual_are_those_of_centred_features(tissue, tiny_encoder
     inside = np.concatenate([part.tissue for part in cache.parts])
     X = np.concatenate([part.B for part in cache.parts])[inside].astype(np.float64)
     sq_norms = np.concatenate([part.sq_norms for part in cache.parts])[inside].astype(np.float64)
-    offset = 0.5 * (X.mean(0) - centred_bank.centring.mean)
+    offset = share_of(cache) * (X.mean(0) - centred_bank.centring.mean)
     H = unit_concepts(centred_bank.vectors)[0].astype(np.float64)
     W = project(X - offset, H)
     np.testing.assert_allclose(found.weights.values[inside], W, atol=2e-3 * W.max())
@@ -80,13 +91,14 @@ def test_a_mean_that_is_known_is_not_looked_for_again(tissue, tiny_encoder, cent
         cache = cache_features(slide, segmenter.setup)
         rows = np.concatenate([part.B[part.tissue] for part in cache.parts])
         np.testing.assert_allclose(
-            looked.offset, 0.5 * (rows.mean(0, dtype=np.float64) - centred_bank.centring.mean), atol=1e-5
+            looked.offset, share_of(cache) * (rows.mean(0, dtype=np.float64) - centred_bank.centring.mean), atol=1e-5
         )
-        known, same = find_shift(planned, segmenter, rows.mean(0), Watch())
+        mean = SlideMean(rows.mean(0), mm2_of(cache))
+        known, same = find_shift(planned, segmenter, mean, Watch())
         assert same is planned
         assert after.memory is not None
         np.testing.assert_allclose(known.offset, looked.offset, atol=1e-5)
-        held = HeldInput(planned.plan, after.memory, rows.mean(0))
+        held = HeldInput(planned.plan, after.memory, mean)
         again = segment_slide(slide, segmenter, held=held).label_map.labels[:]
         assert (again == segment_slide(slide, segmenter).label_map.labels[:]).mean() > 0.999
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from histofactor.base.digests import DamagedError
 from histofactor.concepts.learn.sample import Sample, read_note
 from histofactor.errors import OptionError
+from histofactor.records import SlideMean
 
 
 def slide(number, n, d=3):
@@ -192,11 +193,14 @@ def test_a_sample_of_nothing_yet_comes_back(tmp_path):
 
 def test_means_of_slides_are_kept_and_taken_away(tmp_path):
     sample = filled([30, 40, 50])
-    sample.means = {0: np.array([1, 2, 3], "f4"), 1: np.array([3, 2, 1], "f4"), 2: np.array([2, 5, 2], "f4")}
+    values = ([1, 2, 3], [3, 2, 1], [2, 5, 2])
+    sample.means = {slide: SlideMean(np.array(value, "f4"), 1e6 + slide) for slide, value in enumerate(values)}
     sample.save(tmp_path / "s.npz", "note")
     again = Sample(100, 3)
     again.load(tmp_path / "s.npz")
-    assert {slide: mean.tolist() for slide, mean in again.means.items()} == {0: [1, 2, 3], 1: [3, 2, 1], 2: [2, 5, 2]}
+    assert {slide: (mean.value.tolist(), mean.mm2) for slide, mean in again.means.items()} == {
+        slide: (value, 1e6 + slide) for slide, value in enumerate(values)
+    }
     before, slides = again.tokens[: again.size].copy(), again.slides[: again.size]
     centring = again.centre(0.5)
     np.testing.assert_array_equal(centring.mean, [2, 3, 2])

@@ -55,7 +55,7 @@ WAYS = {  # kind, share taken away, seeds
     "roots 1": ("roots", 1.0, 2),
     "roots 0.5, zero": ("zero", 0.5, 2),
     "roots 0.5, patient": ("patient", 0.5, 5),
-    "raw 0.5": ("raw", 0.5, 2),
+    "raw 0.5": ("raw", 0.5, 5),
     "spread 0.5": ("spread", 0.5, 2),
 }
 SHARE, AREA_KS, AREA_SEEDS, THINNED = 0.5, (16, 64), (0, 1), 5  # every fifth token of the held-out patient is scored

@@ -8,7 +8,7 @@ The protocol of ``masks.py``: concepts of all images without labels, five seeds 
                     what is then negative stays so, and concepts are clipped at 0 once they are learned
     roots S, zero   roots S, tokens clipped at 0 before k-means and projection
     roots S, patient  roots S with the mean of all fields of the patient, as if they were one slide
-    raw S           the same of the network's own features, then split-root
+    raw S           the same of the network's own features, then split-root; with the patient's mean too
     spread S        roots S, every channel's spread brought half-way to the mean of the images' spreads
 
 With ``area``, a fixed bank: concepts, m and the classes of labels come from the other patients, and the fields of the
@@ -56,6 +56,7 @@ WAYS = {  # kind, share taken away, seeds
     "roots 0.5, zero": ("zero", 0.5, 2),
     "roots 0.5, patient": ("patient", 0.5, 5),
     "raw 0.5": ("raw", 0.5, 5),
+    "raw 0.5, patient": ("raw patient", 0.5, 5),
     "spread 0.5": ("spread", 0.5, 2),
 }
 SHARE, AREA_KS, AREA_SEEDS, THINNED = 0.5, (16, 64), (0, 1), 5  # every fifth token of the held-out patient is scored
@@ -110,11 +111,11 @@ def split_root(rows: np.ndarray, positive: bool) -> np.ndarray:
 def centred(roots: Tokens, raw: Tokens, way: str, patients: list[str], positive: bool) -> Tokens:
     """The tokens of one way."""
     kind, share, _ = WAYS[way]
-    tokens = raw if kind == "raw" else roots
-    gaps = tokens.means(patients if kind == "patient" else None) - tokens.means().mean(0)
+    tokens = raw if kind.startswith("raw") else roots
+    gaps = tokens.means(patients if kind.endswith("patient") else None) - tokens.means().mean(0)
     scale = (tokens.spreads().mean(0) / tokens.spreads()) ** 0.5 if kind == "spread" else None
     found = tokens.moved(share * gaps, scale)
-    if kind == "raw":
+    if kind.startswith("raw"):
         return replace(found, rows=split_root(found.rows, positive))
     return replace(found, rows=np.maximum(found.rows, 0)) if kind == "zero" else found
 
@@ -145,8 +146,7 @@ def counted(scorer: Scorer, grids: Grids, tokens: Tokens, H: np.ndarray) -> np.n
 
 def encoded(scorer: Scorer, encoder: Encoder) -> tuple[Grids, Tokens, Tokens]:
     """Maps of split-root features, their tokens, and those of the network's own features."""
-    positive = is_positive(encoder)
-    ways = ("root", "relu") if positive else ("split-root", "split")
+    ways = ("root", "relu") if (positive := is_positive(encoder)) else ("split-root", "split")
     roots, split = (encode_all(scorer.dataset, with_transform(encoder, way), 4) for way in ways)
     half = split.features[0].shape[-1] // 2
     raw = [grid if positive else grid[..., :half] - grid[..., half:] for grid in split.features]

@@ -116,3 +116,14 @@ def test_characters_that_html_forbids_are_shown(tmp_path):
     for shown in (r"\x1b[31m", r"caf\udce9", r"stroma\x00"):
         assert shown in html
     assert not {"\x1b", "\x00", "&#56553;"} & {html[i : i + n] for n in (1, 8) for i in range(len(html))}
+
+
+@pytest.mark.parametrize(
+    ("card", "shown", "wanted"), [({}, None, 2), ({"choice": CHOICE}, None, 4), ({"choice": CHOICE}, 8, 8), ({}, 5, 2)]
+)
+def test_one_level_is_seen_at_once(tmp_path, card, shown, wanted):
+    X = np.random.default_rng(0).gamma(0.6, 1.0, (300, 5)).astype(np.float32)
+    banks = {len(bank.names): bank for bank in banks_from_features(X, [2, 4, 8], EncoderKey("e", None, "l", "relu"))}
+    write_bank_page(BankFile(banks, card), tmp_path / "p.html", "b", {}, shown)
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert re.findall(r'<details class="card" open>\s*<summary>K = (\d+)', text) == [str(wanted)]

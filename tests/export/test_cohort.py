@@ -72,3 +72,12 @@ def test_artefacts_have_an_area_and_no_share(tmp_path):
     write_study(slides, RUN, tmp_path / "report.html")
     assert "stroma 100 %" in (tmp_path / "report.html").read_text()
     assert "tumour" not in (tmp_path / "report.html").read_text()
+
+
+def test_the_concepts_of_a_study_are_linked(tmp_path):
+    rows = [SlideRow("a.svs", "done", "a", 1.0, "", ROWS)]
+    write_study(rows, RUN, tmp_path / "report.html")
+    assert "concepts.html" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    (tmp_path / "concepts.html").write_text("page")
+    write_study(rows, RUN, tmp_path / "report.html")
+    assert '<a href="concepts.html">' in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -29,6 +29,7 @@ def write_bank_page(
     path: str | os.PathLike[str],
     title: str,
     patches: Mapping[tuple[int, int], Sequence[NDArray[np.uint8]]],
+    shown: int | None = None,
 ) -> None:
     """Write one self-contained page: it holds its images and styles, loads nothing and runs no script.
 
@@ -37,6 +38,7 @@ def write_bank_page(
         path: the page to write.
         title: what the bank is called.
         patches: typical patches (h, w, 3) by K and label; may be empty.
+        shown: the K whose concepts are seen at once; None takes the recommended one, else the smallest.
 
     Raises:
         BankError: what the bank tells of itself cannot be read.
@@ -50,6 +52,7 @@ def write_bank_page(
     choice = file.card.get("choice")
     page = environment.from_string(source).stream(
         title=title,
+        shown=next(k for k in (shown, (choice or {}).get("recommended"), min(file.banks)) if k in file.banks),
         encoder=first.encoder,
         mpp=first.mpp,
         card=file.card,

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 from histofactor.base.files import atomic
 from histofactor.base.text import csv_safe, csv_text, utf8
+from histofactor.export.names import CONCEPTS_PAGE
 from histofactor.export.report import ReportRun, page_environment
 from histofactor.export.tables import PhenotypeRow
 
@@ -61,6 +63,8 @@ def write_cohort(rows: Sequence[SlideRow], path: str | os.PathLike[str]) -> None
 def write_study(rows: Sequence[SlideRow], run: ReportRun, path: str | os.PathLike[str]) -> None:
     """Write ``report.html``: a line for every input with its largest phenotypes, linking its own page.
 
+    The page of the study's concepts is linked where it lies beside it.
+
     The page runs no script and loads nothing but the small previews beside it, as they come into view.
 
     Args:
@@ -75,7 +79,8 @@ def write_study(rows: Sequence[SlideRow], run: ReportRun, path: str | os.PathLik
     environment.filters["largest"] = _largest
     source = resources.files("histofactor.export").joinpath("study.html.jinja").read_text(encoding="utf-8")
     counts = Counter(row.status for row in rows)
-    page = environment.from_string(source).stream(rows=rows, run=run, counts=counts)
+    concepts = CONCEPTS_PAGE if Path(path).with_name(CONCEPTS_PAGE).exists() else None
+    page = environment.from_string(source).stream(rows=rows, run=run, counts=counts, concepts=concepts)
     with atomic(path) as temporary, temporary.open("wb") as file:
         page.dump(file, encoding="utf-8")
 

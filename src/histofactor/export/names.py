@@ -13,6 +13,7 @@ WEIGHTS = "weights.zarr"  # if asked for
 OME_ZARR = "labels.ome.zarr"  # if asked for
 SEAL = "segmentation.json"  # written last: where it is, the results are whole
 RUN = "run.json"  # in the output folder
+CONCEPTS_PAGE = "concepts.html"  # in that of a study
 
 WRITTEN = (PREVIEW, LABELS, OVERLAY, TABLE, SMALL, REGIONS, PAGE)  # of every input, beside the seal
 SEALED = (LABELS, WEIGHTS, OME_ZARR)  # what is read again, and so must be as it was written

@@ -124,7 +124,7 @@ def _kept(
             f"{path.parent} goes from K = {study.k} to {k}: `histofactor relabel` brings all its slides along"
         )
     if not page_of(path).exists():
-        _write_page(file, path, inputs, options.opening)
+        _write_page(file, path, k, inputs, options.opening)
     bank = file.banks[k]
     return OwnConcepts(replace(request, concepts=bank, k=None), _origin(bank, path), FeatureMemory())
 
@@ -160,7 +160,7 @@ def _learned(
         copy(path, aside)
         reporter.on_note(f"the concepts before are kept as {aside}")
     write_study(file, path, k, "learned")
-    _write_page(file, path, inputs, options.opening)
+    _write_page(file, path, k, inputs, options.opening)
     ks = ", ".join(map(str, file.banks))
     reporter.on_note(
         f"learned K = {ks} from {len(builder.used)} inputs, K = {k} is used: {path}, to look at: {page_of(path)}"
@@ -214,10 +214,10 @@ def _tell_mpp(builder: SampleBuilder, reporter: Reporter) -> None:
         )
 
 
-def _write_page(file: BankFile, path: Path, inputs: Sequence[Path], opening: Opening) -> None:
+def _write_page(file: BankFile, path: Path, k: int, inputs: Sequence[Path], opening: Opening) -> None:
     """The page of the bank, with patches of its concepts."""
     patches, _ = read_examples(file, inputs, opening)
-    write_bank_page(file, page_of(path), path.parent.resolve().name, patches)
+    write_bank_page(file, page_of(path), path.parent.resolve().name, patches, k)
 
 
 def _origin(bank: ConceptBank, path: Path) -> str:

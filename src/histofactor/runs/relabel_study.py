@@ -125,7 +125,7 @@ def _write_page(out: Path, study: Study) -> None:
     page = page_of(study.path)
     if not page.exists() or page.stat().st_mtime_ns < study.path.stat().st_mtime_ns:
         patches, _ = read_examples(study.file, [path for path in inputs_of(out) if path.exists()])
-        write_bank_page(study.file, page, out.resolve().name, patches)
+        write_bank_page(study.file, page, out.resolve().name, patches, study.k)
 
 
 def _note_run(out: Path, ledger: Ledger, study: Study, made: Relabelled, arguments: Sequence[str]) -> None:

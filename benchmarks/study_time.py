@@ -2,13 +2,15 @@
 
 ``histofactor segment`` without ``--concepts`` beside the same with ``--concepts`` and the bank that it learned: 22 oral
 fields, and a phantom slide of 20,000 px a side at 0.5 µm/px (about 56 % tissue). Encoder, K and method are
-the same; both sides are run in turn, in processes of their own.
+the same; both sides are run in turn, in processes of their own. The time of the processors (all cores together) is told
+beside that of the clock: it hangs less on what else a machine does.
 
     python benchmarks/study_time.py ../shared [RUNS]     prints a table and writes results/study_time.csv
 """
 
 from __future__ import annotations
 
+import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -28,7 +30,7 @@ FIELD_MPP = 0.25
 
 
 def timed(inputs: list[Path], out: Path, concepts: Path | None, k: int | None, mpp: float | None) -> dict[str, Any]:
-    """Seconds of a run, of learning in it, and the K that was used."""
+    """Seconds of a run by the clock and by the processors, of learning in it, and the K that was used."""
     clock = Clock()
     with clock("in all"):
         options = ManyOptions(opening=Opening(source_mpp=mpp), observer=Observer(clock=clock))
@@ -36,23 +38,30 @@ def timed(inputs: list[Path], out: Path, concepts: Path | None, k: int | None, m
     if any(outcome.error for outcome in outcomes):
         raise SystemExit(outcomes)
     k = k or open_study(out / BANK).k
-    return {"whole": clock.seconds["in all"], "learning": clock.seconds["concepts"], "k": k}
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = {"whole": clock.seconds["in all"], "cpu": used.ru_utime + used.ru_stime}
+    return {**seconds, "learning": clock.seconds["concepts"], "k": k}
 
 
 def compared(name: str, inputs: list[Path], folder: Path, mpp: float | None, runs: int) -> tuple:
     """A row: medians of both sides, and their ratio."""
     first = in_fresh_process(timed, inputs, folder / f"{name}-first", None, None, mpp)  # compiles, and makes the bank
-    bank, ours, theirs, learning = folder / f"{name}-first" / BANK, [], [], []
+    bank = folder / f"{name}-first" / BANK
+    ours, theirs, learning, busy, busy_given = ([] for _ in range(5))
     for run in range(runs):
         own = in_fresh_process(timed, inputs, folder / f"{name}-own-{run}", None, first["k"], mpp)
         given = in_fresh_process(timed, inputs, folder / f"{name}-given-{run}", bank, first["k"], mpp)
         ours.append(own["whole"]), theirs.append(given["whole"]), learning.append(own["learning"])
+        busy.append(own["cpu"]), busy_given.append(given["cpu"])
         print(
-            f"{name}: {own['whole']:.1f} s of which learning {own['learning']:.1f}, given {given['whole']:.1f}",
+            f"{name}: {own['whole']:.1f} s of which learning {own['learning']:.1f}, given {given['whole']:.1f}; "
+            f"CPU {own['cpu']:.1f} and {given['cpu']:.1f}",
             file=sys.stderr,
         )
-    ratio = median(a / b for a, b in zip(ours, theirs, strict=True))
-    return name, len(inputs), first["k"], median(ours), median(learning), median(theirs), ratio
+    by_clock, by_cpu = (
+        median(a / b for a, b in zip(*pair, strict=True)) for pair in ((ours, theirs), (busy, busy_given))
+    )
+    return name, len(inputs), first["k"], median(ours), median(learning), median(theirs), by_clock, by_cpu
 
 
 def main() -> None:
@@ -74,6 +83,7 @@ def main() -> None:
         "before the first label s",
         "concepts given s",
         "ratio",
+        "ratio of CPU time",
     )
     report("study_time", header, rows, ("torch", "numba"))
 

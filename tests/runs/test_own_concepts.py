@@ -80,6 +80,16 @@ def test_learned_once_and_encoded_once(images, study, tmp_path, monkeypatch):
     assert {bank.centring for bank in banks.values()} == {None}  # no row says that it helps the tiny encoder
 
 
+@pytest.mark.parametrize(("method", "unlike"), [("cluster", "auto"), ("factorize", "0.5"), ("project", "most")])
+def test_what_the_method_does_not_tell_is_refused_before_anything_is_encoded(
+    images, tmp_path, tiny_encoder, method, unlike
+):
+    options = ManyOptions(method=method, segment=SegmentOptions(views=1, unlike=unlike))
+    with pytest.raises(OptionError, match="unlike"):
+        segment_many(images, tmp_path / "out", encoder=tiny_encoder, options=options)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_the_same_bytes_without_anything_held(images, study, tmp_path, monkeypatch, tiny_encoder, share):
     """What is held for segmenting changes no byte: as in a run that goes on after learning was done."""

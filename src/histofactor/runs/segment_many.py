@@ -19,7 +19,7 @@ from histofactor.runs.results import Outputs
 from histofactor.runs.source import Opening
 from histofactor.runs.task import Request, Task, run_one
 from histofactor.segmentation.method import method_of
-from histofactor.segmentation.setup import SegmentOptions, check_numbers
+from histofactor.segmentation.setup import SegmentOptions, check_options
 from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.resolution import check_mpp
 
@@ -103,7 +103,7 @@ def segment_many(
     )
     own = concepts is None and method_of(options.method).needs_bank
     if own:
-        check_numbers(k, options.segment)
+        check_options(k, method_of(options.method), options.segment)
         paths += _former(out, paths, options)
     with observer.clock("concepts"):
         chosen = _own(out, paths, request, options) if own else _given(request)

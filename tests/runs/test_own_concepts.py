@@ -90,6 +90,36 @@ def test_what_the_method_does_not_tell_is_refused_before_anything_is_encoded(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_comes_later_is_worked_at_the_mpp_that_concepts_were_learned_at(images, study, tmp_path):
+    def worked_at(name):
+        return json.loads((tmp_path / f"out/{name}/segmentation.json").read_text())["made_by"]["mpp"]
+
+    study(images[:1], mpp=2.0)
+    _, told = study(images[:2])
+    assert worked_at("0") == worked_at("1") == 2.0
+    assert not any("µm/px" in sentence for sentence in told)
+    _, told = study(images[2:], mpp=1.0)
+    assert worked_at("2") == 1.0
+    assert any("learned at 2 µm/px, and inputs are worked at 1:" in sentence for sentence in told)
+
+
+def test_former_inputs_that_are_opened_otherwise_are_told(images, tmp_path):
+    out = tmp_path / "out"
+
+    def told(inputs, source_mpp, **options):
+        notes = []
+        how = ManyOptions(
+            opening=Opening(source_mpp=source_mpp), segment=SegmentOptions(views=1),
+            observer=Observer(Reporter(on_note=notes.append)), **options,
+        )  # fmt: skip
+        segment_many(inputs, out, k=4, options=how)
+        return " ".join(notes)
+
+    told(images[:1], 1.0)
+    assert "--source-mpp" not in told(images[1:2], 1.0, relearn=True)
+    assert "than before, as all inputs are: 0.png, 1.png" in told(images[2:], 1.5, relearn=True)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_the_same_bytes_without_anything_held(images, study, tmp_path, monkeypatch, tiny_encoder, share):
     """What is held for segmenting changes no byte: as in a run that goes on after learning was done."""

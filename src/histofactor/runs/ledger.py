@@ -106,6 +106,17 @@ def inputs_of(out: Path) -> list[Path]:
     return list(dict.fromkeys(Path(path) for run in _read_runs(out)[0] for path, _, _ in run["inputs"]))
 
 
+def openings_of(out: Path) -> dict[Path, Mapping[str, Any]]:
+    """How the inputs of all runs were opened last, see ``source.Opening``; without those of which it is not known."""
+    asked = [(run, run.get("request")) for run in _read_runs(out)[0]]
+    return {
+        Path(path): request["opening"]
+        for run, request in asked
+        if isinstance(request, dict) and isinstance(request.get("opening"), dict)
+        for path, _, _ in run["inputs"]
+    }
+
+
 def scan(out: Path) -> Ledger:
     """Read what is known of an output folder: by the files of its runs, and by the status of every input.
 

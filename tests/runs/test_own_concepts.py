@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from histofactor.cli.report import status
 from histofactor.concepts.bank.edit import rename
 from histofactor.concepts.bank.file import load_banks, read_bank_file, save_bank
 from histofactor.concepts.bank.record import bank_hash, new_bank
@@ -118,6 +119,19 @@ def test_former_inputs_that_are_opened_otherwise_are_told(images, tmp_path):
     told(images[:1], 1.0)
     assert "--source-mpp" not in told(images[1:2], 1.0, relearn=True)
     assert "than before, as all inputs are: 0.png, 1.png" in told(images[2:], 1.5, relearn=True)
+
+
+def test_slides_at_another_k_than_the_newest_run_are_told(images, study, tmp_path, capsys):
+    out, told = tmp_path / "out", "with other concepts than the newest run"
+    study(images[:2], k=4)
+    assert told not in (out / "report.html").read_text()
+    study(images[2:], k=3)
+    page = (out / "report.html").read_text()
+    assert page.count(f"{told}, K = 4") == page.count(told) == 2
+    status(out)
+    assert f"2 of them {told}" in " ".join(capsys.readouterr().out.split())
+    study(images[:2], k=3)
+    assert told not in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from histofactor.cli.report import status
 from histofactor.concepts.bank.edit import rename
 from histofactor.concepts.bank.file import load_banks, read_bank_file, save_bank
 from histofactor.concepts.bank.record import bank_hash, new_bank
@@ -78,6 +79,59 @@ def test_learned_once_and_encoded_once(images, study, tmp_path, monkeypatch):
     assert "learned from 3 inputs" in (out / "report.html").read_text()
     assert "learned from 3 inputs" in (out / "0/report.html").read_text()
     assert {bank.centring for bank in banks.values()} == {None}  # no row says that it helps the tiny encoder
+
+
+@pytest.mark.parametrize(("method", "unlike"), [("cluster", "auto"), ("factorize", "0.5"), ("project", "most")])
+def test_what_the_method_does_not_tell_is_refused_before_anything_is_encoded(
+    images, tmp_path, tiny_encoder, method, unlike
+):
+    options = ManyOptions(method=method, segment=SegmentOptions(views=1, unlike=unlike))
+    with pytest.raises(OptionError, match="unlike"):
+        segment_many(images, tmp_path / "out", encoder=tiny_encoder, options=options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_comes_later_is_worked_at_the_mpp_that_concepts_were_learned_at(images, study, tmp_path):
+    def worked_at(name):
+        return json.loads((tmp_path / f"out/{name}/segmentation.json").read_text())["made_by"]["mpp"]
+
+    study(images[:1], mpp=2.0)
+    _, told = study(images[:2])
+    assert worked_at("0") == worked_at("1") == 2.0
+    assert not any("µm/px" in sentence for sentence in told)
+    _, told = study(images[2:], mpp=1.0)
+    assert worked_at("2") == 1.0
+    assert any("learned at 2 µm/px, and inputs are worked at 1:" in sentence for sentence in told)
+
+
+def test_former_inputs_that_are_opened_otherwise_are_told(images, tmp_path):
+    out = tmp_path / "out"
+
+    def told(inputs, source_mpp, **options):
+        notes = []
+        how = ManyOptions(
+            opening=Opening(source_mpp=source_mpp), segment=SegmentOptions(views=1),
+            observer=Observer(Reporter(on_note=notes.append)), **options,
+        )  # fmt: skip
+        segment_many(inputs, out, k=4, options=how)
+        return " ".join(notes)
+
+    told(images[:1], 1.0)
+    assert "--source-mpp" not in told(images[1:2], 1.0, relearn=True)
+    assert "than before, as all inputs are: 0.png, 1.png" in told(images[2:], 1.5, relearn=True)
+
+
+def test_slides_at_another_k_than_the_newest_run_are_told(images, study, tmp_path, capsys):
+    out, told = tmp_path / "out", "with other concepts than the newest run"
+    study(images[:2], k=4)
+    assert told not in (out / "report.html").read_text()
+    study(images[2:], k=3)
+    page = (out / "report.html").read_text()
+    assert page.count(f"{told}, K = 4") == page.count(told) == 2
+    status(out)
+    assert f"2 of them {told}" in " ".join(capsys.readouterr().out.split())
+    study(images[:2], k=3)
+    assert told not in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])

@@ -118,3 +118,7 @@ def test_the_limit_of_what_is_unlike_the_bank(tiny_encoder, tiny_bank):
     assert limit("0.3") == limit(0.3, "cluster") == limit(0.3, bank=tiny_bank) == 0.3
     with pytest.raises(OptionError, match=r"(?s)project or raw.*state a number"):
         limit("auto", "cluster")
+    named = replace(limited, names=("unlike the bank", *limited.names[1:]))
+    assert limit(None, bank=named) is None
+    with pytest.raises(OptionError, match=r"(?s)'unlike the bank' already.*concepts name"):
+        limit("auto", bank=named)

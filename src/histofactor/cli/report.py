@@ -23,15 +23,21 @@ def report(out: _Out) -> None:
 
 def status(out: _Out) -> None:
     """Say how far the runs into an output folder are: inputs that are done, damaged, failed, waiting or under way."""
-    from histofactor.runs.ledger import scan, under_way
+    from histofactor.runs.ledger import other_concepts, scan, under_way
 
-    outcomes = scan(out).outcomes
+    ledger = scan(out)
+    outcomes = ledger.outcomes
     counts = Counter(outcome.status for outcome in outcomes)
     working = under_way(out)
     counts["waiting"] -= sum(outcome.folder in working for outcome in outcomes if outcome.status == "waiting")
     parts = [f"{counts[name]} {name}" for name in ("done", "damaged", "failed", "waiting") if counts[name]]
     parts += [f"{len(working)} under way"] if working else []
     typer.echo(f"{len(outcomes)} inputs: {', '.join(parts)}")
+    if other := sum(bool(one.folder and other_concepts(out, one, ledger.runs[-1])) for one in outcomes):
+        say(
+            f"{other} of them with other concepts than the newest run: `histofactor relabel {out}` brings all slides "
+            f"of a study up to date"
+        )
     for outcome in outcomes:
         if outcome.error:
             say(f"{outcome.status}: {outcome.input}: {outcome.error}")

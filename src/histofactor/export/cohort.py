@@ -31,6 +31,7 @@ class SlideRow:
         seconds: how long it took.
         error: one message, or "".
         phenotypes: its phenotypes, label 0 first; none where it has no results.
+        note: what else is to be told of it, or "".
     """
 
     name: str
@@ -39,6 +40,7 @@ class SlideRow:
     seconds: float
     error: str
     phenotypes: tuple[PhenotypeRow, ...]
+    note: str = ""
 
 
 def write_cohort(rows: Sequence[SlideRow], path: str | os.PathLike[str]) -> None:

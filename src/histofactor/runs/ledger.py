@@ -24,6 +24,7 @@ from histofactor.errors import ImageError, OptionError
 from histofactor.export.cohort import SlideRow, write_cohort, write_study
 from histofactor.export.names import PAGE, RUN, TABLE
 from histofactor.export.report import ReportRun
+from histofactor.export.seal import read_seal
 from histofactor.export.tables import PhenotypeRow, read_phenotypes
 from histofactor.records import EncoderKey
 from histofactor.runs.outcome import Outcome
@@ -106,6 +107,17 @@ def inputs_of(out: Path) -> list[Path]:
     return list(dict.fromkeys(Path(path) for run in _read_runs(out)[0] for path, _, _ in run["inputs"]))
 
 
+def openings_of(out: Path) -> dict[Path, Mapping[str, Any]]:
+    """How the inputs of all runs were opened last, see ``source.Opening``; without those of which it is not known."""
+    asked = [(run, run.get("request")) for run in _read_runs(out)[0]]
+    return {
+        Path(path): request["opening"]
+        for run, request in asked
+        if isinstance(request, dict) and isinstance(request.get("opening"), dict)
+        for path, _, _ in run["inputs"]
+    }
+
+
 def scan(out: Path) -> Ledger:
     """Read what is known of an output folder: by the files of its runs, and by the status of every input.
 
@@ -162,7 +174,7 @@ def derive(out: Path) -> list[Path]:
     newest = ledger.runs[-1]
     facts = {name: value for name, value in newest.items() if name not in {"inputs", "started"}}
     write_json({**facts, "inputs": [asdict(outcome) for outcome in ledger.outcomes]}, out / RUN)
-    rows = [_row(out, outcome) for outcome in ledger.outcomes]
+    rows = [_row(out, outcome, newest) for outcome in ledger.outcomes]
     write_cohort(rows, out / TABLE)
     write_study(rows, _report_run(newest), out / PAGE)
     return [out / name for name in (RUN, TABLE, PAGE)]
@@ -182,12 +194,28 @@ def _report_run(facts: Mapping[str, Any]) -> ReportRun:
     )
 
 
-def _row(out: Path, outcome: Outcome) -> SlideRow:
+def other_concepts(out: Path, outcome: Outcome, newest: Mapping[str, Any]) -> str:
+    """What is to be told of results whose labels do not compare with those of the newest run; "" where they do."""
+    try:
+        bank = read_seal(out / outcome.folder)["bank"]
+        same = newest["bank_sha256"] in {"", bank["sha256"]}
+        return "" if same else f"with other concepts than the newest run, K = {bank['k']}"
+    except (ValueError, KeyError, TypeError):  # no results, or none that tell
+        return ""
+
+
+def _row(out: Path, outcome: Outcome, newest: Mapping[str, Any]) -> SlideRow:
     """What a table of all inputs says of one."""
     has_results = outcome.status in {"done", "damaged"}
     phenotypes = _phenotypes(out / outcome.folder) if has_results else ()
     return SlideRow(
-        Path(outcome.input).name, outcome.status, outcome.folder, outcome.seconds, outcome.error, tuple(phenotypes)
+        name=Path(outcome.input).name,
+        status=outcome.status,
+        folder=outcome.folder,
+        seconds=outcome.seconds,
+        error=outcome.error,
+        phenotypes=tuple(phenotypes),
+        note=other_concepts(out, outcome, newest) if has_results else "",
     )
 
 

@@ -17,6 +17,7 @@ from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.learn.from_sample import bearable_ks, level_of
 from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions
+from histofactor.encoders.registry import get
 from histofactor.errors import BankMismatch
 from histofactor.export.bank_page import write_bank_page
 from histofactor.records import ConceptBank
@@ -111,22 +112,38 @@ def _kept(
             got=ours,
             mend=f"give --encoder {theirs}, choose another output folder, or learn anew with --relearn",
         )
-    if not study.learned:
-        reporter.on_note(f"{path} was not learned here: its concepts are taken as they are")
-    _tell_new(study.file, inputs, reporter)
     file, k = study.file, request.k or study.k
+    if not study.learned:
+        reporter.on_note(f"{path} was not learned here: its concepts are taken as they are, K = {k} of them")
+    _tell_new(study.file, inputs, reporter)
+    request = _at_mpp(request, next(iter(file.banks.values())).mpp, reporter)
     if k not in file.banks:
         file = cut(file, k)
     if k != study.k:
         file = moved(file, study.k, k)
         write_study(file, path, k, "level", [str(k)])
         reporter.on_note(
-            f"{path.parent} goes from K = {study.k} to {k}: `histofactor relabel` brings all its slides along"
+            f"{path.parent} goes from K = {study.k} to {k}: `histofactor relabel {path.parent}` brings all its slides "
+            f"along"
         )
     if not page_of(path).exists():
         _write_page(file, path, k, inputs, options.opening)
     bank = file.banks[k]
     return OwnConcepts(replace(request, concepts=bank, k=None), _origin(bank, path), FeatureMemory())
+
+
+def _at_mpp(request: Request, learned_mpp: float | None, reporter: Reporter) -> Request:
+    """The request at the µm/px that concepts were learned at, unless others are asked for, which is told."""
+    encoder = request.encoder
+    own = get(encoder.split(",")[0].strip()).mpp if isinstance(encoder, str) else encoder.spec.mpp  # joint: equal ones
+    if request.mpp is None and learned_mpp not in {None, own}:
+        return replace(request, mpp=learned_mpp)
+    if request.mpp is not None and learned_mpp is not None and request.mpp != learned_mpp:
+        reporter.on_note(
+            f"concepts were learned at {learned_mpp:g} µm/px, and inputs are worked at {request.mpp:g}: leave "
+            f"--mpp out, or learn anew with --relearn"
+        )
+    return request
 
 
 def _learned(

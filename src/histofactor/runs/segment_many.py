@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from histofactor.base.clock import Clock, Watch
@@ -11,7 +11,7 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.records import ConceptBank
 from histofactor.runs.execute.local import execute
-from histofactor.runs.ledger import begin, derive, facts_of, inputs_of
+from histofactor.runs.ledger import begin, derive, facts_of, inputs_of, openings_of
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.own_concepts import OwnConcepts, StudyOptions, own_concepts
 from histofactor.runs.request import stated
@@ -19,9 +19,11 @@ from histofactor.runs.results import Outputs
 from histofactor.runs.source import Opening
 from histofactor.runs.task import Request, Task, run_one
 from histofactor.segmentation.method import method_of
-from histofactor.segmentation.setup import SegmentOptions, check_numbers
+from histofactor.segmentation.setup import SegmentOptions, check_options
 from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.resolution import check_mpp
+
+_OPENED = ("source_mpp", "series")  # of an opening: what changes the px that are read, or their size
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def segment_many(
     )
     own = concepts is None and method_of(options.method).needs_bank
     if own:
-        check_numbers(k, options.segment)
+        check_options(k, method_of(options.method), options.segment)
         paths += _former(out, paths, options)
     with observer.clock("concepts"):
         chosen = _own(out, paths, request, options) if own else _given(request)
@@ -145,7 +147,14 @@ def _former(out: Path, paths: Sequence[Path], options: ManyOptions) -> list[Path
     if not options.relearn:
         return []
     given = {path.resolve() for path in paths}
-    return [path for path in inputs_of(out) if path.resolve() not in given and path.exists()]
+    former = [path for path in inputs_of(out) if path.resolve() not in given and path.exists()]
+    now, before = asdict(options.opening), openings_of(out)
+    changed = [path.name for path in former if any(before.get(path, now).get(name) != now[name] for name in _OPENED)]
+    if changed:
+        options.observer.reporter.on_note(
+            f"opened with another --source-mpp or --series than before, as all inputs are: {', '.join(changed)}"
+        )
+    return former
 
 
 def _check_inputs(paths: Sequence[Path]) -> None:

@@ -24,7 +24,7 @@ from histofactor.segmentation.feature_cache import FeatureCache, mean_of_cache, 
 from histofactor.segmentation.method import Solved, Tokens, method_of, weigh
 from histofactor.segmentation.own import learn_from_one
 from histofactor.segmentation.plan import Plan, make_plan, tissue_rows, unreadable_share
-from histofactor.segmentation.setup import Segmenter, SegmentOptions, Setup, check_numbers, learning_setup, prepare
+from histofactor.segmentation.setup import Segmenter, SegmentOptions, Setup, check_options, learning_setup, prepare
 from histofactor.segmentation.shift import find_shift
 from histofactor.segmentation.store import Maps, MemoryStore, Store
 from histofactor.segmentation.window_memory import HeldInput
@@ -71,7 +71,7 @@ def segment(  # noqa: PLR0913 - the public face of the main job
         with open_slide(source, source_mpp=source_mpp) as slide:
             return segment_slide(slide, segmenter)
     options = options or SegmentOptions()
-    check_numbers(k, options)
+    check_options(k, method_of(method), options)
     setup = learning_setup(encoder, mpp, options)
     with open_slide(source, source_mpp=source_mpp) as slide:
         bank, held = learn_from_one(slide, setup, k, options.seed)

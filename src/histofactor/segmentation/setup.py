@@ -13,12 +13,14 @@ from histofactor.encoders.encoder import Encoder, Inference
 from histofactor.encoders.registry import get
 from histofactor.encoders.weights import embedded_path
 from histofactor.errors import BankMismatch, OptionError
+from histofactor.masks import unlike
 from histofactor.records import ConceptBank
 from histofactor.segmentation.method import METHODS, Directions, Factorization, Method, method_of, nearest
 from histofactor.slides.resolution import check_mpp
 
 DEFAULT_BANK = "concepts.safetensors"
 DEFAULT_TRANSFORM = "split-root"  # of features to learn from, the best of those tried: docs/benchmarks.md
+_NUMBER = "state a number, such as --unlike 0.7"
 EMBEDDED = "embedded"  # instead of a bank: the one that ships with the encoder of that name
 
 
@@ -156,14 +158,16 @@ def load_setup(
     return prepare_setup(loaded, mpp, options)
 
 
-def check_numbers(k: int | None, options: SegmentOptions) -> None:
-    """Raise OptionError unless K, the number of components and the seed are in range."""
+def check_options(k: int | None, method: Method, options: SegmentOptions) -> None:
+    """Raise OptionError unless K, the number of components, the seed, and ``unlike`` for a method, can be had."""
     if k is not None and k < 1:
         raise OptionError("k is out of range", expected="k ≥ 1", got=str(k))
     if options.components < 1:
         raise OptionError("components is out of range", expected="at least 1", got=str(options.components))
     if options.seed < 0:
         raise OptionError("the seed is out of range", expected="0 or more", got=str(options.seed))
+    if options.unlike is not None:
+        _check_unlike(options.unlike, method)
 
 
 def learning_setup(
@@ -201,21 +205,21 @@ def prepare(
 ) -> Segmenter:
     """Load and check everything that does not depend on the input; arguments as for ``segment``."""
     options, how = options or SegmentOptions(), method_of(method)
-    check_numbers(k, options)
+    check_options(k, how, options)
     if concepts is not None and not how.needs_bank:
         raise OptionError(
             f"method {method!r} takes no concepts", mend="leave --concepts out, or choose another --method"
         )
     name = name_of(encoder)
     bank = _find_bank(name, concepts, k) if how.needs_bank else None
-    unlike = None if options.unlike is None else _find_limit(options.unlike, how, bank)
+    limit = None if options.unlike is None or bank is None else _find_limit(options.unlike, bank)
     loaded = _load(name, bank, options) if isinstance(encoder, str) else encoder
     setup = prepare_setup(loaded, mpp, options)
     if bank is not None:
         check_features(bank, loaded.spec.key)
         _check_width(bank, loaded)
     components = k if not how.needs_bank and k is not None else options.components
-    return Segmenter(setup, how, bank, Factorization(components, options.seed), unlike)
+    return Segmenter(setup, how, bank, Factorization(components, options.seed), limit)
 
 
 def _load(name: str, bank: ConceptBank | None, options: SegmentOptions) -> Encoder:
@@ -250,9 +254,9 @@ def _find_bank(name: str, concepts: str | Path | ConceptBank | None, k: int | No
     )
 
 
-def _find_limit(wanted: str | float, method: Method, bank: ConceptBank | None) -> float:
-    """The residual above which tissue is unlike the bank: the number asked for, or the bank's own."""
-    if not method.streamed or bank is None:
+def _check_unlike(wanted: str | float, method: Method) -> None:
+    """Raise OptionError unless a method tells tissue unlike the bank, by the limit that is asked for."""
+    if not method.streamed:
         names = ", ".join(sorted(row.name for row in METHODS.values() if row.streamed))
         raise OptionError(
             f"method {method.name!r} tells no tissue unlike the bank",
@@ -267,14 +271,21 @@ def _find_limit(wanted: str | float, method: Method, bank: ConceptBank | None) -
         if not 0 < limit < 1:
             expected = "auto, or a number above 0 and below 1"
             raise OptionError("--unlike is out of range", expected=expected, got=str(wanted))
-        return limit
-    number = "state a number, such as --unlike 0.7"
-    if method.combine is nearest:  # its residual is the distance to one concept alone
-        raise OptionError("--unlike auto is for mixtures of concepts", expected="project or raw", mend=number)
-    limits = residual_limit_of(bank)
-    if limits is None:
-        raise OptionError("the bank does not tell what is unlike it", mend=f"{number}, or train the bank anew")
-    return limits
+    elif method.combine is nearest:  # its residual is the distance to one concept alone
+        raise OptionError("--unlike auto is for mixtures of concepts", expected="project or raw", mend=_NUMBER)
+
+
+def _find_limit(wanted: str | float, bank: ConceptBank) -> float:
+    """The residual above which tissue is unlike the bank: the number asked for, or the bank's own."""
+    if unlike.NAME in bank.names:
+        mend = "give it another name with: histofactor concepts name"
+        raise OptionError(f"a concept of the bank is called {unlike.NAME!r} already", mend=mend)
+    if wanted != "auto":
+        return float(wanted)
+    limit = residual_limit_of(bank)
+    if limit is None:
+        raise OptionError("the bank does not tell what is unlike it", mend=f"{_NUMBER}, or train the bank anew")
+    return limit
 
 
 def _check_width(bank: ConceptBank, encoder: Encoder) -> None:

@@ -167,7 +167,7 @@ def test_a_file_whose_revision_is_a_list_is_refused(path):
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", "a ", " a", "a\nb", "a\r", "\x1b[31mred", "a\0", "a\tb", "\u202etxt", "\ud800"]
+    "name", ["", " ", "a ", " a", "a\nb", "a\r", "\x1b[31mred", "a\0", "a\tb", "\u202etxt", "\ud800", "unlike the bank"]
 )
 def test_names_that_cannot_be_given(name):
     with pytest.raises(OptionError, match="cannot have this name"):

@@ -13,6 +13,7 @@ import numpy as np
 
 from histofactor.base.colors import palette
 from histofactor.errors import BankError, BankMismatch, OptionError
+from histofactor.masks import unlike
 from histofactor.records import Centring, ConceptBank, EncoderKey, Float, Leaves
 
 
@@ -174,8 +175,15 @@ def check_name(name: str) -> None:
     """Check a name that a user gives a concept.
 
     Raises:
-        OptionError: it is empty, begins or ends with a space, or holds line ends or other characters that do not print.
+        OptionError: it is empty, begins or ends with a space, holds line ends or other characters that do not print, or
+            is what tissue unlike the bank is called.
     """
+    if name == unlike.NAME:
+        raise OptionError(
+            "a concept cannot have this name",
+            expected="another name than that of tissue which --unlike tells",
+            got=f"{name!r}",
+        )
     if not name.isprintable() or name != name.strip() or not name:
         raise OptionError(
             "a concept cannot have this name",

@@ -91,7 +91,7 @@ def own_concepts(
     """
     with ExitStack() as stack:
         if not stack.enter_context(study_lock(out, blocking=False)):
-            reporter.on_note(f"another process is learning the concepts of {out}: waiting for it")
+            reporter.on_note(f"another process is at the concepts of {out}: waiting for it")
             stack.enter_context(study_lock(out))
         path = out / BANK
         if path.exists() and not options.relearn:

@@ -171,7 +171,8 @@ class SampleBuilder:
             }
             if plan.windows:
                 memory = WindowMemory() if held and self._memory is not None else None
-                whose = Whose(source.name, self._numbers[source.name], 1 / self._members[source.group])
+                name = source.name if len(self.sources) > 1 else ""  # alone, it gives the same whatever it is called
+                whose = Whose(name, self._numbers[source.name], 1 / self._members[source.group])
                 planned, watch = Planned(slide, self.setup, plan, memory), Watch(self._reporter.on_window)
                 taken = take_tokens(planned, self.sample, whose, self.options.pool, watch)
                 known |= {"tokens": taken.seen, "side": taken.side}

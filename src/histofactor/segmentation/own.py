@@ -42,7 +42,7 @@ def learn_from_one(
     drawn, held = draw_windows(plan, setup, rule), WindowMemory() if is_small(plan, setup, rule) else None
     sample = Sample(min(_TOKENS, max(1, int(drawn.g_tissue.sum()))), setup.encoder.spec.dim, seed)
     name = "array" if slide.info.path is None else slide.info.path.name
-    taken = take_tokens(Planned(slide, setup, drawn, held), sample, Whose(name))
+    taken = take_tokens(Planned(slide, setup, drawn, held), sample, Whose(""))  # whatever it is called
     if not sample.size:
         raise ImageError(f"no tissue to learn concepts from in {name}", mend="give a bank with concepts=")
     sample.sort()

@@ -28,6 +28,7 @@ from histofactor.segmentation.setup import SegmentOptions, Setup
 from histofactor.segmentation.window_memory import FeatureMemory, HeldInput, WindowMemory, bytes_of_features
 
 _SAMPLE_BYTES = 2**30  # of tokens, at most
+_SPARING = 20  # times as long as saving takes, it is not done again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +126,7 @@ class SampleBuilder:
         self.sample = self._empty()
         self.slides: dict[str, dict[str, Any]] = {}  # by name: what is known of those that were looked at
         self.left_out: dict[str, str] = {}
-        self._recipe, self._saved = self._make_recipe(), time.monotonic()
+        self._recipe, self._saved, self._saving_s = self._make_recipe(), time.monotonic(), 0.0
         self._resume()
 
     @property
@@ -240,8 +241,11 @@ class SampleBuilder:
         self._reporter.on_note(f"{self._work.name} was sampled in another way or from other inputs: kept as {aside}")
 
     def _save(self, every_s: float) -> None:
-        if self._work is not None and time.monotonic() - self._saved >= every_s:
+        """Save the sample unless it was saved less than so many seconds ago; a large one takes a twentieth at most."""
+        started = time.monotonic()
+        if self._work is not None and started - self._saved >= max(every_s, every_s and _SPARING * self._saving_s):
             names = [source.name for source in self.sources]
             note = {"recipe": self._recipe, "names": names, "slides": self.slides}
             self.sample.save(self._work, json.dumps(note))
             self._saved = time.monotonic()
+            self._saving_s = self._saved - started

@@ -1,7 +1,7 @@
 """What does learning concepts from the inputs cost, beside segmenting with concepts that are given?
 
 ``histofactor segment`` without ``--concepts`` beside the same with ``--concepts`` and the bank that it learned: 22 oral
-fields, and a phantom slide of 20,000 px a side at 0.5 µm/px (about 56 % tissue). Encoder, K and method are the same, and
+fields, and a phantom slide of 20,000 px a side at 0.5 µm/px (about 56 % tissue). Encoder, K and method are equal, and
 both write weights; both sides are run in turn, in processes of their own. The time of the processors (all cores
 together) is told beside that of the clock: it hangs less on what else a machine does.
 

@@ -113,11 +113,10 @@ def test_training_of_concepts_killed_at_random_moments(tmp_path):
 
 def everything(out):
     """Bytes of a study, but for what tells when it was made, and what is derived from that."""
-    timed = {"status.json", "run.json", "report.html", "phenotypes.csv", "concepts.journal.jsonl"}
-    kept = (path for path in sorted(out.rglob("*")) if path.is_file() and path.parent.name != ".runs")
-    return {
-        str(path.relative_to(out)): path.read_bytes() for path in kept if path.parent != out or path.name not in timed
-    }
+    timed = {"run.json", "report.html", "phenotypes.csv", "concepts.journal.jsonl"}
+    files = (path for path in sorted(out.rglob("*")) if path.is_file() and path.parent.name != ".runs")
+    kept = (path for path in files if path.name != "status.json" and not (path.parent == out and path.name in timed))
+    return {str(path.relative_to(out)): path.read_bytes() for path in kept}
 
 
 @pytest.mark.slow

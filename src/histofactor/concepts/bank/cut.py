@@ -28,7 +28,8 @@ def cut(file: BankFile, k: int) -> BankFile:
         BankError: what the bank tells of its concepts cannot be read.
     """
     finest = max(file.banks)
-    out = file.banks[finest].excluded
+    bank = file.banks[finest]
+    out = bank.excluded
     if not len(out) < k < finest:
         raise OptionError(
             f"there are no K = {k} concepts",
@@ -36,7 +37,6 @@ def cut(file: BankFile, k: int) -> BankFile:
             got=str(k),
             mend="ask for fewer, or learn anew with --relearn",
         )
-    bank = file.banks[finest]
     counts = counts_of(bank)
     sizes = np.ones(finest, np.int64) if counts is None else np.maximum(counts, 1).astype(np.int64)
     tissue = np.setdiff1d(np.arange(finest), out)

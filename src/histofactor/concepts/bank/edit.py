@@ -7,19 +7,19 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.groups import Group, Merge, check_labels, regroup
 from histofactor.concepts.bank.nesting import leaves_of, parts_of, put_levels
 from histofactor.concepts.bank.provenance import (
-    LIMIT,
     Counts,
     Example,
     counts_of,
     examples_of,
     per_group_of,
     per_slide_of,
-    residual_limit_of,
+    stays_true,
 )
 from histofactor.errors import BankError, OptionError
 from histofactor.records import Color, ConceptBank, Float, Leaves
@@ -104,23 +104,18 @@ def _excluded(bank: ConceptBank, groups: Sequence[Group]) -> tuple[int, ...]:
 
 
 def _means(bank: ConceptBank, groups: Sequence[Group]) -> Float:
-    """The mean of each group's members, weighed by their tokens where these are told and there are any."""
+    """The mean of each group's members."""
     counts = counts_of(bank)
-    rows = []
-    for group in groups:
-        members = list(group.members)
-        weights = counts[members] if counts is not None and counts[members].any() else None
-        rows.append(np.average(bank.vectors[members].astype(np.float64), 0, weights))
-    return np.array(rows, np.float32)
+    return np.array([mean_of(bank.vectors, group.members, counts) for group in groups], np.float32)
 
 
 def _provenance(bank: ConceptBank, groups: Sequence[Group]) -> dict[str, Any]:
-    """What stays true of unions: texts (licence, source, …), the residual limit, and what adds up."""
+    """What stays true of unions, and what adds up."""
 
     def added(counts: Counts) -> list[int]:
         return [int(counts[list(group.members)].sum()) for group in groups]
 
-    found: dict[str, Any] = {name: value for name, value in bank.provenance.items() if isinstance(value, str)}
+    found = stays_true(bank)
     found["merged_from"] = len(bank.names)
     found["members"] = [[member + 1 for member in group.members] for group in groups]
     counts, per_group, per_slide, examples = counts_of(bank), per_group_of(bank), per_slide_of(bank), examples_of(bank)
@@ -130,11 +125,17 @@ def _provenance(bank: ConceptBank, groups: Sequence[Group]) -> dict[str, Any]:
         found["per_group"] = {name: added(one) for name, one in per_group.items()}
     if per_slide:
         found["per_slide"] = [added(one) for one in per_slide]
-    if (limit := residual_limit_of(bank)) is not None:
-        found[LIMIT] = limit
     if any(examples):
         found["examples"] = [_nearest([examples[member] for member in group.members]) for group in groups]
     return found
+
+
+def mean_of(vectors: Float, chosen: Sequence[int], counts: Counts | None) -> NDArray[np.float64]:
+    """The mean (d,) of some vectors, weighed by their tokens where these are told and there are any."""
+    rows = list(chosen)
+    weights = counts[rows] if counts is not None and counts[rows].any() else None
+    mean: NDArray[np.float64] = np.average(vectors[rows].astype(np.float64), 0, weights)
+    return mean
 
 
 def _nearest(lists: Sequence[Sequence[Example]]) -> list[dict[str, Any]]:

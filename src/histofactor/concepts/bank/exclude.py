@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.colors import MAX_COLORS, palette
-from histofactor.concepts.bank.edit import level_of
+from histofactor.concepts.bank.edit import level_of, mean_of
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.groups import check_labels
 from histofactor.concepts.bank.nesting import leaf_owners, leaves_of, put_levels
-from histofactor.concepts.bank.provenance import LIMIT, counts_of, leaf_counts_of, residual_limit_of
+from histofactor.concepts.bank.provenance import counts_of, leaf_counts_of, stays_true
 from histofactor.errors import OptionError
 from histofactor.records import Color, ConceptBank, Float, Leaves
 
@@ -158,13 +158,12 @@ def _grown(
     counts = leaf_counts(file, common.leaves)
     touched = {*common.theirs[np.any(list(parts.values()), axis=0)].tolist(), *range(level, len(names))}
     rows = [
-        _mean(common.leaves, owners == index, counts) if index in touched else bank.vectors[index]
+        mean_of(common.leaves, np.flatnonzero(owners == index).tolist(), counts)
+        if index in touched
+        else bank.vectors[index]
         for index in range(len(names))
     ]
-    provenance: dict[str, Any] = {name: value for name, value in bank.provenance.items() if isinstance(value, str)}
-    provenance["grown_from"] = level
-    if (limit := residual_limit_of(bank)) is not None:
-        provenance[LIMIT] = limit
+    provenance = {**stays_true(bank), "grown_from": level}
     if counts is not None:
         provenance["counts"] = [int(counts[owners == index].sum()) for index in range(len(names))]
     return replace(
@@ -187,13 +186,6 @@ def _parts(bank: ConceptBank, rows: Sequence[NDArray[Any]], touched: set[int]) -
     pairs = [pair for pair in zip(bank.parts.vectors, bank.parts.owners, strict=True) if pair[1] not in touched]
     pairs += [(rows[index], index) for index in sorted(touched)]
     return Leaves(np.array([vector for vector, _ in pairs], np.float32), tuple(owner for _, owner in pairs))
-
-
-def _mean(leaves: Float, chosen: NDArray[np.bool_], counts: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """The mean of some leaves, weighed by their tokens where these are told and there are any."""
-    weights = counts[chosen] if counts is not None and counts[chosen].any() else None
-    mean: NDArray[np.float64] = np.average(leaves[chosen].astype(np.float64), 0, weights)
-    return mean
 
 
 def leaf_counts(file: BankFile, leaves: Float) -> NDArray[np.float64] | None:

@@ -170,12 +170,13 @@ def read_bank_file(path: str | Path) -> BankFile:
     try:
         encoder = EncoderKey(*(header["encoder"][field] for field in ("name", "revision", "layer", "transform")))
         entries = header["banks"]
-        banks = {k: _build(vectors[k], encoder, header["mpp"], entries[k]) for k in vectors}
-        if mean is not None:
-            banks = {k: _centred(bank, Centring(header["centring"], mean)) for k, bank in banks.items()}
-        for k, bank in banks.items():
+        centring = None if mean is None else Centring(header["centring"], mean)
+        banks = {}
+        for k, concepts in vectors.items():
+            bank = _build(concepts, encoder, header["mpp"], entries[k])
             found = _leaves("leaves", leaves.get(k), entries[k].get("owners"))
-            banks[k] = replace(bank, leaves=found, parts=_leaves("parts", parts.get(k), entries[k].get("part_owners")))
+            of_parts = _leaves("parts", parts.get(k), entries[k].get("part_owners"))
+            banks[k] = replace(bank, leaves=found, parts=of_parts, centring=centring)
             validate_bank(banks[k])
         unknown = {k: _without(entry, (*_FIELDS, *_OPTIONAL)) for k, entry in entries.items()}
         return BankFile(banks, header["card"], _without(header, _KNOWN), unknown, tensors, metadata)
@@ -191,15 +192,7 @@ def _build(vectors: Float, encoder: EncoderKey, mpp: float | None, entry: dict[s
     colors = tuple(tuple(color) for color in entry["colors"])
     parents = None if entry["parents"] is None else tuple(entry["parents"])
     bank = ConceptBank(vectors, encoder, tuple(entry["names"]), colors, mpp, parents, dict(entry["provenance"]))
-    bank = replace(bank, excluded=tuple(entry.get("excluded", ())))
-    validate_bank(bank)
-    return bank
-
-
-def _centred(bank: ConceptBank, centring: Centring) -> ConceptBank:
-    bank = replace(bank, centring=centring)
-    validate_bank(bank)
-    return bank
+    return replace(bank, excluded=tuple(entry.get("excluded", ())))
 
 
 def _centring_key(bank: ConceptBank) -> tuple[float, bytes] | None:

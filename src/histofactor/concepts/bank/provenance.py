@@ -134,6 +134,18 @@ def residual_limit_of(bank: ConceptBank) -> float | None:
     return limit
 
 
+def stays_true(bank: ConceptBank) -> dict[str, Any]:
+    """What a bank tells that is true of levels made of it too: texts (licence, source, …), and the residual limit.
+
+    Raises:
+        BankError: the limit is no such number.
+    """
+    found: dict[str, Any] = {name: value for name, value in bank.provenance.items() if isinstance(value, str)}
+    if (limit := residual_limit_of(bank)) is not None:
+        found[LIMIT] = limit
+    return found
+
+
 def slides_of(card: Mapping[str, Any]) -> list[SlideNote]:
     """The slides on a card.
 

@@ -16,7 +16,7 @@ from histofactor.concepts.bank.exclude import free_color
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.groups import check_labels
 from histofactor.concepts.bank.nesting import leaves_of, put_levels
-from histofactor.concepts.bank.provenance import LIMIT, residual_limit_of
+from histofactor.concepts.bank.provenance import stays_true
 from histofactor.concepts.bank.record import check_name
 from histofactor.concepts.learn.kmeans import KMeansOptions, assign, kmeans, unit_rows
 from histofactor.concepts.learn.levels import Level
@@ -99,13 +99,10 @@ def split(file: BankFile, k: int, wanted: Splitting, X: Float, how: KMeansOption
     parts = _cluster(tokens, into, how, bank.names[concept])
     vectors, leaves = _parts(bank, concept, X, rows, parts, how.spherical)
     (told,) = assign(X, leaves.vectors)
-    provenance: dict[str, Any] = {key: value for key, value in bank.provenance.items() if isinstance(value, str)}
-    provenance |= {"split_from": k, "split_label": label}
+    provenance = {**stays_true(bank), "split_from": k, "split_label": label}
     provenance["counts"] = np.bincount(leaves.owners, told.counts, finer).astype(int).tolist()
     if len(leaves.owners) > finer:
         provenance["leaf_counts"] = told.counts.tolist()
-    if (limit := residual_limit_of(bank)) is not None:
-        provenance[LIMIT] = limit
     names = [f"{name} {part}" for part in _signs(into)]
     excluded = {one + (into - 1) * (one > concept) for one in bank.excluded}
     made = replace(

@@ -22,6 +22,25 @@ main()
 """
 
 
+def whole_run(command):
+    """Seconds of a run that is left alone."""
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def cut_off(command, seconds):
+    """Run a command for so long at most; whether it was killed."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
+    return False
+
+
 @pytest.fixture(scope="module")
 def slide(tmp_path_factory):
     """A field of several rows of windows."""
@@ -41,18 +60,10 @@ def contents(folder):
 
 @pytest.mark.slow
 def test_killed_at_random_moments(slide, tmp_path):
-    started = time.perf_counter()
-    subprocess.run(command(slide, tmp_path / "whole"), check=True, capture_output=True)
-    whole_s = time.perf_counter() - started
+    whole_s = whole_run(command(slide, tmp_path / "whole"))
     rng, out, killed, bands = random.Random(0), tmp_path / "out", 0, [0]
     while killed < KILLS:
-        process = subprocess.Popen(command(slide, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(rng.uniform(0.2, 0.8) * whole_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            killed += 1
+        killed += cut_off(command(slide, out), rng.uniform(0.2, 0.8) * whole_s)
         states = sorted((out / ".work/bands/field").glob("state-*.npz"))
         finished = (out / "field/segmentation.json").exists()
         bands.append(int(states[-1].stem.split("-")[1]) if states else 10**6 if finished else 0)
@@ -91,18 +102,10 @@ def test_training_of_concepts_killed_at_random_moments(tmp_path):
     def run(out):
         return [sys.executable, "-c", TRAIN, str(folder), str(out)]
 
-    started = time.perf_counter()
-    subprocess.run(run(tmp_path / "whole.safetensors"), check=True, capture_output=True)
-    whole_s = time.perf_counter() - started
+    whole_s = whole_run(run(tmp_path / "whole.safetensors"))
     rng, out, killed = random.Random(1), tmp_path / "out.safetensors", 0
     while killed < KILLS // 2:
-        process = subprocess.Popen(run(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(rng.uniform(0.3, 0.9) * whole_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            killed += 1
+        killed += cut_off(run(out), rng.uniform(0.3, 0.9) * whole_s)
         if out.exists():
             assert out.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
             out.unlink()
@@ -130,18 +133,10 @@ def test_a_study_killed_at_random_moments_of_learning_and_segmenting(slide, tmp_
     def run(out):
         return [sys.executable, "-c", RUN, "segment", *map(str, inputs), "-o", str(out), "--source-mpp", "1", "--fast"]
 
-    started = time.perf_counter()
-    subprocess.run(run(tmp_path / "whole/out"), check=True, capture_output=True)
-    whole_s = time.perf_counter() - started
+    whole_s = whole_run(run(tmp_path / "whole/out"))
     rng, out, killed, learning = random.Random(2), tmp_path / "killed/out", 0, 0
     while killed < KILLS:
-        process = subprocess.Popen(run(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(rng.uniform(0.05, 0.95) * whole_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            killed += 1
+        killed += cut_off(run(out), rng.uniform(0.05, 0.95) * whole_s)
         learning += not (out / "concepts.safetensors").exists()
         if (out / "report.html").exists():  # finished: begin anew
             assert everything(out) == everything(tmp_path / "whole/out")

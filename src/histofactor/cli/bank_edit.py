@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histofactor.cli.options import labels_and_name, say
+from histofactor.cli.options import labels_and_name, names_by_label, say
 from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ def name(
     from histofactor.runs.edit_study import edit, named
 
     naming = read_names(table) if table is not None else Naming()
-    given: dict[int, str] = {}
-    for text in names or ():
-        labels, called = labels_and_name(text, "LABEL=NAME", "3=stroma")
-        if len(labels) > 1 or labels[0] in given:
-            raise OptionError("a name is for one label, once", expected="for example 3=stroma", got=text)
-        given[labels[0]] = called
-    new = {**naming.names, **given}
+    new = {**naming.names, **names_by_label(names or (), "LABEL=NAME", "a name is for one label, once")}
     if not new and not naming.colors:
         raise OptionError("nothing to name", mend="give LABEL=NAME, or --table")
     made = edit(target, k, named(new, naming.colors), out=out, arguments=sys.argv[1:])
@@ -61,8 +55,7 @@ def merge(
 
     wanted = [labels_and_name(text, "LABEL+LABEL=NAME", "1+4=tumour") for text in merges]
     made = edit(target, k, merged(wanted), out=out, arguments=sys.argv[1:])
-    levels = ", ".join(map(str, made.change.file.banks))
-    say(f"wrote {made.path}: K = {levels}; the merged level is K = {made.change.k}")
+    _tell_level(made, "merged")
     _tell_next(target, made)
 
 
@@ -82,9 +75,8 @@ def split(
     from histofactor.runs.edit_study import edit, parted
 
     made = edit(target, k, parted(Splitting(label, into, called)), out=out, arguments=sys.argv[1:])
+    _tell_level(made, "split")
     bank = made.change.file.banks[made.change.k]
-    levels = ", ".join(map(str, made.change.file.banks))
-    say(f"wrote {made.path}: K = {levels}; the split level is K = {made.change.k}")
     counts = bank.provenance["counts"]
     for part in range(label, label + into):
         say(f"  {part} {bank.names[part - 1]}: {counts[part - 1]} tokens of the sample")
@@ -116,6 +108,12 @@ def exclude(
     for note in made.change.notes:
         say(note, err=True)
     _tell_next(target, made)
+
+
+def _tell_level(made: Edited, what: str) -> None:
+    """The levels that there are now, and which is new."""
+    levels = ", ".join(map(str, made.change.file.banks))
+    say(f"wrote {made.path}: K = {levels}; the {what} level is K = {made.change.k}")
 
 
 def _tell_next(target: Path, made: Edited) -> None:

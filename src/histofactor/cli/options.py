@@ -149,6 +149,26 @@ def labels_and_name(text: str, option: str, example: str) -> tuple[tuple[int, ..
     return tuple(map(int, labels)), name.strip()
 
 
+def names_by_label(texts: Sequence[str], option: str, what: str) -> dict[int, str]:
+    """Names by label of texts such as ``3=stroma``, each for one label, once.
+
+    Args:
+        texts: as they were given.
+        option: what they were given by.
+        what: the rule, as the message tells it.
+
+    Raises:
+        OptionError: a text is something else, or for several labels, or for one that had its name.
+    """
+    found: dict[int, str] = {}
+    for text in texts:
+        labels, name = labels_and_name(text, option, "3=stroma")
+        if len(labels) > 1 or labels[0] in found:
+            raise OptionError(what, expected="for example 3=stroma", got=text)
+        found[labels[0]] = name
+    return found
+
+
 def shortened(text: str) -> str:
     """An argument as a message tells it."""
     return text if len(text) <= 80 else f"{text[:60]}… ({len(text):,} characters)"

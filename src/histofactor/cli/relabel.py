@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histofactor.cli.options import labels_and_name, say
+from histofactor.cli.options import labels_and_name, names_by_label, say
 from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
@@ -52,12 +52,7 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
             raise OptionError("--merge, --rename, --bank and --slide are for one input", mend=mend)
         raise typer.Exit(_relabel_study(source, k))
     merges = [labels_and_name(text, "--merge", "1+4+7=tumour") for text in merge or ()]
-    renames: dict[int, str] = {}
-    for text in rename or ():
-        labels, name = labels_and_name(text, "--rename", "3=stroma")
-        if len(labels) > 1 or labels[0] in renames:
-            raise OptionError("--rename takes one label, once", expected="for example 3=stroma", got=text)
-        renames[labels[0]] = name
+    renames = names_by_label(rename or (), "--rename", "--rename takes one label, once")
     left_out = run(source, out, Regrouping(merges, renames, bank, k), slide)
     say(f"wrote {out}")
     for sentence in left_out:

@@ -72,6 +72,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     from histofactor.runs.learn_concepts import learn_concepts
     from histofactor.runs.sample_builder import LearnOptions
     from histofactor.runs.source import file_sources
+    from histofactor.runs.study import sample_of
     from histofactor.segmentation.setup import SegmentOptions
     from histofactor.slides.inputs import group_inputs
 
@@ -100,7 +101,7 @@ def train(  # noqa: PLR0913 - one parameter an option
         encoder=SegmentOptions(**choice.given()),
         centring=centring,
     )
-    sample = out.with_name(f"{out.name}.sample.npz")
+    sample = sample_of(out)
     try:
         with learn_reporter() as reporter:
             learned = learn_concepts(
@@ -137,9 +138,10 @@ def _write(learned: Learned, out: Path, paths: list[Path], opening: Opening) -> 
     from histofactor.concepts.bank.file import read_bank_file, save_bank
     from histofactor.export.bank_page import write_bank_page
     from histofactor.runs.examples import read_examples
+    from histofactor.runs.study import page_of
 
     save_bank(learned.banks, out, learned.card)
-    file, page = read_bank_file(out), out.with_suffix(".html")
+    file, page = read_bank_file(out), page_of(out)
     patches, missing = read_examples(file, paths, opening)
     for sentence in missing if paths else ():
         say(f"no patches: {sentence}", err=True)

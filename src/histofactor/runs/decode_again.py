@@ -82,7 +82,7 @@ def decode_again(place: Place, target: Target, source: Path, opening: Opening) -
         content, before = _content(results.recipe, weights.header, target), groups_of(results, weights)
         store = DiskStore(place.work, f"decoded again: {labels}")
         try:
-            for band in bands(weights, target.groups, results):
+            for band in bands(weights, before, target.groups, results):
                 store.put(band, None)
             segmentation = assemble(weights, results.recipe, legend, store.maps(), content)
             outputs = Outputs(ome_zarr=(place.results / OME_ZARR).exists())

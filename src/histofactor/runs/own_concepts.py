@@ -10,24 +10,29 @@ from pathlib import Path
 
 from histofactor.base.digests import path_digest
 from histofactor.base.files import copy
-from histofactor.concepts.bank.cut import cut
 from histofactor.concepts.bank.file import BankFile
-from histofactor.concepts.bank.nesting import moved
-from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.learn.from_sample import bearable_ks, level_of
 from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions
 from histofactor.encoders.registry import get
 from histofactor.errors import BankMismatch
-from histofactor.export.bank_page import write_bank_page
-from histofactor.records import ConceptBank
-from histofactor.runs.examples import read_examples
 from histofactor.runs.learn_concepts import learn
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.place import key_of
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder, Thrift
 from histofactor.runs.source import Opening, file_sources
-from histofactor.runs.study import BANK, open_study, page_of, sample_of, study_lock, write_study
+from histofactor.runs.study import (
+    BANK,
+    Study,
+    at_level,
+    open_study,
+    origin,
+    page_of,
+    sample_of,
+    study_lock,
+    write_page,
+    write_study,
+)  # fmt: skip
 from histofactor.runs.task import Request
 from histofactor.segmentation.setup import learning_setup, name_of
 from histofactor.segmentation.window_memory import FeatureMemory
@@ -112,24 +117,20 @@ def _kept(
             got=ours,
             mend=f"give --encoder {theirs}, choose another output folder, or learn anew with --relearn",
         )
-    file, k = study.file, request.k or study.k
+    before, k = study.k, request.k or study.k
     if not study.learned:
         reporter.on_note(f"{path} was not learned here: its concepts are taken as they are, K = {k} of them")
     _tell_new(study.file, inputs, reporter)
-    request = _at_mpp(request, next(iter(file.banks.values())).mpp, reporter)
-    if k not in file.banks:
-        file = cut(file, k)
-    if k != study.k:
-        file = moved(file, study.k, k)
-        write_study(file, path, k, "level", [str(k)])
+    request = _at_mpp(request, next(iter(study.file.banks.values())).mpp, reporter)
+    study = at_level(study, k, [str(k)])
+    if k != before:
         reporter.on_note(
-            f"{path.parent} goes from K = {study.k} to {k}: `histofactor relabel {path.parent}` brings all its slides "
+            f"{path.parent} goes from K = {before} to {k}: `histofactor relabel {path.parent}` brings all its slides "
             f"along"
         )
     if not page_of(path).exists():
-        _write_page(file, path, k, inputs, options.opening)
-    bank = file.banks[k]
-    return OwnConcepts(replace(request, concepts=bank, k=None), _origin(bank, path), FeatureMemory())
+        write_page(study, inputs, options.opening)
+    return OwnConcepts(replace(request, concepts=study.file.banks[k], k=None), origin(study), FeatureMemory())
 
 
 def _at_mpp(request: Request, learned_mpp: float | None, reporter: Reporter) -> Request:
@@ -166,8 +167,8 @@ def _learned(
     builder.gather()
     _tell_mpp(builder, reporter)
     learned = learn(builder, lambda tokens: bearable_ks(tokens, request.k))
-    origin = {"origin": f"learned from {len(builder.used)} inputs"}
-    banks = [replace(bank, provenance={**bank.provenance, **origin}) for bank in learned.banks]
+    learned_from = {"origin": f"learned from {len(builder.used)} inputs"}
+    banks = [replace(bank, provenance={**bank.provenance, **learned_from}) for bank in learned.banks]
     card = {**learned.card, "given": [_digits(one) for one in inputs]}
     file, choice = BankFile({len(bank.names): bank for bank in banks}, card), card["choice"]
     bank = level_of(banks, choice and choice["recommended"], request.k)
@@ -177,13 +178,14 @@ def _learned(
         copy(path, aside)
         reporter.on_note(f"the concepts before are kept as {aside}")
     write_study(file, path, k, "learned")
-    _write_page(file, path, k, inputs, options.opening)
+    study = Study(path, file, k, learned=True)
+    write_page(study, inputs, options.opening)
     ks = ", ".join(map(str, file.banks))
     reporter.on_note(
         f"learned K = {ks} from {len(builder.used)} inputs, K = {k} is used: {path}, to look at: {page_of(path)}"
     )
     request = replace(request, encoder=setup.encoder, concepts=bank, k=None)
-    return OwnConcepts(request, _origin(bank, path), memory)
+    return OwnConcepts(request, origin(study), memory)
 
 
 def _drawn(inputs: Sequence[Path], seed: int, reporter: Reporter) -> list[Path]:
@@ -229,17 +231,6 @@ def _tell_mpp(builder: SampleBuilder, reporter: Reporter) -> None:
             f"inputs are worked at {min(found):.3g} to {max(found):.3g} µm/px, and concepts mix what is seen at these: "
             f"--mpp {max(found):.3g} brings all to one"
         )
-
-
-def _write_page(file: BankFile, path: Path, k: int, inputs: Sequence[Path], opening: Opening) -> None:
-    """The page of the bank, with patches of its concepts."""
-    patches, _ = read_examples(file, inputs, opening)
-    write_bank_page(file, page_of(path), path.parent.resolve().name, patches, k)
-
-
-def _origin(bank: ConceptBank, path: Path) -> str:
-    """Where concepts come from, as reports say it."""
-    return f"{origin_of(bank.provenance)} ({path.name})"
 
 
 def _digits(path: Path) -> str:

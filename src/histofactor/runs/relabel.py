@@ -92,7 +92,7 @@ def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = No
             remove(out / OVERLAY, inside=out)  # an old one would show other concepts
             try:
                 store = DiskStore(place.work, fingerprint)
-                for band in bands(weights, groups, results):
+                for band in bands(weights, base, groups, results):
                     store.put(band, None)
                 segmentation = assemble(weights, parent, legend, store.maps(), recipe)
                 _write(segmentation, rgb, out)
@@ -153,15 +153,16 @@ def _groups(base: Sequence[Group], parent: Mapping[str, Any], wanted: Regrouping
     return regroup(groups, wanted.merges, wanted.renames or {})
 
 
-def bands(weights: SparseWeights, groups: Sequence[Group], results: Results) -> Iterator[Band]:
+def bands(weights: SparseWeights, base: Sequence[Group], groups: Sequence[Group], results: Results) -> Iterator[Band]:
     """Decode the token rows in bands, with groups of concepts; only what had a label gets one.
+
+    ``base`` are the groups that labels were of before, from ``groups_of``.
 
     What was unlike the bank, where there is a limit of the residual, stays so. By the nearest concept, labels of unions
     of those before are the labels before: the cell of a union is a union of cells.
     """
     header, before, limit = weights.header, results.labels, results.recipe.get("unlike")
-    rows, base = header.g_size[1], groups_of(results, weights)
-    unlike_label = len(base) + 1
+    rows, unlike_label = header.g_size[1], len(base) + 1
 
     @lru_cache(1)
     def were(start: int, stop: int) -> NDArray[np.unsignedinteger[Any]]:

@@ -8,26 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import histofactor
-from histofactor.concepts.bank.cut import cut
-from histofactor.concepts.bank.nesting import moved, sums, unions
-from histofactor.concepts.bank.provenance import origin_of
+from histofactor.concepts.bank.nesting import sums, unions
 from histofactor.concepts.bank.record import bank_hash
-from histofactor.errors import OutputError
-from histofactor.export.bank_page import write_bank_page
 from histofactor.export.names import WEIGHTS
 from histofactor.export.weights import SparseWeights
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank
 from histofactor.runs.decode_again import Target, decode_again
-from histofactor.runs.examples import read_examples
 from histofactor.runs.execute.local import execute
 from histofactor.runs.ledger import Ledger, begin, derive, inputs_of, request_of, scan
 from histofactor.runs.outcome import Outcome, Reporter, attempt
 from histofactor.runs.place import Place, Seal, claim, read_seal, seal
 from histofactor.runs.rewrite import rewrite
 from histofactor.runs.source import Opening
-from histofactor.runs.status import read_status, write_status
-from histofactor.runs.study import Study, find_bank, open_study, page_of, study_lock, write_study
+from histofactor.runs.status import read_status, tell_status
+from histofactor.runs.study import Study, at_level, find_bank, open_study, origin, page_of, study_lock, write_page
 from histofactor.runs.task import Task, stated_outputs
 from histofactor.segmentation.method import method_of, nearest
 from histofactor.slides.slide_parts import files_of
@@ -113,19 +108,14 @@ def _at(bank: Path, k: int | None, arguments: Sequence[str]) -> Study:
     """The study, moved to a level."""
     with study_lock(bank.parent):
         study = open_study(bank)
-        if k is None or k == study.k:
-            return study
-        file = moved(study.file if k in study.file.banks else cut(study.file, k), study.k, k)
-        write_study(file, bank, k, "level", arguments)
-    return replace(study, file=file, k=k)
+        return at_level(study, study.k if k is None else k, arguments)
 
 
 def _write_page(out: Path, study: Study) -> None:
     """Write the page of the bank anew, where the bank was changed since."""
     page = page_of(study.path)
     if not page.exists() or page.stat().st_mtime_ns < study.path.stat().st_mtime_ns:
-        patches, _ = read_examples(study.file, [path for path in inputs_of(out) if path.exists()])
-        write_bank_page(study.file, page, out.resolve().name, patches, study.k)
+        write_page(study, [path for path in inputs_of(out) if path.exists()])
 
 
 def _note_run(out: Path, ledger: Ledger, study: Study, made: Relabelled, arguments: Sequence[str]) -> None:
@@ -134,8 +124,7 @@ def _note_run(out: Path, ledger: Ledger, study: Study, made: Relabelled, argumen
     if newest.get("bank_sha256") == target and all(one.status != "done" for one in made.outcomes):
         return
     facts = {name: value for name, value in newest.items() if name not in {"inputs", "started"}}
-    concepts = f"{origin_of(study.file.banks[study.k].provenance)} ({study.path.name})"
-    now = {"histofactor": histofactor.__version__, "arguments": list(arguments), "concepts": concepts}
+    now = {"histofactor": histofactor.__version__, "arguments": list(arguments), "concepts": origin(study)}
     begin(out, {**facts, **now, "k": study.k, "bank_sha256": target}, [])
 
 
@@ -154,11 +143,7 @@ def _brought(task: Task, study: Study) -> Outcome | None:
         told = replace(before.outcome, folder=task.place.name, notes=outcome.notes)
     elif read_seal(task.place) is not None:  # what was there is whole
         return outcome
-    try:
-        write_status(told, task.place, before.run)
-    except OutputError as error:
-        return replace(outcome, status="failed", error=outcome.error or str(error))
-    return outcome
+    return tell_status(outcome, told, task.place, before.run)
 
 
 def _bring(task: Task, study: Study) -> Outcome:

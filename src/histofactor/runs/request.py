@@ -1,14 +1,16 @@
-"""What a run was asked for, written down with it, so that its inputs can be segmented again in the same way."""
+"""What a run is asked for; it is written down with it, so that its inputs can be segmented again in the same way."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from histofactor.base.clock import Clock
 from histofactor.encoders.encoder import Encoder, Inference
 from histofactor.records import ConceptBank
+from histofactor.runs.outcome import Reporter
 from histofactor.runs.results import Outputs
 from histofactor.runs.source import Opening
 from histofactor.segmentation.setup import SegmentOptions
@@ -16,31 +18,44 @@ from histofactor.segmentation.setup import SegmentOptions
 _PATHS = ("weights", "tissue_mask")  # of the options, where they are files
 
 
-class Asked(Protocol):
-    """How inputs are segmented, see ``segment_many.ManyOptions``."""
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Who is told of a run: of its inputs, and how long each stage took."""
 
-    @property
-    def mpp(self) -> float | None:
-        """µm/px to work at."""
-
-    @property
-    def opening(self) -> Opening:
-        """How inputs are opened."""
-
-    @property
-    def method(self) -> str:
-        """As for ``segment``."""
-
-    @property
-    def segment(self) -> SegmentOptions:
-        """What is seldom changed."""
-
-    @property
-    def outputs(self) -> Outputs:
-        """What is written of each input."""
+    reporter: Reporter = field(default_factory=Reporter)
+    clock: Clock = field(default_factory=Clock)
 
 
-def stated(encoder: str | Encoder, concepts: str | Path | ConceptBank | None, options: Asked) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManyOptions:
+    """How many inputs are segmented.
+
+    Attributes:
+        mpp: µm/px to work at; default the encoder's own.
+        opening: how inputs are opened: µm/px where their header lacks it, which image of a file, how large at most.
+        method: as for ``segment``.
+        segment: what is seldom changed.
+        outputs: what is written of each input.
+        resume: keep finished inputs, and go on where unfinished ones were left; else everything is made anew.
+        arguments: what ``run.json`` says the run was called with.
+        relearn: learn the concepts of the folder anew, from these inputs and all that earlier runs had.
+        observer: who is told.
+    """
+
+    mpp: float | None = None
+    opening: Opening = field(default_factory=Opening)
+    method: str = "project"
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
+    outputs: Outputs = field(default_factory=Outputs)
+    resume: bool = True
+    arguments: Sequence[str] = ()
+    relearn: bool = False
+    observer: Observer = field(default_factory=Observer)
+
+
+def stated(
+    encoder: str | Encoder, concepts: str | Path | ConceptBank | None, options: ManyOptions
+) -> dict[str, Any] | None:
     """What a run is asked for, in JSON types; None where an encoder or a bank in memory is, which no file holds."""
     if isinstance(encoder, Encoder) or isinstance(concepts, ConceptBank):
         return None

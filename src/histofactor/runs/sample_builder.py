@@ -244,8 +244,7 @@ class SampleBuilder:
         """Save the sample unless it was saved less than so many seconds ago; a large one takes a twentieth at most."""
         started = time.monotonic()
         if self._work is not None and started - self._saved >= max(every_s, every_s and _SPARING * self._saving_s):
-            names = [source.name for source in self.sources]
-            note = {"recipe": self._recipe, "names": names, "slides": self.slides}
+            note = {"recipe": self._recipe, "slides": self.slides}
             self.sample.save(self._work, json.dumps(note))
             self._saved = time.monotonic()
             self._saving_s = self._saved - started

@@ -3,62 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from histofactor.base.clock import Clock, Watch
+from histofactor.base.clock import Watch
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.records import ConceptBank
 from histofactor.runs.execute.local import execute
 from histofactor.runs.ledger import begin, derive, facts_of, inputs_of, openings_of
-from histofactor.runs.outcome import Outcome, Reporter
+from histofactor.runs.outcome import Outcome
 from histofactor.runs.own_concepts import OwnConcepts, StudyOptions, own_concepts
-from histofactor.runs.request import stated
-from histofactor.runs.results import Outputs
-from histofactor.runs.source import Opening
+from histofactor.runs.request import ManyOptions, Observer, stated
 from histofactor.runs.task import Request, Task, run_one
 from histofactor.segmentation.method import method_of
-from histofactor.segmentation.setup import SegmentOptions, check_options
+from histofactor.segmentation.setup import check_options
 from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.resolution import check_mpp
 
+__all__ = ["ManyOptions", "Observer", "segment_many"]
 _OPENED = ("source_mpp", "series")  # of an opening: what changes the px that are read, or their size
-
-
-@dataclass(frozen=True, slots=True)
-class Observer:
-    """Who is told of a run: of its inputs, and how long each stage took."""
-
-    reporter: Reporter = field(default_factory=Reporter)
-    clock: Clock = field(default_factory=Clock)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManyOptions:
-    """How many inputs are segmented.
-
-    Attributes:
-        mpp: µm/px to work at; default the encoder's own.
-        opening: how inputs are opened: µm/px where their header lacks it, which image of a file, how large at most.
-        method: as for ``segment``.
-        segment: what is seldom changed.
-        outputs: what is written of each input.
-        resume: keep finished inputs, and go on where unfinished ones were left; else everything is made anew.
-        arguments: what ``run.json`` says the run was called with.
-        relearn: learn the concepts of the folder anew, from these inputs and all that earlier runs had.
-        observer: who is told.
-    """
-
-    mpp: float | None = None
-    opening: Opening = field(default_factory=Opening)
-    method: str = "project"
-    segment: SegmentOptions = field(default_factory=SegmentOptions)
-    outputs: Outputs = field(default_factory=Outputs)
-    resume: bool = True
-    arguments: Sequence[str] = ()
-    relearn: bool = False
-    observer: Observer = field(default_factory=Observer)
 
 
 def segment_many(

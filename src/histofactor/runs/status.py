@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from histofactor.base.digests import read_digested, write_digested
 from histofactor.base.files import check_folder
+from histofactor.errors import OutputError
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import Place
 
@@ -41,6 +42,15 @@ def write_status(outcome: Outcome, place: Place, run: str) -> None:
             return
         outcome = Outcome(outcome.input, "done", outcome.folder, notes=outcome.notes)
     write_digested({"format": FORMAT, **asdict(outcome), "run": run}, place.results / STATUS)
+
+
+def tell_status(outcome: Outcome, told: Outcome, place: Place, run: str) -> Outcome:
+    """Write what is told of an outcome as its status; returns the outcome, which has failed where that cannot be."""
+    try:
+        write_status(told, place, run)
+    except OutputError as error:
+        return replace(outcome, status="failed", error=outcome.error or str(error))
+    return outcome
 
 
 def read_status(folder: Path) -> Status | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,16 @@ from typing import Any
 import histofactor
 from histofactor.base.files import atomic, check_folder
 from histofactor.base.text import utf8
+from histofactor.concepts.bank.cut import cut
 from histofactor.concepts.bank.file import DEFAULT_K, BankFile, read_bank_file, write_bank_file
+from histofactor.concepts.bank.nesting import moved
+from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import BankError, OptionError
+from histofactor.export.bank_page import write_bank_page
+from histofactor.runs.examples import read_examples
 from histofactor.runs.place import LOCKS, locked
+from histofactor.runs.source import Opening
 
 BANK = "concepts.safetensors"
 
@@ -139,6 +145,41 @@ def write_study(file: BankFile, path: Path, k: int, did: str, arguments: Sequenc
         with atomic(journal_of(path)) as temporary:
             temporary.write_bytes(utf8("".join(lines)))
     write_bank_file(file, path)
+
+
+def at_level(study: Study, k: int, arguments: Sequence[str]) -> Study:
+    """A study whose slides are segmented with another level from now on; one that it lacks is cut from its tree.
+
+    Args:
+        study: as it is; whoever calls holds its lock.
+        k: the level.
+        arguments: what the journal says of it.
+
+    Raises:
+        OptionError: there are not so many concepts.
+        BankError, OutputError: as ``write_study``.
+    """
+    file = study.file if k in study.file.banks else cut(study.file, k)
+    if k != study.k:
+        file = moved(file, study.k, k)
+        write_study(file, study.path, k, "level", arguments)
+    return replace(study, file=file, k=k)
+
+
+def write_page(study: Study, inputs: Sequence[Path], opening: Opening | None = None) -> None:
+    """Write the page of a study's concepts, with patches from its slides.
+
+    Raises:
+        BankError: what the bank tells of itself cannot be read.
+        OutputError: the file cannot be written.
+    """
+    patches, _ = read_examples(study.file, inputs, opening)
+    write_bank_page(study.file, page_of(study.path), study.path.parent.resolve().name, patches, study.k)
+
+
+def origin(study: Study) -> str:
+    """Where the concepts of a study come from, as reports say it."""
+    return f"{origin_of(study.file.banks[study.k].provenance)} ({study.path.name})"
 
 
 def read_journal(bank: Path) -> list[Mapping[str, Any]]:

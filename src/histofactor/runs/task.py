@@ -21,7 +21,7 @@ from histofactor.runs.place import Place, Seal, claim, clear, read_seal, seal, u
 from histofactor.runs.results import Outputs, keep_weights, write_results
 from histofactor.runs.rewrite import rewrite
 from histofactor.runs.source import Opening
-from histofactor.runs.status import write_status
+from histofactor.runs.status import tell_status
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import mask_of
 from histofactor.segmentation.setup import Segmenter, SegmentOptions, prepare
@@ -90,11 +90,7 @@ def run_one(
     outcome = attempt(str(task.path), work)
     if outcome is None:
         return None
-    try:
-        write_status(outcome, task.place, task.run)
-    except OutputError as error:
-        return replace(outcome, status="failed", error=outcome.error or str(error))
-    return outcome
+    return tell_status(outcome, outcome, task.place, task.run)
 
 
 def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemory) -> Outcome:

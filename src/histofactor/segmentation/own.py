@@ -12,7 +12,7 @@ from histofactor.errors import ImageError
 from histofactor.records import ConceptBank
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.plan import make_plan
-from histofactor.segmentation.sampling import SHARE, SMALL_BYTES, Whose, WindowRule, draw_windows, is_small, take_tokens
+from histofactor.segmentation.sampling import Whose, draw_windows, is_small, sparing_rule, take_tokens
 from histofactor.segmentation.setup import Setup
 from histofactor.segmentation.window_memory import HeldInput, WindowMemory
 from histofactor.slides.reader import Slide
@@ -38,7 +38,7 @@ def learn_from_one(
         ImageError: there is no tissue.
         BankError: there is too little of it for K concepts.
     """
-    plan, rule = make_plan(slide, setup), WindowRule(share=SHARE, small_bytes=SMALL_BYTES, seed=seed)
+    plan, rule = make_plan(slide, setup), sparing_rule(seed)
     drawn, held = draw_windows(plan, setup, rule), WindowMemory() if is_small(plan, setup, rule) else None
     sample = Sample(min(_TOKENS, max(1, int(drawn.g_tissue.sum()))), setup.encoder.spec.dim, seed)
     name = "array" if slide.info.path is None else slide.info.path.name

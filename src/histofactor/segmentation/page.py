@@ -103,17 +103,18 @@ def segment_slide(
     plan = planned.plan
     mean = held.mean if held is not None else None if cache is None else mean_of_cache(cache, planned)
     shift, planned = find_shift(planned, segmenter, mean, watch)
-    blender = Blender(plan, setup.encoder.spec.dim if shift.asked is None else shift.asked.shape[1], watch.clock)
+    asked = shift.asked
+    blender = Blender(plan, setup.encoder.spec.dim if asked is None else asked.shape[1], watch.clock)
     decoder = Decoder(_decoding(plan, segmenter))
     if state := store.state():
         blender.restore(state)
         decoder.restore(state)
 
     if cache is None:
-        responses = encode_rows(planned, shift.asked, watch, blender.next_row)
+        responses = encode_rows(planned, asked, watch, blender.next_row)
         blended = blender.blend(responses)
     else:
-        blended = respond_from(cache, setup, shift.asked)
+        blended = respond_from(cache, setup, asked)
     bank = segmenter.bank or _no_concepts(setup)
     for part, solved in _solve(shift.of(blended), segmenter, plan, watch.clock):
         bank = solved[2]

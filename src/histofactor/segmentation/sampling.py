@@ -37,6 +37,11 @@ class WindowRule:
     seed: int = 0
 
 
+def sparing_rule(seed: int) -> WindowRule:
+    """The windows that tell of an input which is segmented too: all of a small one, else a share."""
+    return WindowRule(share=SHARE, small_bytes=SMALL_BYTES, seed=seed)
+
+
 @dataclass(frozen=True, slots=True)
 class Whose:
     """Which slide tokens are from.

@@ -12,7 +12,7 @@ from histofactor.concepts.centring import centred_responses, offset_of, with_off
 from histofactor.records import Float, SlideMean
 from histofactor.segmentation.encoding import Blended, Planned
 from histofactor.segmentation.method import Directions
-from histofactor.segmentation.sampling import SHARE, SMALL_BYTES, WindowRule, draw_windows, is_small, mean_of
+from histofactor.segmentation.sampling import draw_windows, is_small, mean_of, sparing_rule
 from histofactor.segmentation.setup import Segmenter
 from histofactor.segmentation.window_memory import WindowMemory
 
@@ -64,7 +64,7 @@ def find_shift(planned: Planned, segmenter: Segmenter, mean: SlideMean | None, w
     if centring is None:
         return Shift(None, directions), planned
     if mean is None:
-        rule = WindowRule(share=SHARE, small_bytes=SMALL_BYTES, seed=segmenter.factorization.seed)
+        rule = sparing_rule(segmenter.factorization.seed)
         if planned.memory is None and is_small(planned.plan, planned.setup, rule):
             planned = replace(planned, memory=WindowMemory())
         drawn = replace(planned, plan=draw_windows(planned.plan, planned.setup, rule))

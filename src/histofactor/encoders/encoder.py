@@ -12,12 +12,13 @@ from histofactor.encoders.repair import repair
 from histofactor.encoders.transforms import TRANSFORMS, channels
 from histofactor.errors import OptionError
 from histofactor.records import EncoderSpec
+from histofactor.records.shown import Shown
 
 FORMATS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-@dataclass(frozen=True, slots=True)
-class Encoder:
+@dataclass(frozen=True, slots=True, repr=False)
+class Encoder(Shown):
     """A loaded encoder, ready to turn pixels into features (see ``encoders.encode``).
 
     Attributes:

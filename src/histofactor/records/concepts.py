@@ -8,10 +8,11 @@ from typing import Any
 
 from histofactor.records.features import EncoderKey
 from histofactor.records.images import Color, Float
+from histofactor.records.shown import Shown
 
 
-@dataclass(frozen=True, slots=True)
-class Leaves:
+@dataclass(frozen=True, slots=True, repr=False)
+class Leaves(Shown):
     """The finest concepts of nested banks, of which every coarser concept is a union.
 
     Attributes:
@@ -23,8 +24,8 @@ class Leaves:
     owners: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Centring:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Centring(Shown):
     """What makes slides alike before concepts weigh them: part of each one's own mean is taken from its tokens.
 
     A token x of an input whose tokens have the mean m counts as x - s (m - mean), with s = share A / (A + A0) for a
@@ -40,8 +41,8 @@ class Centring:
     mean: Float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SlideMean:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SlideMean(Shown):
     """What the tokens of one slide have in common.
 
     Attributes:
@@ -53,8 +54,8 @@ class SlideMean:
     mm2: float
 
 
-@dataclass(frozen=True, slots=True)
-class ConceptBank:
+@dataclass(frozen=True, slots=True, repr=False)
+class ConceptBank(Shown):
     """Concepts for one number of clusters K.
 
     Attributes:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from histofactor.records.shown import Shown
+
 if TYPE_CHECKING:
     import torch
 
@@ -69,8 +71,8 @@ class WindowRule:
     fixed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class EncoderSpec:
+@dataclass(frozen=True, slots=True, repr=False)
+class EncoderSpec(Shown):
     """Everything known about an encoder: one row of the registry.
 
     Attributes:
@@ -114,8 +116,8 @@ class EncoderSpec:
         return EncoderKey(self.name, self.source.revision, self.layer, self.transform)
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+@dataclass(frozen=True, slots=True, repr=False)
+class Features(Shown):
     """Dense features of a batch of windows.
 
     Attributes:

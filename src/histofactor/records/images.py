@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.records.shown import Shown
+
 Color = tuple[int, int, int]
 Float = NDArray[np.float32]
 
@@ -29,8 +31,8 @@ class Raster(Protocol):
         """The values under one slice of rows, or a slice of rows and one of columns, as a NumPy array."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlideInfo:
+@dataclass(frozen=True, slots=True, repr=False)
+class SlideInfo(Shown):
     """What is known of an input before its pixels are read.
 
     Attributes:

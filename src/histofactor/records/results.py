@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from histofactor.records.concepts import ConceptBank
 from histofactor.records.images import Color, Float, Raster, SlideInfo
+from histofactor.records.shown import Shown
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+@dataclass(frozen=True, slots=True, repr=False)
+class Weights(Shown):
     """How much of every concept each token holds.
 
     Attributes:
@@ -30,8 +31,8 @@ class Weights:
     residual: Float
 
 
-@dataclass(frozen=True, slots=True)
-class TokenMaps:
+@dataclass(frozen=True, slots=True, repr=False)
+class TokenMaps(Shown):
     """What is known of every token of one input, small enough to keep for a whole slide.
 
     Attributes:
@@ -50,8 +51,8 @@ class TokenMaps:
     residual: Float
 
 
-@dataclass(frozen=True, slots=True)
-class LabelMap:
+@dataclass(frozen=True, slots=True, repr=False)
+class LabelMap(Shown):
     """A segmentation: label 0 is no tissue or unassigned, concept i is label i + 1.
 
     Attributes:
@@ -70,8 +71,8 @@ class LabelMap:
     excluded: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Segmentation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Segmentation(Shown):
     """What ``segment`` returns.
 
     Attributes:

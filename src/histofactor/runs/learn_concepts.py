@@ -16,14 +16,15 @@ from histofactor.concepts.learn.levels import check_ks
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError
 from histofactor.records import ConceptBank
+from histofactor.records.shown import Shown
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
 from histofactor.runs.source import Source, Sources, file_sources
 from histofactor.segmentation.setup import learning_setup
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
+@dataclass(frozen=True, slots=True, repr=False)
+class Learned(Shown):
     """What was learned.
 
     Attributes:

@@ -27,6 +27,7 @@ from histofactor.concepts.bank.record import invalid, is_a, validate_bank
 from histofactor.concepts.bank.tensor_file import REWRITE, not_a_bank, parse_json, read_tensors
 from histofactor.errors import BankError, OptionError
 from histofactor.records import Centring, ConceptBank, EncoderKey, Float, Leaves
+from histofactor.records.shown import Shown
 
 FORMAT_VERSION = 3
 DEFAULT_K = 16
@@ -37,8 +38,8 @@ _MEAN = "centring/mean"
 _KNOWN = ("format_version", "encoder", "mpp", "card", "banks", "centring")
 
 
-@dataclass(frozen=True, slots=True)
-class BankFile:
+@dataclass(frozen=True, slots=True, repr=False)
+class BankFile(Shown):
     """All that a file holds.
 
     Attributes:

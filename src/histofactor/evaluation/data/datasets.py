@@ -28,6 +28,7 @@ from PIL import Image
 
 from histofactor.base.text import csv_plain
 from histofactor.errors import ImageError, OptionError
+from histofactor.records.shown import Shown
 from histofactor.slides.files import DAMAGED
 from histofactor.slides.inputs import find_inputs
 from histofactor.slides.pillow import FORMATS
@@ -59,8 +60,8 @@ class Item:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
+@dataclass(frozen=True, slots=True, repr=False)
+class Dataset(Shown):
     """A labelled data set.
 
     Attributes:

@@ -19,10 +19,11 @@ from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.bootstrap import paired_difference
 from histofactor.evaluation.scores.floors_and_ceilings import Bracket
 from histofactor.evaluation.scores.protocol import CROSS_VALIDATION, Result
+from histofactor.records.shown import Shown
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Evaluation(Shown):
     """Scores of a data set.
 
     Attributes:

@@ -23,6 +23,7 @@ from histofactor.evaluation.scores.cost import CostPoint, labelled_images
 from histofactor.evaluation.scores.labels import Labels
 from histofactor.evaluation.scores.origin_bias import Agreement, agreement
 from histofactor.records import EncoderKey
+from histofactor.records.shown import Shown
 
 CROSS_VALIDATION = (
     "every label takes the class that most of its px have among the other patients; the held-out patient is then scored"
@@ -47,8 +48,8 @@ class ImageScores:
     matrix: tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
+@dataclass(frozen=True, slots=True, repr=False)
+class Scores(Shown):
     """Scores of a data set; those from ``nmi`` to ``undersegmentation`` compare labels to classes before any mapping.
 
     Attributes:
@@ -83,8 +84,8 @@ class Scores:
     sources: Mapping[str, Agreement] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+@dataclass(frozen=True, slots=True, repr=False)
+class Result(Shown):
     """Scores of one way to segment.
 
     Attributes:

@@ -99,7 +99,8 @@ def test_cut_short_and_gone_on_with(collect, images, tmp_path, stop):
 
     with pytest.raises(KeyboardInterrupt):
         collect(work=work, find=cut)
-    same(collect(work=work, find=rest), collect())
+    same(collect(work=work, find=rest), collect(work=tmp_path / "whole.npz"))
+    assert work.read_bytes() == (tmp_path / "whole.npz").read_bytes()
     assert looked == [f"{n}.png" for n in range(stop, 4)]
 
 

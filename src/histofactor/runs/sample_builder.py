@@ -154,6 +154,7 @@ class SampleBuilder:
                     self.left_out[source.name] = outcome.error
                 self._reporter.on_outcome(outcome)
                 self._save(self.options.checkpoint_s)
+            self.sample.sort()  # what is kept does not tell where a run was cut off
         finally:
             self._save(0)
 

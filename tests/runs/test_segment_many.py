@@ -20,6 +20,7 @@ from histofactor.runs.results import Outputs
 from histofactor.segmentation.setup import SegmentOptions
 from histofactor.segmentation.store import DiskStore
 from histofactor.slides.reader import PlainImage
+from histofactor.slides.warnings import NO_TISSUE
 
 MADE = [
     ".preview.json", "labels.ome.tif", "overlay.png", "phenotypes.csv", "preview.jpg", "regions.geojson.gz",
@@ -171,7 +172,7 @@ def test_a_kept_input_keeps_its_notes(segmented, tmp_path):
     first, again = (segmented([tmp_path / "blank.png"], tmp_path / "out")[0] for _ in range(2))
     assert again.status == "kept"
     assert again.notes == first.notes
-    assert "no tissue" in again.notes
+    assert NO_TISSUE in again.notes
 
 
 def test_an_input_called_like_a_file_of_the_output(segmented, image, tmp_path):
@@ -298,7 +299,7 @@ def test_no_tissue_is_said_and_is_no_failure(segmented, tmp_path):
     Image.new("RGB", (200, 150), (245, 245, 245)).save(tmp_path / "blank.png")
     (outcome,) = segmented([tmp_path / "blank.png"], tmp_path / "out")
     assert outcome.status == "done"
-    assert "no tissue" in outcome.notes
+    assert NO_TISSUE in outcome.notes
     assert (tifffile.imread(tmp_path / "out/blank/labels.ome.tif") == 0).all()
 
 

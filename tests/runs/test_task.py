@@ -17,6 +17,7 @@ from histofactor.runs.source import Opening
 from histofactor.runs.status import read_status
 from histofactor.runs.task import Request, Task, labels_recipe, outputs_recipe, run_one
 from histofactor.segmentation.setup import SegmentOptions
+from histofactor.slides.warnings import NO_TISSUE
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_an_input_is_not_written_over(task, request_):
 
 def test_an_image_without_tissue_says_so(task, request_):
     Image.fromarray(np.full((96, 128, 3), 250, np.uint8)).save(task.path)
-    assert "no tissue" in run_one(task, request_.load()).notes
+    assert NO_TISSUE in run_one(task, request_.load()).notes
 
 
 def test_labels_depend_on_what_decides_px_alone(task, request_, tissue, tmp_path):

@@ -9,7 +9,7 @@ from PIL import Image
 from histofactor.errors import ImageError, OptionError, ResolutionError
 from histofactor.records import Region
 from histofactor.slides.reader import open_slide
-from histofactor.slides.resolution import NOT_STATED
+from histofactor.slides.warnings import UNKNOWN_MPP
 
 WIDTH, HEIGHT = 160, 120
 RGB = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
@@ -25,7 +25,7 @@ def test_a_file_and_its_array_read_alike(tmp_path):
         assert file.info.level_downsamples == (1.0,)
         assert array.info.path is None
         assert array.info.mpp is None
-        assert array.info.notes == (NOT_STATED,)
+        assert array.info.notes == (UNKNOWN_MPP,)
         region = Region(10.5, 7, 100, 90, (40, 36))
         assert np.array_equal(file.read(region), array.read(region))
 

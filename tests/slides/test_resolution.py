@@ -4,7 +4,8 @@ import time
 import pytest
 
 from histofactor.errors import ResolutionError
-from histofactor.slides.resolution import NOT_STATED, StatedMpp, from_dpi, from_ome, from_text, from_tiff, settle_mpp
+from histofactor.slides.resolution import StatedMpp, from_dpi, from_ome, from_text, from_tiff, settle_mpp
+from histofactor.slides.warnings import UNKNOWN_MPP
 
 OME = '<?xml version="1.0"?><OME><Image><Pixels PhysicalSizeX="{x}" PhysicalSizeY="{y}"{unit} SizeX="9"/></Image></OME>'
 
@@ -14,7 +15,7 @@ def test_screen_and_print_densities_are_not_believed(dpi):
     mpp, notes = settle_mpp(from_dpi((dpi, dpi), f"{dpi} dpi"), None, "a.png")
     assert mpp is None
     assert f"{dpi} dpi" in notes[0]
-    assert notes[-1] == NOT_STATED
+    assert notes[-1] == UNKNOWN_MPP
 
 
 @pytest.mark.parametrize("mpp", [0.05, 0.2523, 0.5, 2.0, 20.0])

@@ -7,8 +7,8 @@ from histofactor.errors import ImageError, ResolutionError, UnreadableRegion
 from histofactor.records import Region
 from histofactor.slides import tiff as module
 from histofactor.slides.reader import PlainImage, open_slide
-from histofactor.slides.resolution import NOT_STATED
 from histofactor.slides.tiff import TiffSlide, is_tiff_slide
+from histofactor.slides.warnings import UNKNOWN_MPP
 
 
 def whole_of(slide):
@@ -47,7 +47,7 @@ def test_without_a_resolution_a_small_pyramid_is_taken_as_it_is_and_a_large_one_
 ):
     path = write_tiff(tmp_path / "a.tif", image, mpp=None)
     with open_slide(path) as slide:
-        assert slide.info.notes == (NOT_STATED,)
+        assert slide.info.notes == (UNKNOWN_MPP,)
         assert slide.info.mpp is None
     monkeypatch.setattr(module, "LARGE_PX", 320 * 256 - 1)
     with pytest.raises(ResolutionError, match="--source-mpp"):

@@ -15,7 +15,7 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError, OutputError
 from histofactor.export.names import OME_ZARR, WEIGHTS
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
-from histofactor.records import ConceptBank, Segmentation
+from histofactor.records import ConceptBank
 from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.place import Place, Seal, claim, clear, read_seal, seal, unseal
 from histofactor.runs.results import Outputs, keep_weights, write_results
@@ -125,9 +125,9 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemo
         if task.outputs.weights:
             with watch.clock("weights"):
                 keep_weights(segmentation, store.weights(), place, labels)
-    notes = (*_notes(segmentation), *filter(None, [store.note]), *notes)
+    notes = (*segmentation.slide.notes, *filter(None, [store.note]), *notes)
     made = {"made_by": asdict(recipe), **stated_outputs(written)}
-    content = {**segmentation.recipe, "series": task.opening.series, "notes": list(_notes(segmentation)), **made}
+    content = {**segmentation.recipe, "series": task.opening.series, "notes": list(segmentation.slide.notes), **made}
     seal(place, content, labels, outputs)
     clear(place)
     damaged = segmentation.slide.notes[-1] if segmentation.recipe["unreadable"] else ""
@@ -202,9 +202,3 @@ def _kept(task: Task, sealed: Seal) -> Outcome:
     if not content["unreadable"]:
         return Outcome(str(task.path), "kept", task.place.name, notes=notes)
     return Outcome(str(task.path), "damaged", task.place.name, error=content["source"]["notes"][-1], notes=notes)
-
-
-def _notes(segmentation: Segmentation) -> tuple[str, ...]:
-    """What the user should know of a segmentation."""
-    empty = () if segmentation.tokens.label.any() else ("no tissue",)
-    return (*segmentation.slide.notes, *empty)

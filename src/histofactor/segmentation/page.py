@@ -30,6 +30,7 @@ from histofactor.segmentation.store import Maps, MemoryStore, Store
 from histofactor.segmentation.window_memory import HeldInput
 from histofactor.slides.geometry.frame import Frame
 from histofactor.slides.reader import Slide, open_slide
+from histofactor.slides.warnings import NO_TISSUE
 
 _FEATURE_BYTES = 4 * 2**30  # features that methods without a fixed bank may hold
 
@@ -208,7 +209,8 @@ def _assemble(slide: Slide, segmenter: Segmenter, plan: Plan, maps: Maps, bank: 
     """All bands and what is known of the input, as one record."""
     frame = plan.frame
     lost, places = unreadable_share(maps.unreadable, plan)
-    notes = (*slide.info.notes, *segmenter.setup.encoder.notes, *filter(None, [frame.note, places]))
+    empty = "" if maps.tokens.label.any() else NO_TISSUE
+    notes = (*slide.info.notes, *segmenter.setup.encoder.notes, *filter(None, [frame.note, empty, places]))
     info = replace(slide.info, notes=notes)
     weights = maps.weights
     names, colors = unlike.legend(bank.names, bank.colors, with_unlike=segmenter.unlike is not None)

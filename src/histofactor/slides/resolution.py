@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 from histofactor.errors import ResolutionError
 from histofactor.slides.ome import ome_images
+from histofactor.slides.warnings import UNKNOWN_MPP
 
 PLAUSIBLE_MPP = (0.05, 20.0)
 UM_PER_INCH = 25_400.0
 MAX_ANISOTROPY = 0.05
-OWN_SIZE = "taken at its own pixel size, areas in µm² stay empty"
-NOT_STATED = f"no µm/px in the header: {OWN_SIZE}"
 _UM_PER_UNIT = {
     "pm": 1e-6, "å": 1e-4, "nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0,
     "micrometers": 1.0, "micrometre": 1.0, "micrometres": 1.0, "mm": 1e3, "millimeter": 1e3, "cm": 1e4, "dm": 1e5,
@@ -148,7 +147,7 @@ def settle_mpp(
                 got="; ".join(ignored) or "none",
                 mend="state it with --source-mpp; 40x scans have about 0.25 µm/px, 20x about 0.5",
             )
-        return None, (*ignored, OWN_SIZE if unknown else NOT_STATED)
+        return None, (*ignored, UNKNOWN_MPP)
     if abs(believed.x - believed.y) > MAX_ANISOTROPY * min(believed.x, believed.y):
         raise ResolutionError(
             f"the pixels of {name} are not square",

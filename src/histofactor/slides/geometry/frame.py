@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from histofactor.records import SlideInfo
+from histofactor.slides.warnings import coarse
 
 _COARSER = 1.01  # an input counts as coarser than the working µm/px from one percent on
 
@@ -19,7 +20,7 @@ class Frame:
         t_mpp: µm per working px, or None if unknown.
         stride_px: working px per grid cell, on which one token stands; see ``cell_px``.
         g_size: (width, height) in cells; the last row and column may reach beyond the image.
-        note: a sentence where the input is not worked at the µm/px asked for, else "".
+        note: a sentence where the input is coarser than the µm/px asked for, else "".
     """
 
     l0_size: tuple[int, int]
@@ -44,11 +45,9 @@ def make_frame(info: SlideInfo, mpp: float, stride_px: int) -> Frame:
         stride_px: working px per token.
     """
     scale, note = 1.0, ""
-    if info.mpp is None:
-        note = "worked at its own pixel size, since its µm/px is unknown"
-    elif info.mpp > mpp * _COARSER:
-        note = f"worked at its own {info.mpp:g} µm/px, since it is coarser than the {mpp:g} µm/px asked for"
-    else:
+    if info.mpp is not None and info.mpp > mpp * _COARSER:
+        note = coarse(info.mpp, mpp)
+    elif info.mpp is not None:
         scale = min(info.mpp / mpp, 1.0)
     width, height = (max(1, round(length * scale)) for length in info.size)
     t_mpp = None if info.mpp is None else info.mpp * info.size[0] / width

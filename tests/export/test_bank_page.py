@@ -127,3 +127,12 @@ def test_one_level_is_seen_at_once(tmp_path, card, shown, wanted):
     write_bank_page(BankFile(banks, card), tmp_path / "p.html", "b", {}, shown)
     text = (tmp_path / "p.html").read_text(encoding="utf-8")
     assert re.findall(r'<details class="card" open>\s*<summary>K = (\d+)', text) == [str(wanted)]
+
+
+def test_a_figure_that_hardly_changes_has_two_ticks_that_differ(tmp_path):
+    rows = [row | {"residual": 0.24 + row["k"] / 1e6, "inertia": 0.5} for row in CHOICE["rows"]]
+    text = page(tmp_path, {"choice": CHOICE | {"rows": rows}})
+    for plot in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        labels = re.findall(r'text-anchor="end">([^<]+)<', plot)
+        assert len(labels) >= 2
+        assert len({*labels}) == len(labels)

@@ -66,7 +66,7 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
     from rich.progress import Progress
 
     from histofactor.cli.options import numbers, say
-    from histofactor.evaluation.data.datasets import load_dataset
+    from histofactor.evaluation.data.datasets import NO_PATIENTS, load_dataset
     from histofactor.evaluation.data.split import divide
     from histofactor.evaluation.run import EvaluateOptions
     from histofactor.evaluation.run import evaluate as run
@@ -90,6 +90,8 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
             options=options,
             on_image=lambda stem: progress.advance(task),
         )
+    if not found.dataset.patients_given:
+        say(NO_PATIENTS)
     for table in tables(found):
         Console().print(table)
     say(f"wrote {out / 'evaluation.json'} and {out / 'evaluation.csv'}")

@@ -18,7 +18,8 @@ from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.provenance import CHOICE, check_card, residual_limit_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.concepts.bank.summary import summarize
-from histofactor.export.report import data_uri, jpeg
+from histofactor.export.axis import ticks
+from histofactor.export.picture import data_uri, jpeg
 from histofactor.export.tables import hex_color
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 300, 24, 144  # of a plot, in its own units
@@ -68,21 +69,25 @@ def write_bank_page(
 
 
 def _plots(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Points (x, y, K) and ticks (y, value) of a plot over log K, for every figure."""
+    """Points (x, y, K) and ticks (y, label) of a plot over log K, for every figure."""
     logs = [math.log2(row["k"]) for row in rows]
     span = max(logs[-1] - logs[0], 1e-9)
     found: dict[str, dict[str, Any]] = {}
     for name in CHOICE:
         values = [row[name] for row in rows]
-        low, high = min(values), max(values)
-        reach = max(high - low, 1e-9)
+        marks = ticks(min(values), max(values))
+        low, reach = marks[0][0], marks[-1][0] - marks[0][0]
+
+        def down(value: float, low: float = low, reach: float = reach) -> float:
+            return round(_BOTTOM - (_BOTTOM - _TOP) * (value - low) / reach, 1)
+
         points = [
             (
                 round(_LEFT + (_RIGHT - _LEFT) * (log - logs[0]) / span, 1),
-                round(_BOTTOM - (_BOTTOM - _TOP) * (value - low) / reach, 1),
+                down(value),
                 row["k"],
             )
             for log, value, row in zip(logs, values, rows, strict=True)
         ]
-        found[name] = {"points": points, "ticks": [(float(_BOTTOM), low), (float(_TOP), high)]}
+        found[name] = {"points": points, "ticks": [(down(value), label) for value, label in marks]}
     return found

@@ -78,11 +78,14 @@ def test_two_level_masks(folder):
     np.testing.assert_array_equal(read_truth(dataset, dataset.items[0]), [[0, 0, 1], [1, 1, 0]])
 
 
-def test_without_images_csv_every_image_is_a_patient(folder):
+def test_without_images_csv_every_image_is_a_patient_and_this_is_known(folder):
+    assert load_dataset(folder).patients_given
     (folder / "images.csv").unlink()
-    assert [item.patient for item in load_dataset(folder).items] == ["s1", "s2", "s10"]
-    (folder / "images.csv").write_text("name,grade\ns10,1\ns1,2\ns2,1\n")
-    assert [item.patient for item in load_dataset(folder).items] == ["s1", "s2", "s10"]
+    for _ in range(2):
+        dataset = load_dataset(folder)
+        assert [item.patient for item in dataset.items] == ["s1", "s2", "s10"]
+        assert not dataset.patients_given
+        (folder / "images.csv").write_text("name,grade\ns10,1\ns1,2\ns2,1\n")
 
 
 def test_the_ignored_code_is_no_class_even_if_it_has_a_name(folder):

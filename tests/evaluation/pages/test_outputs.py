@@ -45,6 +45,7 @@ def test_results_are_written_as_json_and_csv(dataset, tmp_path):
         "classes": {"1": "stroma", "4": "tumour"},
         "images": 4,
         "patients": 3,
+        "patients_given": True,
     }
     assert [entry["k"] for entry in report["results"]] == [5, 7]
     assert report["results"][1]["scores"]["mean_iou"] == results[1].scores.mean_iou

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from histofactor.evaluation.data.datasets import Dataset, Item
+from histofactor.evaluation.data.datasets import NO_PATIENTS, Dataset, Item
 from histofactor.evaluation.pages.outputs import Evaluation
 from histofactor.evaluation.pages.page import write_page
 from histofactor.evaluation.pages.panels import Panel
@@ -35,9 +35,9 @@ class Tags(HTMLParser):
             assert self.open.pop() == tag
 
 
-def written(tmp_path, empty=False):
+def written(tmp_path, empty=False, patients_given=True):
     items = tuple(Item(f"s{i}", Path("x.png"), Path("y.png"), f"p{i % 3}", {"<s>": str(i % 2)}) for i in range(6))
-    dataset = Dataset("<b>set</b>", 0.5, {0: "<i>stroma", 1: "gland & lumen"}, None, items)
+    dataset = Dataset("<b>set</b>", 0.5, {0: "<i>stroma", 1: "gland & lumen"}, None, items, patients_given)
     rng = np.random.default_rng(0)
     results = []
     for method in ("project", "cluster"):
@@ -45,7 +45,7 @@ def written(tmp_path, empty=False):
             tables = np.zeros((6, k + 1, 2), int) if empty else rng.integers(0, 99, (6, k + 1, 2))
             results.append(Result(method, k, KEY, "0" * 64, score_tables(dataset, tables)))
     rgb, classes = rng.integers(0, 255, (20, 30, 3), np.uint8), rng.integers(-1, 2, (20, 30))
-    panels = [Panel("<u>s0", "p0", 0.5, rgb, classes, classes)]
+    panels = [Panel("<u>s0", "p0", 0.5, "cluster", 8, rgb, classes, classes)]
     brackets = [Bracket("colour", k, 0.2, (0.1, 0.3), 0.25, 0.35) for k in (4, 8)]
     brackets += [Bracket(name, None, 0.8, (0.7, 0.9), 0.85, 0.95) for name in ("linear probe", "grid oracle")]
     steady = tuple(replace(one, stability=STEADY) if one.method == "project" else one for one in results)
@@ -114,3 +114,27 @@ def test_nothing_to_score_is_told_as_such(tmp_path):
     _, text = written(tmp_path, empty=True)
     assert "<b>–</b>" in text
     assert "nan" not in re.sub('base64,[^"]*', "", text).lower()
+
+
+def test_the_best_and_worst_are_said_to_be_of_their_method_and_k(tmp_path):
+    _, text = written(tmp_path)
+    assert "<h2>Best and worst images of cluster, K = 8</h2>" in text
+
+
+def test_axes_have_ticks_that_differ(tmp_path):
+    _, text = written(tmp_path)
+    for plot in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        labels = re.findall(r'text-anchor="end">([^<]+)<', plot)
+        assert len(labels) >= 2
+        assert len({*labels}) == len(labels)
+        assert re.search(r'text-anchor="middle">\d', plot)
+
+
+def test_patients_that_were_not_given_are_warned_of(tmp_path):
+    _, text = written(tmp_path, patients_given=False)
+    assert NO_PATIENTS in text
+    assert text.index(NO_PATIENTS) < text.index("<h2>Scores")
+    assert "patient p0" not in text
+    _, text = written(tmp_path)
+    assert NO_PATIENTS not in text
+    assert "patient p0" in text

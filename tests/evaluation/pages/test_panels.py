@@ -29,6 +29,7 @@ def test_best_first(counted):
     scores = score_tables(dataset, np.stack(found.tables))
     panels = best_and_worst(dataset, found, scores.images)
     assert [panel.stem for panel in panels] == ["a1", "a2", "b1", "c1"]
+    assert {(panel.method, panel.k) for panel in panels} == {("project", 2)}
     truth = read_truth(dataset, dataset.items[0])
     assert panels[0].rgb.shape == (*truth.shape, 3)
     np.testing.assert_array_equal(panels[0].truth, truth)

@@ -36,6 +36,10 @@ from histofactor.slides.pillow import FORMATS
 IGNORED = -1
 MAX_LABEL_PX = 2**27  # of a label image: reading one holds some 8 bytes a px, and a bomb may be a few kB
 MAX_TEXT_BYTES = 2**24  # of dataset.json, of images.csv and of lists of names
+NO_PATIENTS = (
+    "no patients are given in images.csv, so every image counts as a patient of its own: if several are of one "
+    "patient, scores are too good and intervals too narrow; add a column patient"
+)
 _UNKNOWN = -2
 _MAX_CLASSES = 1000
 _NO_FACTS = frozenset({"", "name", "patient", "split"})  # columns of images.csv; "" holds what has no column
@@ -70,6 +74,7 @@ class Dataset(Shown):
         classes: names by code, codes ascending, the ignored code left out.
         ignore: code of pixels that are not counted, or None.
         items: the images, in natural order of their names.
+        patients_given: whether ``images.csv`` names their patients; else every image is a patient of its own.
     """
 
     name: str
@@ -77,6 +82,7 @@ class Dataset(Shown):
     classes: Mapping[int, str]
     ignore: int | None
     items: tuple[Item, ...]
+    patients_given: bool = True
 
 
 def load_dataset(folder: str | Path) -> Dataset:
@@ -107,9 +113,9 @@ def load_dataset(folder: str | Path) -> Dataset:
         if path.stem in images:
             raise ImageError(f"two images are named {path.stem}", got=f"{images[path.stem]} and {path}")
         images[path.stem] = path
-    rows = _read_table(folder / "images.csv", images)
+    rows, patients_given = _read_table(folder / "images.csv", images)
     items = [Item(stem, image, _labels_of(folder, image), *rows[stem]) for stem, image in images.items()]
-    return Dataset(name, mpp, classes, ignore, tuple(items))
+    return Dataset(name, mpp, classes, ignore, tuple(items), patients_given)
 
 
 def read_truth(dataset: Dataset, item: Item) -> NDArray[np.int16]:
@@ -233,10 +239,10 @@ def _parse_classes(path: Path, classes: Any, ignore: int | None) -> dict[int, st
     return dict(sorted(counted.items()))
 
 
-def _read_table(path: Path, images: Mapping[str, Path]) -> dict[str, tuple[str, dict[str, str]]]:
-    """Patient and facts of every image; its own stem where there is no file or no such column."""
+def _read_table(path: Path, images: Mapping[str, Path]) -> tuple[dict[str, tuple[str, dict[str, str]]], bool]:
+    """Patient and facts of every image, its own stem where there is no file or no such column; and whether there is."""
     if not path.is_file():
-        return {stem: (stem, {}) for stem in images}
+        return {stem: (stem, {}) for stem in images}, False
     try:
         check_bytes(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -254,7 +260,7 @@ def _read_table(path: Path, images: Mapping[str, Path]) -> dict[str, tuple[str, 
     for stem in images:
         if stem not in by_stem or not by_stem[stem][0]:
             raise _wrong(path, f"a row with a patient for {stem}", "none")
-    return by_stem
+    return by_stem, all("patient" in row for row in rows)
 
 
 def check_bytes(path: Path) -> None:

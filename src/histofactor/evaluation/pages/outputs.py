@@ -58,6 +58,7 @@ def write_evaluation(evaluation: Evaluation, out: str | Path) -> None:
             "classes": {str(code): name for code, name in dataset.classes.items()},
             "images": len(dataset.items),
             "patients": len({item.patient for item in dataset.items}),
+            "patients_given": dataset.patients_given,
         },
         "protocol": evaluation.protocol,
         "results": [asdict(result) for result in results],

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from histofactor.base.colors import palette
 from histofactor.base.files import atomic
 from histofactor.base.text import finalize
+from histofactor.evaluation.data.datasets import NO_PATIENTS
 from histofactor.evaluation.pages.outputs import Evaluation, differences
 from histofactor.evaluation.pages.panels import Panel
 from histofactor.evaluation.scores.protocol import Result
 from histofactor.evaluation.scores.stability import DISTURBANCES
-from histofactor.export.report import data_uri, jpeg
+from histofactor.export.axis import ticks
+from histofactor.export.picture import data_uri, jpeg
 
 Point = tuple[float, float, float, float]  # x, value, low, high
 Line = Sequence[Point]
@@ -52,6 +54,7 @@ def write_page(evaluation: Evaluation, panels: Sequence[Panel], path: str | Path
     page = environment.from_string(source).stream(
         dataset=dataset,
         protocol=evaluation.protocol,
+        caution=NO_PATIENTS,
         classes=list(dataset.classes.values()),
         colors=["#{:02x}{:02x}{:02x}".format(*color) for color in colors],
         patients=len({item.patient for item in dataset.items}),
@@ -109,8 +112,9 @@ def _drawn(title: str, unit: str, lines: Mapping[str, Line]) -> dict[str, Any]:
     if not points:
         return {"title": title, "unit": unit, "lines": [], "ticks": [], "steps": []}
     logs = [math.log2(point[0]) for point in points]
-    low, high = min(point[2] for point in points), max(point[3] for point in points)
-    span, reach = max(max(logs) - min(logs), 1e-9), max(high - low, 1e-9)
+    marks = ticks(min(point[2] for point in points), max(point[3] for point in points))
+    low, reach = marks[0][0], marks[-1][0] - marks[0][0]
+    span = max(max(logs) - min(logs), 1e-9)
 
     def across(x: float) -> float:
         return round(_LEFT + (_RIGHT - _LEFT) * (math.log2(x) - min(logs)) / span, 1)
@@ -127,7 +131,13 @@ def _drawn(title: str, unit: str, lines: Mapping[str, Line]) -> dict[str, Any]:
             {"name": name, "color": color, "points": [(across(x), down(v)) for x, v, _, _ in kept], "band": band}
         )
     steps = [(across(x), f"{x:g}") for x in sorted({point[0] for point in points})]
-    return {"title": title, "unit": unit, "lines": drawn, "ticks": [(down(v), v) for v in (low, high)], "steps": steps}
+    return {
+        "title": title,
+        "unit": unit,
+        "lines": drawn,
+        "ticks": [(down(value), label) for value, label in marks],
+        "steps": steps,
+    }
 
 
 def _matrix(result: Result) -> list[list[tuple[int, float]]]:

@@ -27,6 +27,7 @@ class Panel:
     Attributes:
         stem, patient: which.
         mean_iou: of this image.
+        method, k: what segmented it.
         rgb: (h, w, 3) uint8, the image.
         truth, predicted: (h, w) class indices, -1 where ignored.
     """
@@ -34,6 +35,8 @@ class Panel:
     stem: str
     patient: str
     mean_iou: float
+    method: str
+    k: int
     rgb: NDArray[np.uint8]
     truth: NDArray[np.integer[Any]]
     predicted: NDArray[np.integer[Any]]
@@ -68,5 +71,6 @@ def best_and_worst(
             width, height = thumbnail_size(slide.info.size, _PANEL_PX)
             rgb, _ = read_thumbnail(slide, (width, height))
         small = np.ix_(*((np.arange(n) * full) // n for n, full in zip((height, width), truth.shape, strict=True)))
-        panels.append(Panel(item.stem, item.patient, scores.mean_iou, rgb, truth[small], predicted[small]))
+        which = (item.stem, item.patient, scores.mean_iou, counted.method, counted.k)
+        panels.append(Panel(*which, rgb, truth[small], predicted[small]))
     return panels

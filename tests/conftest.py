@@ -1,5 +1,6 @@
 """Fixtures for every room."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -129,6 +130,19 @@ def study(whole_study, tmp_path):
 def tissue() -> np.ndarray:
     """A phantom of 400 × 300 px at 1 µm/px."""
     return phantom((400, 300), seed=3, mpp=1.0).image
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium that Playwright drives; the environment variable CHROMIUM may name it."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("needs Chromium")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 """All inputs of a folder: one table that stacks, one page that links."""
 
+import base64
 import csv
+import hashlib
+import re
 
 import pytest
 
@@ -81,3 +84,29 @@ def test_the_concepts_of_a_study_are_linked(tmp_path):
     (tmp_path / "concepts.html").write_text("page")
     write_study(rows, RUN, tmp_path / "report.html")
     assert '<a href="concepts.html">' in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_warnings_and_other_concepts_are_told_in_the_row_and_at_the_top(tmp_path):
+    slides = [
+        SlideRow("a.svs", "done", "a", 1.0, "", ROWS),
+        SlideRow("b.svs", "done", "b", 1.0, "", ROWS, "with other concepts than the newest run, K = 4"),
+        SlideRow("c.svs", "done", "c", 1.0, "", (), "", ("no tissue <found>: do this",)),
+    ]
+    write_study(slides, RUN, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    top = page[page.index('aria-label="Warnings"') : page.index("<table>")]
+    assert "1 of 3 inputs have other concepts" in top
+    assert "1 of 3 inputs have warnings" in top
+    assert "K = 4</i>" in page
+    assert '<i title="no tissue &lt;found&gt;: do this">no tissue &lt;found&gt;</i>' in page
+    write_study(slides[:1], RUN, tmp_path / "report.html")
+    assert 'aria-label="Warnings"' not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_runs_its_own_script_alone(tmp_path):
+    write_study([SlideRow("<script>x</script>.svs", "done", "a", 1.0, "", ROWS)], RUN, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    (script,) = re.findall("<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+    assert "default-src 'none'" in page

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from histofactor.export.names import PREVIEW
+from histofactor.export.picture import Maps
 from histofactor.export.previews import read_preview, write_preview
 from histofactor.export.report import ReportEntry, report_entry
 from histofactor.records import SlideInfo
@@ -44,7 +45,7 @@ def test_what_cannot_be_read_is_no_preview(tmp_path):
 
 def test_any_name_survives_in_valid_utf8(tmp_path):
     slide = SlideInfo(Path("caf\udce9.svs"), (9, 9), None, (1.0,), "test", ("\x1b µ",))
-    entry = ReportEntry("caf\udce9.svs", slide, None, (), b"", b"", {})
+    entry = ReportEntry("caf\udce9.svs", slide, None, (), b"", b"", Maps((1, 1), b"\x00", (1, 1), b""), {})
     write_preview(entry, tmp_path)
     (tmp_path / PREVIEW).read_bytes().decode("utf-8")
     assert read_preview(tmp_path) == entry

@@ -1,8 +1,10 @@
 import base64
 import dataclasses
+import hashlib
 import io
 import re
 from html.parser import HTMLParser
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from histofactor.export.report import ReportRun, report_entry, write_page
 from histofactor.export.tables import with_shares
 from histofactor.records import EncoderKey
 from histofactor.slides.reader import open_slide
+from histofactor.slides.warnings import NO_TISSUE, UNKNOWN_MPP, coarse
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -35,7 +38,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & {*self.open}:
             self.text += data
 
     def all(self, tag):
@@ -64,21 +67,30 @@ def written(tmp_path, entry, run):
     return (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_page_loads_nothing_and_runs_nothing(entry, run, tmp_path):
-    page = Page(written(tmp_path, entry(), run))
-    assert page.all("script") == page.all("link") == page.all("iframe") == []
+def test_the_page_loads_nothing_and_runs_its_own_script_alone(entry, run, tmp_path):
+    html = written(tmp_path, entry(), run)
+    page = Page(html)
+    assert page.all("link") == page.all("iframe") == []
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert page.all("script") == [{}]
+    assert script == (resources.files("histofactor.export") / "report.js").read_text(encoding="utf-8")
+    (policy,) = (meta["content"] for meta in page.all("meta") if "content" in meta and "default-src" in meta["content"])
+    directives = dict(directive.split(None, 1) for directive in policy.split("; "))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert directives["default-src"] == "'none'"
+    assert directives["script-src"] == f"'sha256-{digest}'"
+    assert directives["img-src"] == "data: blob:"
     assert all(image["src"].startswith("data:image/jpeg;base64,") for image in page.all("img"))
     assert all(anchor["href"] == "../report.html" or "/" not in anchor["href"] for anchor in page.all("a"))
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
-    assert any("default-src 'none'" in meta.get("content", "") for meta in page.all("meta"))
 
 
-def test_images_overlay_and_patches_can_be_decoded(entry, run, tmp_path):
+def test_image_and_patches_can_be_decoded(entry, run, tmp_path):
     page = Page(written(tmp_path, entry(), run))
     images = [base64.b64decode(image["src"].partition(",")[2]) for image in page.all("img")]
     sizes = [Image.open(io.BytesIO(image)).size for image in images]
-    assert sizes[:2] == [(24, 16), (24, 16)]
-    assert len(sizes) >= 2 + 3  # a patch at least for each of three phenotypes
+    assert sizes[0] == (24, 16)
+    assert len(sizes) >= 1 + 3  # a patch at least for each of three phenotypes
 
 
 def test_the_page_says_what_ran_with_what(entry, run, tmp_path):
@@ -102,9 +114,40 @@ def test_phenotypes_come_largest_first_with_area_share_margin_and_residual(entry
 
 def test_unknown_mpp_gives_areas_in_px(entry, run, tmp_path):
     text = Page(written(tmp_path, entry(mpp=None), run)).text
-    assert "µm/px unknown" in text
+    assert "no scale: µm/px unknown" in text
     assert "32 px" in text
     assert "µm²" not in text
+
+
+def test_the_picture_comes_first_and_versions_last(entry, run, tmp_path):
+    html = written(tmp_path, entry(), run)
+    order = [html.index(part) for part in ('id="view"', "<table>", "Versions and hashes", "sha256:abcd")]
+    assert order == sorted(order)
+    assert html.index("<details") < html.index("sha256:abcd") < html.index("</details>")
+
+
+def test_the_scale_bar_of_paper_is_as_long_as_it_says(make_segmentation, run, tmp_path):
+    segmentation = make_segmentation(np.ones((100, 300), int), mpp=0.5, l0_per_px=2.0)  # 2400 px of 0.25 µm: 600 µm
+    rgb = np.zeros((800, 2400, 3), np.uint8)
+    html = written(tmp_path, report_entry(segmentation, open_slide(rgb), rgb), run)
+    assert '<div class="fixed"><i style="width:16.67%"></i>100 µm</div>' in html
+    assert float(re.search('data-um="([^"]+)"', html)[1]) == pytest.approx(600 / 1400)
+
+
+def test_warnings_stand_at_the_top_and_other_notes_below(entry, run, tmp_path):
+    html = written(tmp_path, named(entry, "a.svs", "seen as RGB", UNKNOWN_MPP, coarse(4.0, 1.0), NO_TISSUE), run)
+    bad = html[html.index('aria-label="Warnings"') : html.index('id="view"')]
+    for words in (
+        "--source-mpp",
+        "may be meaningless",
+        "coarser than the 1 µm/px",
+        "no tissue was found",
+        "--tissue-mask",
+    ):
+        assert words in bad
+    assert "seen as RGB" not in bad
+    assert html.index("seen as RGB") > html.index("</table>")
+    assert 'aria-label="Warnings"' not in written(tmp_path, named(entry, "a.svs", "seen as RGB"), run)
 
 
 def named(entry, name, *notes):
@@ -149,9 +192,11 @@ def test_equal_entries_give_equal_bytes(entry, run, tmp_path):
 
 def test_large_images_are_shrunk(make_segmentation):
     segmentation = make_segmentation(np.ones((10, 30), int), l0_per_px=10.0)
-    rgb = np.zeros((400, 1200, 3), np.uint8)
+    rgb = np.zeros((600, 1800, 3), np.uint8)
     one = report_entry(segmentation, open_slide(rgb), rgb)
-    assert Image.open(io.BytesIO(one.image)).size == Image.open(io.BytesIO(one.overlay)).size == (1000, 333)
+    assert Image.open(io.BytesIO(one.image)).size == one.maps.size == (1400, 467)
+    assert Image.open(io.BytesIO(one.overlay)).size == (224, 75)
+    assert one.maps.margin_size == (400, 133)
 
 
 def test_a_folder_that_cannot_be_written_is_an_output_error(entry, run, tmp_path):

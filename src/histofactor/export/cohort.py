@@ -13,6 +13,7 @@ from histofactor.base.files import atomic
 from histofactor.base.text import csv_safe, csv_text, utf8
 from histofactor.export.names import CONCEPTS_PAGE
 from histofactor.export.report import ReportRun, page_environment
+from histofactor.export.scripts import load_script
 from histofactor.export.tables import PhenotypeRow
 
 COLUMNS = ("slide", "label", "name", "area_mm2", "share", "mean_margin", "mean_residual")
@@ -32,6 +33,7 @@ class SlideRow:
         error: one message, or "".
         phenotypes: its phenotypes, label 0 first; none where it has no results.
         note: what else is to be told of it, or "".
+        warnings: what may make its map meaningless, one sentence each.
     """
 
     name: str
@@ -41,6 +43,7 @@ class SlideRow:
     error: str
     phenotypes: tuple[PhenotypeRow, ...]
     note: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def write_cohort(rows: Sequence[SlideRow], path: str | os.PathLike[str]) -> None:
@@ -67,7 +70,7 @@ def write_study(rows: Sequence[SlideRow], run: ReportRun, path: str | os.PathLik
 
     The page of the study's concepts is linked where it lies beside it.
 
-    The page runs no script and loads nothing but the small previews beside it, as they come into view.
+    The page loads nothing but the small previews beside it, as they come into view, and runs one script, which sorts.
 
     Args:
         rows: the inputs, in the order shown.
@@ -82,7 +85,10 @@ def write_study(rows: Sequence[SlideRow], run: ReportRun, path: str | os.PathLik
     source = resources.files("histofactor.export").joinpath("study.html.jinja").read_text(encoding="utf-8")
     counts = Counter(row.status for row in rows)
     concepts = CONCEPTS_PAGE if Path(path).with_name(CONCEPTS_PAGE).exists() else None
-    page = environment.from_string(source).stream(rows=rows, run=run, counts=counts, concepts=concepts)
+    page = environment.from_string(source).stream(
+        rows=rows, run=run, counts=counts, concepts=concepts, script=load_script("study.js"),
+        mixed=sum(bool(row.note) for row in rows), warned=sum(bool(row.warnings) for row in rows),
+    )  # fmt: skip
     with atomic(path) as temporary, temporary.open("wb") as file:
         page.dump(file, encoding="utf-8")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from histofactor.base.digests import read_digested, write_digested
 from histofactor.export.names import PREVIEW
+from histofactor.export.picture import Maps
 from histofactor.export.report import ReportEntry
 from histofactor.export.tables import PhenotypeRow
 from histofactor.records import SlideInfo
@@ -32,6 +33,9 @@ def read_preview(folder: Path) -> ReportEntry | None:
         slide |= {"path": None if slide["path"] is None else Path(slide["path"])}
         slide |= {name: tuple(slide[name]) for name in ("size", "level_downsamples", "notes", "associated")}
         rows = (row | {"color": None if row["color"] is None else tuple(row["color"])} for row in content["rows"])
+        maps = content["maps"]
+        maps |= {name: tuple(maps[name]) for name in ("size", "margin_size")}
+        maps |= {name: base64.b64decode(maps[name]) for name in ("labels", "margin")}
         patches = {int(label): tuple(map(base64.b64decode, found)) for label, found in content["patches"].items()}
         return ReportEntry(
             **content
@@ -40,6 +44,7 @@ def read_preview(folder: Path) -> ReportEntry | None:
                 "rows": tuple(PhenotypeRow(**row) for row in rows),
                 "image": base64.b64decode(content["image"]),
                 "overlay": base64.b64decode(content["overlay"]),
+                "maps": Maps(**maps),
                 "patches": patches,
             }
         )

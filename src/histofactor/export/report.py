@@ -1,9 +1,10 @@
-"""The page of one input to look at: self-contained."""
+"""The page of one input to look at: self-contained, with one script of our own."""
 
 from __future__ import annotations
 
 import base64
 import io
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,13 +21,16 @@ from histofactor.base.files import atomic
 from histofactor.base.text import finalize
 from histofactor.concepts.bank.provenance import origin_of
 from histofactor.export import names
-from histofactor.export.overlay import render_overlay, thumbnail_size
+from histofactor.export.overlay import thumbnail_size
 from histofactor.export.patches import typical_patches
+from histofactor.export.picture import IMAGE_PX, MARGIN_LEVELS, Maps, data_uri, page_maps, photo, small_overlay
+from histofactor.export.scripts import load_script
 from histofactor.export.tables import PhenotypeRow, hex_color, phenotype_table
 from histofactor.records import EncoderKey, Segmentation, SlideInfo
 from histofactor.slides.reader import Slide
+from histofactor.slides.warnings import is_warning
 
-IMAGE_PX, _SMALL_PX = 1000, 224
+_SCALE = 0.2  # share of the picture that the scale bar takes at most, where no script draws one
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,9 @@ class ReportEntry:
         slide: what is known of it.
         mpp: µm per px of its label map, or None if unknown.
         rows: its phenotypes, label 0 first.
-        image, overlay: JPEG files of one size.
+        image: JPEG file.
+        overlay: JPEG file of at most 224 px a side.
+        maps: labels and margin, of the image.
         patches: JPEG files by label.
     """
 
@@ -75,6 +81,7 @@ class ReportEntry:
     rows: tuple[PhenotypeRow, ...]
     image: bytes
     overlay: bytes
+    maps: Maps
     patches: Mapping[int, tuple[bytes, ...]]
 
 
@@ -86,25 +93,26 @@ def report_entry(segmentation: Segmentation, slide: Slide, rgb: NDArray[np.uint8
         slide: the input it was made from, open; a few patches are read from it.
         rgb: (height, width, 3) uint8, the whole input, as for ``write_overlay``.
     """
-    small = Image.fromarray(rgb)
-    small = small.resize(thumbnail_size(small.size, IMAGE_PX), Image.Resampling.LANCZOS)
+    image = Image.fromarray(rgb)
+    small = np.asarray(image.resize(thumbnail_size(image.size, IMAGE_PX), Image.Resampling.LANCZOS))
     patches = typical_patches(segmentation, slide)
     return ReportEntry(
         name=segmentation.slide.path.name if segmentation.slide.path is not None else "image",
         slide=replace(segmentation.slide, properties={}),  # a page shows none of them
         mpp=segmentation.label_map.mpp,
         rows=tuple(phenotype_table(segmentation)),
-        image=jpeg(np.asarray(small)),
-        overlay=jpeg(render_overlay(np.asarray(small), segmentation)),
-        patches={label: tuple(map(jpeg, found)) for label, found in patches.items()},
+        image=photo(small),
+        overlay=small_overlay(small, segmentation),
+        maps=page_maps(segmentation, (small.shape[1], small.shape[0])),
+        patches={label: tuple(map(photo, found)) for label, found in patches.items()},
     )
 
 
 def write_page(entry: ReportEntry, run: ReportRun, path: str | os.PathLike[str]) -> None:
-    """Write ``report.html`` of one input, beside its results: image, overlay, phenotypes, typical patches and notes.
+    """Write ``report.html`` of one input, beside its results: its picture, phenotypes, typical patches and notes.
 
-    The page holds its images and styles, loads nothing, runs no script, and follows light and dark mode.
-    Equal entries give equal bytes.
+    The page holds its images and styles, loads nothing, and follows light and dark mode. One script runs, which the
+    page names by its hash: it colours the maps over the image, zooms and pans. Equal entries give equal bytes.
 
     Args:
         entry: the input.
@@ -116,7 +124,10 @@ def write_page(entry: ReportEntry, run: ReportRun, path: str | os.PathLike[str])
     """
     environment = page_environment()
     source = resources.files("histofactor.export").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    page = environment.from_string(source).stream(entry=entry, run=run)
+    page = environment.from_string(source).stream(
+        entry=entry, run=run, script=load_script("report.js"), levels=MARGIN_LEVELS,
+        scale=_scale(entry), um_per_px=_um_per_px(entry),
+    )  # fmt: skip
     with atomic(path) as temporary, temporary.open("wb") as file:
         page.dump(file, encoding="utf-8")
 
@@ -133,10 +144,8 @@ def write_small(entry: ReportEntry, path: str | os.PathLike[str]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    with Image.open(io.BytesIO(entry.overlay), formats=("JPEG",)) as image:
-        small = image.resize(thumbnail_size(image.size, _SMALL_PX), Image.Resampling.LANCZOS)
     with atomic(path) as temporary:
-        temporary.write_bytes(jpeg(np.asarray(small)))
+        temporary.write_bytes(entry.overlay)
 
 
 def run_from(recipe: Mapping[str, Any], mpp: float | None) -> ReportRun:
@@ -165,8 +174,9 @@ def page_environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "area": _area, "percent": _percent, "number": _number, "duration": _duration,
-        "hex": hex_color, "jpeg": data_uri, "url": _url, "largest_first": _largest_first,
+        "hex": hex_color, "jpeg": data_uri, "base64": _base64, "url": _url, "largest_first": _largest_first,
     }  # fmt: skip
+    environment.tests["warning"] = is_warning
     environment.globals["names"] = names
     return environment
 
@@ -199,17 +209,25 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s"
 
 
-def jpeg(rgb: NDArray[np.uint8]) -> bytes:
-    """An image (h, w, 3) as a JPEG file."""
-    file = io.BytesIO()
-    Image.fromarray(rgb).save(file, format="JPEG", quality=85, subsampling=0, optimize=True)
-    return file.getvalue()
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
 
 
 def _url(path: str) -> str:
     return quote(os.fsencode(path))
 
 
-def data_uri(content: bytes) -> str:
-    """A JPEG file as the address that a page embeds it by."""
-    return "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
+def _um_per_px(entry: ReportEntry) -> float | None:
+    """µm per px of the picture, or None if unknown."""
+    return None if entry.slide.mpp is None else entry.slide.mpp * entry.slide.size[0] / entry.maps.size[0]
+
+
+def _scale(entry: ReportEntry) -> tuple[float, str] | None:
+    """A scale bar: its share of the width of the picture and its length in words; None where µm/px is unknown."""
+    um_per_px = _um_per_px(entry)
+    if um_per_px is None:
+        return None
+    whole_um = um_per_px * entry.maps.size[0]
+    power = 10.0 ** math.floor(math.log10(_SCALE * whole_um))
+    length_um = power * max(step for step in (1, 2, 5) if step * power <= _SCALE * whole_um)
+    return length_um / whole_um, f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"

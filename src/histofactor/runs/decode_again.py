@@ -14,10 +14,10 @@ from histofactor.concepts.bank.groups import Group
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import ImageError
 from histofactor.export.names import OME_ZARR
-from histofactor.export.overlay import render_overlay
+from histofactor.export.picture import page_maps, small_overlay
 from histofactor.export.previews import read_preview
 from histofactor.export.read import open_results
-from histofactor.export.report import ReportEntry, jpeg, page_image
+from histofactor.export.report import ReportEntry, page_image
 from histofactor.export.tables import phenotype_table
 from histofactor.export.weights import WeightsHeader
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest
@@ -131,8 +131,8 @@ def _write_shown(segmentation: Segmentation, place: Place, outputs: Outputs, ent
     segmentation, rgb = replace(segmentation, slide=entry.slide), page_image(entry)
 
     def shown() -> ReportEntry:
-        rows = tuple(phenotype_table(segmentation))
-        return replace(entry, rows=rows, overlay=jpeg(render_overlay(rgb, segmentation)))
+        rows, maps = tuple(phenotype_table(segmentation)), page_maps(segmentation, entry.maps.size)
+        return replace(entry, rows=rows, overlay=small_overlay(rgb, segmentation), maps=maps)
 
     unseal(place)
     sweep(place.results)

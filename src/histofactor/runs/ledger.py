@@ -31,6 +31,7 @@ from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import LOCKS, Place, key_of, locked, name_folders
 from histofactor.runs.status import read_status
 from histofactor.segmentation.setup import Segmenter
+from histofactor.slides.warnings import is_warning
 
 RUNS = ".runs"  # facts and inputs of every run, inside the output folder
 _LIBRARIES = (
@@ -216,6 +217,7 @@ def _row(out: Path, outcome: Outcome, newest: Mapping[str, Any]) -> SlideRow:
         error=outcome.error,
         phenotypes=tuple(phenotypes),
         note=other_concepts(out, outcome, newest) if has_results else "",
+        warnings=tuple(filter(is_warning, outcome.notes)),
     )
 
 

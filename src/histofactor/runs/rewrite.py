@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from histofactor.base.files import atomic, atomic_folder
 from histofactor.errors import ImageError
 from histofactor.export.names import OME_ZARR, OVERLAY, PAGE, REGIONS, SMALL, TABLE, WEIGHTS
-from histofactor.export.overlay import LONG_SIDE_PX, render_overlay, thumbnail_size, write_overlay
+from histofactor.export.overlay import LONG_SIDE_PX, thumbnail_size, write_overlay
+from histofactor.export.picture import IMAGE_PX, small_overlay
 from histofactor.export.previews import read_preview, write_preview
 from histofactor.export.read import open_results
-from histofactor.export.report import IMAGE_PX, ReportEntry, jpeg, page_image, run_from, write_page, write_small
+from histofactor.export.report import ReportEntry, page_image, run_from, write_page, write_small
 from histofactor.export.tables import PhenotypeRow, with_shares, write_rows
 from histofactor.export.zarr import NAME, describe_labels
 from histofactor.records import ConceptBank, LabelMap, SlideInfo
@@ -74,7 +75,7 @@ def rewrite(place: Place, bank: ConceptBank, source: Path, opening: Opening) -> 
             renamed = _Renamed(entry.slide, map_, (l0_x, l0_y))
             rgb, small, notes = _images(source, opening, entry)
             write_overlay(rgb, renamed, folder / OVERLAY)
-            entry = replace(entry, overlay=jpeg(render_overlay(small, renamed)))
+            entry = replace(entry, overlay=small_overlay(small, renamed))
         _rename_regions(folder / REGIONS, before, after)
         for name in (WEIGHTS, OME_ZARR):
             finer = name == WEIGHTS and "weights_of" in recipe  # of other concepts, whose names stay

@@ -43,8 +43,8 @@ def opened(chromium, tmp_path):
     """Open the page of an input; whatever the browser complains of fails the test."""
     complaints, context = [], chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
 
-    def show(mpp=0.5):
-        made, rgb = segmentation(mpp), np.full((300, 400, 3), 255, np.uint8)
+    def show(mpp=0.5, rgb=None):
+        made, rgb = segmentation(mpp), np.full((300, 400, 3), 255, np.uint8) if rgb is None else rgb
         write_page(replace(report_entry(made, open_slide(rgb), rgb), name="case 1"), RUN, tmp_path / "report.html")
         page = context.new_page()
         page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
@@ -92,6 +92,21 @@ def test_every_px_has_the_colour_of_its_phenotype(opened):
     assert painted(page, 350, 250)[3] == 0  # no tissue
 
 
+def test_a_colour_is_leveled_where_tissue_is_darker_than_elsewhere(opened):
+    rgb = np.full((300, 400, 3), 200, np.uint8)
+    rgb[:200, :200] = 120  # under the first phenotype, 40,000 of the 110,000 px that have a label
+    page = opened(rgb=rgb)
+    mean = (40_000 * 120 + 70_000 * 200) / 110_000
+    for (x, y), color, beneath in (((50, 50), COLORS[0], 120), ((300, 50), COLORS[1], 200)):
+        expected = np.clip(np.array(color) + 0.45 / 0.55 * (mean - beneath), 0, 255)
+        np.testing.assert_allclose(painted(page, x, y)[:3], expected, atol=2)
+    page.locator("#opacity").fill("100")
+    assert painted(page, 50, 50) == (*COLORS[0], 255)
+    page.locator("#opacity").fill("0")
+    settled(page)
+    assert page.locator("#map").evaluate("canvas => canvas.style.opacity") == "0"
+
+
 def test_image_outlines_and_margin(opened):
     page = opened()
     choose(page, "image")
@@ -109,7 +124,7 @@ def test_image_outlines_and_margin(opened):
     assert page.locator("#map").evaluate("canvas => canvas.style.opacity") == "0.3"
     choose(page, "map")
     settled(page)
-    assert page.locator("#map").evaluate("canvas => canvas.style.opacity") == "0.5"  # each layer has its own
+    assert page.locator("#map").evaluate("canvas => canvas.style.opacity") == "0.55"  # each layer has its own
 
 
 def bar_um(page):

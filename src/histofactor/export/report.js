@@ -8,7 +8,7 @@
   const [width, height] = given.size.split(" ").map(Number);
   const [marginWidth, marginHeight] = given.marginSize.split(" ").map(Number);
   const levels = Number(given.levels), umPerPx = Number(given.um) || null;
-  const opacities = { map: 50, outline: 100, margin: 80 };
+  const OPAQUE = Number(opacity.value) / 100, opacities = { map: 100 * OPAQUE, outline: 100, margin: 80 };
   const MOST_PX = 16, STEP = 1.3; // screen px per px of the picture at most; a zoom step
   const LINE = 0.45, VEIL = 0xb4ffffff; // how bright lines between phenotypes are; white over all but the one meant
   const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]]; // viridis
@@ -21,10 +21,11 @@
       name: text(".name"), hint: text(".hint"), share: text(".value"), css: item.dataset.color, color, item,
     });
   }
+  const clip = (value) => Math.max(0, Math.min(255, Math.round(value)));
   const word = (rgb) => (255 << 24) | (rgb[2] << 16) | (rgb[1] << 8) | rgb[0]; // RGBA, little-endian
 
   // ---- maps -------------------------------------------------------------------------------------------------------
-  let labels, margin, edge;
+  let labels, margin, edge, meanOf;
   async function unpack(text, columns, type) { // see picture.pack
     const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -48,6 +49,19 @@
   const marginAt = (x, y) =>
     margin[Math.floor((y * marginHeight) / height) * marginWidth + Math.floor((x * marginWidth) / width)];
 
+  function means() { // of the image, (r, g, b), by label; and over all phenotypes, under 0
+    const copy = document.createElement("canvas");
+    [copy.width, copy.height] = [width, height];
+    copy.getContext("2d").drawImage(find("image"), 0, 0, width, height);
+    const rgba = copy.getContext("2d").getImageData(0, 0, width, height).data, sums = new Float64Array(4 * 65536);
+    for (let i = 0; i < labels.length; i++) if (labels[i]) {
+      for (let c = 0; c < 3; c++) sums[4 * labels[i] + c] += rgba[4 * i + c];
+      sums[4 * labels[i] + 3]++;
+    }
+    for (let at = 4; at < sums.length; at++) sums[at % 4] += sums[at];
+    return (label) => [0, 1, 2].map((c) => sums[4 * label + c] / Math.max(1, sums[4 * label + 3]));
+  }
+
   // ---- painting ---------------------------------------------------------------------------------------------------
   let shown = "map", hovered = 0, pinned = 0;
   const single = () => pinned || hovered;
@@ -55,9 +69,12 @@
     if (!labels) return;
     const pen = canvas.getContext("2d"), image = pen.createImageData(width, height);
     const out = new Uint32Array(image.data.buffer), one = single(), colors = new Uint32Array(65536);
-    const lines = new Uint32Array(65536);
+    const lines = new Uint32Array(65536), fills = new Uint32Array(65536);
+    const opaque = opacities.map / 100, all = meanOf(0);
     for (const [label, { color }] of phenotypes) {
+      const mean = meanOf(label), level = ((1 - opaque) / Math.max(opaque, 0.01)) * Math.min(1, opaque / OPAQUE);
       colors[label] = word(color);
+      fills[label] = word(color.map((value, c) => clip(value + level * (all[c] - mean[c])))); // as overlay.png has it
       lines[label] = word(color.map((value) => value * LINE));
     }
     const ramp = Array.from({ length: levels }, (_, level) => {
@@ -68,7 +85,7 @@
       const label = labels[i];
       if (one && label !== one) out[i] = shown === "image" ? 0 : VEIL;
       else if (!label) continue;
-      else if (shown === "map") out[i] = (edge[i] === 2 ? lines : colors)[label];
+      else if (shown === "map") out[i] = (edge[i] === 2 ? lines : fills)[label];
       else if (shown === "margin") out[i] = ramp[marginAt(i % width, Math.floor(i / width))];
       else if (edge[i] && (one || shown === "outline")) out[i] = colors[label];
     }
@@ -242,7 +259,7 @@
   for (const choice of tools.querySelectorAll("input[name=show]")) choice.addEventListener("change", show);
   opacity.addEventListener("input", () => {
     opacities[shown] = Number(opacity.value);
-    canvas.style.opacity = opacities[shown] / 100;
+    repaint();
   });
 
   function legendImage() { // black on white, for a slide
@@ -284,9 +301,9 @@
   tools.hidden = false;
   fit();
   show();
-  Promise.all([unpack(given.labels, width, Uint16Array), unpack(given.margin, marginWidth, Uint8Array)]).then((maps) => {
-    [labels, margin] = maps;
-    edge = edges();
+  Promise.all([find("image").decode(), unpack(given.labels, width, Uint16Array), unpack(given.margin, marginWidth, Uint8Array)]).then((maps) => {
+    [, labels, margin] = maps;
+    [edge, meanOf] = [edges(), means()];
     paint();
     view.setAttribute("aria-busy", "false");
   });

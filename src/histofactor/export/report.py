@@ -30,6 +30,7 @@ from histofactor.records import EncoderKey, Segmentation, SlideInfo
 from histofactor.slides.reader import Slide
 from histofactor.slides.warnings import is_warning
 
+_OPACITY = 55  # of colours over tissue, in percent
 _SCALE = 0.2  # share of the picture that the scale bar takes at most, where no script draws one
 
 
@@ -125,7 +126,7 @@ def write_page(entry: ReportEntry, run: ReportRun, path: str | os.PathLike[str])
     environment = page_environment()
     source = resources.files("histofactor.export").joinpath("report.html.jinja").read_text(encoding="utf-8")
     page = environment.from_string(source).stream(
-        entry=entry, run=run, script=load_script("report.js"), levels=MARGIN_LEVELS,
+        entry=entry, run=run, script=load_script("report.js"), levels=MARGIN_LEVELS, opacity=_OPACITY,
         scale=_scale(entry), um_per_px=_um_per_px(entry),
     )  # fmt: skip
     with atomic(path) as temporary, temporary.open("wb") as file:

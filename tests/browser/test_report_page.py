@@ -268,13 +268,18 @@ def test_paper_shows_the_whole_map_without_tools(opened):
     page = opened()
     for _ in range(6):
         page.locator("#closer").click()
+    page.set_viewport_size({"width": 794, "height": 1123})
     page.emulate_media(media="print")
     image, canvas = (page.locator(which).bounding_box() for which in ("#stage img", "#map"))
     assert image == canvas
     assert image["width"] / image["height"] == pytest.approx(4 / 3, rel=0.01)
     assert not page.locator("#tools").is_visible()
     assert not page.locator("#scale").is_visible()
-    assert page.locator(".fixed").inner_text() == "20 µm"
+    assert page.locator(".fixed").inner_text() == "20 µm"  # of 200
+    assert page.locator(".fixed i").bounding_box()["width"] == pytest.approx(image["width"] / 10, rel=0.01)
+    legend, table = (page.locator(which) for which in (".legend", "table"))
+    assert not legend.is_visible()
+    assert table.bounding_box()["y"] > image["y"] + image["height"]
 
 
 def test_without_scripts_the_image_is_shown_and_the_overlay_named(chromium, opened, tmp_path):

@@ -1,6 +1,7 @@
 """``histofactor evaluate`` on a data set made of phantoms."""
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -37,6 +38,16 @@ def test_scores_are_written_and_shown(histofactor, dataset, tmp_path):
     for name in ("colour", "linear probe", "grid oracle"):
         assert name in stdout
     assert "keep their label" not in stdout
+    assert "no patients are given" not in stdout + err
+
+
+def test_that_no_patients_were_given_is_told(histofactor, dataset, tmp_path):
+    folder = shutil.copytree(dataset, tmp_path / "data")
+    (folder / "images.csv").unlink()
+    options = ("-k", "8", "--methods", "project", "--fast")
+    code, stdout, err = histofactor("evaluate", folder, "-o", tmp_path / "out", *options)
+    assert code == 0, err
+    assert "every image counts as a patient of its own" in stdout + err
 
 
 def test_a_fixed_split(histofactor, dataset, tmp_path):

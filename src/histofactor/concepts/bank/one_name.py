@@ -42,6 +42,8 @@ def in_one_color(bank: ConceptBank) -> ConceptBank:
     Raises:
         BankError: what the bank tells of its concepts cannot be read.
     """
+    if len({*bank.names}) == len(bank.names):
+        return bank
     return replace(bank, colors=one_color(bank.names, bank.colors, sizes_of(bank)))
 
 

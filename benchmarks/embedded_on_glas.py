@@ -39,8 +39,9 @@ from histofactor.evaluation.scores import metrics
 from histofactor.factor.nnls import project, unit_concepts
 from histofactor.masks.decode import label_pixels
 from histofactor.records import EncoderSpec
+from histofactor.segmentation.given_bank import DEFAULT_BANK
 from histofactor.segmentation.page import tissue_features
-from histofactor.segmentation.setup import DEFAULT_BANK, SegmentOptions, prepare
+from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.geometry.frame import make_frame
 from histofactor.slides.reader import open_slide
 

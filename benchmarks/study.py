@@ -33,10 +33,11 @@ from histofactor.evaluation.scores.labels import level0_labels
 from histofactor.records import ConceptBank
 from histofactor.runs.sample_builder import LearnOptions
 from histofactor.segmentation.encoding import Planned
+from histofactor.segmentation.given_bank import DEFAULT_BANK
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.sampling import Whose, mean_of, take_tokens
-from histofactor.segmentation.setup import DEFAULT_BANK, Setup, learning_setup, prepare
+from histofactor.segmentation.setup import Setup, learning_setup, prepare
 from histofactor.segmentation.window_memory import HeldInput, WindowMemory
 from histofactor.slides.reader import open_slide
 from masks import Scorer

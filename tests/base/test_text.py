@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from histofactor.base.text import csv_plain, csv_safe, csv_text, finalize, markup_text, printable, utf8
+from histofactor.base.text import counted, csv_plain, csv_safe, csv_text, finalize, markup_text, printable, utf8
 
 ANY = st.text(st.characters(categories=None))  # lone surrogates and control characters too
 
@@ -81,3 +81,8 @@ def test_rows_with_any_line_ends_are_read_back(rows):
 
 def test_rows_end_in_a_line_feed():
     assert csv_text([("a", 1), ("b,c", "")]) == 'a,1\n"b,c",\n'
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "0 inputs"), (1, "1 input"), (2, "2 inputs"), (1234, "1,234 inputs")])
+def test_one_is_no_plural(count, told):
+    assert counted(count, "input") == told

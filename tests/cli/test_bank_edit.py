@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from histofactor.concepts.bank.file import load_banks, save_bank
+from histofactor.concepts.bank.record import bank_hash
 from histofactor.concepts.learn.levels import banks_from_features
+from histofactor.export.seal import read_seal
 from histofactor.records import EncoderKey
 from histofactor.runs.study import open_study, read_journal, sample_of
 
@@ -63,12 +65,14 @@ def test_a_level_is_replaced_in_another_file_only(histofactor, bank, tmp_path):
         (("name", "1+2=a", "-k", 4), "one label"),
         (("name", "1=a", "1=b", "-k", 4), "once"),
         (("name", "-k", 4), "nothing to name"),
-        (("name", "1=a", "2=a", "-k", 4), "same name"),
+        (("name", f"1={'a' * 100_000}", "-k", 4), "200 characters at most"),
+        (("split", 1, "--into", 2, "-k", 4, "--name", "a" * 201), "no sample of"),
+        (("merge", f"1+2={'a' * 201}", "-k", 4), "200 characters at most"),
         (("merge", "1=a", "-k", 4), "nothing to merge"),
         (("merge", "stroma", "-k", 4), "cannot be read"),
         (("split", 1, "--into", 2, "-k", 4), "no sample of"),
         (("exclude", 5, "-k", 4), "no label 5"),
-        (("exclude", 1, 2, "-k", 4, "--name", "pen"), "a name is for one label"),
+        (("exclude", 1, "-k", 4, "--name", "a" * 201), "200 characters at most"),
         (("exclude", 1, 2, "-k", 2), "nothing would be left"),
         (("exclude", 1, "-k", 2, "--include"), "is not excluded"),
     ],
@@ -91,6 +95,49 @@ def test_an_artefact_is_out_at_every_k_and_comes_back(histofactor, bank):
     assert load_banks(bank)[8].names[2] == "pen"
     assert histofactor("concepts", "exclude", bank, 3, "-k", 8, "--include")[0] == 0
     assert not any(one.excluded for one in load_banks(bank).values())
+
+
+def test_concepts_of_one_name_and_merges_that_join_them(histofactor, bank):
+    assert histofactor("concepts", "name", bank, "3=stroma", "5=tumour", "7=stroma", "-k", 8)[0] == 0
+    code, out, _ = histofactor("concepts", "merge", bank, "1+4=tumour", "-k", 8)
+    assert code == 0
+    assert "the merged level is K = 6" in out
+    named, merged = load_banks(bank)[8], load_banks(bank)[6]
+    assert (named.names[2], named.names[4], named.names[6]) == ("stroma", "tumour", "stroma")
+    assert len({*named.colors}) == 8  # each keeps its own, for when names part again
+    assert merged.names == ("tumour", "Concept 2", "stroma", "Concept 6", "stroma", "Concept 8")
+    assert merged.provenance["members"] == [[1, 4, 5], [2], [3], [6], [7], [8]]
+    code, out, _ = histofactor("concepts", "show", bank, "-k", 8)
+    colors = [line.split()[2] for line in out.splitlines() if " stroma " in line]
+    assert len(colors) == 2
+    assert colors[0] == colors[1]
+
+
+def test_artefacts_of_one_name(histofactor, bank):
+    code, out, _ = histofactor("concepts", "exclude", bank, 1, 2, "-k", 4, "--name", "pen")
+    assert code == 0
+    assert "excluded at K = 4: pen, pen" in out
+
+
+def test_a_level_of_a_study_makes_room_and_is_kept_beside_it(histofactor, study):
+    out, _ = study
+    path = out / "concepts.safetensors"
+    assert histofactor("concepts", "name", out, "2=mine")[0] == 0
+    assert histofactor("concepts", "merge", out, "1+3=both")[0] == 0
+    before = path.read_bytes()
+    code, told, err = histofactor("concepts", "split", out, 1, "--into", 2)
+    assert code == 0, err
+    assert "the split level is K = 8" in told
+    (aside,) = out.glob("concepts-*.safetensors")
+    assert f"kept as {aside}" in err
+    assert aside.read_bytes() == before
+    assert load_banks(path)[8].names[:3] == ("both a", "both b", "mine")
+    assert load_banks(aside)[8].names[1] == "mine"
+    assert histofactor("relabel", out)[0] == 0
+    labels = [read_seal(out / name)["bank"] for name in ("a", "b")]
+    assert [one["sha256"] for one in labels] == [bank_hash(load_banks(path)[8])] * 2
+    code, told, _ = histofactor("relabel", out)
+    assert "2 of 2 up to date at K = 8 (2 were already)" in told
 
 
 def test_a_study_is_edited_at_its_k_and_told_in_its_journal(histofactor, study):

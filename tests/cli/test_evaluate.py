@@ -6,6 +6,8 @@ import shutil
 import pytest
 from PIL import Image
 
+from histofactor.encoders import hub
+from histofactor.evaluation.data import adapters
 from histofactor.slides.phantom import CLASSES, phantom
 
 
@@ -71,3 +73,31 @@ def test_a_folder_that_is_no_data_set(histofactor, tmp_path):
     code, _, err = histofactor("evaluate", tmp_path, "-o", tmp_path / "out")
     assert code == 2
     assert "dataset.json" in err
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "benchmark"])
+def test_an_error_advises_options_that_there_are(histofactor, dataset, tmp_path, verb, monkeypatch):
+    monkeypatch.setattr(hub, "answers", lambda address: False)
+    arguments = [dataset] if verb == "evaluate" else ["glas", tmp_path]
+    monkeypatch.setattr(adapters, "adapt", lambda *given, **named: dataset)
+    code, _, err = histofactor(verb, *arguments, "-o", tmp_path / "out", "--encoder", "uni")
+    assert code == 2
+    assert "the weights of uni are not on this machine" in err
+    advised = {word.strip(".,;:()`") for word in err.split() if word.startswith("--")}
+    assert "--weights" in advised
+    offered = histofactor(verb, "--help")[1]
+    for option in (*advised, "--layer", "--device", "--precision", "--source-mpp", "--mpp"):
+        assert option in offered
+
+
+def test_options_of_the_encoder_reach_it(histofactor, dataset, tmp_path):
+    given = ("-k", 8, "--methods", "project", "--fast")
+    code, _, err = histofactor(
+        "evaluate", dataset, "-o", tmp_path / "out", *given, "--mpp", 2, "--source-mpp", 2, "--device", "cpu"
+    )
+    assert code == 0, err
+    assert json.loads((tmp_path / "out/evaluation.json").read_text())["dataset"]["mpp"] == 2
+    for wrong, told in (("--device", "no device"), ("--layer", "no layer"), ("--precision", "precision")):
+        code, _, err = histofactor("evaluate", dataset, "-o", tmp_path / "o", *given, wrong, "nonsense")
+        assert code == 2
+        assert told in err

@@ -1,6 +1,11 @@
 """Progress on the terminal."""
 
-from histofactor.cli.progress import progress_reporter
+from threading import Event, active_count
+
+import pytest
+from rich.progress import BarColumn
+
+from histofactor.cli.progress import at_work, learn_reporter, progress_reporter, shown, start, state
 from histofactor.runs.outcome import Outcome
 
 
@@ -26,3 +31,69 @@ def test_names_mean_nothing_to_the_terminal(capsys):
     assert r"a[red]\x1b[2Jcaf\udce9.png: 1.2 s" in err
     assert "\n  one\\x1b\n  two\n" in err
     assert "\x1b[2J" not in err
+
+
+class Minutes:
+    """A clock: so many minutes pass, one whenever it is waited for; the work ends no sooner."""
+
+    def __init__(self, count):
+        self.left, self.begun, self.over, self.waited = count, Event(), Event(), []
+
+    def wait(self, seconds):
+        assert self.begun.wait(10)
+        self.waited.append(seconds)
+        if not self.left:
+            self.over.set()
+            return True
+        self.left -= 1
+        return False
+
+
+def test_a_line_a_minute_without_a_terminal(capsys):
+    clock = Minutes(3)
+    with shown(BarColumn(), wait=clock.wait) as progress:
+        start(progress)
+        task = progress.add_task("images[0]", total=1200)
+        progress.update(task, completed=1100)
+        progress.add_task("x\x1b.png", total=None)
+        clock.begun.set()
+        assert clock.over.wait(10)
+    told = capsys.readouterr().err.splitlines()
+    assert told == [f"after {minute} min: images[0]: 1,100 of 1,200, x\\x1b.png" for minute in (1, 2, 3)]
+    assert clock.waited == [60.0] * 4
+
+
+def test_work_that_is_soon_done_says_nothing(capsys):
+    with at_work("checking"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("reporting", [progress_reporter, learn_reporter])
+def test_reporters_tell_inputs_windows_and_stages(reporting):
+    lines = {}
+    with reporting() as reporter:
+        bars = reporter.on_note.__self__._progress
+        reporter.on_input("a.png", 0, 7)
+        reporter.on_window(3, 40)
+        lines["window"] = [state(task) for task in bars.tasks]
+        reporter.on_stage("learning concepts")
+        lines["stage"] = [state(task) for task in bars.tasks]
+    assert lines == {
+        "window": ["inputs: 0 of 7", "a.png: 3 of 40"],
+        "stage": ["inputs: 0 of 7", "learning concepts"],
+    }
+
+
+def test_an_error_ends_the_lines():
+    threads, during = active_count(), []
+
+    def work():
+        with at_work("checking"):
+            during.append(active_count())
+            raise ValueError("why")
+
+    with pytest.raises(ValueError, match="why"):
+        work()
+    assert during == [threads + 1]
+    assert active_count() == threads

@@ -19,6 +19,9 @@ from histofactor.evaluation.run import EvaluateOptions, evaluate
 from histofactor.evaluation.scores.labels import level0_labels
 from histofactor.evaluation.scores.protocol import cross_validate
 from histofactor.evaluation.scores.stability import DISTURBANCES
+from histofactor.runs.learn_concepts import learn_concepts
+from histofactor.runs.sample_builder import LearnOptions
+from histofactor.runs.source import Opening
 from histofactor.segmentation.page import segment
 from histofactor.segmentation.setup import SegmentOptions
 from histofactor.slides.phantom import phantom
@@ -112,11 +115,11 @@ def test_a_fixed_split_is_scored_once_and_the_rest_left_out(tissue_folder, tiny_
         assert 0 <= one.scores.boundary_f1 <= 1
         assert [point.images for point in one.scores.labelled_images] == [1, 2]
     report = json.loads((tmp_path / "out/evaluation.json").read_text())
-    assert "in 2 images of 1 patients; 1 other images" in report["protocol"]
+    assert "in 2 images of 1 patient; scored is the result on 1 other image" in report["protocol"]
     assert report["dataset"]["images"] == 3
     assert [one["method"] for one in report["differences"]] == ["cluster"]
     page = (tmp_path / "out/evaluation.html").read_text()
-    assert "in 2 images of 1 patients" in page
+    assert "in 2 images of 1 patient;" in page
     assert "a1, patient" not in page
 
 
@@ -166,3 +169,37 @@ def test_one_patient_is_too_few_and_is_told_before_any_work(folder):
     (folder / "images.csv").write_text("name,patient\n" + "".join(f"{stem},A\n" for stem in PATIENTS))
     with pytest.raises(OptionError, match="at least two"):
         cross_validate(load_dataset(folder), lambda path: pytest.fail("worked"), 2)
+
+
+def test_concepts_are_learned_where_none_ship_and_labels_are_not_looked_at(tissue_folder, tiny_encoder):
+    for seed, stem in enumerate(PATIENTS):
+        tissue = phantom((96, 96), seed=seed, mpp=1.0)
+        Image.fromarray(tissue.image).save(tissue_folder / f"images/{stem}.png")
+        Image.fromarray(np.where(tissue.truth % 2, 4, 1).astype(np.uint8)).save(tissue_folder / f"labels/{stem}.png")
+    options = EvaluateOptions(ks=(3, 2), fast=True)
+    found = evaluate(tissue_folder, encoder=tiny_encoder, options=options)
+    assert found.protocol.endswith("; concepts learned from all 4 images without labels, held-out ones too")
+    for path in (tissue_folder / "labels").iterdir():  # other labels, the same concepts
+        with Image.open(path) as image:
+            mirrored = np.asarray(image)[::-1].copy()
+        Image.fromarray(mirrored).save(path)
+    again = evaluate(tissue_folder, encoder=tiny_encoder, options=options)
+    assert [one.bank for one in found.results] == [one.bank for one in again.results]
+    assert [one.scores.mean_iou for one in found.results] != [one.scores.mean_iou for one in again.results]
+    images = [item.image for item in found.dataset.items]
+    how = LearnOptions(opening=Opening(source_mpp=1.0), windows=0, encoder=SegmentOptions(tissue=False, views=1))
+    learned = learn_concepts(images, [2, 3, 4, 8, 16], encoder=tiny_encoder, options=how).banks  # as `segment` does
+    assert [one.bank for one in found.results] == [bank_hash(learned[1]), bank_hash(learned[0])]
+
+
+def test_a_working_mpp_and_one_for_images_that_lack_theirs(tissue_folder, tiny_encoder, tiny_bank, monkeypatch):
+    seen = []
+    real = protocol.cache_features
+    monkeypatch.setattr(
+        protocol, "cache_features", lambda slide, setup: seen.append((slide.info.mpp, setup.mpp)) or real(slide, setup)
+    )
+    options = EvaluateOptions(ks=(6,), fast=True, mpp=2.0, opening=Opening(source_mpp=1.5))
+    found = evaluate(tissue_folder, encoder=tiny_encoder, concepts=tiny_bank, options=options)
+    assert {*seen} == {(1.5, 2.0)}
+    assert found.dataset.mpp == 1.5
+    assert "learned" not in found.protocol

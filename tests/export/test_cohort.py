@@ -4,9 +4,13 @@ import base64
 import csv
 import hashlib
 import re
+from dataclasses import replace
 
 import pytest
+from pyarrow import parquet
 
+from histofactor.base.text import csv_plain
+from histofactor.errors import OutputError
 from histofactor.export.cohort import COLUMNS, SlideRow, write_cohort, write_study
 from histofactor.export.report import ReportRun
 from histofactor.export.tables import PhenotypeRow, with_shares
@@ -110,3 +114,75 @@ def test_the_page_runs_its_own_script_alone(tmp_path):
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in page
     assert "default-src 'none'" in page
+
+
+def test_labels_of_one_name_are_one_phenotype_and_both_tables_agree(tmp_path):
+    rows = with_shares(
+        [
+            ROWS[0],
+            PhenotypeRow(1, "=stroma", (1, 1, 1), 100, 1e6, None, 0.5, 0.25),
+            PhenotypeRow(2, "caf\udce9", (2, 2, 2), 500, None, None, None, 0.5),
+            PhenotypeRow(3, "=stroma", (3, 3, 3), 300, 3e6, None, 0.9, None),
+            PhenotypeRow(4, "pen", (4, 4, 4), 50, 5e5, None, 0.1, 0.1),
+            PhenotypeRow(5, "pen", (5, 5, 5), 100, 1e6, None, 0.4, 0.7),
+            PhenotypeRow(6, "gone", (6, 6, 6), 0, 0.0, None, None, None),
+        ],
+        [4],
+    )
+    slides = [
+        SlideRow("a.svs", "done", "a", 1.0, "", tuple(rows), k=6),
+        SlideRow("b.svs", "waiting", "", 0.0, "", ()),
+        SlideRow("c.svs", "done", "c", 1.0, "", ROWS, k=2),
+    ]
+    write_cohort(slides, tmp_path / "phenotypes.csv")
+    with (tmp_path / "phenotypes.csv").open(newline="", encoding="utf-8") as file:
+        told = list(csv.DictReader(file))
+    table = parquet.read_table(tmp_path / "phenotypes.parquet")
+    kinds = {field.name: str(field.type) for field in table.schema}
+    assert kinds == {
+        "slide": "string", "k": "int32", "label": "string", "name": "string",
+        "area_mm2": "double", "share": "double", "mean_margin": "double", "mean_residual": "double",
+    }  # fmt: skip
+    typed = table.to_pylist()
+    assert [(one["slide"], one["k"], one["label"], one["name"]) for one in typed] == [
+        ("a", 6, "1+3", "=stroma"),
+        ("a", 6, "2", r"caf\udce9"),
+        ("a", 6, "4", "pen"),  # an artefact, and tissue of the same name
+        ("a", 6, "5", "pen"),
+        ("a", 6, "6", "gone"),
+        ("c", 2, "1", "tumour, solid"),
+        ("c", 2, "2", "stroma"),
+    ]
+    stroma = typed[0]
+    assert (stroma["area_mm2"], stroma["share"]) == (4.0, pytest.approx(0.4))
+    assert stroma["mean_margin"] == pytest.approx((100 * 0.5 + 300 * 0.9) / 400)
+    assert stroma["mean_residual"] == 0.25
+    assert (typed[1]["area_mm2"], typed[2]["share"], typed[4]["mean_margin"]) == (None, None, None)
+    assert len(told) == len(typed)
+    for text, line in zip(told, typed, strict=True):
+        assert (text["slide"], text["k"], text["label"]) == (line["slide"], str(line["k"]), line["label"])
+        assert csv_plain(text["name"]) == line["name"]
+        for name in ("area_mm2", "share", "mean_margin", "mean_residual"):
+            assert text[name] == ("" if line[name] is None else f"{line[name]:.6f}")
+
+
+def test_a_parquet_file_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    slides = [SlideRow("a.svs", "done", "a", 1.0, "", ROWS, k=2)]
+    write_cohort(slides, tmp_path / "phenotypes.csv")
+    before = (tmp_path / "phenotypes.parquet").read_bytes()
+
+    def full(table, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(parquet, "write_table", full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_cohort(slides, tmp_path / "phenotypes.csv")
+    assert (tmp_path / "phenotypes.parquet").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"phenotypes.csv", "phenotypes.parquet"}
+
+
+def test_the_largest_add_up_by_name(tmp_path):
+    rows = [replace(row, name="stroma") for row in ROWS]
+    write_study([SlideRow("a.svs", "done", "a", 1.0, "", (*ROWS[:1], *rows[1:]), k=2)], RUN, tmp_path / "report.html")
+    assert "stroma 100 %" in (tmp_path / "report.html").read_text()

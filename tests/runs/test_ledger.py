@@ -39,6 +39,9 @@ def test_several_runs_and_what_waits(tmp_path):
     assert [(one["input"], one["status"]) for one in inputs_of(tmp_path)] == [
         ("in/a.png", "done"), ("in/b.png", "waiting"), ("in/c.png", "failed"),
     ]  # fmt: skip
+    runs = json.loads((tmp_path / "run.json").read_text())["runs"]
+    assert [one["k"] for one in runs] == [FACTS["k"]] * 2
+    assert runs[0]["started"] < runs[1]["started"]
     page = (tmp_path / "report.html").read_text()
     assert "1 of 3 inputs segmented, 1 failed, 1 waiting" in page
     assert "c.png is damaged" in page

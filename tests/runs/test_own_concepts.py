@@ -161,7 +161,7 @@ def test_inputs_that_come_later(images, study, tmp_path):
     bank = (tmp_path / "out" / BANK).read_bytes()
     outcomes, told = study(images)
     assert [outcome.status for outcome in outcomes] == ["kept", "kept", "done"]
-    assert "1 of 3 inputs are new to the study" in told[0]
+    assert "1 of 3 inputs is new to the study" in told[0]
     assert (tmp_path / "out" / BANK).read_bytes() == bank
 
 

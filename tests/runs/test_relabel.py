@@ -215,3 +215,23 @@ def test_what_is_unlike_the_bank_stays_so(kept_weights, tmp_path, method):
     assert dense.label_map.names[6] == "unlike the bank"
     with pytest.raises(OptionError, match="labels from 1 to 6"):
         relabel(folder, tmp_path / "new", Regrouping(renames={7: "odd"}))
+
+
+def test_a_merge_into_a_name_that_is_there_joins_it(kept_weights, tmp_path):
+    _, folder = kept_weights()
+    relabel(folder, tmp_path / "named", Regrouping([((1, 4), "tumour")], {5: "tumour"}))
+    relabel(folder, tmp_path / "whole", Regrouping([((1, 4, 5), "tumour")]))
+    np.testing.assert_array_equal(labels_of(tmp_path / "named"), labels_of(tmp_path / "whole"))
+    assert [row["name"] for row in table_of(tmp_path / "named")] == [
+        row["name"] for row in table_of(tmp_path / "whole")
+    ]
+
+
+def test_labels_of_one_name_have_the_colour_of_the_larger(kept_weights, tmp_path):
+    _, folder = kept_weights()
+    before = table_of(folder)[1:]
+    small, large = sorted(before, key=lambda row: int(row["area_px"]))[-2:]
+    relabel(folder, tmp_path / "new", Regrouping((), {int(row["label"]): "stroma" for row in (small, large)}))
+    after = {row["label"]: row for row in table_of(tmp_path / "new")}
+    assert after[small["label"]]["color"] == after[large["label"]]["color"] == large["color"]
+    assert int(after[small["label"]]["area_px"]) > 0

@@ -1,8 +1,13 @@
 """Other names and colours: the files are those of a run that had them from the beginning, and nothing is encoded."""
 
+import csv
+import gzip
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from histofactor.runs import task as module
@@ -53,6 +58,39 @@ def test_rewritten_files_are_those_of_a_fresh_run(segment_as, tiny_bank, tmp_pat
     ours, fresh = contents(tmp_path / "out/tissue"), contents(tmp_path / "fresh/tissue")
     assert set(ours) == set(fresh)
     assert [name for name in fresh if ours[name] != fresh[name]] == []
+
+
+def test_names_that_are_shared_and_part_again_reach_their_own_labels(segment_as, tiny_bank, tmp_path, monkeypatch):
+    shared = replace(tiny_bank, names=("stroma", "stroma", "fat", "stroma", "fat", "tumour"))
+    segment_as(shared, "out")
+    segment_as(tiny_bank, "fresh")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "segment_slide", lambda *arguments, **others: pytest.fail("encoded again"))
+        assert segment_as(tiny_bank, "out").status == "done"
+    ours, fresh = contents(tmp_path / "out/tissue"), contents(tmp_path / "fresh/tissue")
+    assert [name for name in fresh if ours[name] != fresh[name]] == []
+
+
+def test_a_name_has_one_colour_wherever_it_is_seen(segment_as, tiny_bank, tmp_path):
+    segment_as(replace(tiny_bank, names=tuple("abacba")), "out")
+    with gzip.open(tmp_path / "out/tissue/regions.geojson.gz") as file:
+        regions = [one["properties"] for one in json.load(file)["features"]]
+    classes = {(one["classification"]["name"], tuple(one["classification"]["color"])) for one in regions}
+    assert classes == {("a", tiny_bank.colors[0]), ("b", tiny_bank.colors[1])}
+    labels = {one["measurements"]["label"] for one in regions}
+    assert len(labels) > len(classes)
+    assert all(one["classification"]["name"] == "abacba"[one["measurements"]["label"] - 1] for one in regions)
+    with (tmp_path / "out/tissue/phenotypes.csv").open() as file:
+        rows = {int(row["label"]): row for row in csv.DictReader(file)}
+    assert [rows[label]["name"] for label in range(1, 7)] == ["a", "b", "a", "c", "b", "a"]
+    assert rows[5]["color"] == rows[2]["color"] != rows[1]["color"]
+    assert labels <= {*np.unique(tifffile.imread(tmp_path / "out/tissue/labels.ome.tif"))}
+    area = sum(int(rows[label]["area_px"]) for label in (2, 5)) / 1e6  # 1 µm/px
+    with (tmp_path / "out/phenotypes.csv").open() as file:
+        (told,) = [row for row in csv.DictReader(file) if row["name"] == "b"]
+    assert (told["k"], told["label"], float(told["area_mm2"])) == ("6", "2+5", pytest.approx(area, abs=1e-6))
+    page = (tmp_path / "out/tissue/report.html").read_text()
+    assert page.count('<td class="name">b</td>') == 1
 
 
 @pytest.mark.parametrize("name", ["labels.ome.tif", ".preview.json", "regions.geojson.gz"])

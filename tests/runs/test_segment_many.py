@@ -48,6 +48,7 @@ def test_everything_is_written(segmented, image, tmp_path, tissue):
     assert sorted(path.name for path in out.iterdir()) == [
         ".runs",
         "phenotypes.csv",
+        "phenotypes.parquet",
         "report.html",
         "run.json",
         "tissue",

@@ -15,6 +15,16 @@ _NO_MARKUP = re.compile(  # what XML 1.0 forbids, control characters, and those 
 )
 
 
+def counted(count: int, noun: str) -> str:
+    """How many there are of what, in words: ``1 input``, ``2 inputs``.
+
+    Args:
+        count: how many.
+        noun: what one of them is called; more of them end in s.
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def utf8(text: str) -> bytes:
     r"""Encode any text in UTF-8, as every text file is written.
 

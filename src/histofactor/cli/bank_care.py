@@ -56,7 +56,7 @@ def _print_levels(file: BankFile) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from histofactor.base.text import printable
+    from histofactor.base.text import counted, printable
     from histofactor.concepts.bank.provenance import residual_limit_of, slides_of
     from histofactor.concepts.bank.record import bank_hash
 
@@ -73,7 +73,7 @@ def _print_levels(file: BankFile) -> None:
     console = Console()
     console.print(table)
     if slides := slides_of(file.card):
-        origin = f"learned from {len(slides)} inputs; {file.card.get('licence', '')}"
+        origin = f"learned from {counted(len(slides), 'input')}; {file.card.get('licence', '')}"
         console.print(printable(origin), markup=False, highlight=False)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histofactor.base.text import counted
 from histofactor.cli.options import labels_and_name, names_by_label, say
 from histofactor.errors import OptionError
 
@@ -28,7 +29,10 @@ def name(
     table: Annotated[Path | None, typer.Option(help="CSV with label, name and perhaps color (#rrggbb).")] = None,
     out: _Out = None,
 ) -> None:
-    """Name concepts, once for all slides; a phenotypes.csv that was edited serves as the table."""
+    """Name concepts, once for all slides; a phenotypes.csv that was edited serves as the table.
+
+    Several may have one name: they keep their labels, and are shown in one colour and summed together.
+    """
     from histofactor.concepts.bank.name_table import Naming, read_names
     from histofactor.runs.edit_study import edit, named
 
@@ -37,7 +41,7 @@ def name(
     if not new and not naming.colors:
         raise OptionError("nothing to name", mend="give LABEL=NAME, or --table")
     made = edit(target, k, named(new, naming.colors), out=out, arguments=sys.argv[1:])
-    say(f"wrote {made.path}: {len(new)} names at K = {made.change.k}")
+    say(f"wrote {made.path}: {counted(len(new), 'name')} at K = {made.change.k}")
     _tell_next(target, made)
 
 
@@ -49,7 +53,8 @@ def merge(
 ) -> None:
     """Put concepts together: adds a coarser level in which they are one, which a study is segmented with from then on.
 
-    Where the bank has a level of that K already, it is replaced in another file only (-o).
+    Concepts that bear the name already are part of it. Where a bank has a level of that K already, it is replaced in
+    another file only (-o); a study keeps the concepts before beside the new ones.
     """
     from histofactor.runs.edit_study import edit, merged
 
@@ -79,7 +84,7 @@ def split(
     bank = made.change.file.banks[made.change.k]
     counts = bank.provenance["counts"]
     for part in range(label, label + into):
-        say(f"  {part} {bank.names[part - 1]}: {counts[part - 1]} tokens of the sample")
+        say(f"  {part} {bank.names[part - 1]}: {counted(counts[part - 1], 'token')} of the sample")
     _tell_next(target, made)
 
 
@@ -87,7 +92,7 @@ def exclude(
     target: _Target,
     labels: Annotated[list[int], typer.Argument(metavar="LABEL...", help="Artefacts, such as pen.")],
     k: _K = None,
-    called: Annotated[str | None, typer.Option("--name", help="What the artefact is called.")] = None,
+    called: Annotated[str | None, typer.Option("--name", help="What they are called.")] = None,
     include: Annotated[bool, typer.Option("--include", help="The way back: they are tissue after all.")] = False,
     out: _Out = None,
 ) -> None:
@@ -97,16 +102,12 @@ def exclude(
     """
     from histofactor.runs.edit_study import artefacts, edit
 
-    if called is not None and len(labels) > 1:
-        raise OptionError("a name is for one label", mend="exclude one at a time, or leave --name out")
     made = edit(target, k, artefacts(labels, back=include, name=called), out=out, arguments=sys.argv[1:])
     bank = made.change.file.banks[made.change.k]
     listed = ", ".join(bank.names[concept] for concept in bank.excluded) or "none"
     say(f"wrote {made.path}: excluded at K = {made.change.k}: {listed}")
     for before, now in sorted(made.change.moved.items()):
         say(f"K = {before} is K = {now} now: the artefact was part of a concept there")
-    for note in made.change.notes:
-        say(note, err=True)
     _tell_next(target, made)
 
 
@@ -117,7 +118,9 @@ def _tell_level(made: Edited, what: str) -> None:
 
 
 def _tell_next(target: Path, made: Edited) -> None:
-    """How the slides of a study come up to date."""
+    """What was done otherwise, and how the slides of a study come up to date."""
+    for note in made.change.notes:
+        say(note, err=True)
     if made.k is not None:
         folder = target if target.is_dir() else target.parent
         level = "" if made.noted else f" -k {made.k}"

@@ -14,6 +14,7 @@ def doctor() -> None:
     import torch
 
     import histofactor
+    from histofactor.base.text import counted
     from histofactor.segmentation.page import segment
 
     typer.echo(f"histofactor {histofactor.__version__}, Python {platform.python_version()}, {platform.platform()}")
@@ -23,4 +24,5 @@ def doctor() -> None:
     typer.echo(f"  devices: {', '.join(devices)}")
     image = np.random.default_rng(0).integers(90, 220, (128, 128, 3), np.uint8)
     result = segment(image, source_mpp=1.0)
-    typer.echo(f"  embedded encoder: works, {len(np.unique(result.label_map.labels[:]))} labels on a test image")
+    labels = counted(len(np.unique(result.label_map.labels[:])), "label")
+    typer.echo(f"  embedded encoder: works, {labels} on a test image")

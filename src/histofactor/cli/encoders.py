@@ -49,6 +49,7 @@ def check(
     random: Annotated[bool, typer.Option("--random", help="Without weights: build it with random ones.")] = False,
 ) -> None:
     """Build an encoder, verify where its tokens are, time it, and say whether the hub would let you in."""
+    from histofactor.cli.progress import at_work
     from histofactor.encoders.build import assemble, choose_device, load_encoder
     from histofactor.encoders.check import access, check_encoder
     from histofactor.encoders.networks import build_network
@@ -58,11 +59,12 @@ def check(
     say(f"{name}: {spec.source.library} {spec.source.architecture}, {spec.licence}")
     say(f"facts: {spec.facts}")
     say(f"hub: {access(spec)}")
-    if random:
-        encoder = assemble(spec, build_network(spec), layer=layer, device=choose_device(device))
-    else:
-        encoder = load_encoder(name, weights=weights, layer=layer, device=device)
-    found = check_encoder(encoder)
+    with at_work(f"checking {name}"):
+        if random:
+            encoder = assemble(spec, build_network(spec), layer=layer, device=choose_device(device))
+        else:
+            encoder = load_encoder(name, weights=weights, layer=layer, device=device)
+        found = check_encoder(encoder)
     rows, columns = found.grid
     typer.echo(f"layer {encoder.spec.layer}: {rows} × {columns} tokens of {encoder.spec.dim} channels a window")
     typer.echo(f"geometry: {'right' if found.geometry else 'WRONG'}")

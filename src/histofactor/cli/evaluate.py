@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histofactor.cli.options import EncoderChoice, encoder_options
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -23,28 +25,33 @@ if TYPE_CHECKING:
 class Ways:
     """What is evaluated, as the options of the command say it."""
 
-    encoder: str
+    choice: EncoderChoice
     concepts: Path | None
     k: str
     methods: str
-    fast: bool
     split: Split | None = None
     stability: int = 0
 
 
-def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
+CONCEPTS = typer.Option(
+    metavar="FILE|embedded",
+    help="Concept bank; default: the one that ships with the embedded encoder, for others learned from the images, "
+    "without labels.",
+)
+
+
+@encoder_options
+def evaluate(  # noqa: PLR0913 - one parameter an option
     dataset: Annotated[Path, typer.Argument(help="Folder with images/, labels/, dataset.json and images.csv.")],
+    *,
     out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
-    encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded",
-    concepts: Annotated[
-        Path | None, typer.Option(help="Concept bank; default: the one that ships with the embedded encoder.")
-    ] = None,
+    concepts: Annotated[Path | None, CONCEPTS] = None,
     k: Annotated[str, typer.Option("-k", help="Numbers of concepts, separated by commas.")] = "16,64",
     methods: Annotated[str, typer.Option(help="Methods, separated by commas.")] = "project,cluster",
-    fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False,
     train_split: Annotated[Path | None, typer.Option(help="Text file: images or patients that tell classes.")] = None,
     test_split: Annotated[Path | None, typer.Option(help="Text file: images or patients that are scored.")] = None,
     stability: Annotated[int, typer.Option(help="Disturb so many images: how many px keep their label?")] = 0,
+    choice: EncoderChoice,
 ) -> None:
     """Score unsupervised segmentation on a labelled data set, by cross-validation over patients.
 
@@ -57,41 +64,50 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     if (train_split is None) != (test_split is None):
         raise OptionError("half a split is given", expected="both --train-split and --test-split, or neither")
     split = read_split(train_split, test_split) if train_split and test_split else None
-    run_and_tell(dataset, out, Ways(encoder, concepts, k, methods, fast, split, stability))
+    run_and_tell(dataset, out, Ways(choice, concepts, k, methods, split, stability))
 
 
 def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
     """Evaluate with a bar of progress, print the scores, and say what was written."""
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
     from histofactor.cli.options import numbers, say
+    from histofactor.cli.progress import shown, start
     from histofactor.evaluation.data.datasets import NO_PATIENTS, load_dataset
     from histofactor.evaluation.data.split import divide
     from histofactor.evaluation.run import EvaluateOptions
     from histofactor.evaluation.run import evaluate as run
+    from histofactor.segmentation.setup import SegmentOptions
 
+    choice = ways.choice
+    choice.check()
     options = EvaluateOptions(
         ks=numbers(ways.k, "-k"),
         methods=[method.strip() for method in ways.methods.split(",")],
-        fast=ways.fast,
+        fast=choice.fast,
+        mpp=choice.mpp,
+        opening=choice.opening(),
+        segment=SegmentOptions(**choice.given()),
         split=ways.split,
         stability=ways.stability,
     )
     loaded = load_dataset(dataset)
     images = len((divide(loaded, ways.split)[0] if ways.split else loaded).items)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with shown(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as progress:
         task = progress.add_task("images", total=images)
+        start(progress)
         found = run(
             dataset,
             out,
-            encoder=ways.encoder,
+            encoder=choice.encoder,
             concepts=ways.concepts,
             options=options,
             on_image=lambda stem: progress.advance(task),
         )
     if not found.dataset.patients_given:
         say(NO_PATIENTS)
+    say(found.protocol)
     for table in tables(found):
         Console().print(table)
     say(f"wrote {out / 'evaluation.json'} and {out / 'evaluation.csv'}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 from rich.console import Console
 from rich.progress import (
@@ -24,6 +24,7 @@ from histofactor.base.text import printable
 from histofactor.runs.outcome import Outcome, Reporter
 
 _LINE_S = 60.0  # between two lines where there is no terminal to draw bars on
+_SPEED_S = 120.0  # over which a rate is told
 
 
 class _Rate(ProgressColumn):
@@ -40,49 +41,98 @@ class _Bars:
         self._progress = progress
         self._inputs = progress.add_task("inputs", total=None)
         self._windows = progress.add_task("windows", total=None)
-        self._begun, self._name, self._last_line = 0, "", time.monotonic()
+        self._begun = 0
 
     def on_input(self, name: str, total: int) -> None:
-        self._progress.start()  # not before: a message about an option then stands alone
-        self._begun, self._name = 0, name
+        start(self._progress)  # not before: a message about an option then stands alone
+        self._begun = 0
         self._progress.update(self._inputs, completed=self._progress.tasks[0].completed, total=total)
-        self._progress.reset(self._windows, description=printable(name), total=None)
+        self._begin(name)
 
     def on_window(self, done: int, total: int) -> None:
         if not self._begun and done:  # what an earlier run did says nothing about the rate
             self._progress.reset(self._windows, completed=done, total=total)
         self._begun += 1
         self._progress.update(self._windows, completed=done, total=total)
-        now = time.monotonic()
-        if not self._progress.console.is_terminal and now - self._last_line >= _LINE_S:
-            self._last_line = now
-            self.say(f"{self._name}: {done} of {total} windows")
+
+    def on_stage(self, name: str) -> None:
+        start(self._progress)
+        self._begin(name)
+
+    def _begin(self, name: str) -> None:
+        self._progress.reset(self._windows, description=printable(name))
+        self._progress.tasks[1].total = None  # which reset would take for what it was
 
     def on_outcome(self) -> None:
         self._progress.advance(self._inputs)
 
     def say(self, *lines: str) -> None:
         for line in lines:
-            self._progress.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+            say(self._progress, line)
+
+
+def start(progress: Progress) -> None:
+    """Draw the bars, where there is a terminal to draw them on."""
+    if progress.console.is_terminal:
+        progress.start()
+
+
+def say(progress: Progress, line: str) -> None:
+    """Print a line above the bars; the terminal obeys nothing in it."""
+    progress.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def shown(*columns: ProgressColumn, wait: Callable[[float], bool] | None = None) -> Iterator[Progress]:
+    """Yield bars on stderr, which ``start`` draws; without a terminal, a line a minute says what is at work.
+
+    Args:
+        columns: of the bars, after their names.
+        wait: waits so many seconds and says whether the work is done; for tests.
+    """
+    console, over = Console(stderr=True), Event()
+    progress = Progress(TextColumn("{task.description}", markup=False), *columns, console=console, transient=True)
+    progress.speed_estimate_period = _SPEED_S
+    told = Thread(target=_tell, args=(progress, wait or over.wait), daemon=True)
+    if not console.is_terminal:
+        told.start()
+    try:
+        yield progress
+    finally:
+        over.set()
+        if told.is_alive():
+            told.join()
+        if progress.live.is_started:
+            progress.stop()
+
+
+@contextmanager
+def at_work(what: str) -> Iterator[None]:
+    """Say what is at work while it takes long: a bar without an end, or a line a minute."""
+    with shown(TimeElapsedColumn()) as progress:
+        progress.add_task(what, total=None)
+        start(progress)
+        yield
+
+
+def _tell(progress: Progress, wait: Callable[[float], bool]) -> None:
+    """Print a line a minute until the work is done."""
+    minutes = 0
+    while not wait(_LINE_S):
+        minutes += 1
+        say(progress, f"after {minutes} min: {', '.join(map(state, progress.tasks))}")
+
+
+def state(task: Task) -> str:
+    """How far a bar is."""
+    return task.description if task.total is None else f"{task.description}: {task.completed:,.0f} of {task.total:,.0f}"
 
 
 @contextmanager
 def _bars() -> Iterator[_Bars]:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    progress = Progress(*columns, console=console, transient=True, speed_estimate_period=120)
-    try:
+    columns = (BarColumn(), MofNCompleteColumn(), _Rate(), TimeElapsedColumn(), TimeRemainingColumn())
+    with shown(*columns) as progress:
         yield _Bars(progress)
-    finally:
-        if progress.live.is_started:
-            progress.stop()
 
 
 @contextmanager
@@ -107,6 +157,7 @@ def progress_reporter(outcomes: list[Outcome] | None = None) -> Iterator[Reporte
             on_outcome,
             lambda name: bars.say(f"{Path(name).name}: another process is at it"),
             bars.say,
+            bars.on_stage,
         )
 
 
@@ -130,4 +181,5 @@ def learn_reporter() -> Iterator[Reporter]:
             bars.on_window,
             on_outcome,
             on_note=bars.say,
+            on_stage=bars.on_stage,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histofactor.base.text import counted
 from histofactor.cli.options import labels_and_name, names_by_label, say
 from histofactor.errors import OptionError
 
@@ -91,7 +92,8 @@ def _tell_encoding(made: Relabelled) -> None:
     for why in dict.fromkeys(one.why for one in made.encode):
         names = [one.path.name for one in made.encode if one.why == why]
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        say(f"{len(names)} of {len(made.outcomes)} inputs are encoded again: {', '.join(names[:_NAMED])}{more} ({why})")
+        of_all = f"{len(names)} of {counted(len(made.outcomes), 'input')} {'is' if len(names) == 1 else 'are'}"
+        say(f"{of_all} encoded again: {', '.join(names[:_NAMED])}{more} ({why})")
 
 
 def _encode(made: Relabelled, out: Path, reporter: Reporter) -> list[Outcome]:

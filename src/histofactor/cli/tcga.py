@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histofactor.base.text import printable
+from histofactor.base.text import counted, printable
 from histofactor.cli.options import say
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def list_(  # noqa: PLR0913, PLR0917 - one parameter an option
     files = draw(files, per_project, one_per_case=one_per_case, seed=seed)
     write_manifest(files, out)
     _print_projects(files)
-    say(f"wrote {out}: {len(files)} slides, {sum(file.size for file in files) / 1e9:,.1f} GB to download")
+    say(f"wrote {out}: {counted(len(files), 'slide')}, {sum(file.size for file in files) / 1e9:,.1f} GB to download")
 
 
 @app.command("fetch")
@@ -53,39 +53,33 @@ def fetch(
     Every file is checked by its MD5 and gets its name only then. Files that cannot be had do not stop the others; the
     exit code is then 1.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
+    from histofactor.cli.progress import say as tell
+    from histofactor.cli.progress import shown, start
     from histofactor.errors import HistofactorError
     from histofactor.tcga.fetch import FetchOptions, fetched
     from histofactor.tcga.gdc import ENDPOINT
     from histofactor.tcga.manifest import read_manifest
 
     files = read_manifest(manifest)
-    console, failed = Console(stderr=True), 0
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"0/{len(files)} files", total=sum(file.size for file in files))
-
-        def note(sentence: str) -> None:
-            progress.console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
-
+    failed = 0
+    with shown(BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as progress:
+        task = progress.add_task(f"0/{len(files)} files, bytes", total=sum(file.size for file in files))
+        start(progress)
         options = FetchOptions(
-            endpoint or ENDPOINT, tries, on_bytes=lambda count: progress.advance(task, count), on_note=note
+            endpoint or ENDPOINT,
+            tries,
+            on_bytes=lambda count: progress.advance(task, count),
+            on_note=lambda sentence: tell(progress, sentence),
         )
         results = fetched(files, out, options, ahead=jobs, keep=True)
         for number, result in enumerate(results, 1):
-            progress.update(task, description=f"{number}/{len(files)} files")
+            progress.update(task, description=f"{number}/{len(files)} files, bytes")
             if isinstance(result, HistofactorError):
                 failed += 1
-                note(str(result))
-    say(f"fetched {len(files) - failed} of {len(files)} files into {out}")
+                tell(progress, str(result))
+    say(f"fetched {len(files) - failed} of {counted(len(files), 'file')} into {out}")
     if failed:
         raise typer.Exit(1)
 

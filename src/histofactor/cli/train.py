@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from histofactor.base.text import counted
 from histofactor.cli.options import EncoderChoice, encoder_options, say
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     The slides of a manifest are fetched, encoded and deleted one after another, balanced over their projects.
     """
     from histofactor.cli.options import numbers, tell_groups
-    from histofactor.cli.progress import learn_reporter
+    from histofactor.cli.progress import at_work, learn_reporter
     from histofactor.concepts.learn.kmeans import KMeansOptions
     from histofactor.concepts.learn.levels import TrainOptions
     from histofactor.errors import OptionError
@@ -110,14 +111,16 @@ def train(  # noqa: PLR0913 - one parameter an option
     except KeyboardInterrupt:
         say(f"interrupted; {sample} holds what was sampled, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
-    page = _write(learned, out, paths, choice.opening())
+    with at_work("writing the bank and its page"):
+        page = _write(learned, out, paths, choice.opening())
     if not keep_sample:
         sample.unlink(missing_ok=True)
     used, left_out = len(learned.card["slides"]), len(learned.card["left_out"])
     note = f" ({left_out} left out)" if left_out else ""
     if compared := learned.card["choice"]:
         _print_choice(compared)
-    say(f"wrote {out}: K = {', '.join(str(len(bank.names)) for bank in learned.banks)} from {used} inputs{note}")
+    levels = ", ".join(str(len(bank.names)) for bank in learned.banks)
+    say(f"wrote {out}: K = {levels} from {counted(used, 'input')}{note}")
     say(f"wrote {page}, to look at")
     if left_out:
         raise typer.Exit(1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.concepts.learn.from_sample import bearable_ks
 from histofactor.errors import OptionError
 from histofactor.evaluation.data.datasets import Dataset, load_dataset, read_truth
 from histofactor.evaluation.data.split import Split, describe, divide
@@ -24,10 +25,14 @@ from histofactor.evaluation.scores.protocol import CROSS_VALIDATION
 from histofactor.evaluation.scores.stability import kept_labels, shares
 from histofactor.evaluation.scores.tally import Counted, add_image, result_of
 from histofactor.records import ConceptBank
+from histofactor.runs.learn_concepts import learn
+from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
+from histofactor.runs.source import Opening, file_sources
 from histofactor.segmentation.feature_cache import cache_features
+from histofactor.segmentation.given_bank import EMBEDDED
+from histofactor.segmentation.method import method_of
 from histofactor.segmentation.page import segment_slide
-from histofactor.segmentation.setup import Segmenter, SegmentOptions, prepare
-from histofactor.slides.reader import open_slide
+from histofactor.segmentation.setup import Segmenter, SegmentOptions, learning_setup, name_of, prepare
 from histofactor.slides.thumbnail import read_thumbnail
 
 if TYPE_CHECKING:
@@ -44,6 +49,9 @@ class EvaluateOptions:
         ks: numbers of concepts, each once.
         methods: methods of ``segment`` whose labels mean the same in every image, each once; ``single`` has none.
         fast: encode every window once, not in four views.
+        mpp: µm/px to work at; default the encoder's own.
+        opening: how images are opened; a µm/px here takes the place of the data set's.
+        segment: weights, layer and device of the encoder and the like; everything counts as tissue.
         split: fit the classes of labels on one part and score the other; None holds out one patient at a time.
         stability: disturb so many images, spread evenly over the data set, to tell how many px keep their label; of the
             first method only.
@@ -52,6 +60,9 @@ class EvaluateOptions:
     ks: Sequence[int] = (8, 16, 32, 64)
     methods: Sequence[str] = ("project",)
     fast: bool = False
+    mpp: float | None = None
+    opening: Opening = field(default_factory=Opening)
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
     split: Split | None = None
     stability: int = 0
 
@@ -67,12 +78,14 @@ def evaluate(
 ) -> Evaluation:
     """Segment a labelled data set with every method and K, and score it by cross-validation over patients or once.
 
-    Every image is encoded once, whatever the number of methods and K.
+    Every image is encoded once, whatever the number of methods and K; where concepts are learned, once more before.
 
     Args:
         folder: the data set, laid out as ``datasets`` says.
         out: folder for ``evaluation.json``, ``evaluation.csv`` and ``evaluation.html``; None writes nothing.
-        encoder, concepts: as for ``segment``.
+        encoder: as for ``segment``.
+        concepts: likewise; None takes those that ship with the embedded encoder. For others they are learned from all
+            images, also those that are held out, without labels, as ``segment`` learns them; the protocol says so.
         options: what is evaluated, and how.
         on_image: called with the stem of every image that is done.
 
@@ -91,10 +104,19 @@ def evaluate(
     if options.split is not None:
         dataset, scored = divide(dataset, options.split)
         protocol = describe(dataset, scored)
+    if options.opening.source_mpp is not None:
+        dataset = replace(dataset, mpp=options.opening.source_mpp)
     metrics.held_out_and_rest([item.patient for item in dataset.items], scored)  # tells now if patients are too few
     ways = list(itertools.product(options.methods, options.ks))
-    segmenters = _segmenters(encoder, concepts, ways, 1 if options.fast else 4)
-    counted, cells, kept = _count(dataset, segmenters, options.stability, on_image)
+    how = replace(options.segment, tissue=False, views=1 if options.fast else 4)  # lumina and glass are scored too
+    banks: dict[int, str | Path | ConceptBank | None] = dict.fromkeys(options.ks, concepts)
+    needed = all(method_of(method).needs_bank for method in options.methods)
+    if concepts is None and needed and name_of(encoder) != EMBEDDED:
+        encoder, learned = _learned(dataset, encoder, options, how)
+        banks |= learned
+        protocol += f"; concepts learned from all {len(dataset.items)} images without labels, held-out ones too"
+    segmenters = _segmenters(encoder, banks, ways, options.mpp, how)
+    counted, cells, kept = _count(dataset, segmenters, options, on_image)
     results = tuple(
         replace(result_of(tally, dataset, scored), stability=shares(kept[way]) if way in kept else {})
         for way, tally in counted.items()
@@ -122,7 +144,7 @@ def _check(options: EvaluateOptions) -> None:
 
 
 def _count(
-    dataset: Dataset, segmenters: Mapping[Way, Segmenter], n_disturbed: int, on_image: Callable[[str], None]
+    dataset: Dataset, segmenters: Mapping[Way, Segmenter], options: EvaluateOptions, on_image: Callable[[str], None]
 ) -> tuple[dict[Way, Counted], list[Cells], dict[Way, NDArray[np.int64]]]:
     """Segment every image: px by label and class, cells, and px that keep their label, by method and K."""
     counted: dict[Way, Counted] = {way: Counted(*way) for way in segmenters}
@@ -130,11 +152,11 @@ def _count(
     kept: dict[Way, NDArray[np.int64]] = {}
     images, (first, _) = len(dataset.items), next(iter(segmenters))
     steady = {way: segmenter for way, segmenter in segmenters.items() if way[0] == first}
-    disturbed = {i * images // n_disturbed for i in range(n_disturbed)}
+    disturbed = {i * images // options.stability for i in range(options.stability)}
     to_draw, to_restain = (np.random.default_rng(0) for _ in range(2))
     for index, item in enumerate(dataset.items):
         truth, plain = read_truth(dataset, item), {}
-        with open_slide(item.image, source_mpp=dataset.mpp) as slide:
+        with options.opening.open(item.image, dataset.mpp) as slide:
             cache = cache_features(slide, next(iter(segmenters.values())).setup)
             for way, segmenter in segmenters.items():
                 labels = add_image(counted[way], dataset, item, truth, segment_slide(slide, segmenter, cache=cache))
@@ -150,14 +172,29 @@ def _count(
     return counted, cells, kept
 
 
+def _learned(
+    dataset: Dataset, encoder: str | Encoder, options: EvaluateOptions, how: SegmentOptions
+) -> tuple[Encoder, dict[int, ConceptBank]]:
+    """The encoder, loaded, and concepts of every K learned from the images, whose labels are not looked at."""
+    setup, opening = learning_setup(encoder, options.mpp, how), replace(options.opening, source_mpp=dataset.mpp)
+    learning = LearnOptions(mpp=options.mpp, opening=opening, windows=0, encoder=how)
+    builder = SampleBuilder(file_sources([item.image for item in dataset.items]), setup, learning)
+    builder.gather()
+    learned = learn(builder, lambda tokens: sorted({*options.ks, *bearable_ks(tokens, max(options.ks))}))
+    return setup.encoder, {len(bank.names): bank for bank in learned.banks}
+
+
 def _segmenters(
-    encoder: str | Encoder, concepts: str | Path | ConceptBank | None, ways: Sequence[Way], views: int
+    encoder: str | Encoder,
+    banks: Mapping[int, str | Path | ConceptBank | None],
+    ways: Sequence[Way],
+    mpp: float | None,
+    how: SegmentOptions,
 ) -> dict[Way, Segmenter]:
-    """A segmenter for every method and K, which share one encoder; lumina and glass are scored like the rest."""
-    options = SegmentOptions(tissue=False, views=views)
+    """A segmenter for every method and K, which share one encoder."""
     segmenters: dict[Way, Segmenter] = {}
     for method, k in ways:
-        segmenter = prepare(encoder=encoder, concepts=concepts, k=k, method=method, options=options)
+        segmenter = prepare(encoder=encoder, concepts=banks[k], k=k, mpp=mpp, method=method, options=how)
         encoder = segmenter.setup.encoder
         segmenters[method, k] = segmenter
     return segmenters

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from histofactor.base.files import atomic
 from histofactor.base.text import csv_safe, csv_text, utf8
 from histofactor.export.names import CONCEPTS_PAGE
 from histofactor.export.report import ReportRun, page_environment
 from histofactor.export.scripts import load_script
-from histofactor.export.tables import PhenotypeRow
+from histofactor.export.tables import PhenotypeRow, by_name, summed
 
-COLUMNS = ("slide", "label", "name", "area_mm2", "share", "mean_margin", "mean_residual")
+TEXTS, NUMBERS = ("slide", "label", "name"), ("area_mm2", "share", "mean_margin", "mean_residual")
+COLUMNS = (*TEXTS[:1], "k", *TEXTS[1:], *NUMBERS)
 _LARGEST = 3  # phenotypes named for each input
 _NAMED_PX = 24  # letters of their names
 
@@ -34,6 +36,7 @@ class SlideRow:
         phenotypes: its phenotypes, label 0 first; none where it has no results.
         note: what else is to be told of it, or "".
         warnings: what may make its map meaningless, one sentence each.
+        k: how many concepts it was segmented with; None where it has no results.
     """
 
     name: str
@@ -44,25 +47,54 @@ class SlideRow:
     phenotypes: tuple[PhenotypeRow, ...]
     note: str = ""
     warnings: tuple[str, ...] = ()
+    k: int | None = None
 
 
 def write_cohort(rows: Sequence[SlideRow], path: str | os.PathLike[str]) -> None:
-    """Write ``phenotypes.csv`` of all inputs: a line for every input and phenotype, empty where no number exists.
+    """Write ``phenotypes.csv`` of all inputs, and ``.parquet`` beside it: a line for every input and phenotype.
+
+    Labels of one name are one phenotype: their areas and shares add up, and ``label`` tells them all, as ``3+4``. ``k``
+    is what the input was segmented with: phenotypes of different K do not compare. Where no number exists the field is
+    empty in the one, null in the other. Names in the Parquet file are as they are, with what UTF-8 cannot hold escaped
+    (``base.text.utf8``); those in the CSV are kept from being formulas too.
+
+    Args:
+        rows: the inputs.
+        path: of the CSV; the Parquet file has its stem.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: a file cannot be written.
     """
-    lines: list[tuple[object, ...]] = [COLUMNS]
-    for row in rows:
-        for phenotype in row.phenotypes:
-            if phenotype.label == 0:
-                continue
-            area = None if phenotype.area_um2 is None else phenotype.area_um2 / 1e6
-            measures = (area, phenotype.fraction, phenotype.mean_margin, phenotype.mean_residual)
-            numbers = ("" if measure is None else f"{measure:.6f}" for measure in measures)
-            lines.append((csv_safe(row.folder), phenotype.label, csv_safe(phenotype.name), *numbers))
+    import pyarrow
+    from pyarrow import parquet
+
+    found = [line for row in rows for line in _lines(row)]
+    told = [[_csv_field(line[column]) for column in COLUMNS] for line in found]
     with atomic(path) as temporary:
-        temporary.write_bytes(utf8(csv_text(lines)))
+        temporary.write_bytes(utf8(csv_text([COLUMNS, *told])))
+    kinds = dict.fromkeys(TEXTS, pyarrow.string()) | {"k": pyarrow.int32()} | dict.fromkeys(NUMBERS, pyarrow.float64())
+    schema = pyarrow.schema([(column, kinds[column]) for column in COLUMNS])
+    typed = [
+        {name: utf8(one).decode() if isinstance(one, str) else one for name, one in line.items()} for line in found
+    ]
+    with atomic(Path(path).with_suffix(".parquet")) as temporary:
+        parquet.write_table(pyarrow.Table.from_pylist(typed, schema), temporary)
+
+
+def _lines(row: SlideRow) -> Iterator[dict[str, Any]]:
+    """What the tables tell of one input: a line for every phenotype, by column."""
+    for same in by_name(row.phenotypes):
+        one, labels = summed(same), sorted(phenotype.label for phenotype in same)
+        area = None if one.area_um2 is None else one.area_um2 / 1e6
+        measures = (area, one.fraction, one.mean_margin, one.mean_residual)
+        texts = {"slide": row.folder, "k": row.k, "label": "+".join(map(str, labels)), "name": one.name}
+        yield texts | dict(zip(NUMBERS, measures, strict=True))
+
+
+def _csv_field(value: str | float | None) -> str:
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    return "" if value is None else csv_safe(str(value))
 
 
 def write_study(rows: Sequence[SlideRow], run: ReportRun, path: str | os.PathLike[str]) -> None:
@@ -95,6 +127,6 @@ def write_study(rows: Sequence[SlideRow], run: ReportRun, path: str | os.PathLik
 
 def _largest(row: SlideRow) -> str:
     """The largest phenotypes of an input, and their shares."""
-    present = [phenotype for phenotype in row.phenotypes if phenotype.label and phenotype.fraction]
+    present = [phenotype for phenotype in map(summed, by_name(row.phenotypes)) if phenotype.fraction]
     first = sorted(present, key=lambda phenotype: -(phenotype.fraction or 0))[:_LARGEST]
     return ", ".join(f"{phenotype.name[:_NAMED_PX]} {100 * (phenotype.fraction or 0):.0f} %" for phenotype in first)

@@ -28,12 +28,12 @@ def write_geojson(
     """Write ``regions.geojson.gz``: a FeatureCollection of level-0 polygons that QuPath ≥ 0.6 opens.
 
     Every connected piece is one locked annotation, since annotations are what QuPath edits, exports and
-    detects cells within. It holds its phenotype as classification, and as measurements ``area_px`` (of the
-    label map), ``area_um2`` where the µm/px is known, and ``mean_margin``: all of the labels before
-    simplification; and the number of its ``tissue_piece``. Pieces are traced tile by tile and written at once,
-    so that neither the labels nor the polygons of a whole slide are ever held. Equal segmentations of files of
-    one name give equal bytes. Names are written as ``base.text.markup_text`` says, for readers of JSON refuse lone
-    surrogates.
+    detects cells within. It holds its phenotype as classification, and as measurements its ``label``, for two may
+    have one name, ``area_px`` (of the label map), ``area_um2`` where the µm/px is known, and ``mean_margin``: all of
+    the labels before simplification; and the number of its ``tissue_piece``. Pieces are traced tile by tile and
+    written at once, so that neither the labels nor the polygons of a whole slide are ever held. Equal segmentations of
+    files of one name give equal bytes. Names are written as ``base.text.markup_text`` says, for readers of JSON refuse
+    lone surrogates.
 
     Args:
         segmentation: the labels, margins and level-0 frame.
@@ -60,7 +60,7 @@ def _feature(segmentation: Segmentation, piece: Piece) -> str:
     label_map, path = segmentation.label_map, segmentation.slide.path
     rings = "],[".join(map(_coordinates, (piece.polygon.exterior, *piece.polygon.interiors)))
     geometry = f'{{"type":"Polygon","coordinates":[[{rings}]]}}'
-    measurements: dict[str, float] = {"area_px": piece.area_px}
+    measurements: dict[str, float] = {"label": piece.label, "area_px": piece.area_px}
     if piece.mean_margin is not None:
         measurements["mean_margin"] = round(piece.mean_margin, 6)
     if label_map.mpp is not None:

@@ -6,6 +6,7 @@ LABELS = "labels.ome.tif"
 OVERLAY = "overlay.png"
 REGIONS = "regions.geojson.gz"
 TABLE = "phenotypes.csv"  # of one input; that of all inputs, in the output folder, has the same name
+COHORT = "phenotypes.parquet"  # that of all inputs, typed
 PAGE = "report.html"  # likewise
 SMALL = "preview.jpg"  # the overlay, for lists of many inputs
 PREVIEW = ".preview.json"  # what the page shows

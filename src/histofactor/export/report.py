@@ -25,7 +25,7 @@ from histofactor.export.overlay import thumbnail_size
 from histofactor.export.patches import typical_patches
 from histofactor.export.picture import IMAGE_PX, MARGIN_LEVELS, Maps, data_uri, page_maps, photo, small_overlay
 from histofactor.export.scripts import load_script
-from histofactor.export.tables import PhenotypeRow, hex_color, phenotype_table
+from histofactor.export.tables import PhenotypeRow, by_name, hex_color, phenotype_table, summed
 from histofactor.records import EncoderKey, Segmentation, SlideInfo
 from histofactor.slides.reader import Slide
 from histofactor.slides.warnings import is_warning
@@ -183,8 +183,9 @@ def page_environment() -> jinja2.Environment:
 
 
 def _largest_first(rows: Sequence[PhenotypeRow]) -> list[PhenotypeRow]:
-    """Return the phenotypes that are present, the largest first."""
-    return sorted((row for row in rows if row.label and row.area_px), key=lambda row: -row.area_px)
+    """Return the phenotypes that are present, those of one name as one, the largest first."""
+    together = [summed(same) for same in by_name(rows)]
+    return sorted((row for row in together if row.area_px), key=lambda row: -row.area_px)
 
 
 def _area(row: PhenotypeRow) -> str:

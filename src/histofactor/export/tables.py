@@ -95,6 +95,39 @@ def with_shares(rows: Sequence[PhenotypeRow], excluded: Collection[int]) -> list
     return [replace(row, fraction=shares.get(row.label)) for row in rows]
 
 
+def by_name(rows: Sequence[PhenotypeRow]) -> list[tuple[PhenotypeRow, ...]]:
+    """Rows that are shown and summed together, the largest of each name first; artefacts stay apart from the rest.
+
+    Args:
+        rows: of one input; label 0 is left out.
+    """
+    found: dict[tuple[str, bool], list[PhenotypeRow]] = {}
+    for row in rows:
+        if row.label:
+            found.setdefault((row.name, row.fraction is None), []).append(row)
+    return [tuple(sorted(same, key=lambda row: -row.area_px)) for same in found.values()]
+
+
+def summed(rows: Sequence[PhenotypeRow]) -> PhenotypeRow:
+    """Rows of one name as one, which has the label and colour of the first: areas and shares add up, means weighed."""
+    area = sum(row.area_px for row in rows)
+    um2, shares = ([getattr(row, name) for row in rows] for name in ("area_um2", "fraction"))
+
+    def mean(name: str) -> float | None:
+        measured = [(getattr(row, name), row.area_px) for row in rows if getattr(row, name) is not None]
+        weight = sum(px for _, px in measured)
+        return sum(value * px for value, px in measured) / weight if weight else None
+
+    return replace(
+        rows[0],
+        area_px=area,
+        area_um2=None if None in um2 else sum(um2),
+        fraction=None if None in shares else sum(shares),
+        mean_margin=mean("mean_margin"),
+        mean_residual=mean("mean_residual"),
+    )
+
+
 def write_phenotypes(segmentation: Segmentation, path: str | os.PathLike[str]) -> None:
     """Write ``phenotypes.csv``: the rows of ``phenotype_table`` in UTF-8, empty where a number does not exist.
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from histofactor.concepts.bank.edit import merge, rename
+from histofactor.concepts.bank.edit import level_of, merge, rename
 from histofactor.concepts.bank.exclude import exclude, include
 from histofactor.concepts.bank.file import BankFile, write_bank_file
 from histofactor.concepts.bank.groups import Merge
+from histofactor.concepts.bank.one_name import joined
 from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.split import Splitting, split
 from histofactor.errors import OptionError
 from histofactor.records import Color
 from histofactor.runs.kept_sample import check_explained, is_spherical, learned_tokens, told_by
-from histofactor.runs.study import find_bank, open_study, read_journal, sample_of, study_lock, write_study
+from histofactor.runs.study import (
+    find_bank,
+    keep_aside,
+    open_study,
+    read_journal,
+    sample_of,
+    study_lock,
+    write_study,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ def edit(
 
     Raises:
         OptionError: the folder is no study, the bank has several K or lacks this one, or a level would take the place
-            of another one.
+            of another one of a bank; that of a study is kept beside it.
         BankError: it is no bank, or that of a study was changed by something else.
         OutputError: it cannot be written.
     """
@@ -89,10 +98,13 @@ def edit(
         study = open_study(path)
         level = which_k(study.file, study.k if k is None else k)
         made = change(path, study.file, level)
-        _check_free(path, study.file, level, made, out)
         if out is not None:
             write_bank_file(made.file, out)
             return Edited(out, made, None)
+        if made.k != level and made.k in study.file.banks:
+            aside = keep_aside(path)
+            note = f"it takes the place of the K = {made.k} that there was; the concepts before are kept as {aside}"
+            made = replace(made, notes=(*made.notes, note))
         now = made.k if made.k != level else made.moved.get(study.k, study.k)
         write_study(made.file, path, now, made.did, arguments)
     return Edited(path, made, now, study.learned)
@@ -109,7 +121,7 @@ def which_k(file: BankFile, k: int | None) -> int:
 
 
 def _check_free(path: Path, file: BankFile, k: int, made: Change, out: Path | None) -> None:
-    """A level that is there is replaced in another file only."""
+    """A level of a bank that is there is replaced in another file only."""
     if out is None and made.k != k and made.k in file.banks:
         mend = "write to another file with -o; the level of that K is replaced there"
         raise OptionError(f"{path} has a level of K = {made.k} already", mend=mend)
@@ -121,11 +133,12 @@ def named(names: Mapping[int, str], colors: Mapping[int, Color]) -> Callable[[Pa
 
 
 def merged(merges: Sequence[Merge]) -> Callable[[Path, BankFile, int], Change]:
-    """The change that puts concepts together, see ``concepts.bank.edit.merge``."""
+    """The change that puts concepts together, and with them those that bear the name already, see ``bank.one_name``."""
 
     def change(path: Path, file: BankFile, k: int) -> Change:
-        coarser = k - sum(len(labels) - 1 for labels, _ in merges)
-        return Change(merge(file, k, merges), coarser, "merged", {})
+        all_of = joined(level_of(file, k).names, merges)
+        coarser = k - sum(len(labels) - 1 for labels, _ in all_of)
+        return Change(merge(file, k, all_of), coarser, "merged", {})
 
     return change
 

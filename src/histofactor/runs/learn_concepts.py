@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import histofactor
+from histofactor.base.text import counted
 from histofactor.concepts.learn.from_sample import Features, Origin, learn_from_sample
 from histofactor.concepts.learn.levels import check_ks
 from histofactor.encoders.encoder import Encoder
@@ -74,6 +75,7 @@ def learn_concepts(
     setup = learning_setup(encoder, options.mpp, options.encoder)
     builder = SampleBuilder(sources, setup, options, work=work, reporter=reporter)
     builder.gather()
+    (reporter or Reporter()).on_stage("learning concepts")
     return learn(builder, lambda tokens: ks)
 
 
@@ -90,7 +92,7 @@ def learn(builder: SampleBuilder, ks: Callable[[int], Sequence[int]]) -> Learned
     """
     sample, options, spec = builder.sample, builder.options, builder.spec
     if not sample.size:
-        got = next(iter(builder.left_out.values()), f"{len(builder.sources)} inputs without")
+        got = next(iter(builder.left_out.values()), f"{counted(len(builder.sources), 'input')} without")
         raise ImageError("no tissue to learn from", expected="images with tissue", got=got)
     sample.sort()
     used, slides = _used(builder)

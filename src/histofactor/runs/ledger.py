@@ -22,11 +22,11 @@ from histofactor.base.files import check_folder, output_error, write_json
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import ImageError, OptionError
 from histofactor.export.cohort import SlideRow, write_cohort, write_study
-from histofactor.export.names import PAGE, RUN, TABLE
+from histofactor.export.names import COHORT, PAGE, RUN, TABLE
 from histofactor.export.report import ReportRun
-from histofactor.export.seal import read_seal
 from histofactor.export.tables import PhenotypeRow, read_phenotypes
 from histofactor.records import EncoderKey
+from histofactor.runs.made_with import made_with, told_apart
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import LOCKS, Place, key_of, locked, name_folders
 from histofactor.runs.status import read_status
@@ -38,6 +38,9 @@ _LIBRARIES = (
     "numpy", "torch", "timm", "numba", "pillow", "opencv-python-headless", "shapely", "tifffile", "imagecodecs",
     "openslide-python", "openslide-bin", "zarr",
 )  # fmt: skip
+
+
+_OF_A_RUN = ("histofactor", "arguments", "encoder", "method", "k", "concepts", "bank_sha256", "mpp")  # told of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,7 @@ def under_way(out: Path) -> set[str]:
 
 
 def derive(out: Path) -> list[Path]:
-    """Write ``run.json``, ``phenotypes.csv`` and ``report.html`` of an output folder anew; returns their paths.
+    """Write ``run.json``, ``phenotypes.csv``, ``.parquet`` and ``report.html`` of a folder anew; returns their paths.
 
     Raises:
         OptionError: no run ever wrote into it.
@@ -174,11 +177,12 @@ def derive(out: Path) -> list[Path]:
     ledger = scan(out)
     newest = ledger.runs[-1]
     facts = {name: value for name, value in newest.items() if name not in {"inputs", "started"}}
-    write_json({**facts, "inputs": [asdict(outcome) for outcome in ledger.outcomes]}, out / RUN)
+    runs = [{name: run[name] for name in ("started", *_OF_A_RUN)} for run in ledger.runs]
+    write_json({**facts, "runs": runs, "inputs": [asdict(outcome) for outcome in ledger.outcomes]}, out / RUN)
     rows = [_row(out, outcome, newest) for outcome in ledger.outcomes]
     write_cohort(rows, out / TABLE)
     write_study(rows, _report_run(newest), out / PAGE)
-    return [out / name for name in (RUN, TABLE, PAGE)]
+    return [out / name for name in (RUN, TABLE, COHORT, PAGE)]
 
 
 def _report_run(facts: Mapping[str, Any]) -> ReportRun:
@@ -195,20 +199,11 @@ def _report_run(facts: Mapping[str, Any]) -> ReportRun:
     )
 
 
-def other_concepts(out: Path, outcome: Outcome, newest: Mapping[str, Any]) -> str:
-    """What is to be told of results whose labels do not compare with those of the newest run; "" where they do."""
-    try:
-        bank = read_seal(out / outcome.folder)["bank"]
-        same = newest["bank_sha256"] in {"", bank["sha256"]}
-        return "" if same else f"with other concepts than the newest run, K = {bank['k']}"
-    except (ValueError, KeyError, TypeError):  # no results, or none that tell
-        return ""
-
-
 def _row(out: Path, outcome: Outcome, newest: Mapping[str, Any]) -> SlideRow:
     """What a table of all inputs says of one."""
     has_results = outcome.status in {"done", "damaged"}
     phenotypes = _phenotypes(out / outcome.folder) if has_results else ()
+    made = made_with(out / outcome.folder) if has_results else None
     return SlideRow(
         name=Path(outcome.input).name,
         status=outcome.status,
@@ -216,8 +211,9 @@ def _row(out: Path, outcome: Outcome, newest: Mapping[str, Any]) -> SlideRow:
         seconds=outcome.seconds,
         error=outcome.error,
         phenotypes=tuple(phenotypes),
-        note=other_concepts(out, outcome, newest) if has_results else "",
+        note=told_apart(made, newest) if has_results else "",
         warnings=tuple(filter(is_warning, outcome.notes)),
+        k=None if made is None else made.k,
     )
 
 

@@ -49,6 +49,7 @@ class Reporter:
         on_outcome: called with the outcome after each input.
         on_wait: called with an input that another process is working on.
         on_note: called with a sentence that concerns no single input.
+        on_stage: called with what is at work when it is no input.
     """
 
     on_input: Callable[[str, int, int], None] = lambda name, index, total: None
@@ -56,6 +57,7 @@ class Reporter:
     on_outcome: Callable[[Outcome], None] = lambda outcome: None
     on_wait: Callable[[str], None] = lambda name: None
     on_note: Callable[[str], None] = lambda sentence: None
+    on_stage: Callable[[str], None] = lambda name: None
 
 
 def attempt(name: str, work: Callable[[], Some]) -> Some | Outcome:

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from histofactor.base.digests import path_digest
-from histofactor.base.files import copy
+from histofactor.base.text import counted
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.learn.from_sample import bearable_ks, level_of
 from histofactor.concepts.learn.kmeans import KMeansOptions
@@ -25,6 +24,7 @@ from histofactor.runs.study import (
     BANK,
     Study,
     at_level,
+    keep_aside,
     open_study,
     origin,
     page_of,
@@ -166,23 +166,24 @@ def _learned(
     builder = SampleBuilder(sources, setup, learning, work=sample_of(path), reporter=quiet, memory=memory)
     builder.gather()
     _tell_mpp(builder, reporter)
+    reporter.on_stage("learning concepts")
     learned = learn(builder, lambda tokens: bearable_ks(tokens, request.k))
-    learned_from = {"origin": f"learned from {len(builder.used)} inputs"}
+    learned_from = {"origin": f"learned from {counted(len(builder.used), 'input')}"}
     banks = [replace(bank, provenance={**bank.provenance, **learned_from}) for bank in learned.banks]
     card = {**learned.card, "given": [_digits(one) for one in inputs]}
     file, choice = BankFile({len(bank.names): bank for bank in banks}, card), card["choice"]
     bank = level_of(banks, choice and choice["recommended"], request.k)
     k = len(bank.names)
     if path.exists():
-        aside = path.with_name(f"{path.stem}-{path_digest(path)[:_DIGITS]}{path.suffix}")
-        copy(path, aside)
-        reporter.on_note(f"the concepts before are kept as {aside}")
+        reporter.on_note(f"the concepts before are kept as {keep_aside(path)}")
     write_study(file, path, k, "learned")
     study = Study(path, file, k, learned=True)
+    reporter.on_stage("writing the page of the concepts")
     write_page(study, inputs, options.opening)
     ks = ", ".join(map(str, file.banks))
     reporter.on_note(
-        f"learned K = {ks} from {len(builder.used)} inputs, K = {k} is used: {path}, to look at: {page_of(path)}"
+        f"learned K = {ks} from {counted(len(builder.used), 'input')}, K = {k} is used: {path}, to look at: "
+        f"{page_of(path)}"
     )
     request = replace(request, encoder=setup.encoder, concepts=bank, k=None)
     return OwnConcepts(request, origin(study), memory)
@@ -218,8 +219,8 @@ def _tell_new(file: BankFile, inputs: Sequence[Path], reporter: Reporter) -> Non
     known = set(given) if isinstance(given, list) else set()
     if known and (new := sum(_digits(one) not in known for one in inputs)):
         reporter.on_note(
-            f"{new} of {len(inputs)} inputs are new to the study: they are projected on the concepts that were learned "
-            f"before; --relearn learns anew from all"
+            f"{new} of {counted(len(inputs), 'input')} {'is' if new == 1 else 'are'} new to the study, and projected "
+            f"on the concepts that were learned before; --relearn learns anew from all"
         )
 
 

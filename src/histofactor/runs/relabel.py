@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 import histofactor
 from histofactor.base.files import remove, sweep
-from histofactor.concepts.bank.groups import Group, regroup
+from histofactor.concepts.bank.groups import Group, check_labels, regroup
+from histofactor.concepts.bank.one_name import joined, one_color
 from histofactor.errors import HistofactorError, ImageError, OptionError, OutputError
 from histofactor.export.geojson import write_geojson
 from histofactor.export.labels import write_labels
@@ -77,7 +78,7 @@ def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = No
         weights = _weights(results)
         parent = results.recipe
         base = groups_of(results, weights)
-        groups = _groups(base, parent, wanted)
+        groups = _in_one_color(_groups(base, parent, wanted), base, source)
         rgb, left_out = _read_input(source, parent, slide)
         legend = _legend(groups, base, parent)
         recipe = _recipe(parent, groups, legend, weights.header.method)
@@ -150,7 +151,20 @@ def _groups(base: Sequence[Group], parent: Mapping[str, Any], wanted: Regrouping
         groups = [replace(group, members=tuple(parts)) for group, parts in zip(found, members, strict=True)]
     elif wanted.k is not None:
         raise OptionError("a coarser K needs a bank", mend="give the nested bank with --bank")
-    return regroup(groups, wanted.merges, wanted.renames or {})
+    renames = wanted.renames or {}
+    check_labels([label for labels, _ in wanted.merges for label in labels] + list(renames), len(groups))
+    named = regroup(groups, (), renames)
+    return regroup(named, joined([group.name for group in named], wanted.merges), {})
+
+
+def _in_one_color(groups: Sequence[Group], base: Sequence[Group], folder: Path) -> list[Group]:
+    """Groups of one name in the colour of that which had the most px."""
+    areas = {row.label: row.area_px for row in read_phenotypes(folder / TABLE)}
+    owned = [[areas.get(label, 0) for label, one in enumerate(base, 1) if {*one.members} <= {*group.members}]
+             for group in groups]  # fmt: skip
+    names, colors = [group.name for group in groups], [group.color for group in groups]
+    seen = one_color(names, colors, [sum(px) for px in owned])
+    return [replace(group, color=color) for group, color in zip(groups, seen, strict=True)]
 
 
 def bands(weights: SparseWeights, base: Sequence[Group], groups: Sequence[Group], results: Results) -> Iterator[Band]:

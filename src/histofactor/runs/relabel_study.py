@@ -9,6 +9,7 @@ from typing import Any
 
 import histofactor
 from histofactor.concepts.bank.nesting import sums, unions
+from histofactor.concepts.bank.one_name import in_one_color
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.export.names import WEIGHTS
 from histofactor.export.weights import SparseWeights
@@ -95,6 +96,7 @@ def relabel_study(
             made.outcomes.append(outcome)
             reporter.on_outcome(outcome)
     finally:
+        reporter.on_stage("writing the report")
         _note_run(out, ledger, study, made, arguments)
         derive(out)
     waiting = {one.folder: one for one in made.outcomes if one.status == "waiting"}
@@ -165,7 +167,7 @@ def _bring(task: Task, study: Study) -> Outcome:
 
 def _put(task: Task, study: Study, sealed: Seal, recipe: LabelsRecipe, outcome: Outcome) -> Outcome:
     """Put whole results in the concepts of the study."""
-    place, target, source = task.place, study.file.banks[study.k], Path(recipe.path)
+    place, target, source = task.place, in_one_color(study.file.banks[study.k]), Path(recipe.path)
     opening = Opening(source_mpp=recipe.source_mpp, series=recipe.series)
     outputs = OutputsRecipe(
         files=tuple(sealed.content["files"]), names=target.names, colors=target.colors, excluded=target.excluded

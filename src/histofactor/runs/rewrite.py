@@ -115,7 +115,8 @@ def _row(row: PhenotypeRow, bank: ConceptBank) -> PhenotypeRow:
 
 def _rename_regions(path: Path, before: Sequence[PhenotypeRow], after: Sequence[PhenotypeRow]) -> None:
     """Give every region, one a line, its new classification."""
-    known = {row.name: new for row, new in zip(before, after, strict=True)}
+    known: dict[str | int, PhenotypeRow] = {row.name: new for row, new in zip(before, after, strict=True)}
+    known |= {row.label: row for row in after}
     with atomic(path) as temporary, temporary.open("wb") as raw:
         packed = gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=raw, mtime=0)
         with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text:
@@ -123,7 +124,7 @@ def _rename_regions(path: Path, before: Sequence[PhenotypeRow], after: Sequence[
                 text.write(line)
 
 
-def _renamed_lines(path: Path, known: Mapping[str, PhenotypeRow]) -> Iterator[str]:
+def _renamed_lines(path: Path, known: Mapping[str | int, PhenotypeRow]) -> Iterator[str]:
     """Lines of a file of regions; what is wrong with it is not taken for an error of the file that is written."""
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
@@ -133,11 +134,11 @@ def _renamed_lines(path: Path, known: Mapping[str, PhenotypeRow]) -> Iterator[st
         raise ImageError(f"{path} is damaged", got=str(error), mend="segment the input again") from error
 
 
-def _renamed(line: str, known: Mapping[str, PhenotypeRow]) -> str:
+def _renamed(line: str, known: Mapping[str | int, PhenotypeRow]) -> str:
     head, properties = line.rsplit(',"properties":', 1)
     end = properties.rindex("}", 0, properties.rindex("}"))
     stated: dict[str, Any] = json.loads(properties[: end + 1])
-    row = known[stated["classification"]["name"]]
+    row = known[stated["measurements"].get("label") or stated["classification"]["name"]]  # older ones tell no label
     stated["classification"] = {"name": row.name, "color": list(row.color or (0, 0, 0))}
     text = json.dumps(stated, ensure_ascii=False, separators=(",", ":"))
     return f'{head},"properties":{text}{properties[end + 1 :]}'

@@ -89,6 +89,7 @@ def segment_many(
             outcomes[outcome.input] = outcome
             observer.reporter.on_outcome(outcome)
     finally:
+        observer.reporter.on_stage("writing the report")
         with observer.clock("report"):
             derive(out)
     return [outcomes[str(path)] for path in paths]

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import histofactor
-from histofactor.base.files import atomic, check_folder
+from histofactor.base.digests import path_digest
+from histofactor.base.files import atomic, check_folder, copy
 from histofactor.base.text import utf8
 from histofactor.concepts.bank.cut import cut
 from histofactor.concepts.bank.file import DEFAULT_K, BankFile, read_bank_file, write_bank_file
@@ -31,6 +32,7 @@ from histofactor.runs.place import LOCKS, locked
 from histofactor.runs.source import Opening
 
 BANK = "concepts.safetensors"
+_DIGITS = 12  # of a hash that tells what a bank was
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,17 @@ def write_study(file: BankFile, path: Path, k: int, did: str, arguments: Sequenc
         with atomic(journal_of(path)) as temporary:
             temporary.write_bytes(utf8("".join(lines)))
     write_bank_file(file, path)
+
+
+def keep_aside(path: Path) -> Path:
+    """Copy the bank of a study to a name of its own, told by what it holds; returns that.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    aside = path.with_name(f"{path.stem}-{path_digest(path)[:_DIGITS]}{path.suffix}")
+    copy(path, aside)
+    return aside
 
 
 def at_level(study: Study, k: int, arguments: Sequence[str]) -> Study:

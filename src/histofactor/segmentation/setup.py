@@ -5,23 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from histofactor.concepts.bank.file import load_bank
-from histofactor.concepts.bank.provenance import residual_limit_of
+from histofactor.concepts.bank.one_name import in_one_color
 from histofactor.concepts.bank.record import check_features
 from histofactor.encoders.build import load_encoder
 from histofactor.encoders.encoder import Encoder, Inference
 from histofactor.encoders.registry import get
-from histofactor.encoders.weights import embedded_path
-from histofactor.errors import BankMismatch, OptionError
-from histofactor.masks import unlike
+from histofactor.errors import BankError, OptionError
 from histofactor.records import ConceptBank
+from histofactor.segmentation.given_bank import STATE_A_NUMBER, check_width, find_bank, find_limit
 from histofactor.segmentation.method import METHODS, Directions, Factorization, Method, method_of, nearest
 from histofactor.slides.resolution import check_mpp
 
-DEFAULT_BANK = "concepts.safetensors"
 DEFAULT_TRANSFORM = "split-root"  # of features to learn from, the best of those tried: docs/benchmarks.md
-_NUMBER = "state a number, such as --unlike 0.7"
-EMBEDDED = "embedded"  # instead of a bank: the one that ships with the encoder of that name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,13 +206,18 @@ def prepare(
             f"method {method!r} takes no concepts", mend="leave --concepts out, or choose another --method"
         )
     name = name_of(encoder)
-    bank = _find_bank(name, concepts, k) if how.needs_bank else None
-    limit = None if options.unlike is None or bank is None else _find_limit(options.unlike, bank)
+    try:
+        bank = in_one_color(find_bank(name, concepts, k)) if how.needs_bank else None
+    except (BankError, OptionError):
+        if isinstance(encoder, str):
+            _load(name, None, options)  # missing weights are told first
+        raise
+    limit = None if options.unlike is None or bank is None else find_limit(options.unlike, bank)
     loaded = _load(name, bank, options) if isinstance(encoder, str) else encoder
     setup = prepare_setup(loaded, mpp, options)
     if bank is not None:
         check_features(bank, loaded.spec.key)
-        _check_width(bank, loaded)
+        check_width(bank, loaded)
     components = k if not how.needs_bank and k is not None else options.components
     return Segmenter(setup, how, bank, Factorization(components, options.seed), limit)
 
@@ -234,23 +234,6 @@ def _load(name: str, bank: ConceptBank | None, options: SegmentOptions) -> Encod
         device=options.device,
         transform=transform,
         inference=options.inference,
-    )
-
-
-def _find_bank(name: str, concepts: str | Path | ConceptBank | None, k: int | None) -> ConceptBank:
-    """The bank asked for, or the one that ships with the embedded encoder."""
-    if isinstance(concepts, ConceptBank):
-        if k not in (None, len(concepts.vectors)):
-            raise OptionError("k does not fit the bank", expected=str(len(concepts.vectors)), got=str(k))
-        return concepts
-    if concepts is not None and str(concepts) != EMBEDDED:
-        return load_bank(concepts, k)
-    if name == "embedded":
-        return load_bank(embedded_path(DEFAULT_BANK), k)
-    raise OptionError(
-        f"encoder {name!r} ships without concepts",
-        expected="a concept bank learned on its features",
-        mend="give one with --concepts FILE: `segment` and `concepts train` learn them from inputs",
     )
 
 
@@ -272,28 +255,4 @@ def _check_unlike(wanted: str | float, method: Method) -> None:
             expected = "auto, or a number above 0 and below 1"
             raise OptionError("--unlike is out of range", expected=expected, got=str(wanted))
     elif method.combine is nearest:  # its residual is the distance to one concept alone
-        raise OptionError("--unlike auto is for mixtures of concepts", expected="project or raw", mend=_NUMBER)
-
-
-def _find_limit(wanted: str | float, bank: ConceptBank) -> float:
-    """The residual above which tissue is unlike the bank: the number asked for, or the bank's own."""
-    if unlike.NAME in bank.names:
-        mend = "give it another name with: histofactor concepts name"
-        raise OptionError(f"a concept of the bank is called {unlike.NAME!r} already", mend=mend)
-    if wanted != "auto":
-        return float(wanted)
-    limit = residual_limit_of(bank)
-    if limit is None:
-        raise OptionError("the bank does not tell what is unlike it", mend=f"{_NUMBER}, or train the bank anew")
-    return limit
-
-
-def _check_width(bank: ConceptBank, encoder: Encoder) -> None:
-    """The vectors must be as wide as the features."""
-    if bank.vectors.shape[1] != encoder.spec.dim:
-        raise BankMismatch(
-            "the concepts are not as wide as the features",
-            expected=f"{encoder.spec.dim} channels of {encoder.spec.name}",
-            got=f"{bank.vectors.shape[1]} channels",
-            mend="give a bank that was learned on this encoder",
-        )
+        raise OptionError("--unlike auto is for mixtures of concepts", expected="project or raw", mend=STATE_A_NUMBER)

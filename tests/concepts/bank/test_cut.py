@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from histofactor.concepts.bank.cut import cut
+from histofactor.concepts.bank.edit import rename
+from histofactor.concepts.bank.exclude import exclude
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.learn.levels import banks_from_features
 from histofactor.errors import OptionError
@@ -34,3 +36,16 @@ def test_a_level_as_training_nests_it():
 def test_there_are_not_so_many(k):
     with pytest.raises(OptionError, match="--relearn"):
         cut(file_of(4, 16), k)
+
+
+def test_artefacts_are_together_as_where_they_were_excluded():
+    file = exclude(rename(file_of(4, 8, 16), 8, {2: "pen", 5: "fold"}), 8, [2, 5]).file
+    leaves = {i for i, owner in enumerate(file.banks[8].leaves.owners) if owner in (1, 4)}
+    assert {*file.banks[16].excluded} == leaves
+    assert len(leaves) > 2
+    found = cut(file, 3).banks[3]
+    assert {i for i, owner in enumerate(found.leaves.owners) if owner in found.excluded} == leaves
+    assert {found.names[one] for one in found.excluded} == {"pen", "fold"}
+    assert len(found.excluded) == 2
+    with pytest.raises(OptionError, match=r"K from 3 to 16: 2 of them are artefacts"):
+        cut(file, 2)

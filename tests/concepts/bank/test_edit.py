@@ -7,6 +7,7 @@ import pytest
 
 from histofactor.concepts.bank.edit import merge, rename
 from histofactor.concepts.bank.file import BankFile, load_banks, write_bank_file
+from histofactor.concepts.bank.one_name import in_one_color
 from histofactor.concepts.bank.record import new_bank
 from histofactor.concepts.learn.levels import banks_from_features
 from histofactor.errors import BankError, OptionError
@@ -31,6 +32,21 @@ def test_names_and_colors_change_and_nothing_else(file):
     assert bank.vectors is before.vectors
     assert (named.card, named.unknown, named.unknown_by_k) == (file.card, file.unknown, file.unknown_by_k)
     assert named.banks[3] is file.banks[3]
+
+
+def test_a_colour_of_a_name_is_that_of_its_largest_and_parting_gives_back_ones_own(file):
+    counts = file.banks[6].provenance["counts"]
+    small, large = sorted((1, 2), key=lambda label: counts[label - 1])
+    named = rename(file, 6, {1: "stroma", 2: "stroma"})
+    assert named.banks[6].colors == file.banks[6].colors
+    seen = in_one_color(named.banks[6]).colors
+    assert seen[0] == seen[1] == file.banks[6].colors[large - 1]
+    told = rename(named, 6, {}, {1: seen[0], 2: seen[1]})  # as a table of the slides has it
+    assert told.banks[6].colors == file.banks[6].colors
+    chosen = rename(named, 6, {}, {small: (1, 2, 3)})
+    assert in_one_color(chosen.banks[6]).colors[:2] == ((1, 2, 3), (1, 2, 3))
+    parted = rename(chosen, 6, {large: "fat"})
+    assert in_one_color(parted.banks[6]).colors[small - 1] == file.banks[6].colors[small - 1]
 
 
 def test_a_merge_is_a_coarser_level_of_unions(file, tmp_path):

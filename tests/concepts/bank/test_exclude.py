@@ -146,3 +146,15 @@ def test_another_k_leaves_artefacts_apart():
     assert {name for name in bank.names if name != "pen"} <= {f"Concept {label}" for label in range(1, 9)}
     with pytest.raises(OptionError, match="K = 1 concepts"):
         cut(file, 1)
+
+
+def test_artefacts_of_one_name_keep_it_at_every_level_and_names_have_an_end():
+    owners = FILE.banks[3].leaves.owners
+    mixed = next(one for one in range(3) if owners.count(one) > 2)
+    first, second = [leaf for leaf, owner in enumerate(owners) if owner == mixed][:2]
+    made = exclude(rename(FILE, 12, {first + 1: "pen", second + 1: "pen"}), 12, [first + 1, second + 1])
+    assert made.file.banks[made.grown[3]].names[3:] == ("pen", "pen")
+    long = "x" * 200
+    taken = rename(rename(FILE, 12, {first + 1: long}), 3, {1: long})
+    named = exclude(taken, 12, [first + 1]).file.banks[4].names[3]
+    assert (len(named), named[-10:]) == (200, " of K = 12")

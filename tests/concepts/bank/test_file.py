@@ -179,12 +179,23 @@ def test_a_bank_stands_under_its_own_k(path):
     assert not path.exists()
 
 
-def test_two_concepts_of_one_name_are_told_with_a_mend(path):
+def test_two_concepts_may_have_one_name(path):
     header = edit(path)
     header["banks"]["2"]["names"] = ["a", "a"]
     edit(path, **header)
-    with pytest.raises(BankError, match="give each its own name"):
+    assert load_banks(path)[2].names == ("a", "a")
+
+
+def test_a_name_without_end_is_refused(path):
+    header = edit(path)
+    header["banks"]["2"]["names"] = ["a" * 200, "b"]
+    edit(path, **header)
+    assert load_banks(path)[2].names[0] == "a" * 200
+    header["banks"]["2"]["names"] = ["a" * 100_000, "b"]
+    edit(path, **header)
+    with pytest.raises(BankError, match=r"at most 200 characters.*100,000") as told:
         load_banks(path)
+    assert len(str(told.value)) < 500
 
 
 def test_version_1_is_read(path):
@@ -216,7 +227,7 @@ def test_k_in_any_order_comes_out_ascending(path):
         ([bank(2), bank(4, mpp=1.0)], "of one encoder"),
         ([bank(2), bank(4, encoder=replace(KEY, name="other"))], "of one encoder"),
         ([bank(2), bank(4, vectors=vectors(4, 7))], "of one encoder"),
-        ([bank(2, names=("a", "a"))], "each its own name"),
+        ([bank(2, names=("a", "b" * 201))], "at most 200 characters"),
         ([bank(2, provenance={"array": np.zeros(2)})], "JSON"),
         ([bank(2, provenance={"inertia": float("nan")})], "JSON"),
     ],

@@ -150,3 +150,8 @@ def test_what_is_weighed_by_parts_stays_so():
     bank = grown.file.banks[level]
     np.testing.assert_array_equal(bank.parts.vectors[-1], FILE.banks[32].vectors[0])
     assert (bank.parts.owners[-1], set(bank.parts.owners)) == (3, {0, 1, 2, 3})
+
+
+def test_names_of_parts_have_an_end():
+    with pytest.raises(OptionError, match="too long"):
+        split(FILE, 4, Splitting(1, 2, "x" * 199), X)

@@ -14,13 +14,15 @@ def test_names_are_images_or_patients(folder):
     dataset, scored = divide(load_dataset(folder), Split(("A",), ("c1",)))
     assert [item.stem for item in dataset.items] == ["a1", "a2", "c1"]
     assert scored.tolist() == [False, False, True]
-    assert describe(dataset, scored).endswith("2 images of 1 patients; 1 other images, of 1 patients, are then scored")
+    assert describe(dataset, scored).endswith(
+        "2 images of 1 patient; scored is the result on 1 other image of 1 patient"
+    )
 
 
 def test_patients_in_both_parts_are_told(folder):
     dataset, scored = divide(load_dataset(folder), Split(("a1", "b1"), ("a2", "C")))
     assert scored.tolist() == [False, True, False, True]
-    assert "1 patients are in both parts" in describe(dataset, scored)
+    assert "; in both parts: 1 patient" in describe(dataset, scored)
 
 
 def test_classes_come_from_the_one_part_and_scores_from_the_other(folder):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.groups import Group, Merge, check_labels, regroup
 from histofactor.concepts.bank.nesting import leaves_of, parts_of, put_levels
+from histofactor.concepts.bank.one_name import in_one_color, sizes_of
 from histofactor.concepts.bank.provenance import (
     Counts,
     Example,
@@ -31,7 +32,7 @@ def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int
     Args:
         file: the banks.
         k: which of them.
-        names: new names by label, 1 … K.
+        names: new names by label, 1 … K; several concepts may have one, see ``one_name``.
         colors: new colours by label.
 
     Raises:
@@ -39,11 +40,20 @@ def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int
         OptionError: there is no such label.
     """
     bank, colors = level_of(file, k), colors or {}
-    groups = regroup(_groups(bank), (), names)
+    called = tuple(group.name for group in regroup(_groups(bank), (), names))
     check_labels(list(colors), k)
-    new = tuple(colors.get(label, group.color) for label, group in enumerate(groups, 1))
-    bank = replace(bank, names=tuple(group.name for group in groups), colors=new)
+    bank = replace(bank, names=called, colors=_recolored(bank, called, colors))
     return replace(file, banks={**file.banks, k: bank})
+
+
+def _recolored(bank: ConceptBank, names: Sequence[str], wanted: Mapping[int, Color]) -> tuple[Color, ...]:
+    """Colours of concepts after some are to be seen in others: of one name, the largest has that colour for all."""
+    sizes, seen, found = sizes_of(bank), in_one_color(bank).colors, list(bank.colors)
+    for label in sorted(wanted, key=lambda label: (sizes[label - 1], -label)):
+        if wanted[label] != seen[label - 1]:  # else nobody chose it: it is what a table told
+            same = [at for at, name in enumerate(names) if name == names[label - 1]]
+            found[max(same, key=lambda at: (sizes[at], -at))] = wanted[label]
+    return tuple(found)
 
 
 def merge(file: BankFile, k: int, merges: Sequence[Merge]) -> BankFile:

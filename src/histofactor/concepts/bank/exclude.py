@@ -15,6 +15,7 @@ from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.groups import check_labels
 from histofactor.concepts.bank.nesting import leaf_owners, leaves_of, put_levels
 from histofactor.concepts.bank.provenance import counts_of, leaf_counts_of, stays_true
+from histofactor.concepts.bank.record import MAX_NAME
 from histofactor.errors import OptionError
 from histofactor.records import Color, ConceptBank, Float, Leaves
 
@@ -151,9 +152,10 @@ def _grown(
     """A level in which parts of concepts are concepts of their own, after the others."""
     bank, owners = file.banks[level], common.theirs.copy()
     names, colors = list(bank.names), list(bank.colors)
+    tissue = [name for index, name in enumerate(names) if index not in bank.excluded]
     for index, (artefact, leaves) in enumerate(parts.items(), level):
         owners[leaves] = index
-        names.append(_free_name(ours.names[artefact], len(ours.names), names))
+        names.append(_free_name(ours.names[artefact], len(ours.names), tissue))
         colors.append(free_color(colors, ours.colors[artefact]))
     counts = leaf_counts(file, common.leaves)
     touched = {*common.theirs[np.any(list(parts.values()), axis=0)].tolist(), *range(level, len(names))}
@@ -205,6 +207,7 @@ def free_color(taken: Sequence[Color], wanted: Color | None = None) -> Color:
 
 
 def _free_name(name: str, k: int, taken: Sequence[str]) -> str:
-    """A name that is not taken, for a concept that is called so at another K."""
-    names = (name, f"{name} of K = {k}", *(f"{name} of K = {k}, {number}" for number in range(2, len(taken) + 3)))
+    """A name that no tissue bears, for an artefact that is called so at another K."""
+    ends = (f" of K = {k}", *(f" of K = {k}, {number}" for number in range(2, len(taken) + 3)))
+    names = (name, *(name[: MAX_NAME - len(end)] + end for end in ends))
     return next(one for one in names if one not in taken)

@@ -16,6 +16,8 @@ from histofactor.errors import BankError, BankMismatch, OptionError
 from histofactor.masks import unlike
 from histofactor.records import Centring, ConceptBank, EncoderKey, Float, Leaves
 
+MAX_NAME = 200  # characters of the name of a concept
+
 
 def new_bank(
     vectors: Float,
@@ -59,13 +61,8 @@ def validate_bank(bank: ConceptBank) -> None:
         raise invalid("vectors", "a float32 array (K, d)", f"{getattr(vectors, 'dtype', type(vectors))}")
     if vectors.shape[0] != k or not vectors.size or not all(is_a(str, name) and name for name in bank.names):
         raise invalid("names", f"{vectors.shape[0]} ≥ 1 names, none empty", f"{k}: {bank.names!r:.200}")
-    if twice := sorted({name for name in bank.names if bank.names.count(name) > 1}):
-        raise BankError(
-            "two concepts of the bank have the same name",
-            expected=f"{k} different names",
-            got=f"{twice[0]!r} twice",
-            mend="give each its own name, or merge them with: histofactor concepts merge",
-        )
+    if (longest := max(map(len, bank.names))) > MAX_NAME:
+        raise invalid("names", f"names of at most {MAX_NAME} characters", f"one of {longest:,}")
     if not np.isfinite(vectors).all():
         raise invalid("vectors", "finite numbers", f"{np.sum(~np.isfinite(vectors))} NaN or infinite entries")
     if vectors.min() < 0:
@@ -175,8 +172,8 @@ def check_name(name: str) -> None:
     """Check a name that a user gives a concept.
 
     Raises:
-        OptionError: it is empty, begins or ends with a space, holds line ends or other characters that do not print, or
-            is what tissue unlike the bank is called.
+        OptionError: it is empty or too long, begins or ends with a space, holds line ends or other characters that do
+            not print, or is what tissue unlike the bank is called.
     """
     if name == unlike.NAME:
         raise OptionError(
@@ -190,6 +187,12 @@ def check_name(name: str) -> None:
             expected="letters, digits, signs and spaces between them",
             got=f"{name!r:.200}",
             mend="leave out line ends and control characters",
+        )
+    if len(name) > MAX_NAME:
+        raise OptionError(
+            "the name of a concept is too long",
+            expected=f"{MAX_NAME} characters at most",
+            got=f"{len(name):,}: {name[:40]}…",
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.one_name import in_one_color
 from histofactor.concepts.bank.provenance import (
     Counts,
     Example,
@@ -29,7 +30,7 @@ class ConceptSummary:
 
     Attributes:
         label: 1 … K, as in label maps.
-        name, color: as in the bank.
+        name, color: as in the bank; concepts of one name have one colour, see ``one_name``.
         share: of the sampled tokens that are of no artefact, in [0, 1]; None for an artefact, or if not known.
         neighbours: (label, cosine) of the most similar concepts, the nearest first.
         origins: (group or slide, share of the concept's tokens), the largest first; empty if not known.
@@ -61,7 +62,7 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
     Raises:
         BankError: what the bank tells of its concepts cannot be read.
     """
-    bank = file.banks[k]
+    bank = in_one_color(file.banks[k])
     units = unit_concepts(bank.vectors)[0]
     cosines = units @ units.T
     np.fill_diagonal(cosines, -np.inf)

@@ -91,7 +91,9 @@ def split(file: BankFile, k: int, wanted: Splitting, X: Float, how: KMeansOption
         raise OptionError("a concept cannot be split into so many", expected=expected, got=str(into))
     how, concept = how or KMeansOptions(), label - 1
     name = bank.names[concept] if wanted.name is None else wanted.name
-    check_name(name)
+    names = [f"{name} {part}" for part in _signs(into)]
+    for one in (name, *names):
+        check_name(one)
     rows = np.flatnonzero(label_by(bank, X) == concept)
     if not rows.size:
         raise _too_few(bank.names[concept], into, 0)
@@ -103,7 +105,6 @@ def split(file: BankFile, k: int, wanted: Splitting, X: Float, how: KMeansOption
     provenance["counts"] = np.bincount(leaves.owners, told.counts, finer).astype(int).tolist()
     if len(leaves.owners) > finer:
         provenance["leaf_counts"] = told.counts.tolist()
-    names = [f"{name} {part}" for part in _signs(into)]
     excluded = {one + (into - 1) * (one > concept) for one in bank.excluded}
     made = replace(
         bank,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.text import counted
 from histofactor.errors import OptionError
 from histofactor.evaluation.data.datasets import Dataset, check_bytes
 
@@ -64,10 +65,11 @@ def describe(dataset: Dataset, scored: NDArray[np.bool_]) -> str:
                    for part in (False, True))  # fmt: skip
     fitted = int((~scored).sum())
     text = (
-        f"every label takes the class that most of its px have in {fitted} images of {len(train)} patients; "
-        f"{int(scored.sum())} other images, of {len(test)} patients, are then scored"
+        f"every label takes the class that most of its px have in {counted(fitted, 'image')} of "
+        f"{counted(len(train), 'patient')}; "
+        f"scored is the result on {counted(int(scored.sum()), 'other image')} of {counted(len(test), 'patient')}"
     )
-    return text + (f"; {len(train & test)} patients are in both parts" if train & test else "")
+    return text + (f"; in both parts: {counted(len(train & test), 'patient')}" if train & test else "")
 
 
 def _stems(dataset: Dataset, names: Sequence[str], part: str) -> set[str]:

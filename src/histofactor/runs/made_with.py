@@ -1,0 +1,43 @@
+"""What finished results were made with, and whether their labels compare with those of the newest run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from histofactor.export.seal import read_seal
+
+
+@dataclass(frozen=True, slots=True)
+class MadeWith:
+    """What results were made with.
+
+    Attributes:
+        bank: ``bank_hash`` of the concepts.
+        k: how many they are.
+        method: how they were weighed.
+    """
+
+    bank: str
+    k: int
+    method: str
+
+
+def made_with(folder: Path) -> MadeWith | None:
+    """What the seal in the folder of an input tells; None where there are no results, or none that tell."""
+    try:
+        seal = read_seal(folder)
+        return MadeWith(str(seal["bank"]["sha256"]), int(seal["bank"]["k"]), str(seal["method"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def told_apart(made: MadeWith | None, newest: Mapping[str, Any]) -> str:
+    """What is to be told of results whose labels do not compare with those of the newest run; "" where they do."""
+    if made is None:
+        return ""
+    if newest["bank_sha256"] not in {"", made.bank}:
+        return f"with other concepts than the newest run, K = {made.k}"
+    return "" if made.method == newest["method"] else f"by method {made.method}, the newest run by {newest['method']}"

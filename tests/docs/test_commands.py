@@ -1,0 +1,90 @@
+"""Every command and every program that README and docs show is run, in the order in which they stand."""
+
+import re
+import sys
+
+import pytest
+import typer
+
+from docs.pages import PAGES, ROOT, inline_on, options_on, shown_on
+from docs.world import make_world
+from histofactor.cli.main import app, main
+
+# Not run, and why. Everything else that stands in a block is.
+NOT_RUN = {
+    r"make .*": "this project is tested with them; their targets are looked up below",
+    r"pip install .*": "they make the environment that the tests run in",
+    r"histofactor encoders check uni": "it asks the hub",
+    r"histofactor benchmark NAME SOURCE .*": "a form with words to fill in",
+}
+OF_OTHERS = {"--before"}  # of benchmarks/same_bytes.py
+TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+COMMAND = typer.main.get_command(app)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command of a page; returns its exit code and all that it said."""
+
+    def command(arguments):
+        monkeypatch.setattr(sys, "argv", ["histofactor", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code or 0, "".join(capsys.readouterr())
+
+    return command
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_run_in_their_order(page, run, tmp_path, monkeypatch, gdc):
+    shown = [one for one in shown_on(page) if not any(re.fullmatch(rule, one.text) for rule in NOT_RUN)]
+    if not shown:
+        pytest.skip(f"{page} shows no command")
+    make_world(tmp_path, monkeypatch, gdc)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for one in shown:
+        if one.python:
+            exec(compile(one.text, f"{page}:{one.line}", "exec"), names)
+            continue
+        code, told = run(expanded(one.arguments, tmp_path))
+        assert code == 0, f"{one}\n{told}"
+
+
+def expanded(arguments, folder):
+    """Arguments as a shell hands them on: patterns become files."""
+    found = [sorted(map(str, folder.glob(one))) if "*" in one else [one] for one in arguments]
+    return [argument for group in found for argument in group]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_named_in_sentences_exist_and_take_these_options(page):
+    for one in (*inline_on(page), *shown_on(page)):
+        if one.python or one.text.startswith("pip"):
+            continue
+        if one.text.startswith("make"):
+            assert set(re.findall(r"[a-z][\w-]*", one.text.removeprefix("make").split("SEED")[0])) <= TARGETS, one
+            continue
+        verb, rest = COMMAND, one.arguments
+        while hasattr(verb, "commands") and rest and not rest[0].startswith("-"):
+            assert rest[0] in verb.commands, one
+            verb, rest = verb.commands[rest[0]], rest[1:]
+        known = {name for option in verb.params for name in (*option.opts, *option.secondary_opts)}
+        given = {part.split("=")[0].strip("[]") for part in rest if part.lstrip("[").startswith("-")}
+        assert given <= known | {"--help"}, one
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_options_exist(page):
+    assert options_on(page) <= every_option(COMMAND) | OF_OTHERS
+
+
+def every_option(command):
+    """Names of the options of a command and of all below it."""
+    found = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    return found.union(*(every_option(one) for one in getattr(command, "commands", {}).values()))
+
+
+def test_what_is_not_run_is_shown_somewhere():
+    texts = [one.text for page in PAGES for one in shown_on(page)]
+    assert all(any(re.fullmatch(rule, text) for text in texts) for rule in NOT_RUN)

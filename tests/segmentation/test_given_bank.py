@@ -1,0 +1,61 @@
+"""The concepts asked for, and what is told first where they cannot be had."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from histofactor.concepts.bank.file import save_bank
+from histofactor.concepts.bank.record import new_bank
+from histofactor.encoders.registry import get
+from histofactor.errors import BankError, BankMismatch, EncoderError, OptionError
+from histofactor.masks import unlike
+from histofactor.segmentation import setup
+from histofactor.segmentation.given_bank import check_width, find_bank, find_limit
+from histofactor.segmentation.setup import prepare
+
+
+def test_the_bank_that_is_meant(tiny_bank, tmp_path):
+    save_bank([tiny_bank], tmp_path / "b.safetensors")
+    assert find_bank("tiny", tiny_bank, 6) is tiny_bank
+    assert len(find_bank("tiny", tmp_path / "b.safetensors", None).names) == 6
+    assert len(find_bank("embedded", None, 8).names) == len(find_bank("embedded", "embedded", 8).names) == 8
+    with pytest.raises(OptionError, match="concepts train"):
+        find_bank("uni", None, None)
+    with pytest.raises(OptionError, match="k does not fit"):
+        find_bank("tiny", tiny_bank, 5)
+
+
+def test_missing_weights_are_told_before_missing_concepts(monkeypatch, tmp_path):
+    def nowhere(name, **options):
+        raise EncoderError(f"the weights of {name} are not on this machine")
+
+    monkeypatch.setattr(setup, "load_encoder", nowhere)
+    for concepts in (None, "embedded", tmp_path / "no-such.safetensors"):
+        with pytest.raises(EncoderError, match="the weights of uni are not"):
+            prepare(encoder="uni", concepts=concepts)
+
+
+def test_concepts_are_told_where_weights_are_at_hand(monkeypatch, tmp_path):
+    monkeypatch.setattr(setup, "load_encoder", lambda name, **options: get(name))
+    with pytest.raises(OptionError, match="ships without concepts"):
+        prepare(encoder="uni")
+    with pytest.raises(BankError, match="no such file"):
+        prepare(encoder="uni", concepts=tmp_path / "no-such.safetensors")
+
+
+def test_concepts_of_one_name_are_segmented_in_one_colour(tiny_encoder, tiny_bank):
+    named = replace(tiny_bank, names=("a", "b", "a", "c", "d", "b"))
+    colors = prepare(encoder=tiny_encoder, concepts=named).bank.colors
+    assert colors == tuple(tiny_bank.colors[i] for i in (0, 1, 0, 3, 4, 1))
+
+
+def test_limits_and_widths(tiny_encoder, tiny_bank):
+    assert find_limit("0.5", tiny_bank) == 0.5
+    with pytest.raises(OptionError, match="does not tell what is unlike"):
+        find_limit("auto", tiny_bank)
+    with pytest.raises(OptionError, match="already"):
+        find_limit("0.5", replace(tiny_bank, names=(unlike.NAME, *tiny_bank.names[1:])))
+    check_width(tiny_bank, tiny_encoder)
+    with pytest.raises(BankMismatch, match="12 channels"):
+        check_width(new_bank(np.ones((2, 5), np.float32), tiny_bank.encoder), tiny_encoder)

@@ -23,14 +23,14 @@ STRIDE_PX = 50
 RUN = ReportRun("1", EncoderKey("tiny", None, "conv", "relu"), "embedded", "ab", 3, "project", 1.0)
 
 
-def segmentation(mpp):
+def segmentation(mpp, names):
     """Three phenotypes of 400 × 300 px at 0.5 µm/px, the lower right corner empty; margins rise to the right."""
     labels = TOKENS.repeat(STRIDE_PX, 0).repeat(STRIDE_PX, 1).astype(np.uint8)
     margin = np.broadcast_to(np.linspace(0, 1, labels.shape[1], dtype=np.float32), labels.shape)
     weights = (TOKENS[..., None] == np.arange(1, 4)).astype(np.float32)
     return Segmentation(
         SlideInfo(None, (400, 300), mpp, (1.0,), "test"),
-        LabelMap(labels, None if mpp is None else 2 * mpp, (0, 0), NAMES, COLORS),
+        LabelMap(labels, None if mpp is None else 2 * mpp, (0, 0), names, COLORS),
         margin,
         token_maps(weights, np.zeros(TOKENS.shape, np.float32), STRIDE_PX),
         (2.0, 2.0),
@@ -43,8 +43,8 @@ def opened(chromium, tmp_path):
     """Open the page of an input; whatever the browser complains of fails the test."""
     complaints, context = [], chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
 
-    def show(mpp=0.5, rgb=None):
-        made, rgb = segmentation(mpp), np.full((300, 400, 3), 255, np.uint8) if rgb is None else rgb
+    def show(mpp=0.5, rgb=None, names=NAMES):
+        made, rgb = segmentation(mpp, names), np.full((300, 400, 3), 255, np.uint8) if rgb is None else rgb
         write_page(replace(report_entry(made, open_slide(rgb), rgb), name="case 1"), RUN, tmp_path / "report.html")
         page = context.new_page()
         page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
@@ -228,6 +228,19 @@ def test_a_row_of_the_legend_singles_out_its_phenotype_and_names_it_as_text(open
     page.mouse.move(5, 5)
     assert painted(page, 50, 50) == (*COLORS[0], 255)
     assert page.title() == "case 1 · histofactor"
+
+
+def test_labels_of_one_name_are_one_phenotype(opened):
+    page = opened(names=("stroma", "gland", "stroma"))
+    shown = [one.locator(".name").inner_text() for one in page.locator("#legend button").all()]
+    assert sorted(shown) == ["gland", "stroma"]
+    page.locator("#legend button", has_text="stroma").hover()
+    assert painted(page, 50, 50) == painted(page, 100, 250) == (*COLORS[0], 255)
+    assert painted(page, 300, 50) == (255, 255, 255, 180)
+    page.mouse.move(*on_screen(page, 100, 250)[:2])
+    page.wait_for_timeout(300)
+    assert page.locator("#told").inner_text().startswith("stroma · ")
+    assert painted(page, 50, 50) == (*COLORS[0], 255)
 
 
 def test_the_picture_singles_out_what_is_under_the_pointer_and_a_click_holds_it(opened):

@@ -14,8 +14,10 @@
   const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]]; // viridis
 
   const phenotypes = new Map(); // by label, the largest first
+  const shownAs = Uint16Array.from({ length: 65536 }, (_, label) => label); // labels of one name as the largest of them
   for (const item of document.querySelectorAll("#legend button")) {
     const text = (part) => item.querySelector(part)?.textContent.trim() ?? "";
+    for (const label of item.dataset.of.split(" ")) shownAs[Number(label)] = Number(item.dataset.label);
     const color = [1, 3, 5].map((at) => parseInt(item.dataset.color.slice(at, at + 2), 16));
     phenotypes.set(Number(item.dataset.label), {
       name: text(".name"), hint: text(".hint"), share: text(".value"), css: item.dataset.color, color, item,
@@ -303,6 +305,7 @@
   show();
   Promise.all([find("image").decode(), unpack(given.labels, width, Uint16Array), unpack(given.margin, marginWidth, Uint8Array)]).then((maps) => {
     [, labels, margin] = maps;
+    labels = labels.map((label) => shownAs[label]);
     [edge, meanOf] = [edges(), means()];
     paint();
     view.setAttribute("aria-busy", "false");

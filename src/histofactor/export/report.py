@@ -176,6 +176,7 @@ def page_environment() -> jinja2.Environment:
     environment.filters |= {
         "area": _area, "percent": _percent, "number": _number, "duration": _duration,
         "hex": hex_color, "jpeg": data_uri, "base64": _base64, "url": _url, "largest_first": _largest_first,
+        "labels_by_name": _labels_by_name,
     }  # fmt: skip
     environment.tests["warning"] = is_warning
     environment.globals["names"] = names
@@ -186,6 +187,11 @@ def _largest_first(rows: Sequence[PhenotypeRow]) -> list[PhenotypeRow]:
     """Return the phenotypes that are present, those of one name as one, the largest first."""
     together = [summed(same) for same in by_name(rows)]
     return sorted((row for row in together if row.area_px), key=lambda row: -row.area_px)
+
+
+def _labels_by_name(rows: Sequence[PhenotypeRow]) -> dict[int, list[int]]:
+    """All labels of a name, by the one that it is shown with."""
+    return {same[0].label: [row.label for row in same] for same in by_name(rows)}
 
 
 def _area(row: PhenotypeRow) -> str:

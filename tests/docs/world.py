@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from histofactor.encoders import registry
+from histofactor.segmentation import cluster_rows
 from histofactor.slides.phantom import phantom
 from histofactor.tcga import gdc as gdc_module
 
@@ -41,6 +42,7 @@ def make_world(folder, monkeypatch, gdc):
     write_weights(folder, monkeypatch)
     gdc.fill_with_images()
     monkeypatch.setattr(gdc_module, "ENDPOINT", gdc.endpoint)
+    monkeypatch.setattr(cluster_rows, "TILE_PX", 64)  # of slides this small, 256 concepts need more tiles
 
 
 def write_slide(path, seed):

@@ -5,8 +5,10 @@ import os
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
+from histofactor.concepts.bank.file import read_bank_file
 from histofactor.segmentation.method import METHODS
 
 FILES = {
@@ -241,3 +243,74 @@ def test_unlike_the_bank(histofactor, image, tmp_path):
     code, _, err = histofactor(*command, "--unlike", "2")
     assert code != 0
     assert "auto, or a number above 0 and below 1" in err
+
+
+def test_a_folder_is_walked_without_own_results_and_what_is_passed_over_is_told(histofactor, image, tmp_path, tissue):
+    folder = tmp_path / "download"
+    for name in ("id-1/a.png", "id-2/b.png"):
+        (folder / name).parent.mkdir(parents=True)
+        Image.fromarray(tissue[:128, :128]).save(folder / name)
+    (folder / "id-1/annotations.txt").write_text("x")
+    arguments = ("--concepts", "embedded", "-o", folder / "out", "--source-mpp", 1, "-k", 8, "--fast")
+    code, out, err = histofactor("segment", folder, *arguments)
+    assert code == 0, err
+    assert "2 of 2" in out
+    assert "passed over: 1 not named like images (annotations.txt)" in err
+    assert f"2 inputs in 2 folders: 1 in {folder / 'id-1'}, 1 in {folder / 'id-2'}" in err
+    code, out, err = histofactor("segment", folder, *arguments)
+    assert "2 of 2 segmented (2 by an earlier run)" in out
+    assert "of histofactor's own results (a, b)" in err
+    code, _, err = histofactor("segment", folder / "out", *arguments)
+    assert code == 2
+    assert "own results" in err
+
+
+def test_a_table_gives_every_input_its_resolution_and_mask(histofactor, image, tmp_path, tissue):
+    Image.fromarray(tissue[:128, :160]).save(tmp_path / "b.png")
+    mask = np.zeros((80, 100), np.uint8)
+    mask[:, :50] = 255
+    Image.fromarray(mask).save(tmp_path / "left.png")
+    table = tmp_path / "slides.csv"
+    table.write_text("path,mpp,group,mask\ntissue.png,1,north,left.png\nb.png,0.5,south,\n")
+    out = tmp_path / "out"
+    code, stdout, err = histofactor("segment", "--table", table, "--concepts", "embedded", "-o", out, "-k", 8)
+    assert code == 0, err
+    assert "2 of 2" in stdout
+    recipes = {name: json.loads((out / name / "segmentation.json").read_text()) for name in ("tissue", "b")}
+    assert {name: recipe["source"]["mpp"] for name, recipe in recipes.items()} == {"tissue": 1.0, "b": 0.5}
+    labels = tifffile.imread(out / "tissue/labels.ome.tif")
+    assert labels[:, :100].all()
+    assert not labels[:, 100:].any()
+    assert (
+        "2 by an earlier run"
+        in histofactor("segment", "--table", table, "--concepts", "embedded", "-o", out, "-k", 8)[1]
+    )
+    mask[:, 50:] = 255  # the content of a mask counts
+    Image.fromarray(mask).save(tmp_path / "left.png")
+    _, stdout, _ = histofactor("segment", "--table", table, "--concepts", "embedded", "-o", out, "-k", 8)
+    assert "1 by an earlier run" in stdout
+    assert tifffile.imread(out / "tissue/labels.ome.tif").all()
+    for arguments, words in ((["--table", table, "--no-tissue"], "everything is to count as tissue"), ([], "INPUT")):
+        code, _, err = histofactor("segment", *arguments, "--concepts", "embedded", "-o", tmp_path / "more")
+        assert code in {1, 2}
+        assert words in err
+
+
+def test_what_a_table_says_holds_for_learning_and_for_segmenting_again(histofactor, tmp_path, tissue):
+    from histofactor.runs.ledger import known_inputs, openings_of, request_of
+
+    for name in ("a", "b"):
+        Image.fromarray(tissue[:, :300] if name == "a" else tissue[:, 100:]).save(tmp_path / f"{name}.png")
+    table, out = tmp_path / "slides.csv", tmp_path / "out"
+    table.write_text("path,mpp,group\na.png,1,north\nb.png,2,south\n")
+    code, _, err = histofactor("segment", "--table", table, "-o", out, "-k", 4, "--fast")
+    assert code == 0, err
+    card = read_bank_file(out / "concepts.safetensors").card
+    assert card["groups"] == {"north": 1, "south": 1}
+    assert [slide["mpp"] for slide in card["slides"]] == [1.0, 2.0]
+    assert request_of(out, "b")["opening"]["source_mpp"] == 2.0
+    assert openings_of(out)[tmp_path / "a.png"]["source_mpp"] == 1.0
+    assert {path.name: one.group for path, one in known_inputs(out).items()} == {"a.png": "north", "b.png": "south"}
+    code, _, err = histofactor("segment", tmp_path / "a.png", "-o", out, "--fast", "--relearn", "--source-mpp", 1)
+    assert code == 0, err
+    assert [slide["mpp"] for slide in read_bank_file(out / "concepts.safetensors").card["slides"]] == [1.0, 2.0]

@@ -14,7 +14,7 @@ from histofactor.evaluation.data.adapters import adapt
 from histofactor.evaluation.data.datasets import load_dataset, read_truth
 from histofactor.evaluation.data.split import divide, read_split
 from histofactor.export.tables import read_phenotypes, write_rows
-from histofactor.runs.source import Source, read_table
+from histofactor.runs.table import read_table
 from histofactor.tcga.gdc import GdcFile
 from histofactor.tcga.manifest import read_manifest, write_manifest
 
@@ -109,7 +109,7 @@ def read_any_table(path: Path) -> None:
     if path.name == "phenotypes.csv":
         write_rows(read_phenotypes(path), path.with_name("again.csv"))
     elif path.name == "sources.csv":
-        read_table([Source("a"), Source("b")], path, "hospital")
+        read_table(path, [Path("a"), Path("b")], "hospital")
     read_names(path)
 
 

@@ -13,6 +13,7 @@ from histofactor.runs.learn_concepts import learn_concepts
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions
 from histofactor.runs.source import Opening, file_sources
+from histofactor.runs.table import read_table
 from histofactor.segmentation.page import segment
 from histofactor.segmentation.setup import SegmentOptions
 from histofactor.slides.phantom import phantom
@@ -95,7 +96,8 @@ def test_a_kept_sample_serves_other_ks(images, tiny_encoder, tmp_path):
 
 def test_groups_are_told(images, tiny_encoder, tmp_path):
     (tmp_path / "t.csv").write_text("name,hospital\n0,north\n1,south\n")
-    sources = file_sources([images / "0.png", images / "1.png"], tmp_path / "t.csv", "hospital")
+    paths = [images / "0.png", images / "1.png"]
+    sources = file_sources(paths, read_table(tmp_path / "t.csv", paths, "hospital"))
     learned = learn_concepts(sources, [3], encoder=tiny_encoder, options=OPTIONS)
     assert learned.card["groups"] == {"north": 1, "south": 1}
     assert sorted(learned.banks[0].provenance["per_group"]) == ["north", "south"]

@@ -5,7 +5,11 @@ import pytest
 
 from dicom_writer import dicom
 from histofactor.errors import ImageError
-from histofactor.slides.inputs import find_inputs, group_inputs, grouping_notes
+from histofactor.export.names import SEAL
+from histofactor.runs.ledger import RUNS
+from histofactor.runs.status import STATUS
+from histofactor.slides import own_output
+from histofactor.slides.inputs import OWN, PassedOver, find_inputs, folder_note, group_inputs, grouping_notes
 
 
 @pytest.fixture
@@ -21,8 +25,108 @@ def names(paths):
     return [path.name for path in paths]
 
 
-def test_a_folder_gives_its_own_images_in_natural_order(folder):
-    assert names(find_inputs([folder])) == ["s1.tif", "s2.PNG", "s10.png"]
+def test_a_folder_gives_the_images_in_it_and_below_in_natural_order(folder):
+    assert names(find_inputs([folder])) == ["s1.tif", "s2.PNG", "s10.png", "deep.png"]
+    assert names(find_inputs([folder], deep=False)) == ["s1.tif", "s2.PNG", "s10.png"]
+
+
+def test_a_download_is_walked_and_what_is_no_slide_is_told_by_kinds(tmp_path):
+    for name in ("id-1/a.svs", "id-1/logs/a.svs.parcel", "id-1/annotations.txt", "id-2/b.svs", "id-2/logs/b.svs.parcel",
+                 "id-2/.b.svs.part", ".cache/c.svs", "MANIFEST.txt"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    passed = PassedOver()
+    found = group_inputs([tmp_path], passed)
+    assert found == {tmp_path / "id-1/a.svs": (), tmp_path / "id-2/b.svs": ()}
+    kinds = {kind: sorted(map(str, (path.relative_to(tmp_path) for path in paths)))
+             for kind, paths in passed.kinds.items()}  # fmt: skip
+    assert kinds == {
+        "hidden": [".cache", "id-2/.b.svs.part"],
+        "not named like images": ["MANIFEST.txt", "id-1/annotations.txt", "id-1/logs/a.svs.parcel",
+                                  "id-2/logs/b.svs.parcel"],
+    }  # fmt: skip
+    assert "4 not named like images (MANIFEST.txt, " in passed.note()
+    assert "2 hidden (.cache, .b.svs.part)" in passed.note()
+    told = folder_note(list(found))
+    assert told == f"2 inputs in 2 folders: 1 in {tmp_path / 'id-1'}, 1 in {tmp_path / 'id-2'}"
+    assert folder_note(list(found)[:1]) == ""
+
+
+def results(folder, seal=True):
+    """What ``segment`` writes of one input, as far as pictures and records go."""
+    folder.mkdir(parents=True)
+    for name in ("labels.ome.tif", "overlay.png", "preview.jpg"):
+        (folder / name).write_bytes(b"x")
+    if seal:
+        (folder / SEAL).write_text('{"recipe_sha256": "ab"}')
+
+
+def test_own_results_are_known_by_their_records_and_left_out(folder):
+    results(folder / "out/s1")
+    results(folder / "out/cut short", seal=False)
+    (folder / "out" / RUNS).mkdir()
+    (folder / "out" / RUNS / "1.json").write_text('{"inputs": [["x.png", "cut short", "key"]]}')
+    results(folder / "failed", seal=False)
+    (folder / "failed" / STATUS).write_text('{"format": 2, "input": "x", "folder": "", "run": "1"}')
+    results(folder / "mine", seal=False)  # pictures that are only called like ours
+    passed = PassedOver()
+    found = group_inputs([folder], passed)
+    assert names(found) == ["labels.ome.tif", "overlay.png", "preview.jpg", "s1.tif", "s2.PNG", "s10.png", "deep.png"]
+    assert {path.parent.name for path in found} == {"mine", "in", "sub"}
+    assert {path.name for path in passed.kinds[OWN]} == {"s1", "cut short", "failed"}
+    for whole in (folder / "out/s1", folder / "out", f"{folder}/out/*/*.png"):
+        with pytest.raises(ImageError, match="own results"):
+            find_inputs([whole])
+
+
+def test_results_that_are_named_outright_are_taken_with_a_word(folder):
+    results(folder / "out/s1")
+    path = folder / "out/s1/labels.ome.tif"
+    (note,) = grouping_notes(group_inputs([path, folder / "s1.tif"]))
+    assert note == f"{path} lies among results of histofactor, and is taken for an input since it was named"
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{}", "{" * 100_000, '{"inputs": [3]}', '{"inputs": 3}'])
+def test_records_of_others_make_no_own_results(folder, text):
+    (folder / RUNS).mkdir()
+    for path in (folder / RUNS / "1.json", folder / "sub" / SEAL, folder / "sub" / STATUS):
+        path.write_text(text)
+    assert "deep.png" in names(find_inputs([folder]))
+    assert {SEAL, STATUS} == set(own_output._TOLD)
+    assert own_output._RUNS == RUNS
+
+
+def test_folders_end_where_links_lead_in_circles(folder):
+    for name in ("sub/up", "sub/again", "loop"):
+        (folder / name).symlink_to(folder)
+    passed = PassedOver()
+    assert names(group_inputs([folder], passed)) == ["s1.tif", "s2.PNG", "s10.png", "deep.png"]
+    assert {path.name for path in passed.kinds["reached before by another link"]} == {"up", "again", "loop"}
+
+
+def test_a_folder_below_that_may_not_be_listed_is_told(folder, monkeypatch):
+    (folder / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    passed = PassedOver()
+    assert len(group_inputs([folder], passed)) == 4
+    assert passed.kinds["that may not be listed"] == [folder / "locked"]
+
+
+def test_slides_of_many_files_stay_one_below_a_folder(dicom_slide, tmp_path):
+    (tmp_path / "m.mrxs").write_bytes(b"x")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/Data0000.dat").write_bytes(b"x")
+    (tmp_path / "m/preview.png").write_bytes(b"x")
+    found = group_inputs([tmp_path])
+    others = tuple(dicom_slide / name for name in ("1.dcm", "3.dcm", "4.dcm"))
+    assert found == {dicom_slide / "2.dcm": others, tmp_path / "m.mrxs": ()}
 
 
 def test_whole_slides_are_found(tmp_path):
@@ -40,7 +144,12 @@ def test_globs(folder):
 
 def test_duplicates_are_removed_and_the_order_of_naming_is_kept(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    assert names(find_inputs(["s10.png", folder, folder / "s10.png", "./s2.PNG"])) == ["s10.png", "s1.tif", "s2.PNG"]
+    assert names(find_inputs(["s10.png", folder, folder / "s10.png", "./s2.PNG"])) == [
+        "s10.png",
+        "s1.tif",
+        "s2.PNG",
+        "deep.png",
+    ]
 
 
 def test_a_named_file_stays_even_if_missing_or_no_image(folder):
@@ -153,15 +262,15 @@ def test_globs_end_where_links_lead_in_circles(folder):
 
 def test_a_folder_that_may_not_be_listed_is_one_message(tmp_path, monkeypatch):
     def refuse(folder):
-        raise PermissionError(13, "Permission denied")
+        raise PermissionError(13, "Permission denied", os.fspath(folder))
 
-    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(ImageError, match=r"cannot be listed.*Permission denied.*check its permissions"):
         find_inputs([tmp_path])
 
 
 def test_the_working_folder_is_a_folder(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    assert names(find_inputs(["."])) == ["s1.tif", "s2.PNG", "s10.png"]
+    assert names(find_inputs(["."])) == ["s1.tif", "s2.PNG", "s10.png", "deep.png"]
     monkeypatch.chdir(folder / "sub")
-    assert names(find_inputs([".."])) == ["s1.tif", "s2.PNG", "s10.png"]
+    assert names(find_inputs([".."])) == ["s1.tif", "s2.PNG", "s10.png", "deep.png"]

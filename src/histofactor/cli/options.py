@@ -17,10 +17,19 @@ from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
     from histofactor.encoders.encoder import Inference
-    from histofactor.runs.source import Opening
+    from histofactor.runs.source import Opening, Stated
+    from histofactor.slides.inputs import PassedOver
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _NUMBER = "[0-9]{1,9}"  # more digits count nothing here
+
+TableOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV with columns path (relative to it), mpp, group and mask, or some of them: of INPUT..., or instead of "
+        "them; default: none."
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,10 +188,38 @@ def say(text: str, *, err: bool = False) -> None:
     typer.echo(printable(text), err=err)
 
 
-def tell_groups(groups: Mapping[Path, Sequence[Path]]) -> list[Path]:
+def tell_groups(groups: Mapping[Path, Sequence[Path]], passed: PassedOver | None = None) -> list[Path]:
     """The slides of ``group_inputs``; which files are no inputs of their own is told on stderr."""
     from histofactor.slides.inputs import grouping_notes
 
-    for note in grouping_notes(groups):
+    over = passed.note() if passed is not None else ""
+    for note in [*grouping_notes(groups), *([f"passed over: {over}"] if over else [])]:
         say(f"note: {note}", err=True)
     return list(groups)
+
+
+def inputs_of(
+    named: Sequence[Path] | None, table: Path | None, group: str | None = None
+) -> tuple[list[Path], dict[Path, Stated]]:
+    """The inputs that a verb works on, and what a table says of them; what is passed over is told on stderr.
+
+    Args:
+        named: files, folders and globs, or none.
+        table: see ``runs.table.read_table``; without ``named`` its rows are the inputs.
+        group: its column of groups.
+
+    Raises:
+        OptionError: nothing is named.
+        HistofactorError: as ``group_inputs`` and ``read_table``.
+    """
+    from histofactor.runs.table import read_table
+    from histofactor.slides.inputs import PassedOver, folder_note, group_inputs
+
+    if not named and table is None:
+        raise OptionError("there is nothing to work on", expected="INPUT..., or a table of inputs", got="neither")
+    passed = PassedOver()
+    paths = tell_groups(group_inputs(named or [], passed), passed)
+    if any(path.is_dir() for path in named or []) and (note := folder_note(paths)):
+        say(f"note: {note}", err=True)
+    known = {} if table is None else read_table(table, paths, group)
+    return paths or list(known), known

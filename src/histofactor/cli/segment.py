@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histofactor.cli.options import EncoderChoice, encoder_options, say
+from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, inputs_of, say
 
 if TYPE_CHECKING:
     from histofactor.base.clock import Clock
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @encoder_options
 def segment(  # noqa: PLR0913 - one parameter an option
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Slides, images, folders or globs.")],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="INPUT...", help="Slides, images, folders with all below them, or globs."),
+    ] = None,
     *,
     out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
     concepts: Annotated[
@@ -27,6 +30,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
             help="Concept bank, or the one that ships; default: learned from the inputs, once for OUT, and kept there.",
         ),
     ] = None,
+    table: TableOption = None,
     k: Annotated[int | None, typer.Option("-k", help="Number of concepts; default: the recommended one.")] = None,
     relearn: Annotated[
         bool, typer.Option("--relearn", help="Learn the concepts of OUT anew, from these and all earlier inputs.")
@@ -71,19 +75,17 @@ def segment(  # noqa: PLR0913 - one parameter an option
     it stopped when the same command is given again; several may share a folder.
     """
     from histofactor.base.clock import Clock
-    from histofactor.cli.options import tell_groups
     from histofactor.cli.progress import progress_reporter
     from histofactor.errors import OptionError, OutputError
     from histofactor.runs.results import Outputs
     from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
     from histofactor.segmentation.setup import SegmentOptions
-    from histofactor.slides.inputs import group_inputs
 
     choice.check()
     if relearn and concepts is not None:
         raise OptionError("--relearn is for the concepts of OUT, and others are given", mend="leave one of them out")
     _check_components(components, method, k)
-    paths, clock = tell_groups(group_inputs(inputs)), Clock()
+    (paths, known), clock = inputs_of(inputs, table), Clock()
     given = choice.given() | ({} if components is None else {"components": components})
     how = SegmentOptions(**given, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike)
     outcomes: list[Outcome] = []
@@ -92,6 +94,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
             options = ManyOptions(
                 mpp=choice.mpp,
                 opening=choice.opening(),
+                known=known,
                 method=method,
                 segment=how,
                 outputs=Outputs(keep_weights, ome_zarr),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from histofactor.base.text import counted
-from histofactor.cli.options import EncoderChoice, encoder_options, say
+from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, say
 
 if TYPE_CHECKING:
     from histofactor.runs.learn_concepts import Learned
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @encoder_options
 def train(  # noqa: PLR0913 - one parameter an option
     inputs: Annotated[
-        list[Path],
-        typer.Argument(metavar="INPUT...", help="Images, slides, folders, globs, or one manifest."),
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="INPUT...", help="Images, slides, folders with all below them, globs, or one manifest."),
+    ] = None,
     *,
     out: Annotated[Path, typer.Option("-o", "--out", help="Bank to write, NAME.safetensors.")],
     k: Annotated[str, typer.Option("-k", help="Numbers of concepts, separated by commas.")] = "8,16,32,64,128,256",
@@ -34,10 +34,10 @@ def train(  # noqa: PLR0913 - one parameter an option
         bool, typer.Option("--spherical", help="Cluster directions: near is what has a high cosine.")
     ] = False,
     pool: Annotated[str, typer.Option(help="What is clustered: token, or tile: means of 256 px tiles.")] = "token",
-    table: Annotated[
-        Path | None, typer.Option(help="CSV of file names, with a column mpp or groups to balance over.")
+    table: TableOption = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column of the table that holds the groups (hospital, …); default: group.")
     ] = None,
-    group: Annotated[str | None, typer.Option(help="Column of the table that holds the groups (hospital, …).")] = None,
     tokens: Annotated[int, typer.Option(help="Tokens in the sample, at most.")] = 2**18,
     windows: Annotated[int, typer.Option(help="Windows encoded of every slide, drawn at random; 0: all.")] = 32,
     seeds: Annotated[int, typer.Option(help="Starts of the clustering; the best goes on.")] = 3,
@@ -65,7 +65,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     clustered, and every smaller K is made of unions of its clusters. A run that is cut short goes on where it stopped.
     The slides of a manifest are fetched, encoded and deleted one after another, balanced over their projects.
     """
-    from histofactor.cli.options import numbers, tell_groups
+    from histofactor.cli.options import inputs_of, numbers
     from histofactor.cli.progress import at_work, learn_reporter
     from histofactor.concepts.learn.kmeans import KMeansOptions
     from histofactor.concepts.learn.levels import TrainOptions
@@ -75,7 +75,6 @@ def train(  # noqa: PLR0913 - one parameter an option
     from histofactor.runs.source import file_sources
     from histofactor.runs.study import sample_of
     from histofactor.segmentation.setup import SegmentOptions
-    from histofactor.slides.inputs import group_inputs
 
     choice.check()
     if group is not None and table is None:
@@ -85,12 +84,12 @@ def train(  # noqa: PLR0913 - one parameter an option
     if preset == "tcga":
         pool, independent, choice = "tile", True, replace(choice, transform="relu", fast=True)
     ks = numbers(k, "-k")
-    manifest = inputs[0] if len(inputs) == 1 and inputs[0].suffix in {".tsv", ".txt"} else None
-    paths = [] if manifest is not None else tell_groups(group_inputs(inputs))
+    manifest = inputs[0] if inputs and len(inputs) == 1 and inputs[0].suffix in {".tsv", ".txt"} else None
+    paths, known = ([], {}) if manifest is not None else inputs_of(inputs, table, group)
     if manifest is not None:
         sources = _fetched(manifest, download or out.with_name(f"{out.name}.slides"), endpoint)
     else:
-        sources = file_sources(paths, table, group)
+        sources = file_sources(paths, known)
     options = LearnOptions(
         mpp=choice.mpp,
         opening=choice.opening(),

@@ -29,6 +29,8 @@ from histofactor.records import EncoderKey
 from histofactor.runs.made_with import made_with, told_apart
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import LOCKS, Place, key_of, locked, name_folders
+from histofactor.runs.request import known_of, of_input
+from histofactor.runs.source import Stated
 from histofactor.runs.status import read_status
 from histofactor.segmentation.setup import Segmenter
 from histofactor.slides.warnings import is_warning
@@ -113,12 +115,27 @@ def inputs_of(out: Path) -> list[Path]:
 
 def openings_of(out: Path) -> dict[Path, Mapping[str, Any]]:
     """How the inputs of all runs were opened last, see ``source.Opening``; without those of which it is not known."""
+    return {
+        path: opening
+        for path, (request, key) in _asked(out).items()
+        if isinstance(opening := of_input(request, key).get("opening"), dict)
+    }
+
+
+def known_inputs(out: Path) -> dict[Path, Stated]:
+    """What was said of inputs of earlier runs, see ``source.Stated``."""
+    found = {path: known_of(request, key) for path, (request, key) in _asked(out).items()}
+    return {path: one for path, one in found.items() if one is not None}
+
+
+def _asked(out: Path) -> dict[Path, tuple[Mapping[str, Any], str]]:
+    """What the newest run of every input was asked for, and the key of the input."""
     asked = [(run, run.get("request")) for run in _read_runs(out)[0]]
     return {
-        Path(path): request["opening"]
+        Path(path): (request, key)
         for run, request in asked
-        if isinstance(request, dict) and isinstance(request.get("opening"), dict)
-        for path, _, _ in run["inputs"]
+        if isinstance(request, dict)
+        for path, _, key in run["inputs"]
     }
 
 
@@ -149,7 +166,9 @@ def request_of(out: Path, folder: str) -> Mapping[str, Any] | None:
     status = read_status(out / folder)
     run = None if status is None else _read_run(out / RUNS / f"{status.run}.json")
     request = None if run is None else run.get("request")
-    return request if isinstance(request, dict) else None
+    if run is None or not isinstance(request, dict):
+        return None
+    return of_input(request, next((key for _, name, key in run["inputs"] if name == folder), ""))
 
 
 def under_way(out: Path) -> set[str]:

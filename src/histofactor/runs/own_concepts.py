@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from histofactor.runs.learn_concepts import learn
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.place import key_of
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder, Thrift
-from histofactor.runs.source import Opening, file_sources
+from histofactor.runs.source import Opening, Stated, file_sources
 from histofactor.runs.study import (
     BANK,
     Study,
@@ -51,11 +51,13 @@ class StudyOptions:
         opening: how inputs are opened.
         relearn: learn anew although there are some.
         thrift: how inputs are spared.
+        known: what is said of inputs, by path.
     """
 
     opening: Opening = field(default_factory=Opening)
     relearn: bool = False
     thrift: Thrift = field(default_factory=Thrift)
+    known: Mapping[Path, Stated] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,7 @@ def _learned(
         thrift=options.thrift,
         checkpoint_s=_CHECKPOINT_S,
     )
-    sources, quiet = file_sources(_drawn(inputs, seed, reporter)), _while_learning(reporter)
+    sources, quiet = file_sources(_drawn(inputs, seed, reporter), options.known), _while_learning(reporter)
     builder = SampleBuilder(sources, setup, learning, work=sample_of(path), reporter=quiet, memory=memory)
     builder.gather()
     _tell_mpp(builder, reporter)

@@ -11,8 +11,9 @@ from histofactor.base.clock import Clock
 from histofactor.encoders.encoder import Encoder, Inference
 from histofactor.records import ConceptBank
 from histofactor.runs.outcome import Reporter
+from histofactor.runs.place import key_of
 from histofactor.runs.results import Outputs
-from histofactor.runs.source import Opening
+from histofactor.runs.source import Opening, Stated
 from histofactor.segmentation.setup import SegmentOptions
 
 _PATHS = ("weights", "tissue_mask")  # of the options, where they are files
@@ -33,6 +34,7 @@ class ManyOptions:
     Attributes:
         mpp: µm/px to work at; default the encoder's own.
         opening: how inputs are opened: µm/px where their header lacks it, which image of a file, how large at most.
+        known: what is said of some of the inputs, by the path that they are given by: µm/px, group, mask of tissue.
         method: as for ``segment``.
         segment: what is seldom changed.
         outputs: what is written of each input.
@@ -44,6 +46,7 @@ class ManyOptions:
 
     mpp: float | None = None
     opening: Opening = field(default_factory=Opening)
+    known: Mapping[Path, Stated] = field(default_factory=dict)
     method: str = "project"
     segment: SegmentOptions = field(default_factory=SegmentOptions)
     outputs: Outputs = field(default_factory=Outputs)
@@ -69,7 +72,30 @@ def stated(
         "opening": asdict(options.opening),
         "outputs": asdict(options.outputs),
         "segment": how,
+        "known": {key_of(path): _known(one) for path, one in options.known.items()},
     }
+
+
+def _known(one: Stated) -> dict[str, Any]:
+    return asdict(one) | {"mask": None if one.mask is None else str(one.mask.resolve())}
+
+
+def of_input(request: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """What one input of a run was asked for, of what ``stated`` wrote; ``key`` as in ``place.key_of``."""
+    known, rest = request.get("known"), {name: value for name, value in request.items() if name != "known"}
+    one = known.get(key) if isinstance(known, dict) else None
+    if not isinstance(one, dict):
+        return rest
+    opening = request["opening"] | ({"source_mpp": one["mpp"]} if one["mpp"] else {})
+    segment = request["segment"] | ({"tissue_mask": one["mask"]} if one["mask"] else {})
+    return rest | {"opening": opening, "segment": segment}
+
+
+def known_of(request: Mapping[str, Any], key: str) -> Stated | None:
+    """What was said of one input of a run; None where nothing was."""
+    known = request.get("known")
+    one = known.get(key) if isinstance(known, dict) else None
+    return None if one is None else Stated(one["mpp"], one["group"], one["mask"] and Path(one["mask"]))
 
 
 def _named(concepts: str | Path) -> str:

@@ -19,12 +19,12 @@ from histofactor.concepts.learn.sample import Sample, read_note
 from histofactor.errors import HistofactorError, OptionError
 from histofactor.recipe import fingerprint
 from histofactor.runs.outcome import Outcome, Reporter, attempt
-from histofactor.runs.source import Opening, Source, Sources
+from histofactor.runs.source import Opening, Source, Sources, content_of
 from histofactor.segmentation.cluster_rows import check_pool
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.plan import Plan, make_plan
 from histofactor.segmentation.sampling import SHARE, SMALL_BYTES, Whose, WindowRule, draw_windows, is_small, take_tokens
-from histofactor.segmentation.setup import SegmentOptions, Setup
+from histofactor.segmentation.setup import SegmentOptions, Setup, with_mask
 from histofactor.segmentation.window_memory import FeatureMemory, HeldInput, WindowMemory, bytes_of_features
 
 _SAMPLE_BYTES = 2**30  # of tokens, at most
@@ -163,7 +163,8 @@ class SampleBuilder:
         if isinstance(path, HistofactorError):
             raise path
         with self.options.opening.open(path, source.mpp) as slide:
-            whole = make_plan(slide, self.setup)
+            setup = with_mask(self.setup, source.mask)
+            whole = make_plan(slide, setup)
             plan, held = self._choose(whole)
             known: dict[str, Any] = {
                 "windows": plan.windows,
@@ -175,7 +176,7 @@ class SampleBuilder:
                 memory = WindowMemory() if held and self._memory is not None else None
                 name = source.name if len(self.sources) > 1 else ""  # alone, it gives the same whatever it is called
                 whose = Whose(name, self._numbers[source.name], 1 / self._members[source.group])
-                planned, watch = Planned(slide, self.setup, plan, memory), Watch(self._reporter.on_window)
+                planned, watch = Planned(slide, setup, plan, memory), Watch(self._reporter.on_window)
                 taken = take_tokens(planned, self.sample, whose, self.options.pool, watch)
                 known |= {"tokens": taken.seen, "side": taken.side}
                 if self._memory is not None:
@@ -213,7 +214,7 @@ class SampleBuilder:
         sampling = [options.mpp, options.seed, self.sample.capacity, options.windows, options.pool]
         thrift = None if options.thrift is None else asdict(options.thrift)
         opening = [options.opening.source_mpp, options.opening.series]
-        inputs = [asdict(source) for source in self.sources]
+        inputs = [[asdict(source), source.mask and content_of(Path(source.mask))] for source in self.sources]
         tissue = [self.setup.tissue.find, None if mask is None else fingerprint(mask)]
         run = [encoder.precision, encoder.repaired, self.setup.views]
         known = [histofactor.__version__, asdict(self.spec.key), run, sampling, thrift, opening, tissue, inputs]

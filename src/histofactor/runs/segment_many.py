@@ -11,10 +11,13 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.records import ConceptBank
 from histofactor.runs.execute.local import execute
-from histofactor.runs.ledger import begin, derive, facts_of, inputs_of, openings_of
+from histofactor.runs.ledger import begin, derive, facts_of, inputs_of, known_inputs, openings_of
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.own_concepts import OwnConcepts, StudyOptions, own_concepts
+from histofactor.runs.place import Place
 from histofactor.runs.request import ManyOptions, Observer, stated
+from histofactor.runs.results import Outputs
+from histofactor.runs.source import NOTHING
 from histofactor.runs.task import Request, Task, run_one
 from histofactor.segmentation.method import method_of
 from histofactor.segmentation.setup import check_options
@@ -70,7 +73,8 @@ def segment_many(
     own = concepts is None and method_of(options.method).needs_bank
     if own:
         check_options(k, method_of(options.method), options.segment)
-        paths += _former(out, paths, options)
+        former = _former(out, paths, options)
+        paths, options = [*paths, *former], _remembered(out, former, options)
     with observer.clock("concepts"):
         chosen = _own(out, paths, request, options) if own else _given(request)
     segmenter = chosen.request.load()
@@ -78,10 +82,7 @@ def segment_many(
     asked = stated(encoder, concepts, replace(options, outputs=outputs))
     facts = {**facts_of(segmenter, chosen.origin, options.arguments), "request": asked}
     run, places = begin(out, facts, paths, observer.reporter.on_note)
-    tasks = [
-        Task(path, place, outputs, options.opening, options.resume, run)
-        for path, place in zip(paths, places, strict=True)
-    ]
+    tasks = [_task(path, place, outputs, options, run) for path, place in zip(paths, places, strict=True)]
     watch = Watch(observer.reporter.on_window, observer.clock)
     outcomes = {}
     try:
@@ -95,9 +96,16 @@ def segment_many(
     return [outcomes[str(path)] for path in paths]
 
 
+def _task(path: Path, place: Place, outputs: Outputs, options: ManyOptions, run: str) -> Task:
+    """One input with what is said of it."""
+    known, opening = options.known.get(path, NOTHING), options.opening
+    opening = replace(opening, source_mpp=known.mpp or opening.source_mpp)
+    return Task(path, place, outputs, opening, options.resume, run, known.mask)
+
+
 def _own(out: Path, paths: Sequence[Path], request: Request, options: ManyOptions) -> OwnConcepts:
     """The concepts of the folder."""
-    how = StudyOptions(opening=options.opening, relearn=options.relearn)
+    how = StudyOptions(opening=options.opening, relearn=options.relearn, known=options.known)
     return own_concepts(out, paths, request, how, options.observer.reporter)
 
 
@@ -114,12 +122,23 @@ def _former(out: Path, paths: Sequence[Path], options: ManyOptions) -> list[Path
     given = {path.resolve() for path in paths}
     former = [path for path in inputs_of(out) if path.resolve() not in given and path.exists()]
     now, before = asdict(options.opening), openings_of(out)
-    changed = [path.name for path in former if any(before.get(path, now).get(name) != now[name] for name in _OPENED)]
+    own = known_inputs(out)
+    changed = [
+        path.name
+        for path in former
+        if path not in own and any(before.get(path, now).get(name) != now[name] for name in _OPENED)
+    ]
     if changed:
         options.observer.reporter.on_note(
             f"opened with another --source-mpp or --series than before, as all inputs are: {', '.join(changed)}"
         )
     return former
+
+
+def _remembered(out: Path, former: Sequence[Path], options: ManyOptions) -> ManyOptions:
+    """Options with what earlier runs were told of their inputs."""
+    known = {path: one for path, one in known_inputs(out).items() if path in former} if former else {}
+    return replace(options, known={**known, **options.known})
 
 
 def _check_inputs(paths: Sequence[Path]) -> None:

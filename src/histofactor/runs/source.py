@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from histofactor.errors import HistofactorError, ImageError, OptionError, ResolutionError
+from histofactor.errors import HistofactorError, ImageError
 from histofactor.recipe import fingerprint
 from histofactor.slides.budget import MAX_IMAGE_GB
 from histofactor.slides.reader import Slide, open_slide
-from histofactor.slides.resolution import check_mpp
 from histofactor.slides.slide_parts import files_of
 from histofactor.tcga.fetch import FetchOptions, fetched
 from histofactor.tcga.gdc import GdcFile
@@ -43,6 +41,24 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """What the user says of one input.
+
+    Attributes:
+        mpp: its µm/px where its header lacks it or is wrong, or None.
+        group: hospital, project, …; tokens are balanced over groups where concepts are learned.
+        mask: image of its tissue (> 0), or None.
+    """
+
+    mpp: float | None = None
+    group: str | None = None
+    mask: Path | None = None
+
+
+NOTHING = Stated()
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One input.
 
@@ -51,12 +67,14 @@ class Source:
         group: hospital, project, …; tokens are balanced over groups, and over the slides of each.
         mpp: µm/px where its header lacks it, or None for that of the run.
         content: ``fingerprint`` of its files; "" where they are fetched, or cannot be read.
+        mask: path of an image of its tissue, or "" for that of the run.
     """
 
     name: str
     group: str | None = None
     mpp: float | None = None
     content: str = ""
+    mask: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +91,20 @@ class Sources:
     find: Callable[[Sequence[Source]], Iterable[Path | HistofactorError]]
 
 
-def file_sources(paths: Sequence[str | Path], table: Path | None = None, group: str | None = None) -> Sources:
+def file_sources(paths: Sequence[str | Path], stated: Mapping[Path, Stated] | None = None) -> Sources:
     """Files on disk.
 
     Args:
         paths: where they lie.
-        table: says more of them, see ``read_table``.
-        group: its column of groups.
-
-    Raises:
-        OptionError, ResolutionError: as ``read_table``.
+        stated: what is said of some of them, see ``runs.table``.
     """
-    sources = name_sources(paths)
-    if table is not None:
-        sources = read_table(sources, table, group)
-    sources = [replace(source, content=_content(Path(path))) for source, path in zip(sources, paths, strict=True)]
-    by_name = {source.name: Path(path) for source, path in zip(sources, paths, strict=True)}
-    return Sources(sources, lambda todo: (by_name[source.name] for source in todo))
+    stated, found = stated or {}, []
+    for source, path in zip(name_sources(paths), map(Path, paths), strict=True):
+        one = stated.get(path, NOTHING)
+        mask = "" if one.mask is None else str(one.mask)
+        found.append(replace(source, group=one.group, mpp=one.mpp, content=content_of(path), mask=mask))
+    by_name = {source.name: Path(path) for source, path in zip(found, paths, strict=True)}
+    return Sources(found, lambda todo: (by_name[source.name] for source in todo))
 
 
 def manifest_sources(files: Sequence[GdcFile], folder: Path, options: FetchOptions | None = None) -> Sources:
@@ -105,10 +120,11 @@ def manifest_sources(files: Sequence[GdcFile], folder: Path, options: FetchOptio
     return Sources(sources, lambda todo: fetched([by_name[source.name] for source in todo], folder, options))
 
 
-def _content(path: Path) -> str:
+def content_of(path: Path) -> str:
+    """``fingerprint`` of the files of an input, "" where they cannot be read: whoever opens it says why."""
     try:
         return fingerprint(*files_of(path))
-    except ImageError:  # whoever opens it says why
+    except ImageError:
         return ""
 
 
@@ -119,48 +135,3 @@ def name_sources(paths: Sequence[str | Path]) -> list[Source]:
     while len({parts[-depth:] for parts in whole}) < len(set(whole)):
         depth += 1
     return [Source("/".join(parts[-depth:])) for parts in whole]
-
-
-def read_table(sources: Sequence[Source], table: Path, group: str | None = None) -> list[Source]:
-    """Sources with the groups and the µm/px that a table gives them.
-
-    Args:
-        sources: the inputs.
-        table: CSV with a header; its first column holds file names, with or without suffix. A column ``mpp`` may hold
-            the µm/px of files whose header lacks it.
-        group: the column that holds the groups, or None.
-
-    Raises:
-        OptionError: the table cannot be read, lacks the column, or does not name an input.
-        ResolutionError: a µm/px is not plausible.
-    """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise OptionError(f"cannot read the table {table}", expected="a CSV file", got=str(error)) from error
-    header = list(rows[0]) if rows else []
-    wanted = group or "mpp"
-    if wanted not in header[1:]:
-        got = ", ".join(map(str, header)) or "no rows"
-        raise OptionError(f"{table} has no column {wanted!r} after the first", expected="file names, then it", got=got)
-    by_name = {row[header[0]]: row for row in rows}
-    found = []
-    for source in sources:
-        name = Path(source.name)
-        row = by_name.get(source.name) or by_name.get(name.name) or by_name.get(name.stem)
-        if not row or (group and not row[group]):
-            raise OptionError(f"{table} does not say the {wanted} of {source.name}", mend="add a row for it")
-        found.append(replace(source, group=row[group] if group else None, mpp=_mpp(row, source.name)))
-    return found
-
-
-def _mpp(row: Mapping[str, str], name: str) -> float | None:
-    text = row.get("mpp") or ""
-    try:
-        mpp = float(text) if text else None
-    except ValueError as error:
-        raise ResolutionError(f"the µm/px of {name} is no number", expected="for example 0.25", got=text) from error
-    if mpp is not None:
-        check_mpp(mpp, f"the mpp of {name}")
-    return mpp

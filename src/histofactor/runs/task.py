@@ -24,7 +24,7 @@ from histofactor.runs.source import Opening
 from histofactor.runs.status import tell_status
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import mask_of
-from histofactor.segmentation.setup import Segmenter, SegmentOptions, prepare
+from histofactor.segmentation.setup import Segmenter, SegmentOptions, prepare, with_mask
 from histofactor.segmentation.store import DiskStore, MemoryStore
 from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.slide_parts import files_of
@@ -58,6 +58,7 @@ class Task:
         opening: how it is opened.
         resume: keep finished results, and go on where unfinished ones were left; else all is made anew.
         run: name of the run in the ledger.
+        mask: image of the tissue of this input, or None for what the segmenter has.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Task:
     opening: Opening = field(default_factory=Opening)
     resume: bool = True
     run: str = ""
+    mask: Path | None = None
 
 
 def run_one(
@@ -96,6 +98,7 @@ def run_one(
 def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemory) -> Outcome:
     """One input from file to results, by whoever holds its lock."""
     place = task.place
+    segmenter = replace(segmenter, setup=with_mask(segmenter.setup, task.mask))
     if task.path.resolve().is_relative_to(place.results.resolve()):
         raise OutputError(
             f"results of {task.path} would be written over it",

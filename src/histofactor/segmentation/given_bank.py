@@ -11,6 +11,7 @@ from histofactor.encoders.weights import embedded_path
 from histofactor.errors import BankMismatch, OptionError
 from histofactor.masks import unlike
 from histofactor.records import ConceptBank
+from histofactor.segmentation.method import METHODS, Method, nearest
 
 DEFAULT_BANK = "concepts.safetensors"
 EMBEDDED = "embedded"  # instead of a bank: the one that ships with the encoder of that name
@@ -56,3 +57,24 @@ def check_width(bank: ConceptBank, encoder: Encoder) -> None:
             got=f"{bank.vectors.shape[1]} channels",
             mend="give a bank that was learned on this encoder",
         )
+
+
+def check_unlike(wanted: str | float, method: Method) -> None:
+    """Raise OptionError unless a method tells tissue unlike the bank, by the limit that is asked for."""
+    if not method.streamed:
+        names = ", ".join(sorted(row.name for row in METHODS.values() if row.streamed))
+        raise OptionError(
+            f"method {method.name!r} tells no tissue unlike the bank",
+            expected=f"one of {names}, which weigh the bank's concepts themselves",
+            mend="leave --unlike out, or choose another --method",
+        )
+    if wanted != "auto":
+        try:
+            limit = float(wanted)
+        except ValueError:
+            limit = 0.0
+        if not 0 < limit < 1:
+            expected = "auto, or a number above 0 and below 1"
+            raise OptionError("--unlike is out of range", expected=expected, got=str(wanted))
+    elif method.combine is nearest:  # its residual is the distance to one concept alone
+        raise OptionError("--unlike auto is for mixtures of concepts", expected="project or raw", mend=STATE_A_NUMBER)

@@ -12,11 +12,12 @@ from histofactor.encoders.encoder import Encoder, Inference
 from histofactor.encoders.registry import get
 from histofactor.errors import BankError, OptionError
 from histofactor.records import ConceptBank
-from histofactor.segmentation.given_bank import STATE_A_NUMBER, check_width, find_bank, find_limit
-from histofactor.segmentation.method import METHODS, Directions, Factorization, Method, method_of, nearest
+from histofactor.segmentation.given_bank import check_unlike, check_width, find_bank, find_limit
+from histofactor.segmentation.method import Directions, Factorization, Method, method_of
 from histofactor.slides.resolution import check_mpp
 
 DEFAULT_TRANSFORM = "split-root"  # of features to learn from, the best of those tried: docs/benchmarks.md
+_MASKED = "a tissue mask is given, and everything is to count as tissue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,11 +138,22 @@ def prepare_setup(encoder: Encoder, mpp: float | None = None, options: SegmentOp
     if options.views not in {1, 4}:
         raise OptionError("the number of views is out of range", expected="1 or 4", got=str(options.views))
     if options.tissue_mask is not None and not options.tissue:
-        raise OptionError("a tissue mask is given, and everything is to count as tissue", mend="leave one of them out")
+        raise OptionError(_MASKED, mend="leave one of them out")
     if mpp is not None:
         check_mpp(mpp, "--mpp")
     mask = None if options.tissue_mask is None else Path(options.tissue_mask)
     return Setup(encoder, mpp, TissueRule(options.tissue, mask), options.views, options.shift_px)
+
+
+def with_mask(setup: Setup, mask: str | Path | None) -> Setup:
+    """A setup with the tissue mask that one input brings; as it is where that brings none.
+
+    Raises:
+        OptionError: everything is to count as tissue.
+    """
+    if mask and not setup.tissue.find:
+        raise OptionError(_MASKED, mend="leave one of them out")
+    return replace(setup, tissue=TissueRule(setup.tissue.find, Path(mask))) if mask else setup
 
 
 def load_setup(
@@ -162,7 +174,7 @@ def check_options(k: int | None, method: Method, options: SegmentOptions) -> Non
     if options.seed < 0:
         raise OptionError("the seed is out of range", expected="0 or more", got=str(options.seed))
     if options.unlike is not None:
-        _check_unlike(options.unlike, method)
+        check_unlike(options.unlike, method)
 
 
 def learning_setup(
@@ -237,22 +249,3 @@ def _load(name: str, bank: ConceptBank | None, options: SegmentOptions) -> Encod
     )
 
 
-def _check_unlike(wanted: str | float, method: Method) -> None:
-    """Raise OptionError unless a method tells tissue unlike the bank, by the limit that is asked for."""
-    if not method.streamed:
-        names = ", ".join(sorted(row.name for row in METHODS.values() if row.streamed))
-        raise OptionError(
-            f"method {method.name!r} tells no tissue unlike the bank",
-            expected=f"one of {names}, which weigh the bank's concepts themselves",
-            mend="leave --unlike out, or choose another --method",
-        )
-    if wanted != "auto":
-        try:
-            limit = float(wanted)
-        except ValueError:
-            limit = 0.0
-        if not 0 < limit < 1:
-            expected = "auto, or a number above 0 and below 1"
-            raise OptionError("--unlike is out of range", expected=expected, got=str(wanted))
-    elif method.combine is nearest:  # its residual is the distance to one concept alone
-        raise OptionError("--unlike auto is for mixtures of concepts", expected="project or raw", mend=STATE_A_NUMBER)

@@ -1,0 +1,162 @@
+"""A table of inputs: where they lie, their µm/px, their group, and a mask of their tissue."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from histofactor.errors import HistofactorError, ImageError, OptionError, ResolutionError
+from histofactor.runs.source import Stated, name_sources
+from histofactor.slides.inputs import find_inputs
+from histofactor.slides.resolution import check_mpp
+
+_TOLD = 10  # rows of which it is told what is wrong
+_COLUMNS = ("mpp", "group", "mask")
+_PATH = "path"
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table as it was read: its path, its header, and of every row the line and the cells."""
+
+    path: Path
+    header: tuple[str, ...]
+    rows: tuple[tuple[int, Mapping[str, str]], ...]
+    key: str  # the column that tells the input
+    group: str  # the column of groups
+
+
+def read_table(table: Path, inputs: Sequence[Path] = (), group: str | None = None) -> dict[Path, Stated]:
+    """Read what a CSV says of inputs: of those that are given, or else of those that its column ``path`` names.
+
+    A column ``path`` holds paths relative to the table; without it the first column holds names of files, with or
+    without suffix. Columns ``mpp``, ``group`` and ``mask`` (relative to the table too) are read where they are there; a
+    cell may be empty, but for one of the column of groups that is asked for.
+
+    Args:
+        table: the file, with a header.
+        inputs: those of which it tells; none: its rows are the inputs.
+        group: the column that holds the groups; default ``group``.
+
+    Returns:
+        By path, in the order of the inputs or of the rows.
+
+    Raises:
+        OptionError: the table cannot be read, lacks a column, does not name an input, or has several rows that cannot
+            be used, each told by its line.
+        ResolutionError, ImageError: one row has no plausible µm/px, or names a folder that is no single input.
+    """
+    read = _read(table, group)
+    if not inputs and read.key != _PATH:
+        raise OptionError(
+            f"{table} has no column {_PATH!r}, and no inputs are named",
+            expected="inputs, or paths of them in the table",
+            got=", ".join(read.header),
+        )
+    rows = _matched(read, inputs) if inputs else [(line, cells, _path(read, cells)) for line, cells in read.rows]
+    found: dict[Path, Stated] = {}
+    lines: dict[Path, int] = {}
+    faults: list[HistofactorError] = []
+    for line, cells, path in rows:
+        try:
+            if not _cell(cells, read.key):
+                raise OptionError(f"the {read.key} is empty", expected="where an input lies")
+            (one,) = _inputs(path, inputs)
+            real = one.resolve()
+            if real in lines:
+                raise OptionError(
+                    f"{_cell(cells, read.key)} is there again", expected=f"once, as in line {lines[real]}"
+                )
+            found[one], lines[real] = _stated(read, cells, group is not None), line
+        except HistofactorError as error:
+            faults.append(type(error)(f"line {line} of {table}: {error.what}", expected=error.expected, got=error.got))
+    if len(faults) > 1:
+        told = "; ".join(str(fault).removeprefix("line ").replace(f" of {table}", "", 1) for fault in faults[:_TOLD])
+        more = f"; and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
+        raise OptionError(f"{len(faults)} rows of {table} cannot be used", got=f"in lines {told}{more}")
+    if faults:
+        raise faults[0]
+    return found
+
+
+def _read(table: Path, group: str | None) -> _Table:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            first = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=";" if ";" in first and "," not in first else ",")
+            lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except (OSError, ValueError, csv.Error) as error:
+        raise OptionError(f"cannot read the table {table}", expected="a CSV file", got=str(error)) from error
+    header = tuple(cell.strip() for cell in lines[0][1]) if lines else ()
+    rows = tuple((line, dict(zip(header, cells, strict=False))) for line, cells in lines[1:])
+    key = _PATH if _PATH in header else header[0] if header else ""
+    others = set(header) - {key}
+    if not rows or (group not in others if group else key != _PATH and not others & set(_COLUMNS)):
+        raise OptionError(
+            f"{table} has no column {group or 'mpp'!r} after the first" if rows else f"{table} has no rows",
+            expected=f"file names, then {group}" if group else "columns path, mpp, group and mask, or some of them",
+            got=", ".join(header) if rows else "no rows",
+        )
+    return _Table(table, header, rows, key, group or "group")
+
+
+def _matched(table: _Table, inputs: Sequence[Path]) -> list[tuple[int, Mapping[str, str], Path]]:
+    """The row of every input: by its path, or else by what tells it from the others, its name, or its stem."""
+    by_path: dict[Path, tuple[int, Mapping[str, str]]] = {}
+    by_name: dict[str, list[tuple[int, Mapping[str, str]]]] = {}
+    for row in table.rows:
+        name = _cell(row[1], table.key)
+        by_name.setdefault(name, []).append(row)
+        if table.key == _PATH and name:
+            by_path[_path(table, row[1]).resolve()] = row
+    found = []
+    for path, source in zip(inputs, name_sources(inputs), strict=True):
+        at = by_path.get(path.resolve())
+        names = (source.name, path.name, path.stem)
+        rows = [at] if at else next((by_name[name] for name in names if name in by_name), [])
+        if not rows or (table.group != "group" and not _cell(rows[0][1], table.group)):
+            wanted = table.group if table.group in table.header else "mpp"
+            raise OptionError(f"{table.path} does not say the {wanted} of {source.name}", mend="add a row for it")
+        if len(rows) > 1:
+            again = ", ".join(str(line) for line, _ in rows)
+            raise OptionError(
+                f"{table.path} names {source.name} more than once", expected="one row", got=f"lines {again}"
+            )
+        found.append((*rows[0], path))
+    return found
+
+
+def _inputs(path: Path, given: Sequence[Path]) -> list[Path]:
+    """The one input that a row is of."""
+    found = [path] if given or not path.is_dir() else find_inputs([path])
+    if len(found) > 1:
+        raise ImageError(f"{path} is no single input", expected="one slide a row", got=f"{len(found)} of them")
+    return found
+
+
+def _stated(table: _Table, cells: Mapping[str, str], group_needed: bool) -> Stated:
+    name, mask, group = (_cell(cells, column) for column in (table.key, "mask", table.group))
+    if group_needed and not group:
+        raise OptionError(f"no {table.group} of {name}")
+    return Stated(_mpp(_cell(cells, "mpp"), name), group or None, table.path.parent / mask if mask else None)
+
+
+def _path(table: _Table, cells: Mapping[str, str]) -> Path:
+    return table.path.parent / _cell(cells, table.key)
+
+
+def _cell(cells: Mapping[str, str], column: str) -> str:
+    return cells.get(column, "").strip()
+
+
+def _mpp(text: str, name: str) -> float | None:
+    try:
+        mpp = float(text) if text else None
+    except ValueError as error:
+        raise ResolutionError(f"the µm/px of {name} is no number", expected="for example 0.25", got=text) from error
+    if mpp is not None:
+        check_mpp(mpp, f"the mpp of {name}")
+    return mpp

@@ -1,0 +1,58 @@
+"""Folders that histofactor itself wrote, known by their records and not by how their pictures are called."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+_TOLD = {  # of one input: file, and what it states
+    "segmentation.json": {"recipe_sha256"},
+    "status.json": {"format", "input", "folder", "run"},
+}
+_RUNS = ".runs"  # of an output folder: the runs into it, with the folder of every input
+_LONGEST = 2**26  # bytes of a record that is looked into
+
+
+def is_own_output(folder: Path) -> bool:
+    """Whether a folder holds the results of one input, whole or not, or lies in one that does."""
+    return any(_is_results(one) for one in (folder, *folder.absolute().parents))
+
+
+def _is_results(folder: Path) -> bool:
+    return any(keys <= _read(folder / name).keys() for name, keys in _TOLD.items()) or folder.name in _places(
+        folder.parent
+    )
+
+
+def _places(out: Path) -> frozenset[str]:
+    """Names of the folders of all inputs of an output folder; none where it is no such folder."""
+    try:
+        return _known_places(out / _RUNS, (out / _RUNS).stat().st_mtime_ns)
+    except OSError:
+        return frozenset()
+
+
+@lru_cache(maxsize=64)
+def _known_places(runs: Path, _: int) -> frozenset[str]:
+    found = set[str]()
+    for path in runs.glob("*.json"):
+        inputs = _read(path).get("inputs")
+        found |= (
+            {str(one[1]) for one in inputs if isinstance(one, list) and len(one) == 3}
+            if isinstance(inputs, list)
+            else set()
+        )
+    return frozenset(found)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A record, empty where there is none that can be read."""
+    try:
+        if not path.is_file() or path.stat().st_size > _LONGEST:
+            return {}
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):  # not there, or not ours
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -37,6 +37,7 @@ class LabelsRecipe:
         tissue: whether tissue is found, and the ``fingerprint`` of the mask that takes its place, or None.
         windows: number of views, and px by which the layout is moved.
         unlike: residual above which tissue is unlike the bank, or None.
+        min_area_um2: smallest piece of the label map, or None.
     """
 
     version: str
@@ -51,6 +52,7 @@ class LabelsRecipe:
     tissue: tuple[bool, str | None]
     windows: tuple[int, int]
     unlike: float | None
+    min_area_um2: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import tifffile
 from PIL import Image
 
 from histofactor.concepts.bank.file import read_bank_file
+from histofactor.masks.small import merge_small
 from histofactor.segmentation.method import METHODS
 
 FILES = {
@@ -314,3 +315,38 @@ def test_what_a_table_says_holds_for_learning_and_for_segmenting_again(histofact
     code, _, err = histofactor("segment", tmp_path / "a.png", "-o", out, "--fast", "--relearn", "--source-mpp", 1)
     assert code == 0, err
     assert [slide["mpp"] for slide in read_bank_file(out / "concepts.safetensors").card["slides"]] == [1.0, 2.0]
+
+
+def test_the_recommended_k_is_used_and_what_else_is_told(histofactor, image, tmp_path, tiny_bank):
+    from histofactor.concepts.bank.file import save_bank
+    from histofactor.encoders.weights import embedded_path
+
+    shipped = read_bank_file(embedded_path("concepts.safetensors"))
+    arguments = ("--source-mpp", 1, "--fast")
+    for name, card, k, told in (
+        ("with", shipped.card, shipped.card["choice"]["recommended"], False),
+        ("without", {**shipped.card, "choice": None}, 16, True),
+    ):
+        bank, out = tmp_path / f"{name}.safetensors", tmp_path / name
+        save_bank(list(shipped.banks.values()), bank, card)
+        code, _, err = histofactor("segment", image, "-o", out, "--concepts", bank, *arguments)
+        assert code == 0, err
+        assert json.loads((out / "tissue/segmentation.json").read_text())["bank"]["k"] == k
+        assert (f"{bank} recommends no K of 8, 16, 32, 64: K = 16 is taken" in err) == told
+    histofactor("segment", image, "-o", tmp_path / "embedded", "--concepts", "embedded", *arguments)
+    recipe = json.loads((tmp_path / "embedded/tissue/segmentation.json").read_text())
+    assert recipe["bank"]["k"] == shipped.card["choice"]["recommended"]
+
+
+def test_small_pieces_are_merged_where_that_is_asked_for(histofactor, image, tmp_path):
+    arguments = ("--concepts", "embedded", "-k", 8, "--fast")
+    for out, more in (("plain", ()), ("merged", ("--min-area", 2000))):
+        code, _, err = histofactor("segment", image, "-o", tmp_path / out, *arguments, "--source-mpp", 0.5, *more)
+        assert code == 0, err
+    plain, merged = (tifffile.imread(tmp_path / out / "tissue/labels.ome.tif") for out in ("plain", "merged"))
+    mpp = json.loads((tmp_path / "merged/tissue/segmentation.json").read_text())["mpp"]
+    np.testing.assert_array_equal(merged, merge_small(plain, 2000 / mpp**2))
+    assert (merged != plain).any()
+    code, _, err = histofactor("segment", image, "-o", tmp_path / "none", *arguments, "--min-area", 2000)
+    assert code == 1
+    assert "cannot be told" in err

@@ -18,10 +18,15 @@ from histofactor.errors import ImageError, OptionError, OutputError
 from histofactor.export.seal import read_seal, write_seal
 from histofactor.export.tables import hex_color
 from histofactor.masks.decode import label_pixels
+from histofactor.masks.small import merge_small
 from histofactor.runs import relabel as page
 from histofactor.runs.place import Place, claim
 from histofactor.runs.regroup import Regrouping
 from histofactor.runs.relabel import relabel
+from histofactor.runs.results import Outputs
+from histofactor.runs.segment_many import ManyOptions, segment_many
+from histofactor.runs.source import Opening
+from histofactor.segmentation.setup import SegmentOptions
 
 FILES = {"labels.ome.tif", "overlay.png", "phenotypes.csv", "regions.geojson.gz", "segmentation.json"}
 
@@ -235,3 +240,25 @@ def test_labels_of_one_name_have_the_colour_of_the_larger(kept_weights, tmp_path
     after = {row["label"]: row for row in table_of(tmp_path / "new")}
     assert after[small["label"]]["color"] == after[large["label"]]["color"] == large["color"]
     assert int(after[small["label"]]["area_px"]) > 0
+
+
+@pytest.mark.parametrize("method", ["project", "cluster"])
+def test_small_pieces_are_merged_again(tiny_encoder, tiny_bank, tissue, tmp_path, method):
+    image = tmp_path / "case.png"
+    Image.fromarray(tissue).save(image)
+    many = ManyOptions(
+        opening=Opening(source_mpp=1.0),
+        method=method,
+        segment=SegmentOptions(views=1, min_area_um2=300.0),
+        outputs=Outputs(weights=True),
+    )
+    segment_many([image], tmp_path / "out", encoder=tiny_encoder, concepts=tiny_bank, options=many)
+    before = tifffile.imread(tmp_path / "out/case/labels.ome.tif")
+    np.testing.assert_array_equal(merge_small(before, 300), before)
+    relabel(tmp_path / "out/case", tmp_path / "same", Regrouping(renames={1: "one"}))
+    same = tifffile.imread(tmp_path / "same/labels.ome.tif")
+    assert (same == before).mean() > (0.999 if method == "project" else 0.9999999)  # weights are kept in steps
+    relabel(tmp_path / "out/case", tmp_path / "merged", Regrouping(merges=[((1, 2, 3), "few")]))
+    merged = tifffile.imread(tmp_path / "merged/labels.ome.tif")
+    np.testing.assert_array_equal(merge_small(merged, 300), merged)
+    assert json.loads((tmp_path / "merged/segmentation.json").read_text())["min_area_um2"] == 300.0

@@ -9,6 +9,7 @@ import pytest
 from histofactor.concepts.bank.record import new_bank
 from histofactor.encoders.build import Inference
 from histofactor.errors import OptionError, ResolutionError
+from histofactor.masks.small import merge_small
 from histofactor.records import Leaves
 from histofactor.segmentation import page
 from histofactor.segmentation.method import METHODS
@@ -220,3 +221,31 @@ def test_an_accelerator_gives_the_labels_of_the_cpu(tissue, method):
     ]
     assert maps[0].max() > 1
     assert (maps[0] == maps[1]).mean() > 0.995
+
+
+def test_small_pieces_are_merged_in_the_labels_alone(tiny_encoder, tiny_bank, tissue):
+    def run(area=None, mpp=1.0):
+        options = SegmentOptions(views=1, min_area_um2=area)
+        return segment(tissue, encoder=tiny_encoder, concepts=tiny_bank, source_mpp=mpp, options=options)
+
+    plain, merged = run(), run(400.0)
+    expected = merge_small(plain.label_map.labels, 400)
+    np.testing.assert_array_equal(merged.label_map.labels, expected)
+    assert (expected != plain.label_map.labels).any()
+    for name in ("label", "share", "margin", "residual"):
+        np.testing.assert_array_equal(getattr(merged.tokens, name), getattr(plain.tokens, name))
+    np.testing.assert_array_equal(merged.margin, plain.margin)
+    assert (merged.recipe["min_area_um2"], plain.recipe["min_area_um2"]) == (400.0, None)
+    half = run(100.0, mpp=0.5)  # worked at 1 µm/px: half as many px
+    np.testing.assert_array_equal(half.label_map.labels, merge_small(run(mpp=0.5).label_map.labels, 100))
+
+
+@pytest.mark.parametrize(("area", "told"), [(0.0, "above 0"), (-1.0, "above 0"), (float("nan"), "above 0")])
+def test_an_area_that_makes_no_sense(tiny_encoder, tiny_bank, tissue, area, told):
+    with pytest.raises(OptionError, match=told):
+        segment(tissue, encoder=tiny_encoder, concepts=tiny_bank, options=SegmentOptions(min_area_um2=area))
+
+
+def test_an_area_needs_a_resolution(tiny_encoder, tiny_bank, tissue):
+    with pytest.raises(ResolutionError, match=r"400 µm² cannot be told.*--source-mpp"):
+        segment(tissue, encoder=tiny_encoder, concepts=tiny_bank, options=SegmentOptions(min_area_um2=400.0))

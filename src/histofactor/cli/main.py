@@ -12,6 +12,7 @@ import typer
 
 import histofactor
 from histofactor.cli import benchmark, concepts, demo, doctor, encoders, evaluate, relabel, report, segment, tcga
+from histofactor.cli.defaults import state_defaults
 from histofactor.cli.options import say
 from histofactor.errors import HistofactorError, OutputError
 
@@ -36,6 +37,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(concepts.app, name="concepts")
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(tcga.app, name="tcga")
+state_defaults(app)
 
 
 def _version(asked: bool) -> None:

@@ -37,8 +37,13 @@ class EncoderChoice:
     """Which encoder, and how it is run, as the options of a verb say it."""
 
     encoder: Annotated[str, typer.Option(help="Encoder; see `histofactor encoders list`.")] = "embedded"
-    weights: Annotated[Path | None, typer.Option(help="Local weights file of the encoder.")] = None
-    layer: Annotated[str | None, typer.Option(help="Layer of the encoder, e.g. blocks[-2] or layer2.")] = None
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Local weights file of the encoder; default: those it ships with, or of the hub."),
+    ] = None
+    layer: Annotated[
+        str | None, typer.Option(help="Layer of the encoder, e.g. blocks[-2] or layer2; default as for the concepts.")
+    ] = None
     transform: Annotated[
         str | None,
         typer.Option(help="split-root, root, split, shift, or relu as in the paper; default as for the concepts."),
@@ -52,9 +57,11 @@ class EncoderChoice:
     remote_code: Annotated[
         str | None, typer.Option(metavar="COMMIT", help="Run the code of the encoder's repository at this commit.")
     ] = None
-    fast: Annotated[bool, typer.Option("--fast", help="Encode every window once, not in four views.")] = False
+    fast: Annotated[bool, typer.Option("--fast", help="Encode every window once; default: in four views.")] = False
     mpp: Annotated[float | None, typer.Option(help="µm/px to work at; default the encoder's own.")] = None
-    source_mpp: Annotated[float | None, typer.Option(help="µm/px of inputs whose header lacks it, or is wrong.")] = None
+    source_mpp: Annotated[
+        float | None, typer.Option(help="µm/px of inputs whose header lacks it, or is wrong; default: the header's.")
+    ] = None
 
     series: Annotated[
         str | None, typer.Option(metavar="NAME|N", help="Image of files that hold several; default the largest.")

@@ -51,6 +51,12 @@ def segment(  # noqa: PLR0913 - one parameter an option
             help='Label tissue whose residual is above this "unlike the bank"; auto: above the bank\'s limit.',
         ),
     ] = None,
+    min_area: Annotated[
+        float | None,
+        typer.Option(
+            metavar="µm²", help="Merge pieces below this area into what surrounds them; default: all pieces stay."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option(help="Keep what an earlier run finished, and go on where it stopped; else begin anew.")
     ] = True,
@@ -87,7 +93,9 @@ def segment(  # noqa: PLR0913 - one parameter an option
     _check_components(components, method, k)
     (paths, known), clock = inputs_of(inputs, table), Clock()
     given = choice.given() | ({} if components is None else {"components": components})
-    how = SegmentOptions(**given, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike)
+    how = SegmentOptions(
+        **given, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike, min_area_um2=min_area
+    )
     outcomes: list[Outcome] = []
     try:
         with progress_reporter(outcomes) as reporter, clock("in all"):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from histofactor.base.files import atomic
 from histofactor.base.text import finalize
-from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.file import BankFile, recommended_k
 from histofactor.concepts.bank.provenance import CHOICE, check_card, residual_limit_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.concepts.bank.summary import summarize
@@ -53,7 +53,7 @@ def write_bank_page(
     choice = file.card.get("choice")
     page = environment.from_string(source).stream(
         title=title,
-        shown=next(k for k in (shown, (choice or {}).get("recommended"), min(file.banks)) if k in file.banks),
+        shown=shown if shown in file.banks else recommended_k(file) or min(file.banks),
         encoder=first.encoder,
         mpp=first.mpp,
         card=file.card,

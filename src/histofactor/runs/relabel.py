@@ -27,6 +27,7 @@ from histofactor.export.tables import read_phenotypes, write_phenotypes
 from histofactor.export.weights import SparseWeights
 from histofactor.masks import unlike
 from histofactor.masks.bands import Band, Decoder, Decoding
+from histofactor.masks.small import least_px, merge_small
 from histofactor.records import Color, LabelMap, Segmentation, SlideInfo
 from histofactor.runs.place import Place, claim, clear, seal, unseal
 from histofactor.runs.regroup import Regrouping, coarser, combine
@@ -172,11 +173,12 @@ def bands(weights: SparseWeights, base: Sequence[Group], groups: Sequence[Group]
 
     ``base`` are the groups that labels were of before, from ``groups_of``.
 
-    What was unlike the bank, where there is a limit of the residual, stays so. By the nearest concept, labels of unions
-    of those before are the labels before: the cell of a union is a union of cells.
+    What was unlike the bank, where there is a limit of the residual, stays so; where small pieces were merged, and so
+    will be again, tokens above the limit tell it. By the nearest concept, labels of unions of those before are the
+    labels before: the cell of a union is a union of cells.
     """
     header, before, limit = weights.header, results.labels, results.recipe.get("unlike")
-    rows, unlike_label = header.g_size[1], len(base) + 1
+    rows, unlike_label, merged = header.g_size[1], len(base) + 1, results.recipe.get("min_area_um2") is not None
 
     @lru_cache(1)
     def were(start: int, stop: int) -> NDArray[np.unsignedinteger[Any]]:
@@ -190,7 +192,7 @@ def bands(weights: SparseWeights, base: Sequence[Group], groups: Sequence[Group]
         tissue=lambda start, stop: were(start, stop) > 0,
         owners=_owners(groups) if by_cells else None,
         unlike=limit,
-        unlike_px=lambda start, stop: were(start, stop) == unlike_label,
+        unlike_px=None if merged else lambda start, stop: were(start, stop) == unlike_label,
     )
     decoder, top = Decoder(how), 0
     renamed = _renamed(base, groups) if by_cells else None
@@ -261,7 +263,9 @@ def assemble(
         Path(header.slide) if header.slide else None, tuple(source["size"]), source["mpp"], (1.0,), source["reader"]
     )
     names, colors = unlike.legend(legend.names, legend.colors, with_unlike=parent.get("unlike") is not None)
-    label_map = LabelMap(maps.labels, header.mpp, (0, 0), names, colors, legend.excluded)
+    min_px = least_px(parent.get("min_area_um2"), header.mpp)
+    labels = maps.labels if min_px is None else merge_small(maps.labels, min_px)
+    label_map = LabelMap(labels, header.mpp, (0, 0), names, colors, legend.excluded)
     return Segmentation(info, label_map, maps.margin, maps.tokens, header.l0_per_px, recipe)
 
 

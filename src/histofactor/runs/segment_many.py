@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from histofactor.base.clock import Watch
+from histofactor.concepts.bank.file import default_k, read_bank_file, recommended_k
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.records import ConceptBank
@@ -20,7 +21,7 @@ from histofactor.runs.results import Outputs
 from histofactor.runs.source import NOTHING
 from histofactor.runs.task import Request, Task, run_one
 from histofactor.segmentation.method import method_of
-from histofactor.segmentation.setup import check_options
+from histofactor.segmentation.setup import EMBEDDED, check_options
 from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.resolution import check_mpp
 
@@ -76,7 +77,7 @@ def segment_many(
         former = _former(out, paths, options)
         paths, options = [*paths, *former], _remembered(out, former, options)
     with observer.clock("concepts"):
-        chosen = _own(out, paths, request, options) if own else _given(request)
+        chosen = _own(out, paths, request, options) if own else _given(request, options)
     segmenter = chosen.request.load()
     outputs = options.outputs if options.outputs.weights is not None else replace(options.outputs, weights=own)
     asked = stated(encoder, concepts, replace(options, outputs=outputs))
@@ -109,8 +110,14 @@ def _own(out: Path, paths: Sequence[Path], request: Request, options: ManyOption
     return own_concepts(out, paths, request, how, options.observer.reporter)
 
 
-def _given(request: Request) -> OwnConcepts:
-    """Concepts that are given, or that the method does without."""
+def _given(request: Request, options: ManyOptions) -> OwnConcepts:
+    """Concepts that are given, or that the method does without; a K that no bank recommends is told."""
+    given = request.concepts
+    if request.k is None and isinstance(given, str | Path) and str(given) != EMBEDDED:
+        file = read_bank_file(given)
+        if len(file.banks) > 1 and recommended_k(file) is None:
+            ks = ", ".join(map(str, file.banks))
+            options.observer.reporter.on_note(f"{given} recommends no K of {ks}: K = {default_k(file)} is taken")
     origin = "a bank in memory" if isinstance(request.concepts, ConceptBank) else str(request.concepts)
     return OwnConcepts(request, origin, FeatureMemory())
 

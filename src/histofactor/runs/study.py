@@ -21,7 +21,7 @@ from histofactor.base.digests import path_digest
 from histofactor.base.files import atomic, check_folder, copy
 from histofactor.base.text import utf8
 from histofactor.concepts.bank.cut import cut
-from histofactor.concepts.bank.file import DEFAULT_K, BankFile, read_bank_file, write_bank_file
+from histofactor.concepts.bank.file import BankFile, default_k, read_bank_file, write_bank_file
 from histofactor.concepts.bank.nesting import moved
 from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.bank.record import bank_hash
@@ -107,7 +107,7 @@ def open_study(path: Path) -> Study:
     """
     file, entries = read_bank_file(path), read_journal(path)
     if not entries:
-        return Study(path, file, DEFAULT_K if DEFAULT_K in file.banks else min(file.banks), learned=False)
+        return Study(path, file, default_k(file), learned=False)
     vectors = _vectors(file)
     for entry in reversed(entries):  # a change that was cut short is in the journal, not yet in the bank
         if entry["vectors"] == vectors:

@@ -172,6 +172,7 @@ def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:
         tissue=(setup.tissue.find, None if mask is None else fingerprint(mask)),
         windows=(setup.views, setup.shift_px),
         unlike=segmenter.unlike,
+        min_area_um2=segmenter.min_area_um2,
     )
 
 

@@ -18,6 +18,7 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.masks import unlike
 from histofactor.masks.bands import Band, Decoder, Decoding
+from histofactor.masks.small import least_px, merge_small
 from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, Weights
 from histofactor.segmentation.encoding import Blended, Blender, Planned, encode_features, encode_rows
 from histofactor.segmentation.feature_cache import FeatureCache, mean_of_cache, respond_from
@@ -102,6 +103,7 @@ def segment_slide(
     setup, store, watch = segmenter.setup, store or MemoryStore(), watch or Watch()
     planned = _planned(slide, setup, cache or held)
     plan = planned.plan
+    min_px = least_px(segmenter.min_area_um2, plan.frame.t_mpp)
     mean = held.mean if held is not None else None if cache is None else mean_of_cache(cache, planned)
     shift, planned = find_shift(planned, segmenter, mean, watch)
     asked = shift.asked
@@ -123,7 +125,11 @@ def segment_slide(
             band = _decode(part, solved, decoder)
         with watch.clock("store"):
             store.put(band, {**blender.state(), **decoder.state()} if part.ends_row else None)
-    return _assemble(slide, segmenter, plan, store.maps(), bank)
+    maps = store.maps()
+    if min_px is not None:
+        with watch.clock("merge"):
+            maps = replace(maps, labels=merge_small(maps.labels, min_px))
+    return _assemble(slide, segmenter, plan, maps, bank)
 
 
 def tissue_features(slide: Slide, setup: Setup) -> NDArray[np.float32]:
@@ -238,6 +244,7 @@ def _recipe(info: SlideInfo, segmenter: Segmenter, frame: Frame, bank: ConceptBa
         "factorization": None if segmenter.method.streamed else asdict(segmenter.factorization),
         "tissue": setup.tissue.find,
         "unlike": segmenter.unlike,
+        "min_area_um2": segmenter.min_area_um2,
         "mpp": frame.t_mpp,
         "source": {
             "size": list(info.size),

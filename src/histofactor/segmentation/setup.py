@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class SegmentOptions:
         shift_px: move the window layout by this many working px; labels must not care.
         unlike: residual in (0, 1) above which tissue gets a label of its own, "unlike the bank", or ``auto`` for the
             bank's limit; None gives all tissue the label of a concept.
+        min_area_um2: pieces of fewer µm² are merged into what surrounds them, see ``masks.small``; None keeps all.
     """
 
     weights: str | Path | None = None
@@ -54,6 +56,7 @@ class SegmentOptions:
     views: int = 4
     shift_px: int = 0
     unlike: str | float | None = None
+    min_area_um2: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class Segmenter:
         bank: the concepts, or None for a method that finds its own.
         factorization: for methods that factorize the input.
         unlike: the residual above which tissue is unlike the bank; None where it is not asked for.
+        min_area_um2: pieces of fewer µm² are merged into what surrounds them; None where it is not asked for.
     """
 
     setup: Setup
@@ -106,6 +110,7 @@ class Segmenter:
     bank: ConceptBank | None
     factorization: Factorization = field(default_factory=Factorization)
     unlike: float | None = None
+    min_area_um2: float | None = None
 
     @property
     def k(self) -> int:
@@ -166,13 +171,16 @@ def load_setup(
 
 
 def check_options(k: int | None, method: Method, options: SegmentOptions) -> None:
-    """Raise OptionError unless K, the number of components, the seed, and ``unlike`` for a method, can be had."""
+    """Raise OptionError unless K, components, seed, the smallest area, and ``unlike`` for a method, can be had."""
     if k is not None and k < 1:
         raise OptionError("k is out of range", expected="k ≥ 1", got=str(k))
     if options.components < 1:
         raise OptionError("components is out of range", expected="at least 1", got=str(options.components))
     if options.seed < 0:
         raise OptionError("the seed is out of range", expected="0 or more", got=str(options.seed))
+    area = options.min_area_um2
+    if area is not None and not 0 < area < math.inf:  # also refuses NaN
+        raise OptionError("--min-area is out of range", expected="µm² above 0", got=f"{area!r}")
     if options.unlike is not None:
         check_unlike(options.unlike, method)
 
@@ -231,7 +239,7 @@ def prepare(
         check_features(bank, loaded.spec.key)
         check_width(bank, loaded)
     components = k if not how.needs_bank and k is not None else options.components
-    return Segmenter(setup, how, bank, Factorization(components, options.seed), limit)
+    return Segmenter(setup, how, bank, Factorization(components, options.seed), limit, options.min_area_um2)
 
 
 def _load(name: str, bank: ConceptBank | None, options: SegmentOptions) -> Encoder:

@@ -15,6 +15,7 @@ from histofactor.concepts.bank.file import (
     load_bank,
     load_banks,
     read_bank_file,
+    recommended_k,
     save_bank,
     write_bank_file,
 )
@@ -433,3 +434,15 @@ def test_parts_survive_and_are_part_of_what_a_bank_does(path):
 def test_parts_that_are_none(path):
     with pytest.raises(BankError, match="owners"):
         save_bank([replace(bank(2), parts=Leaves(vectors(3), (0, 0, 0)))], path)
+
+
+def test_the_recommended_k_is_taken_where_none_is_asked_for(tmp_path, tiny_bank):
+    banks = [replace(tiny_bank, vectors=tiny_bank.vectors[:k], names=tiny_bank.names[:k], colors=tiny_bank.colors[:k])
+             for k in (2, 3, 5)]  # fmt: skip
+    rows = []
+    for recommended, taken in ((3, 3), (5, 5), (4, 2), ("3", 2), (None, 2)):
+        path = tmp_path / f"{recommended}.safetensors"
+        save_bank(banks, path, {"choice": {"recommended": recommended, "rows": rows}})
+        assert len(load_bank(path).names) == taken
+        assert len(load_bank(path, 5).names) == 5
+        assert recommended_k(read_bank_file(path)) == (taken if taken == recommended else None)

@@ -30,7 +30,7 @@ from histofactor.records import Centring, ConceptBank, EncoderKey, Float, Leaves
 from histofactor.records.shown import Shown
 
 FORMAT_VERSION = 3
-DEFAULT_K = 16
+_USUAL_K = 16
 _ENTRY = "histofactor"
 _FIELDS = ("names", "colors", "parents", "provenance")
 _OPTIONAL = ("owners", "excluded", "part_owners")  # fields that need not be there
@@ -127,7 +127,7 @@ def load_bank(path: str | Path, k: int | None = None) -> ConceptBank:
 
     Args:
         path: a file that ``save_bank`` wrote.
-        k: number of concepts; None takes the only K, else 16 if the file has it, else the smallest.
+        k: number of concepts; None takes that of ``default_k``.
 
     Returns:
         The bank.
@@ -138,13 +138,24 @@ def load_bank(path: str | Path, k: int | None = None) -> ConceptBank:
     """
     if k is not None and not (is_a(int, k) and k > 0):
         raise OptionError("k is not a number of concepts", expected="an integer ≥ 1", got=f"{k!r}")
-    banks = load_banks(path)
-    if k is None:
-        k = DEFAULT_K if DEFAULT_K in banks else min(banks)
+    file = read_bank_file(path)
+    banks, k = file.banks, default_k(file) if k is None else k
     if k not in banks:
         has = ", ".join(map(str, banks))
         raise BankError(f"{path} has no bank of K = {k}", mend=f"choose K from {has}")
     return banks[k]
+
+
+def recommended_k(file: BankFile) -> int | None:
+    """The K that was recommended when the bank was learned; None where none was, or it is not there any more."""
+    choice = file.card.get("choice") or {}
+    k = choice.get("recommended")
+    return k if is_a(int, k) and k in file.banks else None
+
+
+def default_k(file: BankFile) -> int:
+    """The K that is taken where none is asked for: the recommended one, else 16 if it is there, else the smallest."""
+    return recommended_k(file) or (_USUAL_K if _USUAL_K in file.banks else min(file.banks))
 
 
 def load_banks(path: str | Path) -> dict[int, ConceptBank]:

@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 
 import histofactor
-from histofactor.cli import benchmark, concepts, demo, doctor, encoders, evaluate, relabel, report, segment, tcga
+from histofactor.cli import (
+    benchmark,
+    concepts,
+    demo,
+    doctor,
+    encoders,
+    estimate,
+    evaluate,
+    relabel,
+    report,
+    segment,
+    tcga,
+)
 from histofactor.cli.defaults import state_defaults
 from histofactor.cli.options import say
 from histofactor.errors import HistofactorError, OutputError
@@ -27,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("segment")(segment.segment)
+app.command("estimate")(estimate.estimate)
 app.command("relabel")(relabel.relabel)
 app.command("report")(report.report)
 app.command("status")(report.status)

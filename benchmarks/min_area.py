@@ -10,6 +10,7 @@ held-out patient is scored (``histofactor.evaluation.scores.protocol``).
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,8 +22,12 @@ from histofactor.evaluation.data.datasets import IGNORED, load_dataset, read_tru
 from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.protocol import class_maps
 from histofactor.masks.small import merge_small
+from histofactor.records import Segmentation
+from histofactor.runs.features import write_many_features
 from histofactor.runs.learn_concepts import LearnOptions, learn_concepts
+from histofactor.runs.request import ManyOptions
 from histofactor.runs.source import Opening
+from histofactor.segmentation.feature_file import encoder_of
 from histofactor.segmentation.page import segment
 from histofactor.segmentation.setup import SegmentOptions
 
@@ -36,12 +41,20 @@ def areas(labels: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
+def segmented(images: list[Path], mpp: float, folder: Path) -> list[Segmentation]:
+    """Every image, encoded once, segmented with concepts of all."""
+    many = ManyOptions(opening=Opening(source_mpp=mpp), segment=OPTIONS)
+    outcomes = write_many_features(images, folder, encoder="embedded", options=many, dtype="float32")
+    paths = [folder / one.folder for one in outcomes]
+    encoder = encoder_of(paths[0])
+    (bank,) = learn_concepts(paths, [K], encoder=encoder, options=LearnOptions(encoder=OPTIONS)).banks
+    return [segment(path, encoder=encoder, concepts=bank, options=OPTIONS) for path in paths]
+
+
 def main(shared: Path) -> None:
     dataset = load_dataset(shared / "data/glas-dev")
-    images = [item.image for item in dataset.items]
-    how = LearnOptions(opening=Opening(source_mpp=dataset.mpp), windows=0, encoder=OPTIONS)
-    (bank,) = learn_concepts(images, [K], options=how).banks
-    made = [segment(path, concepts=bank, source_mpp=dataset.mpp, options=OPTIONS) for path in images]
+    with tempfile.TemporaryDirectory() as folder:
+        made = segmented([item.image for item in dataset.items], dataset.mpp, Path(folder))
     truth = [read_truth(dataset, item) for item in dataset.items]
     patients, rows = [item.patient for item in dataset.items], []
     for limit in LIMITS_UM2:

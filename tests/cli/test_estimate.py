@@ -13,7 +13,7 @@ def test_estimate(histofactor, tmp_path, tissue):
     assert code == 0, err
     assert "160 × 128" in out
     assert "1 inputs, 0.0" in out
-    assert "1 windows (each in 1 views)" in out
+    assert "1 windows with 1 views of each place counted" in out
     assert "memory at the peak: " in out
     assert list(tmp_path.iterdir()) == [tmp_path / "a.png"]
     (tmp_path / "b.png").write_bytes(b"x")

@@ -74,7 +74,7 @@ def _print(found: Estimate) -> None:
         f" (without {areas.count(None)} inputs without µm/px)" if None in areas else ""
     )
     say(
-        f"in all: {len(readable)} inputs, {known}, {windows} windows (each in {found.views} views), "
+        f"in all: {len(readable)} inputs, {known}, {windows} windows with {found.views} views of each place counted, "
         f"{found.window_s:.2f} s a window"
     )
     learning = f", {duration(found.learning_s)} of it to learn concepts" if found.learning_s else ""

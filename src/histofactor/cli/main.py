@@ -19,6 +19,7 @@ from histofactor.cli import (
     encoders,
     estimate,
     evaluate,
+    features,
     relabel,
     report,
     segment,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.command("segment")(segment.segment)
 app.command("estimate")(estimate.estimate)
+app.command("features")(features.features)
 app.command("relabel")(relabel.relabel)
 app.command("report")(report.report)
 app.command("status")(report.status)

@@ -74,6 +74,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     from histofactor.runs.sample_builder import LearnOptions
     from histofactor.runs.source import file_sources
     from histofactor.runs.study import sample_of
+    from histofactor.segmentation.feature_file import encoder_for
     from histofactor.segmentation.setup import SegmentOptions
 
     choice.check()
@@ -105,7 +106,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     try:
         with learn_reporter() as reporter:
             learned = learn_concepts(
-                sources, ks, encoder=choice.encoder, options=options, work=sample, reporter=reporter
+                sources, ks, encoder=encoder_for(paths, choice.encoder), options=options, work=sample, reporter=reporter
             )
     except KeyboardInterrupt:
         say(f"interrupted; {sample} holds what was sampled, and the same command goes on from there", err=True)

@@ -20,10 +20,10 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from histofactor.base.arrays import create_array, open_array
 from histofactor.base.files import atomic_folder
 from histofactor.concepts.bank.record import is_a, is_color
 from histofactor.errors import ImageError
-from histofactor.export.arrays import create_array, open_array
 from histofactor.masks.sparse import KEPT, STEPS, SparseRows, restore
 from histofactor.records import Color, Float
 

@@ -14,9 +14,9 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from histofactor.base.arrays import create_array
 from histofactor.base.files import atomic_folder
 from histofactor.base.text import markup_text
-from histofactor.export.arrays import create_array
 from histofactor.export.pyramid import level_bands, level_shapes
 from histofactor.export.tables import UNASSIGNED
 from histofactor.records import Color, LabelMap, Raster, Segmentation

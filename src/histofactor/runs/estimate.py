@@ -21,7 +21,7 @@ from histofactor.concepts.learn.from_sample import (
 )
 from histofactor.concepts.learn.levels import TrainOptions
 from histofactor.concepts.learn.sample import Sample
-from histofactor.errors import HistofactorError
+from histofactor.errors import HistofactorError, OptionError
 from histofactor.records import SlideInfo
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.own_concepts import MOST_INPUTS
@@ -37,6 +37,7 @@ from histofactor.segmentation.setup import Setup, check_options, learning_setup,
 from histofactor.segmentation.window_memory import bytes_of_features
 from histofactor.slides.reader import Slide
 from histofactor.slides.resolution import check_mpp
+from histofactor.slides.slide_parts import is_features
 
 _CANVAS = 64  # numbers a token of the canvas
 _LEAST = LADDER[0] * TOKENS_A_CONCEPT  # tokens that can be clustered
@@ -158,6 +159,8 @@ def estimate(inputs: Sequence[Path], request: Request, options: ManyOptions, rep
 
 
 def _open(path: Path, options: ManyOptions) -> Slide:
+    if is_features(path):
+        raise OptionError(f"{path} holds features: nothing of it is encoded", mend="name images")
     return options.opening.open(path, options.known.get(path, NOTHING).mpp)
 
 

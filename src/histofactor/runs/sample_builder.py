@@ -13,6 +13,7 @@ from typing import Any
 
 import histofactor
 from histofactor.base.clock import Watch
+from histofactor.base.digests import path_digest
 from histofactor.base.files import output_error
 from histofactor.concepts.learn.levels import TrainOptions, check_algorithm
 from histofactor.concepts.learn.sample import Sample, read_note
@@ -22,10 +23,12 @@ from histofactor.runs.outcome import Outcome, Reporter, attempt
 from histofactor.runs.source import Opening, Source, Sources, content_of
 from histofactor.segmentation.cluster_rows import check_pool
 from histofactor.segmentation.encoding import Planned
+from histofactor.segmentation.feature_file import FeatureSlide
 from histofactor.segmentation.plan import Plan, make_plan
 from histofactor.segmentation.sampling import SHARE, SMALL_BYTES, Whose, WindowRule, draw_windows, is_small, take_tokens
 from histofactor.segmentation.setup import SegmentOptions, Setup, with_mask
 from histofactor.segmentation.window_memory import FeatureMemory, HeldInput, WindowMemory, bytes_of_features
+from histofactor.slides.slide_parts import files_of
 
 _SAMPLE_BYTES = 2**30  # of tokens, at most
 _SPARING = 20  # times as long as saving takes, it is not done again
@@ -164,8 +167,9 @@ class SampleBuilder:
             raise path
         with self.options.opening.open(path, source.mpp) as slide:
             setup = with_mask(self.setup, source.mask)
-            whole = make_plan(slide, setup)
-            plan, held = self._choose(whole)
+            cache = slide.cache(setup) if isinstance(slide, FeatureSlide) else None
+            whole = make_plan(slide, setup) if cache is None else cache.plan
+            plan, held = self._choose(whole) if cache is None else (whole, 1)
             known: dict[str, Any] = {
                 "windows": plan.windows,
                 "of": whole.windows,
@@ -173,18 +177,20 @@ class SampleBuilder:
                 "mpp": whole.frame.t_mpp,
             }
             if plan.windows:
-                memory = WindowMemory() if held and self._memory is not None else None
+                memory = WindowMemory() if cache is None and held and self._memory is not None else None
                 name = source.name if len(self.sources) > 1 else ""  # alone, it gives the same whatever it is called
                 whose = Whose(name, self._numbers[source.name], 1 / self._members[source.group])
-                planned, watch = Planned(slide, setup, plan, memory), Watch(self._reporter.on_window)
+                planned, watch = (
+                    Planned(slide, setup, plan, memory, None if cache is None else cache.parts),
+                    Watch(self._reporter.on_window),
+                )
                 taken = take_tokens(planned, self.sample, whose, self.options.pool, watch)
                 known |= {"tokens": taken.seen, "side": taken.side}
-                if self._memory is not None:
+                if self._memory is not None and cache is None:
                     self._memory.hold(
                         path, source.content, HeldInput(whole, memory, self.sample.means.get(whose.number))
                     )
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = path_digest(files_of(path)[0])
         self.slides[source.name] = {**known, "sha256": digest}
         return Outcome(source.name, "done", notes=slide.info.notes)
 

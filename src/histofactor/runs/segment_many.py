@@ -20,6 +20,7 @@ from histofactor.runs.request import ManyOptions, Observer, stated
 from histofactor.runs.results import Outputs
 from histofactor.runs.source import NOTHING
 from histofactor.runs.task import Request, Task, run_one
+from histofactor.segmentation.feature_file import encoder_for
 from histofactor.segmentation.method import method_of
 from histofactor.segmentation.setup import EMBEDDED, check_options
 from histofactor.segmentation.window_memory import FeatureMemory
@@ -71,6 +72,7 @@ def segment_many(
     request = Request(
         encoder=encoder, concepts=concepts, k=k, mpp=options.mpp, method=options.method, options=options.segment
     )
+    request = replace(request, encoder=encoder_for(paths, encoder))
     own = concepts is None and method_of(options.method).needs_bank
     if own:
         check_options(k, method_of(options.method), options.segment)

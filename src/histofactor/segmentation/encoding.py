@@ -29,7 +29,7 @@ from histofactor.slides.geometry.windows import Window
 from histofactor.slides.reader import Slide
 
 _LANES = 4  # batches at work at a time, at most
-_BAND_ROWS = 32  # token rows that are solved and decoded at a time
+BAND_ROWS = 32  # token rows that are solved and decoded at a time
 
 State = Mapping[str, NDArray[Any]]
 
@@ -43,12 +43,14 @@ class Planned:
         setup: how its tokens come about.
         plan: from ``make_plan`` or ``subsample_windows``.
         memory: holds what is encoded, and gives it to another pass over the same plan; None holds nothing.
+        parts: blended features of the whole input, where they are at hand; else it is encoded.
     """
 
     slide: Slide
     setup: Setup
     plan: Plan
     memory: WindowMemory | None = None
+    parts: Iterable[Blended] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,12 @@ def _encoded(
     return encoded
 
 
+def bands_of(row: WindowRow) -> list[tuple[int, int]]:
+    """Bands (start, stop) of the token rows that a row of windows finishes."""
+    first, last = row.g_rows
+    return [(start, min(start + BAND_ROWS, last)) for start in range(first, last, BAND_ROWS)]
+
+
 class Blender:
     """Blends responses on one canvas, from top to bottom.
 
@@ -207,8 +215,7 @@ class Blender:
             self._unreadable[rows, columns] = True
 
     def _finished(self, row: WindowRow) -> Iterator[Blended]:
-        for start in range(*row.g_rows, _BAND_ROWS):
-            stop = min(start + _BAND_ROWS, row.g_rows[1])
+        for start, stop in bands_of(row):
             with self._clock("blend"):
                 B, sq_norms = self._canvas.take(stop)
             unreadable = self._unreadable[start:stop]
@@ -218,6 +225,8 @@ class Blender:
 
 def encode_features(planned: Planned, watch: Watch | None = None) -> Iterator[Blended]:
     """Blended features of an input, in bands from top to bottom: ``Blended.B`` is (rows, w, d)."""
+    if planned.parts is not None:
+        return iter(planned.parts)
     watch = watch or Watch()
     blender = Blender(planned.plan, planned.setup.encoder.spec.dim, watch.clock)
     return blender.blend(encode_rows(planned, None, watch))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,12 +25,12 @@ class FeatureCache:
     Attributes:
         setup: how they came about.
         plan: how the input was cut.
-        parts: bands of features, from top to bottom.
+        parts: bands of features, from top to bottom, as often as they are asked for.
     """
 
     setup: Setup
     plan: Plan
-    parts: tuple[Blended, ...]
+    parts: Iterable[Blended]
 
 
 def cache_features(slide: Slide, setup: Setup, watch: Watch | None = None) -> FeatureCache:

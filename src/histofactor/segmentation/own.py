@@ -11,6 +11,7 @@ from histofactor.concepts.learn.sample import Sample
 from histofactor.errors import ImageError
 from histofactor.records import ConceptBank
 from histofactor.segmentation.encoding import Planned
+from histofactor.segmentation.feature_file import FeatureSlide
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.sampling import Whose, draw_windows, is_small, sparing_rule, take_tokens
 from histofactor.segmentation.setup import Setup
@@ -38,11 +39,15 @@ def learn_from_one(
         ImageError: there is no tissue.
         BankError: there is too little of it for K concepts.
     """
-    plan, rule = make_plan(slide, setup), sparing_rule(seed)
-    drawn, held = draw_windows(plan, setup, rule), WindowMemory() if is_small(plan, setup, rule) else None
+    rule, cache = sparing_rule(seed), slide.cache(setup) if isinstance(slide, FeatureSlide) else None
+    plan = make_plan(slide, setup) if cache is None else cache.plan
+    drawn = plan if cache is not None else draw_windows(plan, setup, rule)
+    held = WindowMemory() if cache is None and is_small(plan, setup, rule) else None
     sample = Sample(min(_TOKENS, max(1, int(drawn.g_tissue.sum()))), setup.encoder.spec.dim, seed)
     name = "array" if slide.info.path is None else slide.info.path.name
-    taken = take_tokens(Planned(slide, setup, drawn, held), sample, Whose(""))  # whatever it is called
+    taken = take_tokens(
+        Planned(slide, setup, drawn, held, None if cache is None else cache.parts), sample, Whose("")
+    )  # whatever it is called
     if not sample.size:
         raise ImageError(f"no tissue to learn concepts from in {name}", mend="give a bank with concepts=")
     sample.sort()

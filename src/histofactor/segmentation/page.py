@@ -22,6 +22,7 @@ from histofactor.masks.small import least_px, merge_small
 from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, Weights
 from histofactor.segmentation.encoding import Blended, Blender, Planned, encode_features, encode_rows
 from histofactor.segmentation.feature_cache import FeatureCache, mean_of_cache, respond_from
+from histofactor.segmentation.feature_file import FeatureSlide, open_input
 from histofactor.segmentation.method import Solved, Tokens, method_of, weigh
 from histofactor.segmentation.own import learn_from_one
 from histofactor.segmentation.plan import Plan, make_plan, tissue_rows, unreadable_share
@@ -30,7 +31,7 @@ from histofactor.segmentation.shift import find_shift
 from histofactor.segmentation.store import Maps, MemoryStore, Store
 from histofactor.segmentation.window_memory import HeldInput
 from histofactor.slides.geometry.frame import Frame
-from histofactor.slides.reader import Slide, open_slide
+from histofactor.slides.reader import Slide
 from histofactor.slides.warnings import NO_TISSUE
 
 _FEATURE_BYTES = 4 * 2**30  # features that methods without a fixed bank may hold
@@ -50,7 +51,7 @@ def segment(  # noqa: PLR0913 - the public face of the main job
     """Segment one image into tissue phenotypes.
 
     Args:
-        source: an image file, or an array (height, width, 3) uint8.
+        source: an image file, an array (height, width, 3) uint8, or a folder that `histofactor features` wrote.
         encoder: name of an encoder, or one that is loaded.
         concepts: a bank or its file, or ``embedded`` for the one that ships with that encoder; default: learned from
             the image itself.
@@ -70,12 +71,12 @@ def segment(  # noqa: PLR0913 - the public face of the main job
     given = partial(prepare, mpp=mpp, method=method, options=options)
     if concepts is not None or not method_of(method).needs_bank:
         segmenter = given(encoder=encoder, concepts=concepts, k=k)
-        with open_slide(source, source_mpp=source_mpp) as slide:
+        with open_input(source, source_mpp) as slide:
             return segment_slide(slide, segmenter)
     options = options or SegmentOptions()
     check_options(k, method_of(method), options)
     setup = learning_setup(encoder, mpp, options)
-    with open_slide(source, source_mpp=source_mpp) as slide:
+    with open_input(source, source_mpp) as slide:
         bank, held = learn_from_one(slide, setup, k, options.seed)
         return segment_slide(slide, given(encoder=setup.encoder, concepts=bank), held=held)
 
@@ -100,6 +101,9 @@ def segment_slide(
         cache: the features, where they are at hand.
         held: what the input was encoded to before, with the same setup.
     """
+    if cache is None and isinstance(slide, FeatureSlide):
+        cache = slide.cache(segmenter.setup)
+        segmenter = replace(segmenter, setup=cache.setup)
     setup, store, watch = segmenter.setup, store or MemoryStore(), watch or Watch()
     planned = _planned(slide, setup, cache or held)
     plan = planned.plan

@@ -85,7 +85,18 @@ def make_plan(slide: Slide, setup: Setup) -> Plan:
             mend="state it with --source-mpp, or leave --mpp out",
         )
     frame = make_frame(info, setup.mpp or spec.mpp, cell_px(spec.patch_px, setup.views))
-    thumbnail = _find_tissue(slide, setup.tissue, frame)
+    return lay_windows(frame, setup, _find_tissue(slide, setup.tissue, frame))
+
+
+def lay_windows(frame: Frame, setup: Setup, thumbnail: Mask) -> Plan:
+    """Lay out the windows of an input whose tissue is known.
+
+    Args:
+        frame: of the input.
+        setup: how tokens come about.
+        thumbnail: (h, w) bool, tissue on a thumbnail of the whole input.
+    """
+    spec = setup.encoder.spec
     g_tissue = _on_grid(thumbnail, frame)
     patch = spec.patch_px
     rule = rule_of_views(spec.window, patch, setup.views)

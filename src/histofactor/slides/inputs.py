@@ -12,7 +12,7 @@ from pathlib import Path
 
 from histofactor.errors import ImageError
 from histofactor.slides.own_output import is_own_output
-from histofactor.slides.slide_parts import IMAGE_EXTENSIONS, PART_EXTENSIONS, is_image, slides_of_parts
+from histofactor.slides.slide_parts import IMAGE_EXTENSIONS, PART_EXTENSIONS, is_features, is_image, slides_of_parts
 
 _WILDCARD = re.compile(r"[*?[]")
 _TOLD = 3  # names of a kind
@@ -124,6 +124,8 @@ def _few(paths: Sequence[Path]) -> str:
 
 def _expand(path: Path, passed: PassedOver, deep: bool) -> list[Path]:
     here = PassedOver()
+    if is_features(path):
+        return [path]
     if os.path.isdir(path):  # noqa: PTH112 - False, not an error, where a name is too long
         files = list(_images_below(path, here, deep))
         kind = "folder"
@@ -150,6 +152,8 @@ def _expand(path: Path, passed: PassedOver, deep: bool) -> list[Path]:
 
 def _is_meant(match: Path, names_extension: bool, passed: PassedOver) -> bool:
     """Whether what a glob names is an input; what is not is noted."""
+    if is_features(match):
+        return True
     if match.is_dir():
         passed.add(_FOLDER, match)
     elif match.name.startswith(".") and not names_extension:
@@ -183,6 +187,9 @@ def _images_below(top: Path, passed: PassedOver, deep: bool) -> Iterator[Path]:
     seen = {os.path.realpath(top)}
     for folder, below, names in os.walk(top, onerror=failed, followlinks=True):
         at, files = Path(folder), {*names}
+        if deep:
+            yield from (at / name for name in below if is_features(at / name))
+            below[:] = [name for name in below if not is_features(at / name)]
         below[:] = [name for name in sorted(below) if deep and _is_to_enter(at / name, files, seen, passed)]
         for name in names:
             if is_image(at / name):

@@ -28,6 +28,14 @@ _INDEX_HEADS = ("[Virtual Microscope Specimen]", "[Uncompressed Virtual Microsco
 _INDEX_BYTES = 2**20
 
 
+FEATURES = ".features.zarr"  # folders of dense features of one input, see ``segmentation.feature_file``
+
+
+def is_features(path: Path) -> bool:
+    """Whether a path is a folder that is named like features."""
+    return path.name.endswith(FEATURES) and not path.name.startswith(".") and path.is_dir()
+
+
 def is_image(path: Path) -> bool:
     """Whether a file, or a link to nowhere, is named like an image; hidden files are not."""
     named = path.suffix.lower() in IMAGE_EXTENSIONS and not path.name.startswith(".")
@@ -47,6 +55,8 @@ def slides_of_parts(folder: Path) -> dict[str, str]:
 def files_of(path: Path) -> list[Path]:
     """All files and folders that hold a slide, the file that stands for it first; of an image, that file alone."""
     folder, suffix = path.parent, path.suffix.lower()
+    if is_features(path):
+        return [path / "zarr.json"]  # tells what they were made of; each chunk has its own checksum
     if suffix == ".mrxs":
         return [path, *filter(Path.is_dir, [path.with_suffix("")])]
     if suffix not in {".dcm"} | _INDEX_EXTENSIONS:
@@ -69,6 +79,8 @@ def slide_name(path: Path) -> str:
 
     That is the stem of its file, or, for a DICOM slide that has a folder of its own, the name of that folder.
     """
+    if path.name.endswith(FEATURES) and path.name != FEATURES:
+        return path.name.removesuffix(FEATURES)
     if path.suffix.lower() == ".dcm" and _has_own_folder(path):
         return Path(os.path.abspath(path)).parent.name or path.stem  # noqa: PTH100 - links keep their names
     return path.stem if path.stem.strip(".") else path.name

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import zarr
 
-from histofactor.export.arrays import create_array, open_array
+from histofactor.base.arrays import create_array, open_array
 
 
 @pytest.fixture

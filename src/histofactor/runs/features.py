@@ -1,0 +1,88 @@
+"""The dense features of many inputs, a folder each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import histofactor
+from histofactor.base.clock import Watch
+from histofactor.base.files import check_folder
+from histofactor.encoders.encoder import Encoder
+from histofactor.errors import OptionError
+from histofactor.recipe import fingerprint
+from histofactor.runs.outcome import Outcome, attempt
+from histofactor.runs.place import name_folders
+from histofactor.runs.request import ManyOptions
+from histofactor.runs.source import NOTHING
+from histofactor.segmentation.feature_file import recipe_in
+from histofactor.segmentation.feature_writer import DTYPES, write_features
+from histofactor.segmentation.plan import mask_of
+from histofactor.segmentation.setup import Setup, learning_setup, with_mask
+from histofactor.slides.slide_parts import FEATURES, files_of, is_features
+
+
+def write_many_features(
+    inputs: Sequence[Path], out: Path, *, encoder: str | Encoder, options: ManyOptions, dtype: str = "float16"
+) -> list[Outcome]:
+    """Encode many inputs and write ``OUT/NAME.features.zarr`` of each; one that fails does not stop the others.
+
+    Features that are there and were made in the same way are kept. Where no transform is asked for they are
+    ``split-root``, as concepts are learned from.
+
+    Args:
+        inputs: files.
+        out: the folder to write into.
+        encoder: name of an encoder, or one that is loaded.
+        options: how inputs are opened and encoded, and who is told.
+        dtype: ``float16`` or ``float32``.
+
+    Returns:
+        Outcomes in the order of the inputs.
+
+    Raises:
+        OptionError: there are no inputs, or the type is unknown.
+        OutputError: the folder cannot be written.
+        HistofactorError: the encoder cannot be used.
+    """
+    if not inputs:
+        raise OptionError("there is nothing to encode", expected="at least one input", got="none")
+    if dtype not in DTYPES:
+        raise OptionError(f"unknown type {dtype!r}", expected=f"one of {', '.join(DTYPES)}")
+    setup, reporter, outcomes = learning_setup(encoder, options.mpp, options.segment), options.observer.reporter, []
+    check_folder(out, inside=out)
+    for index, (path, name) in enumerate(zip(inputs, name_folders(inputs, {}), strict=True)):
+        reporter.on_input(str(path), index, len(inputs))
+        write = partial(_write, path, out / f"{name}{FEATURES}", setup, options, dtype)
+        outcome = attempt(str(path), write)
+        reporter.on_outcome(outcome)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _write(path: Path, folder: Path, setup: Setup, options: ManyOptions, dtype: str) -> Outcome:
+    """The features of one input."""
+    if is_features(path):
+        raise OptionError(f"{path} holds features already", mend="name an image")
+    known = options.known.get(path, NOTHING)
+    setup, opening = with_mask(setup, known.mask), options.opening
+    opening = replace(opening, source_mpp=known.mpp or opening.source_mpp)
+    mask = None if setup.tissue.mask is None else fingerprint(mask_of(setup.tissue.mask, path))
+    encoder = setup.encoder
+    recipe = [
+        histofactor.__version__, str(path.resolve()), fingerprint(*files_of(path)), opening.source_mpp, opening.series,
+        asdict(encoder.spec), encoder.precision, encoder.repaired, setup.mpp, setup.views, setup.shift_px,
+        setup.tissue.find, mask, dtype,
+    ]  # fmt: skip
+    digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+    if options.resume and recipe_in(folder) == digest:
+        return Outcome(str(path), "kept", folder.name)
+    with opening.open(path) as slide:
+        watch = Watch(options.observer.reporter.on_window, options.observer.clock)
+        n = write_features(slide, setup, folder, recipe=digest, dtype=dtype, watch=watch)
+        notes = (*slide.info.notes, *([] if n else ["no tissue"]))
+    return Outcome(str(path), "done", folder.name, notes=notes)

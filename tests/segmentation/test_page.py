@@ -180,7 +180,7 @@ def test_four_views_forget_directions(tiny_encoder, tiny_bank, tissue, turns):
 @pytest.mark.parametrize("method", ["project", "raw", "cluster"])
 @pytest.mark.parametrize("band_rows", [3, 32])
 def test_tissue_unlike_the_bank_has_a_label_of_its_own(run, tissue, method, band_rows, monkeypatch):
-    monkeypatch.setattr("histofactor.segmentation.encoding._BAND_ROWS", band_rows)
+    monkeypatch.setattr("histofactor.segmentation.encoding.BAND_ROWS", band_rows)
     plain = run(tissue, method=method)
     limit = float(np.median(plain.tokens.residual[plain.tokens.label > 0]))
     told = run(tissue, method=method, options=SegmentOptions(unlike=limit))

@@ -72,17 +72,19 @@ def least_px(min_area_um2: float | None, mpp: float | None) -> float | None:
     return min_area_um2 / mpp**2
 
 
-def merge_small(labels: Raster, min_px: float, rows: int = _ROWS) -> Raster:
+def merge_small(labels: Raster, min_px: float | None, rows: int = _ROWS) -> Raster:
     """A label map without pieces of fewer px than ``min_px``, but for those that border on label 0 alone.
 
     Args:
         labels: (height, width); it must stay readable, unless it is an array.
-        min_px: px that a piece has at least.
+        min_px: px that a piece has at least; None merges nothing.
         rows: px rows that are worked at a time, which changes nothing but the memory needed.
 
     Returns:
         The merged map, (height, width): an array for an array, else one that is computed as it is read.
     """
+    if min_px is None:
+        return labels
     pieces = _find(labels, rows)
     merged = _Merged(labels, rows, pieces.first, _merged_labels(pieces, min_px)[pieces.whole].astype(labels.dtype))
     return merged[:] if isinstance(labels, np.ndarray) else merged

@@ -172,7 +172,6 @@ def bands(weights: SparseWeights, base: Sequence[Group], groups: Sequence[Group]
     """Decode the token rows in bands, with groups of concepts; only what had a label gets one.
 
     ``base`` are the groups that labels were of before, from ``groups_of``.
-
     What was unlike the bank, where there is a limit of the residual, stays so; where small pieces were merged, and so
     will be again, tokens above the limit tell it. By the nearest concept, labels of unions of those before are the
     labels before: the cell of a union is a union of cells.
@@ -263,8 +262,7 @@ def assemble(
         Path(header.slide) if header.slide else None, tuple(source["size"]), source["mpp"], (1.0,), source["reader"]
     )
     names, colors = unlike.legend(legend.names, legend.colors, with_unlike=parent.get("unlike") is not None)
-    min_px = least_px(parent.get("min_area_um2"), header.mpp)
-    labels = maps.labels if min_px is None else merge_small(maps.labels, min_px)
+    labels = merge_small(maps.labels, least_px(parent.get("min_area_um2"), header.mpp))
     label_map = LabelMap(labels, header.mpp, (0, 0), names, colors, legend.excluded)
     return Segmentation(info, label_map, maps.margin, maps.tokens, header.l0_per_px, recipe)
 

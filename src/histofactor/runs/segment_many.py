@@ -21,8 +21,9 @@ from histofactor.runs.results import Outputs
 from histofactor.runs.source import NOTHING
 from histofactor.runs.task import Request, Task, run_one
 from histofactor.segmentation.feature_file import encoder_for
+from histofactor.segmentation.given_bank import EMBEDDED
 from histofactor.segmentation.method import method_of
-from histofactor.segmentation.setup import EMBEDDED, check_options
+from histofactor.segmentation.setup import check_options
 from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.resolution import check_mpp
 

@@ -255,5 +255,3 @@ def _load(name: str, bank: ConceptBank | None, options: SegmentOptions) -> Encod
         transform=transform,
         inference=options.inference,
     )
-
-

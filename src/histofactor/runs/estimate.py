@@ -29,7 +29,7 @@ from histofactor.runs.request import ManyOptions
 from histofactor.runs.sample_builder import LearnOptions, Thrift
 from histofactor.runs.source import NOTHING
 from histofactor.runs.task import Request
-from histofactor.segmentation.encoding import Planned
+from histofactor.segmentation.encoding import LANES, Planned, batches
 from histofactor.segmentation.method import method_of
 from histofactor.segmentation.plan import Plan, make_plan, subsample_windows
 from histofactor.segmentation.sampling import Whose, draw_windows, is_small, sparing_rule, take_tokens
@@ -198,7 +198,9 @@ def _measure(plans: Mapping[Path, Plan], setup: Setup, options: ManyOptions, tok
             started, worked = time.perf_counter(), time.process_time()
             taken = take_tokens(Planned(slide, setup, plan), sample, Whose(""))
             seconds, worked = time.perf_counter() - started, time.process_time() - worked
-    lanes = min(torch.get_num_threads(), plan.windows)
+    jobs = sum(len(batches(row, setup.encoder)) for row in plan.rows)
+    lanes = max(1, min(LANES, torch.get_num_threads(), jobs))
+    seconds *= jobs / lanes / -(-jobs // lanes)  # few windows leave lanes idle at the end, many do not
     busy = max(1.0, seconds * lanes / worked) if setup.encoder.device.type == "cpu" and worked else 1.0
     token_s = _clustering(sample, setup, taken.side, tokens) if min(tokens, sample.size) >= _LEAST else 0.0
     return _Measured(seconds / plan.windows, token_s, busy)

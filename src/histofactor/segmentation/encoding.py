@@ -28,7 +28,7 @@ from histofactor.slides.blocks import Block
 from histofactor.slides.geometry.windows import Window
 from histofactor.slides.reader import Slide
 
-_LANES = 4  # batches at work at a time, at most
+LANES = 4  # batches at work at a time, at most
 BAND_ROWS = 32  # token rows that are solved and decoded at a time
 
 State = Mapping[str, NDArray[Any]]
@@ -111,7 +111,7 @@ def encode_rows(
     """
     plan, encoder = planned.plan, planned.setup.encoder
     of_rows = [batches(row, encoder) for row in plan.rows]
-    lanes, threads = max(1, min(_LANES, torch.get_num_threads(), sum(map(len, of_rows)))), torch.get_num_threads()
+    lanes, threads = max(1, min(LANES, torch.get_num_threads(), sum(map(len, of_rows)))), torch.get_num_threads()
     device: AbstractContextManager[object] = nullcontext() if encoder.device.type == "cpu" else Lock()
     clock, done = watch.clock, sum(len(row.windows) for row in plan.rows[:first])
 

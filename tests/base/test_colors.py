@@ -2,27 +2,90 @@ import time
 
 import numpy as np
 import pytest
-from skimage.color import rgb2lab
+from hypothesis import given
+from hypothesis import strategies as st
+from skimage.color import deltaE_cie76, deltaE_ciede2000, rgb2lab
 
 from histofactor.base import colors
-from histofactor.base.colors import palette, perceived_lab
+from histofactor.base.colors import another_color, blend, palette, perceived_lab, spread_colors
 from histofactor.errors import OptionError
 
+STAIN = np.array([205, 158, 195])  # of mean density
 
-def smallest_distances(k):
-    lab = perceived_lab(np.array(palette(k), np.uint8))
-    distances = np.linalg.norm(lab[:, :, None] - lab[:, None, :], axis=-1)
-    distances[:, np.arange(k), np.arange(k)] = np.inf
-    return distances.min(axis=(1, 2))
+
+def seen_over_tissue(colors, transparency):
+    """CIELAB (3, n, 3) of colours over tissue, by every vision."""
+    return perceived_lab(np.rint((1 - transparency) * np.array(colors) + transparency * STAIN).astype(np.uint8))
+
+
+def distances(lab):
+    """Distance (3, n, n) of every two, the same by skimage; infinite to themselves."""
+    found = np.linalg.norm(lab[:, :, None] - lab[:, None, :], axis=-1)
+    np.testing.assert_allclose(found[0], deltaE_cie76(lab[0][:, None], lab[0][None]), atol=1e-6)
+    found[:, np.eye(lab.shape[1], dtype=bool)] = np.inf
+    return found
 
 
 @pytest.mark.parametrize(
-    ("k", "normal", "dichromat"), [(8, 25, 16), (16, 20, 10), (32, 14, 7), (64, 9, 4.5), (256, 4, 2)]
+    ("k", "normal", "dichromat"), [(8, 34, 23), (16, 17, 11), (32, 10, 6.5), (64, 6.5, 4.5), (256, 2.5, 1.5)]
 )
-def test_colors_keep_their_distance_in_every_vision(k, normal, dichromat):
-    seen = smallest_distances(k)
-    assert seen[0] >= normal
+def test_colors_keep_their_distance_over_tissue_in_every_vision(k, normal, dichromat):
+    seen = distances(seen_over_tissue(palette(k), 0.45))
+    assert seen[0].min() >= normal
     assert seen[1:].min() >= dichromat
+
+
+def test_the_first_eight_differ_by_the_modern_measure_too_and_at_half_the_opacity():
+    lab = seen_over_tissue(palette(8), 0.45)
+    ciede2000 = np.array([deltaE_ciede2000(one[:, None], one[None]) for one in lab])
+    ciede2000[:, np.eye(8, dtype=bool)] = np.inf
+    assert ciede2000.min() > 11
+    assert distances(seen_over_tissue(palette(8), 0.65)).min() > 14
+
+
+def test_the_largest_phenotypes_get_colors_that_hide_no_nuclei():
+    lightness = rgb2lab(np.array(palette(8)) / 255)[:, 0]
+    assert lightness[:4].min() > 45
+    assert lightness[:4].max() < 85
+
+
+def test_concepts_that_are_seen_together_are_further_apart_than_those_that_are_not():
+    k = 40
+    together = np.zeros((k, k))
+    for field in np.arange(k).reshape(5, 8):  # eight concepts a field, others in every field
+        together[np.ix_(field, field)] = 1
+    found = spread_colors(together)
+    assert len(set(found)) == k
+    assert found == spread_colors(together)
+    apart = distances(seen_over_tissue(found, 0.45)).min(axis=0)
+    assert apart[together > 0].min() > 15  # which no 40 colours can be
+    assert apart.min() < 15
+
+
+def test_spreading_helps_those_that_a_palette_has_close():
+    together = np.full((16, 16), 0.001)
+    together[8:, 8:] = 1
+    before = distances(seen_over_tissue(palette(16), 0.45))[:, 8:, 8:].min()
+    assert distances(seen_over_tissue(spread_colors(together)[8:], 0.45)).min() > max(before, 16)
+
+
+def test_few_concepts_get_the_palette_by_what_matters():
+    together = np.diag(np.ones(4), 1) + np.diag(np.ones(4), -1)  # those in the middle have two neighbours
+    assert spread_colors(together[1:4, 1:4])[1] == palette(1)[0]
+
+
+def test_another_color_is_far_from_those_that_are_taken():
+    taken = list(palette(8))
+    assert another_color([]) == palette(1)[0]
+    for _ in range(4):
+        taken.append(another_color(taken))
+    assert distances(seen_over_tissue(taken, 0.45)).min() > 12
+
+
+@given(st.integers(0, 255), st.integers(0, 255), st.floats(0, 1))
+def test_blending_lies_between(color, beneath, opacity):
+    found = blend(np.array([color] * 3), np.array([beneath] * 3), opacity)
+    np.testing.assert_allclose(found, beneath + opacity * (color - beneath))
 
 
 def test_a_shorter_palette_is_the_beginning_of_a_longer_one():
@@ -31,16 +94,12 @@ def test_a_shorter_palette_is_the_beginning_of_a_longer_one():
     assert all(palette(k) == full[:k] for k in (1, 7, 8, 100))
 
 
-def test_it_begins_with_okabe_and_ito():
-    assert palette(6) == ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0))
-
-
 def test_no_color_looks_like_haematoxylin_eosin_paper_or_ink():
     lightness, a, b = rgb2lab(np.array(palette(256)) / 255).T
     hue = np.degrees(np.arctan2(b, a)) % 360
-    assert not np.any((hue > 286) | (hue < 24))
-    assert lightness.min() > 30
-    assert lightness.max() < 91
+    assert not np.any((hue > 294) | (hue < 20))
+    assert lightness.min() > 11
+    assert lightness.max() < 98
 
 
 def test_normal_vision_is_plain_cielab():
@@ -56,13 +115,19 @@ def test_dichromats_see_greys_as_greys_and_confuse_red_with_green():
 
 
 def test_it_is_fast():
-    colors._all_colors.cache_clear()
+    for cached in (colors._all_colors, colors._apart, colors._candidates):
+        cached.cache_clear()
     start = time.process_time()
     palette(256)
-    assert time.process_time() - start < 1  # about 0.15 s; the bound allows for slow machines
+    assert time.process_time() - start < 4  # about 0.4 s; the bound allows for slow machines
 
 
 @pytest.mark.parametrize("k", [0, -1, 257])
 def test_too_few_or_too_many_are_refused(k):
     with pytest.raises(OptionError, match=r"1 … 256"):
         palette(k)
+
+
+def test_more_concepts_than_colors_are_refused():
+    with pytest.raises(OptionError, match=r"1 … 256"):
+        spread_colors(np.ones((257, 257)))

@@ -22,16 +22,42 @@ def test_thumbnails_fit_keep_their_shape_and_are_never_enlarged(width, height):
         assert min(t_width, t_height) == pytest.approx(2048 * min(width, height) / max(width, height), abs=1)
 
 
-def test_colors_lie_over_grey_tissue_with_dark_lines_between(make_segmentation):
+def test_colors_tint_the_stain_with_dark_lines_between(make_segmentation):
     segmentation = make_segmentation([[1, 2], [0, 0]], l0_per_px=1.0)
     rgb = np.full((8, 8, 3), (200, 100, 150), np.uint8)
     seen = render_overlay(rgb, segmentation, opacity=0.5).astype(int)
-    grey = 0.2126 * 200 + 0.7152 * 100 + 0.0722 * 150
     first, second = np.array(segmentation.label_map.colors[:2])
-    np.testing.assert_allclose(seen[1, 1], (grey + first) / 2, atol=1)
-    np.testing.assert_allclose(seen[1, 6], (grey + second) / 2, atol=1)
+    np.testing.assert_allclose(seen[1, 1], (rgb[0, 0] + first) / 2, atol=1)
+    np.testing.assert_allclose(seen[1, 6], (rgb[0, 0] + second) / 2, atol=1)
     assert np.all(seen[1, 3] < 0.5 * seen[1, 1])
     assert np.all(seen[3, 1] < 0.5 * seen[1, 1])
+
+
+def test_a_color_looks_the_same_over_pale_and_dense_tissue_and_nuclei_stay_visible(make_segmentation):
+    segmentation = make_segmentation([[1, 2, 1, 2]], l0_per_px=1.0)
+    rgb = np.full((4, 16, 3), (230, 200, 220), np.uint8)
+    rgb[:, 4:8] = rgb[:, 12:] = 150, 100, 160  # dense
+    rgb[::2, ::2] //= 2  # nuclei
+    seen = render_overlay(rgb, segmentation).astype(float)
+    inside = np.zeros((4, 16), bool)
+    inside[:3] = np.arange(16) % 4 < 3  # no line between
+    mean = rgb.reshape(-1, 3).mean(0)
+    for label, color in enumerate(segmentation.label_map.colors[:2], 1):
+        here = (segmentation.label_map.labels == label) & inside
+        dark = np.zeros_like(here)
+        dark[::2, ::2] = True
+        beneath = rgb[here & ~dark][0].astype(float) - rgb[segmentation.label_map.labels == label].mean(0)
+        expected = 0.55 * np.array(color) + 0.45 * (mean + beneath)
+        np.testing.assert_allclose(seen[here & ~dark], expected[None].repeat((here & ~dark).sum(), 0), atol=1)
+        contrast = rgb[here & ~dark][0].astype(float) - rgb[here & dark][0]
+        np.testing.assert_allclose(seen[here & ~dark][0] - seen[here & dark][0], 0.45 * contrast, atol=1.5)
+
+
+def test_the_image_alone_stays_what_it_is(make_segmentation):
+    segmentation = make_segmentation([[1, 2], [3, 1]], stride_px=1, l0_per_px=8.0)
+    rgb = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    seen = render_overlay(rgb, segmentation, opacity=0.0)
+    np.testing.assert_array_equal(seen[:7, :7], rgb[:7, :7])
 
 
 def test_what_is_unassigned_is_left_alone(make_segmentation):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +14,7 @@ from histofactor.records import Color
 
 MAX_COLORS = 256
 
-# Okabe & Ito, Color Universal Design (2008), without black and without reddish purple, which is a stain.
-_OKABE_ITO: tuple[Color, ...] = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-)
+OPACITY = 0.55  # of colours over tissue, where nothing else is asked for
 
 # Linear RGB as each kind of vision sees it: Machado, Oliveira & Fernandes, IEEE TVCG 15(6), 2009, severity 1.
 _VISIONS = np.array(
@@ -35,19 +29,28 @@ _XYZ_FROM_RGB = np.array(
 )  # sRGB, IEC 61966-2-1
 _WHITE = _XYZ_FROM_RGB.sum(axis=1)  # D65
 
-_LIGHTNESS = (32.0, 82.0)  # neither near-black nor near-white
-_MIN_CHROMA = 40.0  # dull colours vanish when blended over tissue
-_STAIN_HUES = (285.0, 25.0)  # CIELAB hue from haematoxylin's violet through eosin's pink, in degrees
-_FULL_VISION = 0.5  # normal vision spans more of CIELAB, so it has to tell colours twice as far apart
+_LIGHTNESS = (12.0, 96.0)  # neither near-black nor near-white
+_MIDDLE = 65.0
+_MIN_CHROMA = 22.0  # greys vanish when blended over tissue
+_STAIN_HUES = (293.0, 21.0)  # CIELAB hue from haematoxylin's violet through eosin's pink, in degrees
+_FULL_VISION = 0.7  # normal vision spans more of CIELAB, so a palette asks it to tell colours further apart
+_CROWDED = 0.9  # the same where there are more concepts than colours that every vision tells apart easily
+_BENEATH = np.array([207, 160, 196])  # H&E of mean density, over which colours are compared
+_FIRST = 8  # colours that are chosen together: of so many phenotypes most of a field consists
+_STARTS = 40  # of choosing them
+_ENOUGH = 18.0  # distance beyond which colours need not be further apart
+_STEPS, _LEAST_STEPS = 2**15, 64  # of the search for the colours of K concepts: a K-th of the first
+_TABU = 12  # steps for which a concept does not go back to a colour, at most
 
 
 def palette(k: int) -> tuple[Color, ...]:
     """Return ``k`` distinct colours; a shorter palette is always the beginning of a longer one.
 
-    Starts with six colours of Okabe & Ito and goes on greedily: the next colour is the one whose smallest
-    CIELAB distance to those before it is largest, where a distance is the smallest one under protanopia,
-    deuteranopia and, halved, normal vision. The pinks and purples of H&E, dull colours, near-black and
-    near-white are left out.
+    Distinct means as they are seen in an overlay: a distance is the smallest one in CIELAB between two colours that
+    lie over tissue at 45 % transparency, under protanopia, deuteranopia and, times 0.7, normal vision. The first eight
+    are chosen together, so that the smallest distance among them is large; from there on the next colour is the one
+    whose smallest distance to those before it is largest. The first of all are neither dark nor pale. The pinks and
+    purples of H&E, greys, near-black and near-white are left out.
 
     Args:
         k: how many, 1 … 256.
@@ -81,23 +84,121 @@ def perceived_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
+def blend(colors: NDArray[Any], beneath: NDArray[Any], opacity: float = OPACITY) -> NDArray[np.float64]:
+    """Return colours (…, 3) as an overlay shows them over others (…, 3): sRGB values, mixed, float64."""
+    mixed: NDArray[np.float64] = opacity * colors.astype(np.float64) + (1 - opacity) * beneath
+    return mixed
+
+
+def spread_colors(together: NDArray[np.float64]) -> tuple[Color, ...]:
+    """Choose colours for K concepts, so that those which are seen together are far apart.
+
+    Makes Σ together[i, j] · max(0, 18 − distance)² over pairs small, with distances as in ``palette``: concepts begin
+    with the colours of ``palette``, the one that matters most with the first; then, step by step, whichever change of
+    one colour helps most is made, and none is taken back soon (tabu search: Glover, ORSA J. Computing 1(3), 1989).
+
+    Args:
+        together: (K, K) ≥ 0, symmetric: how much it matters that two are told apart.
+
+    Returns:
+        K different 8-bit sRGB triples, the same for the same argument.
+
+    Raises:
+        OptionError: K is out of range.
+    """
+    k, rgb, apart = len(together), _candidates(), _apart(_CROWDED)
+    weights = np.asarray(together, np.float32) * (1 - np.eye(k, dtype=np.float32))
+    lacks = np.maximum(_ENOUGH - apart, 0) ** 2
+    order = np.argsort(-weights.sum(axis=1), kind="stable")
+    color = np.empty(k, np.intp)
+    color[order] = _places(rgb, palette(k))
+    barred = np.zeros((k, len(rgb)), np.int32)
+    best, least, rng = color.copy(), np.inf, np.random.default_rng(0)
+    costs = weights @ lacks[color]  # k n: of every concept, were it of every colour
+    for step in range(max(_LEAST_STEPS, _STEPS // max(k, _FIRST))):
+        now = costs[np.arange(k), color]
+        if (total := float(now.sum())) < least:
+            best, least = color.copy(), total
+        if total == 0:
+            break
+        gains = costs - now[:, None]
+        gains[:, color] = np.inf
+        gains[barred > step] = np.inf
+        concept, chosen = np.unravel_index(gains.argmin(), gains.shape)
+        barred[concept, color[concept]] = step + 1 + rng.integers(_TABU // 2, _TABU)
+        costs += np.outer(weights[:, concept], lacks[chosen] - lacks[color[concept]])
+        color[concept] = chosen
+    return tuple((int(r), int(g), int(b)) for r, g, b in rgb[best])
+
+
+def another_color(taken: Sequence[Color]) -> Color:
+    """Return the colour that is furthest from those which are taken, with distances as in ``palette``."""
+    rgb, seen = _candidates(), _seen(np.array(taken, np.uint8).reshape(-1, 3), _CROWDED)
+    pool = _seen(rgb, _CROWDED)
+    apart = [np.linalg.norm(pool - one[:, None], axis=-1).min(axis=0) for one in seen.swapaxes(0, 1)]
+    red, green, blue = rgb[np.min(apart, axis=0).argmax()] if apart else palette(1)[0]
+    return int(red), int(green), int(blue)
+
+
 @cache
 def _all_colors() -> tuple[Color, ...]:
-    rgb = np.concatenate([np.array(_OKABE_ITO, np.uint8), _candidates()])
-    lab = perceived_lab(rgb)
-    lab[0] *= _FULL_VISION
-    chosen: list[int] = []
-    nearest = np.full(len(rgb), np.inf)
+    rgb, apart = _candidates(), _apart(_FULL_VISION)
+    starts = np.linspace(0, len(rgb) - 1, _STARTS).astype(int)
+    _, chosen = max((_together(apart, int(start)) for start in starts), key=lambda found: found[0])
+    lightness = perceived_lab(rgb)[0, :, 0]
+    chosen.sort(key=lambda one: abs(float(lightness[one]) - _MIDDLE))  # the largest phenotypes hide no nuclei
+    nearest = apart[chosen].min(axis=0)
     while len(chosen) < MAX_COLORS:
-        following = len(chosen) if len(chosen) < len(_OKABE_ITO) else int(nearest.argmax())
-        chosen.append(following)
-        distance = np.linalg.norm(lab - lab[:, following : following + 1], axis=-1)
-        np.minimum(nearest, distance.min(axis=0), out=nearest)
+        chosen.append(int(nearest.argmax()))
+        np.minimum(nearest, apart[chosen[-1]], out=nearest)
     return tuple((int(r), int(g), int(b)) for r, g, b in rgb[chosen])
 
 
+def _together(apart: NDArray[np.float32], start: int) -> tuple[float, list[int]]:
+    """How far apart eight colours are at least, and which: one after another, then each again as long as it helps."""
+    chosen = [start]
+    while len(chosen) < _FIRST:
+        chosen.append(int(apart[chosen].min(axis=0).argmax()))
+    before: list[int] = []
+    while chosen != before:
+        before = list(chosen)
+        for place in range(_FIRST):
+            nearest = np.delete(apart[chosen], place, axis=0).min(axis=0)
+            if nearest.max() > nearest[chosen[place]]:
+                chosen[place] = int(nearest.argmax())
+    rows = apart[np.ix_(chosen, chosen)]
+    return float(rows[~np.eye(_FIRST, dtype=bool)].min()), chosen
+
+
+@cache
+def _apart(full_vision: float) -> NDArray[np.float32]:
+    """How far apart (n, n) the candidates are as they are seen; normal vision counts as far as is told."""
+    lab = _seen(_candidates(), full_vision).astype(np.float32)
+    found = np.full((lab.shape[1],) * 2, np.inf, np.float32)
+    for one in lab:
+        squares = (one**2).sum(axis=1)
+        np.minimum(found, squares[:, None] + squares - 2 * one @ one.T, out=found)
+    apart: NDArray[np.float32] = np.sqrt(np.maximum(found, 0))
+    return apart
+
+
+def _seen(rgb: NDArray[np.uint8], full_vision: float) -> NDArray[np.float64]:
+    """CIELAB (3, n, 3) of colours over tissue, by every vision."""
+    lab = perceived_lab(np.rint(blend(rgb, _BENEATH)).astype(np.uint8))
+    lab[0] *= full_vision
+    return lab
+
+
+def _places(rgb: NDArray[np.uint8], colors: Sequence[Color]) -> list[int]:
+    """Where colours are in the pool."""
+    place = {tuple(color): at for at, color in enumerate(rgb.tolist())}
+    return [place[color] for color in colors]
+
+
+@cache
 def _candidates() -> NDArray[np.uint8]:
-    steps = np.linspace(0, 255, 22).astype(np.uint8)
+    """Colours (n, 3) that may be given."""
+    steps = np.linspace(0, 255, 16).astype(np.uint8)
     rgb = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     lightness, a, b = perceived_lab(rgb)[0].T
     hue = np.degrees(np.arctan2(b, a)) % 360

@@ -1,4 +1,4 @@
-"""Phenotype colours over the image."""
+"""Phenotype colours over the image, which they tint."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from histofactor.base.colors import OPACITY
 from histofactor.base.files import atomic
 from histofactor.errors import OptionError
 from histofactor.records import LabelMap, SlideInfo
@@ -17,7 +18,6 @@ from histofactor.records import LabelMap, SlideInfo
 LONG_SIDE_PX = 2048
 _BOUNDARY = 0.45  # how bright the line between two phenotypes is, compared with what it is drawn on
 _BAND = 256  # rows of the label map read at a time
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
 
 
 class Placed(Protocol):
@@ -42,16 +42,17 @@ def thumbnail_size(size: tuple[int, int], long_side_px: int = LONG_SIDE_PX) -> t
     return max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
 
 
-def render_overlay(rgb: NDArray[np.uint8], segmentation: Placed, *, opacity: float = 0.5) -> NDArray[np.uint8]:
-    """Return the image with every phenotype in its colour, the tissue visible through it.
+def render_overlay(rgb: NDArray[np.uint8], segmentation: Placed, *, opacity: float = OPACITY) -> NDArray[np.uint8]:
+    """Return the image tinted with the colour of every phenotype, nuclei and fibres visible through it.
 
-    Colours lie over the image in grey, so that the stain does not shift them away from the legend. Thin dark
-    lines part the phenotypes. What has label 0 keeps its own colours.
+    Colours are mixed with the image, stain and all. Beneath a colour the image keeps its contrast, but its mean over
+    the phenotype becomes the mean over all phenotypes: so a colour looks the same over pale and over dense tissue.
+    Thin dark lines part the phenotypes. What has label 0 keeps its own colours.
 
     Args:
         rgb: (height, width, 3) uint8, the whole input at any size; see ``thumbnail_size``.
         segmentation: the labels and their level-0 frame.
-        opacity: 0 shows only the grey image, 1 only the colours.
+        opacity: 0 shows only the image, 1 only the colours.
 
     Returns:
         (height, width, 3) uint8, of the size of ``rgb``.
@@ -63,11 +64,27 @@ def render_overlay(rgb: NDArray[np.uint8], segmentation: Placed, *, opacity: flo
         raise OptionError("opacity is out of range", expected="a number from 0 to 1", got=str(opacity))
     seen = labels_at(segmentation, (rgb.shape[1], rgb.shape[0]))
     colors = np.array([(0, 0, 0), *segmentation.label_map.colors], np.float32)
-    base = (1 - opacity) * cv2.transform(rgb.astype(np.float32), _LUMA[None])
+    means, mean = _means(rgb, seen, len(colors))
+    leveled = min(1.0, opacity / OPACITY)  # the image alone, at an opacity of 0, stays what it is
+    added = opacity * colors + (1 - opacity) * leveled * (mean - means)
     light = np.where(_boundaries(seen), np.float32(_BOUNDARY), np.float32(1))
-    planes = [np.rint((base + (opacity * color)[seen]) * light).astype(np.uint8) for color in colors.T]
+    planes = [
+        np.rint(((1 - opacity) * plane + offset[seen]).clip(0, 255) * light).astype(np.uint8)
+        for plane, offset in zip(np.moveaxis(rgb, -1, 0), added.T.astype(np.float32), strict=True)
+    ]
     blended: NDArray[np.uint8] = np.where((seen > 0)[:, :, None], cv2.merge(planes), rgb)
     return blended
+
+
+def _means(
+    rgb: NDArray[np.uint8], labels: NDArray[np.unsignedinteger[Any]], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean colour (count, 3) of the image under every label, and (3,) under all labels ≥ 1."""
+    flat, sums = labels.ravel(), np.zeros((count, 3))
+    px = np.bincount(flat, minlength=count)
+    for channel in range(3):
+        sums[:, channel] = np.bincount(flat, rgb[:, :, channel].ravel(), count)
+    return sums / np.maximum(px, 1)[:, None], sums[1:].sum(0) / max(px[1:].sum(), 1)
 
 
 def write_overlay(rgb: NDArray[np.uint8], segmentation: Placed, path: str | os.PathLike[str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from histofactor.concepts.bank.coloring import colored
 from histofactor.concepts.bank.edit import merge, rename
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.groups import Merge
@@ -51,7 +52,7 @@ def cut(file: BankFile, k: int) -> BankFile:
     unions = [(tuple((tissue[owners == union] + 1).tolist()), f"union {union}") for union in range(rest)]
     merges = [(labels, name) for labels, name in (*unions, *artefacts) if len(labels) > 1]
     made = merge(file, finest, merges)
-    found = replace(made.banks[k], parts=None)  # as the levels that training nests
+    found = colored(replace(made.banks[k], parts=None))  # as the levels that training nests
     made = replace(made, banks={**made.banks, k: found})
     given = {concept + 1 for concept in found.excluded if not _DEFAULT.fullmatch(found.names[concept])}
     return rename(made, k, {label: f"Concept {label}" for label in range(1, k + 1) if label not in given})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.base.colors import MAX_COLORS, palette
+from histofactor.base.colors import MAX_COLORS, another_color
 from histofactor.concepts.bank.edit import level_of, mean_of
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.groups import check_labels
@@ -202,8 +202,8 @@ def leaf_counts(file: BankFile, leaves: Float) -> NDArray[np.float64] | None:
 
 
 def free_color(taken: Sequence[Color], wanted: Color | None = None) -> Color:
-    """A colour that is not taken: the one wanted, or the next of the palette."""
-    return next(color for color in (wanted, *palette(MAX_COLORS)) if color is not None and color not in taken)
+    """A colour that is not taken: the one wanted, or the one furthest from those that are."""
+    return wanted if wanted is not None and wanted not in taken else another_color(taken)
 
 
 def _free_name(name: str, k: int, taken: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.concepts.bank.coloring import colored
 from histofactor.concepts.bank.hierarchy import nest
 from histofactor.concepts.bank.record import new_bank, validate_bank
 from histofactor.concepts.learn.kmeans import KMeansOptions, assign, kmeans, lloyd, unit_rows
@@ -158,7 +159,7 @@ def banks_from_features(
 def banks_from_levels(
     levels: Mapping[int, Level], encoder: EncoderKey, mpp: float | None, provenance: Mapping[int, Mapping[str, Any]]
 ) -> list[ConceptBank]:
-    """Banks of learned levels, ascending; nested ones know their parents and their leaves.
+    """Banks of learned levels, ascending, coloured by what is known; nested ones know their parents and their leaves.
 
     Args:
         levels: by K, ascending.
@@ -173,7 +174,7 @@ def banks_from_levels(
     coarser: Level | None = None
     for k, level in levels.items():
         known = {"counts": level.counts.tolist(), "inertia": level.inertia, **provenance[k]}
-        bank = new_bank(level.vectors, encoder, mpp=mpp, provenance=known)
+        bank = colored(new_bank(level.vectors, encoder, mpp=mpp, provenance=known))
         if level.owners is not None and coarser is not None and coarser.owners is not None:
             first = np.unique(level.owners, return_index=True)[1]
             bank = replace(bank, parents=tuple(coarser.owners[first].tolist()))

@@ -35,7 +35,7 @@ def test_the_eight_largest_of_every_slide_are_told_apart_though_many_are_not():
     assert len(set(after.colors)) == 48
     assert apart_over_tissue(after.colors) < 10
     for ours in largest:
-        assert apart_over_tissue([after.colors[one] for one in ours]) > 15
+        assert apart_over_tissue([after.colors[one] for one in ours]) > 14
 
 
 def test_without_slides_the_largest_of_all_are_told_apart():

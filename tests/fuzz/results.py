@@ -12,7 +12,7 @@ from PIL import Image
 
 from fuzz.case import Target
 from histofactor.base.digests import DamagedError, path_digest, write_digested
-from histofactor.concepts.learn.sample import Sample, read_note
+from histofactor.concepts.learn.sample import Known, Sample, read_note
 from histofactor.encoders.build import load_encoder
 from histofactor.errors import HistofactorError
 from histofactor.export.names import SEAL
@@ -140,7 +140,7 @@ def make_samples(folder: Path) -> None:
     draw = sample.draw("a", 30)
     chosen = np.flatnonzero(draw.wanted)
     tokens = rng.random((len(chosen), 3), np.float32)
-    sample.add(tokens, tokens[:, 0], draw.keys[chosen], 0, tokens[:, :2])
+    sample.add(tokens, draw.keys[chosen], 0, Known(tokens[:, 0], tokens[:, :2]))
     sample.save(folder / "a.sample.npz", '{"recipe": "a", "slides": {}}')
 
 

@@ -30,6 +30,7 @@ class ClusterRows:
         n: how many units, tokens or tiles.
         places: (n, 2) x, y of the upper left corner, in level-0 px, of the square patch that shows a unit.
         side: its side in level-0 px.
+        units: (cells,) the unit of every tissue cell of the plan in reading order, -1 for none.
         stream: (indices, features, sq_norms): (m,) units in reading order, their features (m, d), and the mean squared
             norms (m,) of what these are the mean of; encoded as they are asked for.
     """
@@ -37,6 +38,7 @@ class ClusterRows:
     n: int
     places: NDArray[np.float32]
     side: float
+    units: Indices
     stream: Iterator[Part]
 
 
@@ -86,7 +88,9 @@ def _token_units(plan: Plan, found: Iterator[Part], patch_px: int) -> ClusterRow
     side = _PATCH_TOKENS * patch_px // plan.frame.stride_px
     corners = np.stack([columns, rows], 1) + 0.5 - side / 2
     stream = ((np.searchsorted(cells, numbers), X, sq_norms) for numbers, X, sq_norms in found)
-    return ClusterRows(len(cells), (corners * step).astype(np.float32), float(step[0]) * side, stream)
+    return ClusterRows(
+        len(cells), (corners * step).astype(np.float32), float(step[0]) * side, np.arange(len(cells)), stream
+    )
 
 
 def _tile_units(plan: Plan, found: Iterator[Part], dim: int) -> ClusterRows:
@@ -96,8 +100,10 @@ def _tile_units(plan: Plan, found: Iterator[Part], dim: int) -> ClusterRows:
     def tile_of(cells: Indices) -> Indices:
         return (cells // width // side) * across + cells % width // side
 
-    tiles, sizes = np.unique(tile_of(np.flatnonzero(plan.g_tissue)), return_counts=True)
+    found_in = tile_of(np.flatnonzero(plan.g_tissue))
+    tiles, sizes = np.unique(found_in, return_counts=True)
     tiles = tiles[2 * sizes > side * side]
+    units = np.where(np.isin(found_in, tiles), np.searchsorted(tiles, found_in), -1)
 
     def means() -> Iterator[Part]:
         sums, counts = np.zeros((len(tiles), dim + 1)), np.zeros(len(tiles), np.int64)
@@ -111,7 +117,7 @@ def _tile_units(plan: Plan, found: Iterator[Part], dim: int) -> ClusterRows:
         yield read, mean[:, :-1], mean[:, -1]
 
     corners = np.stack([tiles % across, tiles // across], 1) * side
-    return ClusterRows(len(tiles), (corners * step).astype(np.float32), float(step[0]) * side, means())
+    return ClusterRows(len(tiles), (corners * step).astype(np.float32), float(step[0]) * side, units, means())
 
 
 def _step(plan: Plan) -> NDArray[np.float64]:

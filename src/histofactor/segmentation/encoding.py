@@ -44,6 +44,7 @@ class Planned:
         plan: from ``make_plan`` or ``subsample_windows``.
         memory: holds what is encoded, and gives it to another pass over the same plan; None holds nothing.
         parts: blended features of the whole input, where they are at hand; else it is encoded.
+        on_read: told of every window that is read, and of its px (height, width, 3), from several threads.
     """
 
     slide: Slide
@@ -51,6 +52,7 @@ class Planned:
     plan: Plan
     memory: WindowMemory | None = None
     parts: Iterable[Blended] | None = None
+    on_read: Callable[[Window, NDArray[np.uint8]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,9 @@ def _encoded(
         return held
     with timed("read"):
         read = [read_window(planned.slide, planned.plan.frame, window) for window in batch]
+        if planned.on_read is not None:
+            for window, pixels in zip(batch, read, strict=True):
+                planned.on_read(window, pixels.rgb)
         turned = [np.rot90(pixels.rgb, window.turns) for pixels, window in zip(read, batch, strict=True)]
     with device, timed("encode"):
         features = encode(encoder, np.stack(turned))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from histofactor.base.clock import Watch
-from histofactor.concepts.learn.sample import Sample
+from histofactor.concepts.learn.sample import Known, Sample
 from histofactor.records import Float, SlideMean
 from histofactor.segmentation.cluster_rows import cluster_rows_of
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.plan import Plan, subsample_windows
 from histofactor.segmentation.setup import Setup
+from histofactor.segmentation.stains import StainWatch
 from histofactor.segmentation.window_memory import bytes_of_features
 from histofactor.slides.tissue import ASSUMED_MPP
 
@@ -124,7 +125,8 @@ def take_tokens(
     Raises:
         OptionError, EncoderError: as ``cluster_rows_of``.
     """
-    rows = cluster_rows_of(planned, pool, watch)
+    stains = StainWatch(planned.plan)
+    rows = cluster_rows_of(replace(planned, on_read=stains.see), pool, watch)
     draw = sample.draw(whose.name, rows.n, whose.weight)
     indices, tokens, norms, mean = [], [], [], RunningMean(planned)
     for found, features, sq_norms in rows.stream:
@@ -135,8 +137,8 @@ def take_tokens(
         norms.append(sq_norms[wanted])
     if indices:
         chosen = np.concatenate(indices)
-        keys, places = draw.keys[chosen], rows.places[chosen]
-        sample.add(np.concatenate(tokens), np.concatenate(norms), keys, whose.number, places)
+        known = Known(np.concatenate(norms), rows.places[chosen], stains.of(rows.units, rows.n)[chosen])
+        sample.add(np.concatenate(tokens), draw.keys[chosen], whose.number, known)
     if mean.n:
         sample.means[whose.number] = mean.found
     return Taken(mean.n, rows.side)

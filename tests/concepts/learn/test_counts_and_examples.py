@@ -7,7 +7,7 @@ import pytest
 
 from histofactor.concepts.learn.counts_and_examples import EXAMPLES, counts_and_examples
 from histofactor.concepts.learn.levels import train_levels
-from histofactor.concepts.learn.sample import Sample
+from histofactor.concepts.learn.sample import Known, Sample
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def setting():
     for number in range(3):
         tokens = rng.gamma(0.7, 1.0, (400, 5)).astype(np.float32)
         keys, norms = sample.draw(str(number), 400).keys, (tokens**2).sum(1)
-        sample.add(tokens, norms, keys, number, rng.random((400, 2)).astype(np.float32))
+        sample.add(tokens, keys, number, Known(norms, rng.random((400, 2)).astype(np.float32)))
     sample.sort()
     level = train_levels(sample.tokens, [6])[6]
     return sample, sample.slides.astype(np.int64), level

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from histofactor.concepts.learn.from_sample import Features, Origin, bearable_ks, learn_from_sample, level_of
-from histofactor.concepts.learn.sample import Sample
+from histofactor.concepts.learn.sample import Known, Sample
 from histofactor.errors import BankError
 from histofactor.records import EncoderKey, SlideMean
 
@@ -22,7 +22,8 @@ def sample_of(shift=0.0, n=600):
         tokens = kinds[which] + rng.normal(0, 0.05, (n, 4)).astype(np.float32).clip(-0.19)
         tokens[:, 3] += number * shift
         draw = sample.draw(str(number), n)
-        sample.add(tokens, (tokens**2).sum(1), draw.keys, number, np.stack([which, which], 1).astype(np.float32))
+        known = Known((tokens**2).sum(1), np.stack([which, which], 1).astype(np.float32))
+        sample.add(tokens, draw.keys, number, known)
         sample.means[number] = SlideMean(tokens.mean(0), 1e6)
         truth.append(which)
     sample.sort()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histofactor.base.digests import DamagedError
-from histofactor.concepts.learn.sample import Sample, read_note
+from histofactor.concepts.learn.sample import Known, Sample, read_note
 from histofactor.errors import OptionError
 from histofactor.records import SlideMean
 
@@ -21,7 +21,8 @@ def slide(number, n, d=3):
 def take(sample, number, n, weight=1.0):
     draw = sample.draw(f"slide {number}", n, weight)
     tokens, rows = slide(number, n), np.flatnonzero(draw.wanted)
-    sample.add(tokens[rows], tokens[rows, 1], draw.keys[rows], number, np.stack([rows, rows], 1).astype(np.float32))
+    known = Known(tokens[rows, 1], np.stack([rows, rows], 1).astype(np.float32))
+    sample.add(tokens[rows], draw.keys[rows], number, known)
 
 
 def content(sample):

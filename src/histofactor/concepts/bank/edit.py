@@ -16,14 +16,18 @@ from histofactor.concepts.bank.one_name import in_one_color, sizes_of
 from histofactor.concepts.bank.provenance import (
     Counts,
     Example,
+    Stains,
     counts_of,
     examples_of,
     per_group_of,
     per_slide_of,
+    stains_of,
     stays_true,
 )
 from histofactor.errors import BankError, OptionError
 from histofactor.records import Color, ConceptBank, Float, Leaves
+
+_STAIN_DIGITS = 4
 
 
 def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int, Color] | None = None) -> BankFile:
@@ -135,17 +139,25 @@ def _provenance(bank: ConceptBank, groups: Sequence[Group]) -> dict[str, Any]:
         found["per_group"] = {name: added(one) for name, one in per_group.items()}
     if per_slide:
         found["per_slide"] = [added(one) for one in per_slide]
+    if (stains := stains_of(bank)) is not None:
+        found["stains"] = [_stain(stains, group.members, counts) for group in groups]
     if any(examples):
         found["examples"] = [_nearest([examples[member] for member in group.members]) for group in groups]
     return found
 
 
-def mean_of(vectors: Float, chosen: Sequence[int], counts: Counts | None) -> NDArray[np.float64]:
+def mean_of(vectors: NDArray[np.floating[Any]], chosen: Sequence[int], counts: Counts | None) -> NDArray[np.float64]:
     """The mean (d,) of some vectors, weighed by their tokens where these are told and there are any."""
     rows = list(chosen)
     weights = counts[rows] if counts is not None and counts[rows].any() else None
     mean: NDArray[np.float64] = np.average(vectors[rows].astype(np.float64), 0, weights)
     return mean
+
+
+def _stain(stains: Stains, chosen: Sequence[int], counts: Counts | None) -> list[float] | None:
+    """The mean stain of some concepts, as provenance tells it."""
+    measured = [one for one in chosen if not np.isnan(stains[one]).any()]
+    return mean_of(stains, measured, counts).round(_STAIN_DIGITS).tolist() if measured else None
 
 
 def _nearest(lists: Sequence[Sequence[Example]]) -> list[dict[str, Any]]:

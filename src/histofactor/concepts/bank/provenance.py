@@ -1,7 +1,8 @@
 """What a bank says of its concepts, read with care: any of it may be missing, and a file may say nonsense.
 
 Of one K, in ``provenance``: ``counts`` (sampled tokens of every concept), ``per_group`` and ``per_slide`` (the same by
-group, or for every slide), ``leaf_counts`` (the same by leaf), ``examples`` (typical tokens of every concept), and
+group, or for every slide), ``leaf_counts`` (the same by leaf), ``stains`` (how the tissue of every concept is stained,
+as ``slides.stain`` measures it, or None), ``examples`` (typical tokens of every concept), and
 ``residual_limit`` (as in the choice of K). Of all K, in the ``card``: ``slides``, of which an example names one by its
 place, and free text.
 """
@@ -18,9 +19,12 @@ from numpy.typing import NDArray
 from histofactor.concepts.bank.record import is_a
 from histofactor.errors import BankError
 from histofactor.records import ConceptBank
+from histofactor.slides.stain import MEASURES
 
 Counts = NDArray[np.float64]
+Stains = NDArray[np.float64]
 CHOICE = ("stability", "inertia", "residual")  # what the choice of K tells of each
+_MOST_STAIN = 10.0  # an optical density beyond which nothing was measured
 LIMIT = "residual_limit"  # what it may tell too, and the provenance of each K with it
 
 
@@ -101,6 +105,29 @@ def per_slide_of(bank: ConceptBank) -> list[Counts]:
     if not isinstance(slides, list):
         raise _damaged("per_slide", "counts for every slide", slides)
     return [_counts("per_slide", counts, len(bank.names)) for counts in slides]
+
+
+def stains_of(bank: ConceptBank) -> Stains | None:
+    """How the tissue of every concept is stained (K, MEASURES), see ``slides.stain``, NaN where it was not measured.
+
+    None where it is not told.
+
+    Raises:
+        BankError: it is no such table.
+    """
+    return stains_in(bank.provenance, len(bank.names))
+
+
+def stains_in(provenance: Mapping[str, Any], k: int) -> Stains | None:
+    """The same from the provenance of K concepts, as ``segmentation.json`` has it too."""
+    stains = provenance.get("stains")
+    if stains is None:
+        return None
+    rows = [[np.nan] * MEASURES if row is None else row for row in stains] if isinstance(stains, list) else []
+    known = all(is_a(list, row) and len(row) == MEASURES and all(is_a(int | float, one) for one in row) for row in rows)
+    if len(rows) != k or not known or np.any(np.abs(np.array(rows)) > _MOST_STAIN):
+        raise _damaged("stains", f"{k} lists of {MEASURES} numbers, or none", stains)
+    return np.array(rows, np.float64)
 
 
 def examples_of(bank: ConceptBank) -> list[tuple[Example, ...]]:

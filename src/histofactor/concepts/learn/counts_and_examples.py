@@ -14,6 +14,7 @@ from histofactor.records import Float
 
 EXAMPLES = 8  # typical tokens told of every concept, from different slides as far as there are
 _SLIDES_TOLD = 200  # up to so many slides, every slide's tokens are told
+_DIGITS = 4  # of the stain of a concept
 _CHUNK = 8192  # rows at a time
 
 Slides = NDArray[np.int64]
@@ -32,8 +33,10 @@ def counts_and_examples(
         sides: side in level-0 px of the patch that shows a token, by slide.
 
     Returns:
-        ``per_slide`` (one list of K counts a slide, where there are few), ``per_group`` (the same by name), and
-        ``examples``: for every concept the tokens nearest to it, as ``slide``, ``x``, ``y``, ``side``, ``distance``.
+        ``per_slide`` (one list of K counts a slide, where there are few), ``per_group`` (the same by name), ``stains``
+        (of every concept the mean over its tokens of what ``slides.stain`` measures, None where nothing was, as far as
+        anything was), and ``examples``: for every concept the tokens nearest to it, as ``slide``, ``x``, ``y``,
+        ``side``, ``distance``.
     """
     k = len(level.vectors)
     per_slide = np.zeros((len(groups), k), np.int64)
@@ -41,10 +44,23 @@ def counts_and_examples(
     found: dict[str, Any] = {"examples": _examples(sample, slides, level, sides)}
     if len(groups) <= _SLIDES_TOLD:
         found["per_slide"] = per_slide.tolist()
+    stains = _stains(sample.stains[: sample.size], level)
+    if any(stains):
+        found["stains"] = stains
     names = sorted({group for group in groups if group is not None})
     if names:
         found["per_group"] = {name: per_slide[[group == name for group in groups]].sum(0).tolist() for name in names}
     return found
+
+
+def _stains(measured: Float, level: Level) -> list[list[float] | None]:
+    """The mean stain of every concept, or None."""
+    known, k = ~np.isnan(measured[:, 0]), len(level.vectors)
+    counts, sums = np.bincount(level.labels[known], minlength=k), np.zeros((k, measured.shape[1]))
+    np.add.at(sums, level.labels[known], measured[known])
+    return [
+        np.round(total / count, _DIGITS).tolist() if count else None for total, count in zip(sums, counts, strict=True)
+    ]
 
 
 def _examples(sample: Sample, slides: Slides, level: Level, sides: Sequence[float]) -> list[list[dict[str, Any]]]:

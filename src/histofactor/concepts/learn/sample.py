@@ -30,13 +30,14 @@ from histofactor.base.files import atomic
 from histofactor.concepts.centring import centred, offset_of
 from histofactor.errors import OptionError
 from histofactor.records import Centring, Float, SlideMean
+from histofactor.slides.stain import MEASURES
 
 Keys = NDArray[np.float64]
 _UNREADABLE = (
     ValueError, KeyError, TypeError, AttributeError, EOFError, SyntaxError, RuntimeError, ArithmeticError, MemoryError,
     zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
 )  # fmt: skip
-_COLUMNS = ("tokens", "sq_norms", "keys", "slides", "places")
+_COLUMNS = ("tokens", "sq_norms", "keys", "slides", "places", "stains")
 _MEANS = ("means", "mean_of", "mm2")
 
 
@@ -51,6 +52,21 @@ class Draw:
 
     keys: Keys
     wanted: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What is known of tokens beside their features.
+
+    Attributes:
+        sq_norms: (n,) mean squared norm of what each is the mean of.
+        places: (n, 2), where in the slide they are.
+        stains: (n, 5) how each is stained, see ``slides.stain``, NaN where that is not known; None where of none is.
+    """
+
+    sq_norms: Float
+    places: NDArray[np.float32]
+    stains: Float | None = None
 
 
 class Sample:
@@ -74,6 +90,7 @@ class Sample:
         self.keys: Keys = np.full(capacity, np.inf)
         self.slides = np.zeros(capacity, np.int32)
         self.places = np.zeros((capacity, 2), np.float32)
+        self.stains: Float = np.full((capacity, MEASURES), np.nan, np.float32)
         self.means: dict[int, SlideMean] = {}  # of all tokens of a slide that were encoded, by its number
 
     def draw(self, name: str, n: int, weight: float = 1.0) -> Draw:
@@ -90,17 +107,17 @@ class Sample:
         keys = (ranks + rng.random(n)) / weight
         return Draw(keys, (ranks < self.capacity) & (keys < self.keys.max()))
 
-    def add(self, tokens: Float, sq_norms: Float, keys: Keys, slide: int, places: NDArray[np.float32]) -> None:
+    def add(self, tokens: Float, keys: Keys, slide: int, known: Known) -> None:
         """Take in tokens of one slide.
 
         Args:
             tokens: (n, d).
-            sq_norms: (n,) mean squared norm of what each is the mean of.
             keys: (n,), from ``draw``.
             slide: number of the slide.
-            places: (n, 2), where in it they are.
+            known: what else is known of them.
         """
-        self._take(tokens, sq_norms, keys, np.full(len(keys), slide, np.int32), places)
+        stains = np.full((len(keys), MEASURES), np.nan, np.float32) if known.stains is None else known.stains
+        self._take(tokens, known.sq_norms, keys, np.full(len(keys), slide, np.int32), known.places, stains)
 
     def centre(self, share: float) -> Centring:
         """Take from every token a share of what its slide's mean differs from the mean of the slides' means.
@@ -138,7 +155,7 @@ class Sample:
     def sort(self) -> None:
         """Order by key."""
         order = np.argsort(self.keys[: self.size], kind="stable")
-        for values in (self.sq_norms, self.keys, self.slides, self.places):
+        for values in (self.sq_norms, self.keys, self.slides, self.places, self.stains):
             values[: self.size] = values[order]
         _reorder(self.tokens, order)
 
@@ -164,9 +181,10 @@ class Sample:
         """
         with _opened(path) as file:
             note, digest = str(file["note"]), str(file["sha256"])
-            held = {name: file[name] for name in (*_COLUMNS, *_MEANS)}
+            held = {name: file[name] for name in (*_COLUMNS, *_MEANS) if name != "stains" or name in file}
             if digest != _digest(note, held):
                 raise ValueError("its digest")
+            held.setdefault("stains", np.full((len(held["keys"]), MEASURES), np.nan, np.float32))  # of an older version
             known = zip(*(held[name] for name in _MEANS), strict=True)
             means = {int(slide): SlideMean(mean, float(mm2)) for mean, slide, mm2 in known}
             kinds = {name: (held[name].dtype, held[name].shape[1:]) for name in _COLUMNS}
@@ -175,10 +193,9 @@ class Sample:
         self._take(*(held[name] for name in _COLUMNS))
         self.means |= means
 
-    def _take(
-        self, tokens: Float, sq_norms: Float, keys: Keys, slides: NDArray[np.int32], places: NDArray[np.float32]
-    ) -> None:
+    def _take(self, *columns: NDArray[Any]) -> None:
         """Fill what is free with the smallest keys, then let small new keys replace the largest old ones."""
+        keys = columns[_COLUMNS.index("keys")]
         new = np.argsort(keys, kind="stable")
         free = np.arange(self.size, self.capacity)
         old = np.argsort(-self.keys[: self.size], kind="stable")
@@ -186,8 +203,8 @@ class Sample:
         new = new[: len(rows)]
         better = keys[new] < self.keys[rows]
         rows, new = rows[better], new[better]
-        self.tokens[rows], self.sq_norms[rows], self.keys[rows] = tokens[new], sq_norms[new], keys[new]
-        self.slides[rows], self.places[rows] = slides[new], places[new]
+        for name, values in zip(_COLUMNS, columns, strict=True):
+            getattr(self, name)[rows] = values[new]
         self.size += min(len(free), len(keys))
 
 
@@ -229,7 +246,7 @@ def _opened(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
 def _digest(note: str, held: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 of a note and of columns: names, kinds and values."""
     digest = hashlib.sha256(repr(note).encode())
-    for name in (*_COLUMNS, *_MEANS):
+    for name in filter(held.__contains__, (*_COLUMNS, *_MEANS)):
         values = held[name]
         digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
         digest.update(np.ascontiguousarray(values).view(np.uint8).data)

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 
 from histofactor.errors import ImageError, OutputError
-from histofactor.export.labels import open_labels, write_labels
+from histofactor.export.labels import LabelLegend, open_labels, read_legend, write_labels
 
 OME = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
 
@@ -167,3 +167,61 @@ def test_damage_anywhere_is_one_error(large, path, what):
     path.write_bytes(spoiled[what])
     with pytest.raises(ImageError, match=re.escape(path.name)):
         read()
+
+
+def test_names_and_colors_come_back(make_segmentation, path):
+    segmentation = make_segmentation()
+    names = ("Concept 1", 'tumour <&> {x} "µ"', "stroma\x07", 'tumour <&> {x} "µ" 2')
+    label_map = dataclasses.replace(segmentation.label_map, names=names)
+    write_labels(dataclasses.replace(segmentation, label_map=label_map), path)
+    known = dict(enumerate(("no tissue / unassigned", *names)))
+    assert read_legend(path) == LabelLegend(known | {3: "stroma\\x07"}, dict(enumerate(label_map.colors, 1)))
+    with tifffile.TiffFile(path) as tiff:
+        image = ET.fromstring(tiff.ome_metadata).find(f"{OME}Image")
+        assert len(image.findall(f"{OME}AnnotationRef")) == 2
+
+
+def test_a_color_map_lies_beside_labels_that_stay_labels(large, path):
+    write_labels(large, path)
+    with tifffile.TiffFile(path) as tiff:
+        first, *others = tiff.series[0].levels
+        colors = np.reshape(first.keyframe.tags.valueof(320), (3, 256)).T
+        assert first.keyframe.photometric == tifffile.PHOTOMETRIC.MINISBLACK
+        assert all(320 not in level.keyframe.tags for level in others)
+    np.testing.assert_array_equal(colors[0], [65535] * 3)
+    np.testing.assert_array_equal(colors[1:5], np.array(large.label_map.colors) * 257)
+    assert not colors[5:].any()
+    with Image.open(path) as image:
+        assert image.mode == "L"
+
+
+def test_labels_beyond_a_byte_have_no_color_map(make_segmentation, path):
+    small = make_segmentation()
+    labels = small.label_map.labels.astype(np.uint16)
+    write_labels(dataclasses.replace(small, label_map=dataclasses.replace(small.label_map, labels=labels)), path)
+    with tifffile.TiffFile(path) as tiff:
+        assert 320 not in tiff.pages.first.tags
+    assert read_legend(path).names[2] == "Phenotype 2"
+
+
+def test_other_names_make_another_file(make_segmentation, path, tmp_path):
+    segmentation = make_segmentation()
+    named = dataclasses.replace(segmentation.label_map, names=("a", "b", "c", "d"))
+    write_labels(segmentation, path)
+    write_labels(dataclasses.replace(segmentation, label_map=named), tmp_path / "named.ome.tif")
+    uuids = []
+    for file in (path, tmp_path / "named.ome.tif"):
+        with tifffile.TiffFile(file) as tiff:
+            uuids.append(ET.fromstring(tiff.ome_metadata).get("UUID"))
+    assert uuids[0] != uuids[1]
+
+
+def test_a_legend_is_read_of_labels_alone(path):
+    path.parent.mkdir()
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint8), ome=True)  # as an earlier version wrote them
+    assert read_legend(path) == LabelLegend({}, {})
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint8), ome=False)
+    with pytest.raises(ImageError, match="cannot read the labels"):
+        read_legend(path)
+    with pytest.raises(ImageError, match="cannot read the labels"):
+        read_legend(path.with_name("gone.ome.tif"))

@@ -62,13 +62,13 @@ def test_the_file_has_the_documented_header_and_one_row_a_label(make_segmentatio
     segmentation = make_segmentation()
     write_phenotypes(segmentation, tmp_path / "phenotypes.csv")
     lines = (tmp_path / "phenotypes.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "label,name,color,area_px,area_um2,fraction,mean_margin,mean_residual"
+    assert lines[0] == "label,name,color,area_px,area_um2,fraction,mean_margin,mean_residual,hint"
     for line, row in zip(read(tmp_path / "phenotypes.csv"), phenotype_table(segmentation), strict=True):
         assert (int(line["label"]), line["name"], int(line["area_px"])) == (row.label, row.name, row.area_px)
         assert float(line["area_um2"]) == row.area_um2
         if row.label:
             assert line["color"] == hex_color(row.color)
-    assert read(tmp_path / "phenotypes.csv")[1]["color"] == "#e69f00"
+    assert read(tmp_path / "phenotypes.csv")[1]["color"] == "#cc8888"
 
 
 def test_unknown_mpp_leaves_the_area_in_um2_empty(make_segmentation, tmp_path):

@@ -58,7 +58,7 @@ def test_everything_is_written(segmented, image, tmp_path, tissue):
     assert labels.shape == tissue.shape[:2]
     with (out / "tissue/phenotypes.csv").open() as file:
         rows = list(csv.DictReader(file))
-    columns = ["label", "name", "color", "area_px", "area_um2", "fraction", "mean_margin", "mean_residual"]
+    columns = ["label", "name", "color", "area_px", "area_um2", "fraction", "mean_margin", "mean_residual", "hint"]
     assert list(rows[0]) == columns
     assert [int(row["area_px"]) for row in rows] == np.bincount(labels.ravel(), minlength=7).tolist()
     recipe = json.loads((out / "tissue/segmentation.json").read_text())

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from histofactor.concepts.learn.sample import Sample
+from histofactor.records import Region
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.page import tissue_features
 from histofactor.segmentation.plan import make_plan
@@ -18,8 +19,10 @@ from histofactor.segmentation.sampling import (
 )
 from histofactor.segmentation.setup import load_setup
 from histofactor.segmentation.window_memory import bytes_of_features
+from histofactor.slides.blocks import read_blocks
 from histofactor.slides.phantom import phantom
 from histofactor.slides.reader import open_slide
+from histofactor.slides.stain import measure_stain
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,30 @@ def test_tokens_and_their_mean(setting):
     found = mean_of(planned)  # bit by bit: what is learned is what is segmented
     np.testing.assert_array_equal(sample.means[7].value, found.value)
     assert sample.means[7].mm2 == found.mm2
+
+
+def test_the_stain_of_tokens_is_that_under_them(setting):
+    slide, setup, plan = setting
+    sample = Sample(10**5, setup.encoder.spec.dim)
+    taken = take_tokens(Planned(slide, setup, plan), sample, Whose("a"))
+    stride, part = plan.frame.stride_px, slice(0, sample.size)
+    width, height = (side // stride * stride for side in slide.info.size)
+    rgb = read_blocks(slide, Region(0, 0, width, height, (width, height), 1.0))[0]
+    measured = measure_stain(rgb, stride)
+    columns, rows = np.round((sample.places[part] + taken.side / 2) / stride - 0.5).astype(int).T
+    whole = (columns < measured.shape[1]) & (rows < measured.shape[0])  # others reach beyond the image
+    np.testing.assert_allclose(sample.stains[part][whole], measured[rows[whole], columns[whole]], atol=1e-5)
+    assert not np.isnan(sample.stains[part]).any()
+
+
+def test_the_stain_of_a_tile_is_the_mean_of_its_tokens(setting):
+    slide, setup, plan = setting
+    sample = Sample(10**4, setup.encoder.spec.dim)
+    take_tokens(Planned(slide, setup, plan), sample, Whose("a"), pool="tile")
+    stains = sample.stains[: sample.size]
+    assert sample.size > 1
+    assert np.all(stains[:, 3] < 0.9)  # of glass, which tiles hold little of
+    assert np.all(stains[:, :3] > 0)
 
 
 def test_a_running_mean(setting):

@@ -86,7 +86,7 @@ def _print_concepts(file: BankFile, k: int) -> None:
     from histofactor.concepts.bank.summary import summarize
     from histofactor.runs.edit_study import which_k
 
-    table = Table("label", "color", "name", "share", "nearest", "where", box=None)
+    table = Table("label", "color", "name", "hint", "share", "nearest", "where", box=None)
     for summary in summarize(file, which_k(file, k)):
         color = "#{:02x}{:02x}{:02x}".format(*summary.color)
         share = "" if summary.share is None else f"{summary.share:.1%}"
@@ -101,6 +101,7 @@ def _print_concepts(file: BankFile, k: int) -> None:
             str(summary.label),
             Text("██ ", color) + Text(color),
             Text(printable(summary.name)),
+            Text(summary.hint, "dim"),
             share,
             nearest,
             Text(printable(where)),

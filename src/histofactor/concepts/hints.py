@@ -64,7 +64,7 @@ def in_words(stains: Values, weights: Values) -> tuple[str, ...]:
         stains: (K, 5) as ``slides.stain`` measures them, NaN where nothing was measured.
         weights: (K,) ≥ 0, how much each concept counts in the median.
     """
-    known = ~np.isnan(stains).any(axis=1)
+    known = ~np.isnan(stains[:, 0])
     full = known & (stains[:, 3] < MOSTLY_EMPTY)
     density = np.nan_to_num(stains[:, :3]).astype(np.float64)
     amounts = np.asarray(haematoxylin_eosin(density.astype(np.float32)), np.float64)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+from xml.etree import ElementTree
 
 import imagecodecs
 import numpy as np
@@ -15,10 +17,12 @@ import tifffile
 from numpy.typing import NDArray
 
 from histofactor.base.files import atomic, stable_uuid
+from histofactor.base.text import markup_text
 from histofactor.base.workers import map_ahead
 from histofactor.errors import ImageError
 from histofactor.export.pyramid import level_bands, level_shapes
-from histofactor.records import LabelMap, Raster, Segmentation
+from histofactor.export.tables import UNASSIGNED, hex_color
+from histofactor.records import Color, LabelMap, Raster
 from histofactor.slides.damaged import DAMAGED
 from histofactor.slides.tiff_directory import OpenTiff
 
@@ -26,16 +30,41 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 _TILE_PX = 256
+_NAMES, _COLORS = "histofactor/labels/names", "histofactor/labels/colors"  # namespaces of annotations
+_COLOR_MAP = 320  # tag
 _NO_UUID = "00000000-0000-0000-0000-000000000000"  # holds the place until the labels have been read
 
 
-def write_labels(segmentation: Segmentation, path: str | os.PathLike[str]) -> None:
+class Labelled(Protocol):
+    """A label map with names and colours: a ``Segmentation``, or as much of one."""
+
+    @property
+    def label_map(self) -> LabelMap:
+        """The labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelLegend:
+    """What labels are called.
+
+    Attributes:
+        names: by label, 0 among them.
+        colors: by label, without 0.
+    """
+
+    names: Mapping[int, str]
+    colors: Mapping[int, Color]
+
+
+def write_labels(segmentation: Labelled, path: str | os.PathLike[str]) -> None:
     """Write ``labels.ome.tif``: label 0 is no tissue or unassigned, concept i is label i + 1.
 
     Tiled and zlib-compressed; lower levels are sub-images (SubIFDs) at half the size each, by nearest
     neighbour, until the long side is at most 512 px. PhysicalSizeX/Y is the working µm/px, and is absent
     where that is unknown. The labels are read once, in bands; only the packed lower levels are held.
-    Equal label maps give equal bytes.
+    Names and colours lie in two map annotations of the OME-XML, by label, see ``read_legend``. Labels of 8 bits have a
+    colour map too (TIFF tag 320); the image is grey for all that, since a palette image is turned to colours on reading
+    by some programs, which then see no labels. Equal label maps give equal bytes.
 
     Args:
         segmentation: its labels (height, width), uint8 or uint16, are written as they are.
@@ -62,9 +91,31 @@ def write_labels(segmentation: Segmentation, path: str | os.PathLike[str]) -> No
                     compression="zlib",
                     photometric="minisblack",
                     metadata=_ome(label_map) if index == 0 else None,
+                    extratags=_color_map(label_map) if index == 0 else (),
                     **_resolution(label_map.mpp, 2**index),
                 )
-        _set_uuid(temporary, str(stable_uuid("labels", labels.shape, labels.dtype, label_map.mpp, digest.hexdigest())))
+        known = (label_map.names, label_map.colors, labels.shape, labels.dtype, label_map.mpp, digest.hexdigest())
+        _set_uuid(temporary, str(stable_uuid("labels", *known)))
+
+
+def read_legend(path: str | os.PathLike[str]) -> LabelLegend:
+    """Read the names and colours in ``labels.ome.tif``; none where an earlier version wrote it.
+
+    Args:
+        path: a file that ``write_labels`` wrote.
+
+    Raises:
+        ImageError: the file is missing, damaged or no label map.
+    """
+    with closing(_open(Path(path))) as file, _told(path):
+        text = file.tiff.ome_metadata
+        if text is None:
+            raise ValueError("no OME-XML")
+        names, colors = _annotation(text, _NAMES), _annotation(text, _COLORS)
+        return LabelLegend(
+            {int(label): name for label, name in names.items()},
+            {int(label): _color(color) for label, color in colors.items()},
+        )
 
 
 @contextmanager
@@ -141,10 +192,41 @@ def _pack(part: NDArray[np.unsignedinteger[Any]]) -> bytes:
 def _ome(label_map: LabelMap) -> dict[str, Any]:
     """Return what tifffile turns into OME-XML."""
     metadata: dict[str, Any] = {"axes": "YX", "Name": "labels", "UUID": _NO_UUID}
+    metadata["MapAnnotation"] = _annotated(label_map)
     if label_map.mpp is not None:
         metadata |= dict.fromkeys(("PhysicalSizeX", "PhysicalSizeY"), label_map.mpp)
         metadata |= dict.fromkeys(("PhysicalSizeXUnit", "PhysicalSizeYUnit"), "µm")
     return metadata
+
+
+def _annotated(label_map: LabelMap) -> list[dict[str, Any]]:
+    """Names and colours as map annotations."""
+    names = {str(label): markup_text(name) for label, name in enumerate((UNASSIGNED, *label_map.names))}
+    colors = {str(label): hex_color(color) for label, color in enumerate(label_map.colors, 1)}
+    return [{"Namespace": _NAMES, "Value": names}, {"Namespace": _COLORS, "Value": colors}]
+
+
+def _annotation(text: str, namespace: str) -> dict[str, str]:
+    """A map annotation of OME-XML."""
+    if "<!DOCTYPE" in text:
+        raise ValueError("OME-XML that defines entities")
+    found = ElementTree.fromstring(text).iterfind(f".//{{*}}MapAnnotation[@Namespace='{namespace}']/{{*}}Value/{{*}}M")
+    return {one.attrib["K"]: one.text or "" for one in found}
+
+
+def _color(text: str) -> Color:
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    return red, green, blue
+
+
+def _color_map(label_map: LabelMap) -> tuple[tuple[int, str, int, tuple[int, ...], bool], ...]:
+    """The colour map of 8-bit labels: 256 reds, greens and blues of 16 bits; white for label 0."""
+    if label_map.labels.dtype != np.uint8:
+        return ()
+    colors = np.zeros((256, 3), np.uint16)
+    colors[0] = 255
+    colors[1 : len(label_map.colors) + 1] = label_map.colors
+    return ((_COLOR_MAP, "H", colors.size, tuple((colors.T * 257).ravel().tolist()), True),)
 
 
 def _set_uuid(path: Path, uuid: str) -> None:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from histofactor.base.files import atomic
 from histofactor.base.text import csv_plain, csv_safe, csv_text, utf8
+from histofactor.concepts.hints import hints_of, shown_hint
 from histofactor.errors import ImageError
 from histofactor.records import Color, Segmentation
 
 UNASSIGNED = "no tissue / unassigned"
-COLUMNS = ("label", "name", "color", "area_px", "area_um2", "fraction", "mean_margin", "mean_residual")
+COLUMNS = ("label", "name", "color", "area_px", "area_um2", "fraction", "mean_margin", "mean_residual", "hint")
 _BAND_PX = 2**22  # px measured at a time
 
 
@@ -35,6 +36,7 @@ class PhenotypeRow:
             nothing is labelled.
         mean_margin: mean of the margin over its px; None for label 0 and for an area of 0.
         mean_residual: mean over its px of the residual of the token each lies in; None likewise.
+        hint: what was measured of its concept, in words, see ``concepts.hints``; "" where nothing was.
     """
 
     label: int
@@ -45,6 +47,12 @@ class PhenotypeRow:
     fraction: float | None
     mean_margin: float | None
     mean_residual: float | None
+    hint: str = ""
+
+    @property
+    def shown_hint(self) -> str:
+        """The hint to show beside the name: none where somebody gave that name."""
+        return shown_hint(self.name, self.hint)
 
     @property
     def excluded(self) -> bool:
@@ -63,7 +71,7 @@ def phenotype_table(segmentation: Segmentation) -> list[PhenotypeRow]:
     """
     label_map = segmentation.label_map
     counts, margins, residuals = _sums(segmentation)
-    rows = []
+    rows, hints = [], ("", *_hints(segmentation))
     for label, (name, color) in enumerate(zip((UNASSIGNED, *label_map.names), (None, *label_map.colors), strict=True)):
         area = int(counts[label])
         measured = label > 0 and area > 0
@@ -77,9 +85,16 @@ def phenotype_table(segmentation: Segmentation) -> list[PhenotypeRow]:
                 fraction=None,
                 mean_margin=float(margins[label] / area) if measured else None,
                 mean_residual=float(residuals[label] / area) if measured else None,
+                hint=hints[label] if label < len(hints) else "",  # tissue unlike the bank has none
             )
         )
     return with_shares(rows, label_map.excluded)
+
+
+def _hints(segmentation: Segmentation) -> tuple[str, ...]:
+    """The hint of every concept, as its recipe tells of the bank; none where labels are groups of its concepts."""
+    bank = segmentation.recipe.get("bank")
+    return () if bank is None or "relabel" in segmentation.recipe else hints_of(bank["provenance"], bank["k"])
 
 
 def with_shares(rows: Sequence[PhenotypeRow], excluded: Collection[int]) -> list[PhenotypeRow]:
@@ -163,6 +178,7 @@ def _fields(row: PhenotypeRow) -> tuple[object, ...]:
         row.area_px,
         "" if row.area_um2 is None else f"{row.area_um2:.2f}",
         *("" if mean is None else f"{mean:.6f}" for mean in (row.fraction, row.mean_margin, row.mean_residual)),
+        row.hint,
     )
 
 
@@ -181,13 +197,13 @@ def read_phenotypes(path: str | os.PathLike[str]) -> list[PhenotypeRow]:
 
 
 def _row(row: dict[str, str]) -> PhenotypeRow:
-    area_um2, *measures = (
+    area_um2, fraction, margin, residual = (
         float(row[name]) if row[name] else None for name in ("area_um2", "fraction", "mean_margin", "mean_residual")
     )
     color, name = bytes.fromhex(row["color"].removeprefix("#")), csv_plain(row["name"])
     return PhenotypeRow(
         int(row["label"]), name, (color[0], color[1], color[2]) if color else None, int(row["area_px"]),
-        area_um2, *measures,
+        area_um2, fraction, margin, residual, row.get("hint") or "",
     )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from histofactor.base.files import atomic, atomic_folder
 from histofactor.errors import ImageError
-from histofactor.export.names import OME_ZARR, OVERLAY, PAGE, REGIONS, SMALL, TABLE, WEIGHTS
+from histofactor.export.labels import write_labels
+from histofactor.export.names import LABELS, OME_ZARR, OVERLAY, PAGE, REGIONS, SMALL, TABLE, WEIGHTS
 from histofactor.export.overlay import LONG_SIDE_PX, thumbnail_size, write_overlay
 from histofactor.export.picture import IMAGE_PX, small_overlay
 from histofactor.export.previews import read_preview, write_preview
@@ -44,7 +45,8 @@ class _Renamed:
 def rewrite(place: Place, bank: ConceptBank, source: Path, opening: Opening) -> list[str]:
     """Write the files of one input again with other names, colours and artefacts, and take off their seal.
 
-    Labels, outlines, areas and weights stay as they are. The label of tissue unlike the bank keeps its name.
+    Labels, outlines, areas and weights stay as they are; the file of labels is written again for the names in it. The
+    label of tissue unlike the bank keeps its name.
 
     Args:
         place: of its results, which are whole.
@@ -67,12 +69,12 @@ def rewrite(place: Place, bank: ConceptBank, source: Path, opening: Opening) -> 
         before = entry.rows
         after = with_shares([_row(row, bank) for row in before], [concept + 1 for concept in bank.excluded])
         unseal(place)
+        colored = [row.color for row in after if row.color is not None]
+        map_ = LabelMap(results.labels, entry.mpp, (0, 0), tuple(row.name for row in after[1:]), tuple(colored))
+        l0_x, l0_y = recipe["geometry"]["l0_per_px"]
+        renamed = _Renamed(entry.slide, map_, (l0_x, l0_y))
+        write_labels(renamed, folder / LABELS)
         if any(old.color != new.color for old, new in zip(before, after, strict=True)):
-            colored = [row.color for row in after if row.color is not None]
-            legend = tuple(row.name for row in after[1:]), tuple(colored)
-            map_ = LabelMap(results.labels, entry.mpp, (0, 0), *legend)
-            l0_x, l0_y = recipe["geometry"]["l0_per_px"]
-            renamed = _Renamed(entry.slide, map_, (l0_x, l0_y))
             rgb, small, notes = _images(source, opening, entry)
             write_overlay(rgb, renamed, folder / OVERLAY)
             entry = replace(entry, overlay=small_overlay(small, renamed))

@@ -65,6 +65,19 @@ def test_a_merge_is_a_coarser_level_of_unions(file, tmp_path):
     assert load_banks(tmp_path / "b.safetensors")[9].leaves.owners == level.leaves.owners
 
 
+def test_the_stain_of_a_union_is_the_mean_over_its_tokens(file):
+    rng, counts = np.random.default_rng(2), np.array(file.banks[12].provenance["counts"])
+    stains = rng.random((12, 5)).round(4)
+    told = [None if index in {1, 6, 7} else row for index, row in enumerate(stains.tolist())]
+    finest = replace(file.banks[12], provenance={**file.banks[12].provenance, "stains": told})
+    merged = merge(replace(file, banks={**file.banks, 12: finest}), 12, [((1, 2, 4), "a"), ((7, 8), "b")])
+    found = merged.banks[9].provenance["stains"]
+    assert found[0] == pytest.approx(np.average(stains[[0, 3]], 0, counts[[0, 3]]), abs=1e-4)
+    assert found[1] == told[2]
+    assert found[merged.banks[9].names.index("b")] is None
+    assert "stains" not in merge(file, 12, [((1, 2), "a")]).banks[11].provenance
+
+
 def test_parents_are_true_or_none(file):
     owners = file.banks[3].leaves.owners
     together = tuple(i + 1 for i in range(12) if owners[i] == owners[0])[:2]

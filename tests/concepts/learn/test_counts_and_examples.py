@@ -1,6 +1,7 @@
 """What is told of each concept, against a plain count."""
 
 import json
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -48,6 +49,22 @@ def test_examples_are_the_nearest_of_each_slide_in_turn(setting):
             row = np.flatnonzero(own)[distances[own].argmin()]
             assert (one["x"], one["y"]) == pytest.approx(sample.places[row], abs=0.06)
             assert one["side"] == 8.0 + one["slide"]
+
+
+def test_the_stain_of_a_concept_is_the_mean_of_what_was_measured(setting):
+    sample, slides, level = setting
+    assert "stains" not in counts_and_examples(sample, slides, level, [None] * 3, [8.0] * 3)
+    sample = deepcopy(sample)
+    sample.stains[:] = np.random.default_rng(1).random(sample.stains.shape)
+    sample.stains[::3] = np.nan
+    sample.stains[level.labels == 2] = np.nan
+    known = counts_and_examples(sample, slides, level, [None] * 3, [8.0] * 3)
+    assert json.loads(json.dumps(known)) == known
+    for concept, stain in enumerate(known["stains"]):
+        if concept == 2:
+            assert stain is None
+        else:
+            assert stain == pytest.approx(np.nanmean(sample.stains[level.labels == concept], axis=0), abs=1e-4)
 
 
 def test_slides_are_not_told_one_by_one_where_there_are_many(setting, monkeypatch):

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histofactor.base.digests import DamagedError
-from histofactor.concepts.learn.sample import Known, Sample, read_note
+from histofactor.concepts.learn import sample as module
+from histofactor.concepts.learn.sample import Known, Sample, read_note, read_sample
 from histofactor.errors import OptionError
 from histofactor.records import SlideMean
 
@@ -21,7 +22,9 @@ def slide(number, n, d=3):
 def take(sample, number, n, weight=1.0):
     draw = sample.draw(f"slide {number}", n, weight)
     tokens, rows = slide(number, n), np.flatnonzero(draw.wanted)
-    known = Known(tokens[rows, 1], np.stack([rows, rows], 1).astype(np.float32))
+    known = Known(
+        tokens[rows, 1], np.stack([rows, rows], 1).astype(np.float32), np.stack([rows] * 5, 1).astype(np.float32)
+    )
     sample.add(tokens[rows], draw.keys[rows], number, known)
 
 
@@ -29,7 +32,8 @@ def content(sample):
     sample.sort()
     part = slice(0, sample.size)
     return [
-        values[part].copy() for values in (sample.tokens, sample.keys, sample.slides, sample.places, sample.sq_norms)
+        values[part].copy()
+        for values in (sample.tokens, sample.keys, sample.slides, sample.places, sample.sq_norms, sample.stains)
     ]
 
 
@@ -57,10 +61,11 @@ def test_weights_balance_groups():
 
 
 def test_rows_keep_what_belongs_to_them():
-    tokens, _, slides, places, norms = content(filled([300, 400, 500]))
+    tokens, _, slides, places, norms, stains = content(filled([300, 400, 500]))
     np.testing.assert_array_equal(tokens[:, 0], slides)
     np.testing.assert_array_equal(tokens[:, 1], places[:, 0])
     np.testing.assert_array_equal(tokens[:, 1], norms)
+    np.testing.assert_array_equal(tokens[:, 1], stains[:, 4])
     assert len({tuple(row) for row in tokens}) == len(tokens)
 
 
@@ -210,3 +215,17 @@ def test_means_of_slides_are_kept_and_taken_away(tmp_path):
     moved, norms = before.astype(np.float64), before[:, 1].astype(np.float64)
     wanted = norms - 2 * (moved * offsets[slides]).sum(1) + (offsets[slides] ** 2).sum(1)
     np.testing.assert_allclose(again.sq_norms[: again.size], np.maximum(wanted, 0), atol=1e-3 * np.abs(wanted).max())
+
+
+def test_a_sample_that_an_earlier_version_kept_is_read_without_its_stain(tmp_path, monkeypatch):
+    sample = filled([30, 40])
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_COLUMNS", ("tokens", "sq_norms", "keys", "slides", "places"))
+        sample.save(tmp_path / "sample.npz", "note")
+    with np.load(tmp_path / "sample.npz") as held:
+        assert "stains" not in held
+    again, note = read_sample(tmp_path / "sample.npz")
+    assert note == "note"
+    assert np.isnan(again.stains).all()
+    for ours, theirs in zip(content(again)[:5], content(sample)[:5], strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -17,6 +17,7 @@ from histofactor.concepts.bank.provenance import (
     per_slide_of,
     slides_of,
 )
+from histofactor.concepts.hints import hints_of, shown_hint
 from histofactor.factor.problem import unit_concepts
 from histofactor.records import Color, ConceptBank
 
@@ -38,6 +39,7 @@ class ConceptSummary:
         parent: label at the next coarser level, or None.
         examples: where typical tokens are, the nearest first.
         excluded: whether it is an artefact.
+        hint: what was measured of it, in words, see ``concepts.hints``; "" where nothing was, or it has been named.
     """
 
     label: int
@@ -50,6 +52,7 @@ class ConceptSummary:
     parent: int | None
     examples: tuple[Example, ...]
     excluded: bool
+    hint: str
 
 
 def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
@@ -66,6 +69,7 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
     units = unit_concepts(bank.vectors)[0]
     cosines = units @ units.T
     np.fill_diagonal(cosines, -np.inf)
+    hints = hints_of(bank.provenance, k)
     counts, origins, examples = counts_of(bank), _origins(file, bank), examples_of(bank)
     counted = None if counts is None else float(np.delete(counts, bank.excluded).sum())
     found = []
@@ -84,6 +88,7 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
                 None if bank.parents is None else bank.parents[index] + 1,
                 examples[index],
                 index in bank.excluded,
+                shown_hint(bank.names[index], hints[index]),
             )
         )
     return found

@@ -21,7 +21,7 @@ def words(*stains):
         ([0.01, 0.02, 0.01, 0.93, 0.0], "mostly empty"),
         ([0.14, 0.36, 0.1, 0.3, 0.05], "partly empty"),
         ([0.15, 0.37, 0.1, 0.01, 0.1], "cellular"),
-        ([0.2, 0.44, 0.13, 0.0, 0.4], "many dark nuclei"),
+        ([0.16, 0.41, 0.12, 0.0, 0.4], "many dark nuclei"),
         ([0.14, 0.36, 0.1, 0.01, 0.01], "few nuclei"),
         ([0.07, 0.36, 0.08, 0.01, 0.01], "few nuclei, eosin-rich"),
         ([0.2, 0.25, 0.09, 0.0, 0.05], "haematoxylin-rich"),

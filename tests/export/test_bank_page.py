@@ -136,3 +136,16 @@ def test_a_figure_that_hardly_changes_has_two_ticks_that_differ(tmp_path):
         labels = re.findall(r'text-anchor="end">([^<]+)<', plot)
         assert len(labels) >= 2
         assert len({*labels}) == len(labels)
+
+
+def test_a_concept_without_a_name_shows_what_is_measured_of_it(tmp_path):
+    X = np.random.default_rng(0).gamma(0.6, 1.0, (300, 5)).astype(np.float32)
+    (bank,) = banks_from_features(X, [3], EncoderKey("e", None, "l", "relu"))
+    stains = [[0.14, 0.36, 0.1, 0.01, 0.05], [0.3, 0.45, 0.2, 0.0, 0.5], [0.01, 0.02, 0.01, 0.93, 0.0]]
+    told = {"stains": stains, "counts": [8, 1, 1]}
+    bank = replace(bank, names=("Concept 1", "Concept 2", "glass"), provenance=told)
+    write_bank_page(BankFile({3: bank}, {}), tmp_path / "p.html", "my bank", {})
+    found = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert re.search(r"Concept 2 <[^>]*>· many dark nuclei, haematoxylin-rich, dense<", found)
+    assert "average stain" in found
+    assert "mostly empty" not in found  # which somebody called glass

@@ -58,6 +58,41 @@ def test_an_absent_phenotype_keeps_its_row_with_empty_means(make_segmentation, t
     assert row["mean_margin"] == row["mean_residual"] == ""
 
 
+TYPICAL, DENSE = [0.14, 0.36, 0.1, 0.01, 0.05], [0.3, 0.45, 0.2, 0.0, 0.5]
+HINTED = ["", "average stain", "average stain", "average stain", "many dark nuclei, haematoxylin-rich, dense"]
+
+
+def hinted(segmentation, **recipe):
+    """The segmentation, made by a bank that tells how its concepts are stained."""
+    bank = {"sha256": "0" * 64, "k": 4, "provenance": {"stains": [TYPICAL] * 3 + [DENSE], "counts": [9, 9, 9, 2]}}
+    return dataclasses.replace(segmentation, recipe={**segmentation.recipe, "bank": bank, **recipe})
+
+
+def test_hints_come_from_the_bank_and_are_kept_in_the_file(make_segmentation, tmp_path):
+    segmentation = hinted(make_segmentation())
+    rows = phenotype_table(segmentation)
+    assert [row.hint for row in rows] == HINTED
+    assert rows[4].shown_hint == ""  # it has been named
+    assert dataclasses.replace(rows[4], name="Concept 4").shown_hint == HINTED[4]
+    write_phenotypes(segmentation, tmp_path / "phenotypes.csv")
+    assert [row["hint"] for row in read(tmp_path / "phenotypes.csv")] == HINTED
+    assert [row.hint for row in read_phenotypes(tmp_path / "phenotypes.csv")] == HINTED
+
+
+def test_groups_of_concepts_and_tissue_unlike_the_bank_have_no_hint(make_segmentation):
+    grouped = hinted(make_segmentation(), relabel={"concepts": []})
+    assert {row.hint for row in phenotype_table(grouped)} == {""}
+    assert [row.hint for row in phenotype_table(hinted(make_segmentation(k=5)))] == [*HINTED, ""]
+
+
+def test_a_table_of_an_earlier_version_is_read_without_hints(make_segmentation, tmp_path):
+    path = tmp_path / "phenotypes.csv"
+    write_phenotypes(make_segmentation(), path)
+    lines = [line.rpartition(",")[0] for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+    assert [row.hint for row in read_phenotypes(path)] == [""] * 5
+
+
 def test_the_file_has_the_documented_header_and_one_row_a_label(make_segmentation, tmp_path):
     segmentation = make_segmentation()
     write_phenotypes(segmentation, tmp_path / "phenotypes.csv")

@@ -39,8 +39,8 @@ _BENEATH = np.array([207, 160, 196])  # H&E of mean density, over which colours 
 _FIRST = 8  # colours that are chosen together: of so many phenotypes most of a field consists
 _STARTS = 40  # of choosing them
 _ENOUGH = 18.0  # distance beyond which colours need not be further apart
-_STEPS, _LEAST_STEPS = 2**15, 64  # of the search for the colours of K concepts: a K-th of the first
-_TABU = 12  # steps for which a concept does not go back to a colour, at most
+_STEPS, _LEAST_STEPS = 2**16, 64  # of the search for the colours of K concepts: a K-th of the first
+_TABU = 40  # steps for which a concept does not go back to a colour, at most
 
 
 def palette(k: int) -> tuple[Color, ...]:

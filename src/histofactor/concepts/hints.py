@@ -8,9 +8,9 @@ median over concepts, weighed by their tokens. The words, at most three, and wha
 - ``many dark nuclei``: at least a quarter of the px have as much haematoxylin as nuclei have.
 - ``cellular``: at least 6 % of the px have, and at least 1.4 times as many as the median.
 - ``few nuclei``: at most 0.4 times as many as the median, where that is at least 1 %.
-- ``eosin-rich``, ``haematoxylin-rich``: of both stains the share of eosin is a tenth above, or below, the median. An
+- ``eosin-rich``, ``haematoxylin-rich``: the share of eosin in both stains is 0.07 above, or below, the median. An
   eosin-rich concept with few nuclei may be collagen, muscle, keratin, colloid, or blood: the hint cannot tell.
-- ``pale``, ``dense``: the optical density is at most 0.65 times the median, or at least 1.4 times.
+- ``pale``, ``dense``: the optical density is at most 0.72 times the median, or at least 1.25 times.
 - ``average stain``: none of these.
 
 The two stains are told apart by the vectors of Ruifrok & Johnston (2001), see ``slides.stain``. At 2 µm/px and coarser
@@ -31,8 +31,8 @@ from histofactor.slides.stain import haematoxylin_eosin
 
 MOSTLY_EMPTY, PARTLY_EMPTY = 0.5, 0.2
 MANY_NUCLEI, SOME_NUCLEI, MORE_NUCLEI, FEWER_NUCLEI, ANY_NUCLEI = 0.25, 0.06, 1.4, 0.4, 0.01
-EOSIN_SHARE = 0.1
-PALE, DENSE = 0.65, 1.4
+EOSIN_SHARE = 0.07
+PALE, DENSE = 0.72, 1.25
 _WORDS = 3
 _DEFAULT_NAME = re.compile(r"Concept [0-9]+( of K = [0-9]+)?( [a-z0-9]+)?")  # names that nobody gave
 

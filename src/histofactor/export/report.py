@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from histofactor.base.colors import OPACITY
 from histofactor.base.files import atomic
 from histofactor.base.text import finalize
 from histofactor.concepts.bank.provenance import origin_of
@@ -30,7 +31,7 @@ from histofactor.records import EncoderKey, Segmentation, SlideInfo
 from histofactor.slides.reader import Slide
 from histofactor.slides.warnings import is_warning
 
-_OPACITY = 55  # of colours over tissue, in percent
+_OPACITY = round(100 * OPACITY)  # of colours over tissue, in percent
 _SCALE = 0.2  # share of the picture that the scale bar takes at most, where no script draws one
 
 

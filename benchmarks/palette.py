@@ -85,7 +85,7 @@ def main() -> None:
                         print(*rows[-1], flush=True)
     columns = [f"{what}_{vision}" for what in ("before", "after", "plain", "ciede2000") for vision in VISIONS]
     summary = summed_up(rows)
-    report("palette", ("organ", "field", "bank", "k", *columns, "swatch"), [*rows, *summary])
+    report("palette", ("organ", "field", "bank", "k", *columns, "swatch"), [*rows, *summary], ("numpy", "scikit-image"))
 
 
 def segmented(path: Path, mpp: float, banks: dict[int, ConceptBank]) -> dict[int, Segmentation]:

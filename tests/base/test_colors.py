@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from skimage.color import deltaE_cie76, deltaE_ciede2000, rgb2lab
 
 from histofactor.base import colors
-from histofactor.base.colors import another_color, blend, palette, perceived_lab, spread_colors
+from histofactor.base.colors import another_color, blend, palette, perceived_lab, seen_color, spread_colors
 from histofactor.errors import OptionError
 
 STAIN = np.array([205, 158, 195])  # of mean density
@@ -80,6 +80,14 @@ def test_another_color_is_far_from_those_that_are_taken():
     for _ in range(4):
         taken.append(another_color(taken))
     assert distances(seen_over_tissue(taken, 0.45)).min() > 12
+
+
+@pytest.mark.parametrize("stain", [(226, 190, 213), (184, 130, 175), (220, 150, 190)])
+def test_a_swatch_is_found_again_in_the_overlay(stain):
+    over = np.rint(blend(np.array(palette(8)), np.array(stain))).astype(np.uint8)
+    swatches = perceived_lab(np.array([seen_color(one) for one in palette(8)], np.uint8))
+    gaps = np.linalg.norm(perceived_lab(over)[:, :, None] - swatches[:, None], axis=-1)
+    assert np.all(gaps.argmin(axis=2) == np.arange(8))  # in every vision; of the colours themselves half are missed
 
 
 @given(st.integers(0, 255), st.integers(0, 255), st.floats(0, 1))

@@ -90,6 +90,12 @@ def blend(colors: NDArray[Any], beneath: NDArray[Any], opacity: float = OPACITY)
     return mixed
 
 
+def seen_color(color: Color) -> Color:
+    """Return a colour as an overlay shows it over H&E of mean density: that of a swatch which is found again in it."""
+    red, green, blue = np.rint(blend(np.array(color), _BENEATH)).astype(int)
+    return int(red), int(green), int(blue)
+
+
 def spread_colors(together: NDArray[np.float64]) -> tuple[Color, ...]:
     """Choose colours for K concepts, so that those which are seen together are far apart.
 

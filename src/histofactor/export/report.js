@@ -20,7 +20,7 @@
     for (const label of item.dataset.of.split(" ")) shownAs[Number(label)] = Number(item.dataset.label);
     const color = [1, 3, 5].map((at) => parseInt(item.dataset.color.slice(at, at + 2), 16));
     phenotypes.set(Number(item.dataset.label), {
-      name: text(".name"), hint: text(".hint"), share: text(".value"), css: item.dataset.color, color, item,
+      name: text(".name"), hint: text(".hint"), share: text(".value"), css: item.querySelector("i").style.background, color, item,
     });
   }
   const clip = (value) => Math.max(0, Math.min(255, Math.round(value)));

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from histofactor.base.colors import OPACITY
+from histofactor.base.colors import OPACITY, seen_color
 from histofactor.base.files import atomic
 from histofactor.base.text import finalize
 from histofactor.concepts.bank.provenance import origin_of
@@ -176,8 +176,8 @@ def page_environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "area": _area, "percent": _percent, "number": _number, "duration": _duration,
-        "hex": hex_color, "jpeg": data_uri, "base64": _base64, "url": _url, "largest_first": _largest_first,
-        "labels_by_name": _labels_by_name,
+        "hex": hex_color, "seen": seen_color, "jpeg": data_uri, "base64": _base64, "url": _url,
+        "largest_first": _largest_first, "labels_by_name": _labels_by_name,
     }  # fmt: skip
     environment.tests["warning"] = is_warning
     environment.globals["names"] = names

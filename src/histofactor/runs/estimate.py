@@ -20,7 +20,7 @@ from histofactor.concepts.learn.from_sample import (
     learn_from_sample,
 )
 from histofactor.concepts.learn.levels import TrainOptions
-from histofactor.concepts.learn.sample import Sample
+from histofactor.concepts.learn.sample import Known, Sample
 from histofactor.errors import HistofactorError, OptionError
 from histofactor.records import SlideInfo
 from histofactor.runs.outcome import Reporter
@@ -212,7 +212,7 @@ def _clustering(seen: Sample, setup: Setup, side: float, tokens: int) -> float:
     X = seen.tokens[rng.integers(0, seen.size, n)]
     X = np.maximum(X * rng.normal(1, _ALIKE, X.shape).astype(np.float32), 0)
     sample = Sample(n, X.shape[1], 0)
-    sample.add(X, (X**2).sum(1), rng.random(n), 0, np.zeros((n, 2), np.float32))
+    sample.add(X, rng.random(n), 0, Known((X**2).sum(1), np.zeros((n, 2), np.float32)))
     started = time.perf_counter()
     sample.sort()
     features = Features(encoder=setup.encoder.spec.key, mpp=setup.mpp or setup.encoder.spec.mpp)

@@ -32,8 +32,10 @@ def make_world(folder, monkeypatch, gdc):
     write_field(folder / "masks/b.png", seed=2)
     with (folder / "slides.csv").open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["path", "mpp", "hospital"])
-        rows.writerows([f"slides/case-{number}.tif", MPP, f"hospital {number}"] for number in (1, 2))
+        rows.writerow(["path", "mpp", "group", "hospital"])
+        rows.writerows(
+            [f"slides/case-{number}.tif", MPP, f"hospital {number}", f"hospital {number}"] for number in (1, 2)
+        )
     for name in ("DATASET", "FOLDER"):
         write_dataset(folder / name)
     write_glas(folder / "glas")

@@ -124,7 +124,7 @@ def test_bad_inputs_fail_alone_each_with_its_message(histofactor, image, tmp_pat
         (["--source-mpp", "-1"], ["--source-mpp"]),
         (["--mpp", "0"], ["--mpp"]),
         (["--mpp", "-0.5"], ["--mpp"]),
-        (["--encoder", "resnet50"], ["--concepts"]),
+        (["--encoder", "resnet50"], ["the weights of resnet50", "--weights FILE"]),
         (["--weights", "none.safetensors"], ["none.safetensors"]),
         (["--layer", "blocks[-1]"], ["no layer"]),
         (["--device", "toaster"], ["no device"]),

@@ -3,6 +3,7 @@
 import re
 import sys
 
+import numpy as np
 import pytest
 import typer
 
@@ -42,7 +43,8 @@ def test_commands_run_in_their_order(page, run, tmp_path, monkeypatch, gdc):
         pytest.skip(f"{page} shows no command")
     make_world(tmp_path, monkeypatch, gdc)
     monkeypatch.chdir(tmp_path)
-    names = {}
+    rng = np.random.default_rng(0)
+    names = {"X": rng.random((50, 8), np.float32), "H": rng.random((4, 8), np.float32)}  # what a reader has
     for one in shown:
         if one.python:
             exec(compile(one.text, f"{page}:{one.line}", "exec"), names)

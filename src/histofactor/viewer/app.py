@@ -25,6 +25,7 @@ from histofactor.viewer.slide import error_parts, told
 from histofactor.viewer.study import concepts_state, is_behind, level_of, slide_row
 from histofactor.viewer.tiles import TILE_PX
 
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _Answer = Callable[[Request], Response]
 
 
@@ -187,10 +188,8 @@ def _slide(server: Server, request: Request) -> Response:
 def _point(server: Server, request: Request) -> Response:
     slide = server.view.slide(request.path_params["id"])
     width, height = slide.sealed.size
-    try:
-        x, y = (float(request.query_params.get(name, "nan")) for name in "xy")
-    except ValueError:
-        x = y = -1.0
+    given = [request.query_params.get(name, "") for name in "xy"]
+    x, y = (float(text) if _DECIMAL.fullmatch(text) else -1.0 for text in given)
     if not (0 <= x < width and 0 <= y < height):
         raise OptionError("the place is not on the slide", expected=f"a place within {width} × {height} px")
     scale, size = slide.sealed.l0_per_px, slide.labels.sizes[0]

@@ -6,6 +6,7 @@ A tile is the labels of its px from left to right and from top to bottom, a byte
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import product
@@ -51,6 +52,7 @@ class LabelPyramid:
         self._path = path
         try:
             self._file = OpenTiff(path)
+            weakref.finalize(self, self._file.close)  # once no one reads it any more
             pages = self._file.pages()[0]
             self._levels = [_level(page) for page in (pages, *(one.aspage() for one in pages.pages or ()))]
         except (*DAMAGED, MemoryError) as error:
@@ -96,10 +98,6 @@ class LabelPyramid:
             at_y, at_x = max(top - y, 0), max(left - x, 0)
             found[at_y : at_y + part.shape[0], at_x : at_x + part.shape[1]] = part
         return found
-
-    def close(self) -> None:
-        """Let the file go."""
-        self._file.close()
 
     def _tile(self, level: int, index: int) -> NDArray[Any]:
         """A stored tile, those that were used last from memory."""

@@ -59,6 +59,7 @@ def read_sealed(folder: Path) -> Sealed:
     """
     try:
         recipe = read_seal(folder)
+        recipe["bank"].pop("provenance", None)  # long, and the same for all slides
         source, bank, l0_per_px = recipe["source"], recipe["bank"], recipe["geometry"]["l0_per_px"]
         numbers = *source["size"], *l0_per_px, *(() if source["mpp"] is None else (source["mpp"],))
         texts = recipe["recipe_sha256"], bank["sha256"], recipe["made_by"]["path"], recipe["digests"][LABELS]
@@ -130,6 +131,12 @@ class SlideView:
             return SparseWeights(self.folder / WEIGHTS)
 
         return self._once(WEIGHTS, opened)
+
+    def release(self) -> None:
+        """Let labels and weights go, until they are asked for again."""
+        with self._lock:
+            self._held.pop(LABELS, None)
+            self._held.pop(WEIGHTS, None)
 
     def source(self) -> Path:
         """Where the input lies.

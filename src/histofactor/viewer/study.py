@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from histofactor.viewer.ids import by_id
 from histofactor.viewer.slide import SlideView, told
 
 _ALONE = "a bank is only looked at here: its concepts are named in its study, or by `histofactor concepts`"
+_SHOWN = 16  # slides whose labels are open
 _BUSY = "another viewer has this study open: this one only looks"
 
 
@@ -52,11 +54,16 @@ class StudyView:
     moved: Path | None = None
     alone: bool = False
     _views: dict[str, tuple[tuple[int, int], SlideView]] = field(default_factory=dict)
+    _shown: OrderedDict[str, SlideView] = field(default_factory=OrderedDict)
     _study: tuple[str, Study] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def slide(self, id_: str) -> SlideView:
+    def slide(self, id_: str, *, shown: bool = True) -> SlideView:
         """A slide; opened anew where its results were written since.
+
+        Args:
+            id_: of the slide.
+            shown: whether its labels are read; few slides keep theirs open at a time.
 
         Raises:
             OptionError: no slide has this id.
@@ -64,6 +71,17 @@ class StudyView:
         """
         if id_ not in self.slides:
             raise OptionError("there is no such slide")
+        view = self._view(id_)
+        if not shown:
+            return view
+        with self._lock:
+            self._shown[id_] = view
+            self._shown.move_to_end(id_)
+            if len(self._shown) > _SHOWN:
+                self._shown.popitem(last=False)[1].release()
+        return view
+
+    def _view(self, id_: str) -> SlideView:
         name = self.slides[id_]
         try:
             stat = (self.out / name / SEAL).stat()
@@ -208,7 +226,7 @@ def slide_row(view: StudyView, id_: str) -> dict[str, Any]:
         row["error"] = status.outcome.error
     if row["status"] not in {"done", "damaged"}:
         return row
-    slide = view.slide(id_)
+    slide = view.slide(id_, shown=False)
     rows, fault = told(lambda: slide.rows)
     sealed, broken = told(lambda: slide.sealed)
     if rows is None or sealed is None:
@@ -231,7 +249,7 @@ def slide_row(view: StudyView, id_: str) -> dict[str, Any]:
 def is_behind(view: StudyView, id_: str) -> bool:
     """Whether files of a slide tell other concepts than those of the study, which ``Apply`` mends."""
     try:
-        study, sealed = view.concepts(), view.slide(id_).sealed
+        study, sealed = view.concepts(), view.slide(id_, shown=False).sealed
     except HistofactorError:
         return False
     if study is None or sealed.recipe.get("method") == "single":

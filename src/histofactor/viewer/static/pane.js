@@ -8,8 +8,7 @@ import { classesOf } from "./model.js";
 import { emit, on, store } from "./store.js";
 
 const OPTIONS = {
-  drawer: "canvas", showNavigationControl: false, showNavigator: true, navigatorPosition: "BOTTOM_RIGHT",
-  navigatorSizeRatio: 0.16, animationTime: 0.35, springStiffness: 9, maxZoomPixelRatio: 8, minZoomImageRatio: 0.7,
+  drawer: "canvas", showNavigationControl: false, animationTime: 0.35, springStiffness: 9, maxZoomPixelRatio: 8, minZoomImageRatio: 0.7,
   visibilityRatio: 0.4, constrainDuringPan: false, zoomPerScroll: 1.25, imageLoaderLimit: 8, crossOriginPolicy: false,
   gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true }, gestureSettingsTouch: { clickToZoom: false },
   gestureSettingsPen: { clickToZoom: false }, immediateRender: true, preserveImageSizeOnResize: true,
@@ -25,8 +24,11 @@ export class Pane {
     this.bar = h("div", { class: "scale-bar", "aria-hidden": "true" }, h("span", { class: "scale-line" }), h("span", { class: "scale-text" }));
     this.title = h("div", { class: "pane-title" });
     this.banner = h("div", { class: "banner", role: "status", hidden: true });
-    host.append(this.stage, this.canvas, this.title, this.bar, this.banner);
-    this.viewer = window.OpenSeadragon({ ...OPTIONS, element: this.stage });
+    this.overview = h("div", { class: "overview", "aria-hidden": "true" });
+    host.append(this.stage, this.canvas, this.title, this.bar, this.overview, this.banner);
+    this.viewer = window.OpenSeadragon({
+      ...OPTIONS, element: this.stage, showNavigator: true, navigatorElement: this.overview, navigatorAutoResize: false,
+    });
     this.viewer.addHandler("update-viewport", () => this.draw());
     this.viewer.addHandler("animation", () => this.draw());
     this.viewer.addHandler("viewport-change", () => this.options.onMove?.(this));
@@ -56,6 +58,8 @@ export class Pane {
     this.banner.textContent = faults.join(" — ");
     this.viewer.close();
     const [width, height] = slide.size;
+    const side = 150 / Math.max(width, height);
+    Object.assign(this.overview.style, { width: `${Math.max(40, width * side)}px`, height: `${Math.max(40, height * side)}px` });
     const tile = store.study.tile;
     const top = Math.ceil(Math.log2(Math.max(width, height)));
     const source = {

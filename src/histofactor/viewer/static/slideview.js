@@ -163,7 +163,7 @@ export class SlideView {
   async point(pane, [x, y]) {
     if (x < 0 || y < 0 || x >= pane.slide.size[0] || y >= pane.slide.size[1]) return;
     try {
-      const { label, token } = await api.get(`/api/slides/${pane.slide.id}/point?x=${x}&y=${y}`);
+      const { label, token } = await api.get(`/api/slides/${pane.slide.id}/point?x=${x.toFixed(3)}&y=${y.toFixed(3)}`);
       const { classes, lut } = pane.classes;
       const name = (at) => classes[at]?.name ?? "";
       const merged = new Map();

@@ -154,8 +154,8 @@ OUTSIDE = [
     "/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e%2fapp.py", "/static/..%5capp.py", "/static//etc/passwd",
     "/static/vendor/integrity.txt", "/static/%00", "/static/main.js%00.css", "/api/slides/..",
     "/api/slides/a", "/api/slides/%2e%2e%2f%2e%2e", "/thumbs/..%2f..%2fa.jpg", "/thumbs/a.jpg", "/tiles/a/b/0_0_0.jpg",
-    "/labels/..%2fa/b/0_0_0.bin", "/patches/x/1/../../../etc/passwd", "/heat/a/b/margin.bin", "/etc/passwd", "//etc/passwd",
-    "/%2e%2e/%2e%2e/etc/passwd", "/api/slides/a%2fphenotypes.csv",
+    "/labels/..%2fa/b/0_0_0.bin", "/patches/x/1/../../../etc/passwd", "/heat/a/b/margin.bin",
+    "/etc/passwd", "//etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/api/slides/a%2fphenotypes.csv",
 ]  # fmt: skip
 
 

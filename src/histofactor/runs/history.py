@@ -106,9 +106,7 @@ def step(target: Path, *, back: bool) -> Step:
 
 def _replay(entries: Sequence[_Entry], now: str) -> tuple[list[Step], list[Step]]:
     """Changes to take back and to make again, told by a journal up to the bank of this SHA-256."""
-    entries = list(entries)
-    while entries and entries[-1].get("bank") != now and (_before(entries[-1]) or ("", 0))[0] == now:
-        entries.pop()  # the last change was cut short: told, not made
+    entries = _made(entries, now)
     if not entries or entries[-1].get("bank") != now:
         return [], []
     undo, redo = list[Step](), list[Step]()
@@ -130,6 +128,18 @@ def _replay(entries: Sequence[_Entry], now: str) -> tuple[list[Step], list[Step]
             undo.append(Step(did, arguments, was, k))
             redo = []
     return undo, redo
+
+
+def _made(entries: Sequence[_Entry], now: str) -> list[_Entry]:
+    """The changes of a journal without those that were cut short: told, and not made, as the next one tells."""
+    made = list[_Entry]()
+    for entry in (*entries, None):
+        before = now if entry is None else (_before(entry) or ("", 0))[0]
+        while made and made[-1].get("bank") != before and (_before(made[-1]) or ("", 0))[0] == before:
+            made.pop()
+        if entry is not None:
+            made.append(entry)
+    return made
 
 
 def _before(entry: _Entry) -> tuple[str, int] | None:

@@ -23,7 +23,7 @@ from histofactor.viewer.security import Guard, refused
 from histofactor.viewer.server import OPENSEADRAGON, Server
 from histofactor.viewer.slide import error_parts, told
 from histofactor.viewer.study import concepts_state, is_behind, level_of, slide_row
-from histofactor.viewer.tiles import TILE_PX
+from histofactor.viewer.tiles import OVERLAP_PX, TILE_PX
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _Answer = Callable[[Request], Response]
@@ -138,7 +138,7 @@ def _study(server: Server, request: Request) -> Response:
     slides = [[id_, view.inputs[id_].name] for id_ in view.slides]
     return JSONResponse({
         "name": view.out.resolve().name, "version": histofactor.__version__, "csrf": server.access.csrf,
-        "why_read_only": view.why_read_only, "slides": slides, "first": first, "tile": TILE_PX, "alone": view.alone,
+        "why_read_only": view.why_read_only, "slides": slides, "first": first, "tile": TILE_PX, "overlap": OVERLAP_PX, "alone": view.alone,
     })  # fmt: skip
 
 

@@ -40,13 +40,13 @@ def change(view: StudyView, wanted: Mapping[str, Any]) -> list[str]:
         raise OptionError("the study has no concepts of its own")
     if wanted.get("version") != bank_version(bank):
         raise Outdated("the concepts were changed by something else since this page read them", mend="look again")
-    do = wanted.get("do")
+    do = str(wanted.get("do"))
     if do in {"undo", "redo"}:
         step(bank, back=do == "undo")
         return []
-    made = _changes(wanted).get(str(do))
+    made = _changes(wanted).get(do)
     if made is None:
-        raise OptionError("what is to be done is not known", got=f"{do!r:.40}")
+        raise OptionError("what is to be done is not known", got=f"{do:.40}")
     what, arguments = made()
     return list(edit(bank, None, what, arguments=("view", *arguments), replaces=True).change.notes)
 

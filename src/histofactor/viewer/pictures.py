@@ -16,7 +16,7 @@ from histofactor.export.names import TABLE
 from histofactor.viewer import concepts
 from histofactor.viewer.server import Server
 from histofactor.viewer.slide import Sealed
-from histofactor.viewer.tiles import read_tile, tile_region
+from histofactor.viewer.tiles import read_tile, tile_of
 
 FOREVER = {"cache-control": "private, max-age=86400, immutable"}  # what an address tells never changes
 _NUMBER = re.compile("[0-9]{1,9}")
@@ -80,11 +80,11 @@ def tile(server: Server, request: Request) -> Response:
     id_, place = request.path_params["id"], _place(request)
     slide = server.view.slide(id_)
     _check_version(request, tiles_version(slide.sealed))
-    region = tile_region(slide.sealed.size, *place)
+    part = tile_of(slide.sealed.size, *place)
 
     def made() -> bytes:
         with server.pool.use(id_, slide.open_source) as opened:
-            return read_tile(opened, region)
+            return read_tile(opened, part)
 
     key = id_, request.path_params["version"], *place
     return Response(server.cache.get(key, made), media_type="image/jpeg", headers=FOREVER)

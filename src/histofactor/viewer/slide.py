@@ -108,7 +108,15 @@ class SlideView:
     @property
     def rows(self) -> list[PhenotypeRow]:
         """Its phenotypes, label 0 first; raises ImageError."""
-        return self._once(TABLE, lambda: read_phenotypes(self.folder / TABLE))
+
+        def read() -> list[PhenotypeRow]:
+            rows = read_phenotypes(self.folder / TABLE)
+            if [row.label for row in rows] != list(range(len(rows))) or len(rows) <= self.sealed.k:
+                got = f"{len(rows)} rows"
+                raise ImageError(f"{TABLE} of {self.name} is damaged", expected="a row a label", got=got, mend=_AGAIN)
+            return rows
+
+        return self._once(TABLE, read)
 
     @property
     def labels(self) -> LabelPyramid:

@@ -55,7 +55,7 @@ class StudyView:
     alone: bool = False
     _views: dict[str, tuple[tuple[int, int], SlideView]] = field(default_factory=dict)
     _shown: OrderedDict[str, SlideView] = field(default_factory=OrderedDict)
-    _study: tuple[str, Study] | None = None
+    _study: tuple[tuple[int, int], Study] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def slide(self, id_: str, *, shown: bool = True) -> SlideView:
@@ -102,10 +102,14 @@ class StudyView:
         """
         if self.bank is None:
             return None
-        version = bank_version(self.bank)
+        try:
+            stat = self.bank.stat()
+        except OSError as error:
+            raise BankError(f"{self.bank} cannot be read", got=error.strerror or str(error)) from error
+        stamp = stat.st_mtime_ns, stat.st_ino
         with self._lock:
-            if self._study is None or self._study[0] != version:
-                self._study = version, open_study(self.bank)
+            if self._study is None or self._study[0] != stamp:
+                self._study = stamp, open_study(self.bank)
             return self._study[1]
 
 

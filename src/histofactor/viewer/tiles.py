@@ -1,4 +1,7 @@
-"""Tiles of slides, in the geometry of Deep Zoom: JPEG files of 512 px, halved from level to level."""
+"""Tiles of slides, in the geometry of Deep Zoom: JPEG files of at most 512 px, halved from level to level.
+
+Every tile shows one px of each of its neighbours too: viewers draw tiles that do not overlap larger than they are.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from histofactor.records import Region, SlideInfo
 from histofactor.slides.blocks import read_blocks
 from histofactor.slides.reader import Slide
 
-TILE_PX = 512
+TILE_PX, OVERLAP_PX = 510, 1
 _OPEN = 8  # slides at a time
 _CACHE_BYTES = 96 * 2**20
 _QUALITY = 85
@@ -32,8 +35,25 @@ def max_level(size: tuple[int, int]) -> int:
     return math.ceil(math.log2(max(size)))
 
 
-def tile_region(size: tuple[int, int], level: int, column: int, row: int) -> Region:
-    """The part of a slide that a tile shows, stretched to whole px at the slide's right and lower edge.
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The part of a slide that a tile shows.
+
+    Attributes:
+        x, y: upper left corner in level-0 px.
+        width, height: in level-0 px, within the slide.
+        scale: level-0 px per px of the tile; its last column and row may show less, at the edge of the slide.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+    scale: int
+
+
+def tile_of(size: tuple[int, int], level: int, column: int, row: int) -> Tile:
+    """The part of a slide that a tile shows.
 
     Args:
         size: (width, height) of the slide in level-0 px.
@@ -47,15 +67,28 @@ def tile_region(size: tuple[int, int], level: int, column: int, row: int) -> Reg
     side = TILE_PX << (top - level) if 0 <= level <= top else 0
     if not side or not (0 <= column * side < size[0] and 0 <= row * side < size[1]):
         raise OptionError("there is no such tile", expected=f"level 0 to {top}, within {size[0]} × {size[1]} px")
-    x, y = column * side, row * side
-    width, height = min(side, size[0] - x), min(side, size[1] - y)
     scale = side // TILE_PX
-    return Region(x, y, width, height, (-(-width // scale), -(-height // scale)))
+    overlap = OVERLAP_PX * scale
+    x, y = (max(place * side - overlap, 0) for place in (column, row))
+    x_end, y_end = (min((place + 1) * side + overlap, end) for place, end in zip((column, row), size, strict=True))
+    return Tile(x, y, x_end - x, y_end - y, scale)
 
 
-def read_tile(slide: Slide, region: Region) -> bytes:
+def read_tile(slide: Slide, tile: Tile) -> bytes:
     """A tile as a JPEG file; parts of the slide that cannot be read are near-white."""
-    return jpeg(_read(slide, region))
+    columns, rows = _spans(tile.x, tile.width, tile.scale), _spans(tile.y, tile.height, tile.scale)
+    bands = [
+        np.concatenate([_read(slide, Region(x, y, w, h, (w_px, h_px))) for x, w, w_px in columns], axis=1)
+        for y, h, h_px in rows
+    ]
+    return jpeg(np.concatenate(bands))
+
+
+def _spans(start: int, length: int, scale: int) -> list[tuple[int, int, int]]:
+    """Start, length and px of what is whole px along one axis, and of the last px that reaches beyond the slide."""
+    whole = length // scale * scale
+    spans = [(start, whole, whole // scale), (start + whole, length - whole, 1)]
+    return [span for span in spans if span[1]]
 
 
 def jpeg(rgb: NDArray[np.uint8]) -> bytes:

@@ -63,8 +63,8 @@ export class Pane {
     const tile = store.study.tile;
     const top = Math.ceil(Math.log2(Math.max(width, height)));
     const source = {
-      width, height, tileSize: tile, tileOverlap: 0, maxLevel: top,
-      minLevel: Math.max(0, Math.min(top, Math.ceil(Math.log2(tile)))),
+      width, height, tileSize: tile, tileOverlap: store.study.overlap, maxLevel: top,
+      minLevel: Math.min(top, Math.floor(Math.log2(tile))),
       getTileUrl: (level, column, row) => api.tileUrl(slide, level, column, row),
     };
     if (slide.source_fault) source.tileExists = () => false;

@@ -53,7 +53,7 @@ def served(out: Path, **options):
 
 
 @pytest.fixture
-def page(browser):
+def page(browser, serve):  # closed before what it looks at
     """A page of which no error, nothing that the policy forbids and no unwanted answer is passed over."""
     if OPENSEADRAGON not in static_files():
         pytest.skip("needs OpenSeadragon, which npm brings when histofactor is installed")

@@ -138,7 +138,8 @@ def _study(server: Server, request: Request) -> Response:
     slides = [[id_, view.inputs[id_].name] for id_ in view.slides]
     return JSONResponse({
         "name": view.out.resolve().name, "version": histofactor.__version__, "csrf": server.access.csrf,
-        "why_read_only": view.why_read_only, "slides": slides, "first": first, "tile": TILE_PX, "overlap": OVERLAP_PX, "alone": view.alone,
+        "why_read_only": view.why_read_only, "slides": slides, "first": first, "tile": TILE_PX,
+        "overlap": OVERLAP_PX, "alone": view.alone,
     })  # fmt: skip
 
 

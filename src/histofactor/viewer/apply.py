@@ -28,6 +28,7 @@ class Applying:
 
     out: Path
     _process: subprocess.Popen[str] | None = None
+    _watcher: threading.Thread | None = None
     _told: dict[str, Any] = field(default_factory=lambda: {"state": "idle"})
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -53,7 +54,8 @@ class Applying:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
-            threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()
+            self._watcher = threading.Thread(target=self._watch, args=(self._process,), daemon=True)
+            self._watcher.start()
 
     def cancel(self) -> None:
         """Stop after the slide that is at work, or within it where that takes long; without a word if nothing runs."""
@@ -74,20 +76,21 @@ class Applying:
 
     def close(self) -> None:
         """Stop, and wait until nothing is written any more."""
-        process = self._process
+        watcher = self._watcher
         self.cancel()
-        if process is not None:
-            process.wait()
+        if watcher is not None:
+            watcher.join()
 
     def _watch(self, process: subprocess.Popen[str]) -> None:
         """Follow what the process tells, to its end."""
         errors: list[str] = []
         drain = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
-        drain.start()
-        for line in process.stdout or ():
-            self._take(json.loads(line))
-        code = process.wait()
-        drain.join()
+        with process:
+            drain.start()
+            for line in process.stdout or ():
+                self._take(json.loads(line))
+            code = process.wait()
+            drain.join()
         with self._lock:
             self._process = None
             stopped = self._told["state"] == "stopping" or self._told.get("cancelled", False)

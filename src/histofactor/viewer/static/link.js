@@ -34,6 +34,12 @@ export function read(hash) {
   const known = new Set(store.study.slides.map(([id]) => id));
   if (!known.has(found.slide)) delete found.slide;
   if (!known.has(found.other)) found.other = null;
+  if (!["", "margin", "residual"].includes(found.heat)) found.heat = "";
+  if (!["", "image", "slides"].includes(found.compare)) found.compare = "";
+  if (!["label", "name", "area"].includes(found.sort)) found.sort = "label";
+  found.scope = found.scope === "study" ? "study" : "slide";
+  if (!(found.s > 0)) delete found.s;
+  found.opacity = Math.min(Math.max(found.opacity, 0), 100);
   if (!["slide", "gallery", "concepts"].includes(found.page)) found.page = "slide";
   return found;
 }

@@ -97,7 +97,7 @@ async function begin() {
     $("read-only").hidden = !store.study.why_read_only;
     $("read-only").textContent = "read-only";
     $("read-only").title = store.study.why_read_only;
-    if (store.study.why_read_only && !store.study.asked_read_only) toast(store.study.why_read_only);
+    if (store.study.why_read_only) toast(store.study.why_read_only);
     fill($("slides"), store.study.slides.map(([id, name]) => h("option", { value: id }, name)));
     setUi({ slide: store.study.first });
     Object.assign(store.ui, read(location.hash));

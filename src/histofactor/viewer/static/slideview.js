@@ -62,6 +62,7 @@ export class SlideView {
     if (this.panes.length !== wanted || this.mode !== compare) this.makePanes(wanted, compare);
     this.mode = compare;
     this.fillCompare();
+    this.link = null;
     const second = compare === "slides" ? (other ?? slide) : slide;
     try {
       const { x, y, s } = store.ui;
@@ -70,7 +71,7 @@ export class SlideView {
         const id = index ? second : slide;
         return pane.slide?.id === id ? null : pane.open(id, index && compare === "slides" && second !== slide ? null : at);
       }));
-      this.link = null;
+      this.tie();
     } catch (error) {
       toast(errorText(error.error ?? error.message), "error");
       fill(this.hosts, h("p", { class: "empty", role: "alert" }, errorText(error.error ?? error.message)));
@@ -112,6 +113,16 @@ export class SlideView {
     this.show();
   }
 
+  // From here on two slides move by as much, at one scale in µm where both tell it.
+  tie() {
+    const [first, second] = this.panes;
+    if (!second?.slide || first.slide.id === second.slide.id) return;
+    this.following = true;
+    second.go({ ...second.target, s: first.target.s * umRatio(first, second) });
+    this.following = false;
+    this.link = new Map(this.panes.map((pane) => [pane, pane.target]));
+  }
+
   // Both panes move by as many µm; where they show one slide they show one place.
   moved(pane) {
     if (!pane.slide || this.following) return;
@@ -123,21 +134,10 @@ export class SlideView {
     const other = this.panes.find((one) => one !== pane);
     if (!other?.slide || !other.viewer.world.getItemCount()) return;
     const same = other.slide.id === pane.slide.id;
-    const theirs = other.target;
-    if (!same && this.link?.of !== pane) {
-      // from here on by as much; the scale follows in µm, where both tell it
-      this.link = { of: pane, mine, theirs };
-      if (!this.linked) {
-        this.linked = true;
-        return;
-      }
-    }
-    const ratio = pane.slide.mpp && other.slide.mpp ? pane.slide.mpp / other.slide.mpp : 1;
-    const goal = same ? mine : {
-      x: this.link.theirs.x + (mine.x - this.link.mine.x) * ratio,
-      y: this.link.theirs.y + (mine.y - this.link.mine.y) * ratio,
-      s: mine.s * ratio,
-    };
+    if (!same && !this.link) return;
+    const ratio = umRatio(pane, other);
+    const [from, to] = same ? [] : [this.link.get(pane), this.link.get(other)];
+    const goal = same ? mine : { x: to.x + (mine.x - from.x) * ratio, y: to.y + (mine.y - from.y) * ratio, s: mine.s * ratio };
     this.following = true;
     other.go(goal);
     this.following = false;
@@ -202,6 +202,8 @@ export class SlideView {
     this.panes.forEach((pane) => pane.destroy());
   }
 }
+
+const umRatio = (from, to) => (from.slide.mpp && to.slide.mpp ? from.slide.mpp / to.slide.mpp : 1);
 
 export function goTo(id, place = {}) {
   setUi({ page: "slide", slide: id, compare: "", other: null, x: place.x ?? null, y: place.y ?? null, s: place.s ?? null, ...place.ui });

@@ -47,7 +47,7 @@ from histofactor.viewer.tiles import TILE_PX, max_level
 
 SIDE, MPP, STEP, STRIDE = 40_000, 0.25, 4, 8
 MANY, TILES, RANDOM, AT_ONCE = 1000, 200, 5000, 16
-PANE = "window.histofactor.page().panes[0]"
+PANE = "window.histofactor?.page()?.panes?.[0]"
 DRAWN = f"() => {PANE}?.slide && {PANE}.viewer.world.getItemAt(0)?.getFullyLoaded() && {PANE}.layer.ready"
 
 

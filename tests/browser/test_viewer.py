@@ -382,3 +382,21 @@ def test_a_bank_alone_shows_its_concepts(page, show, serve, study):
     assert page.locator(".classes .class").count() == 8
     page.locator(".legend-head select").select_option("16")
     page.wait_for_function("() => document.querySelectorAll('.classes .class').length === 16")
+
+
+def test_files_are_taken_away_as_they_are(page, show, serve, study, tmp_path):
+    open_, drawn = show
+    out, _ = study
+    open_(page, serve(out, read_only=True))
+    drawn(page)
+    page.get_by_text("Files", exact=True).click()
+    for text, path in (
+        ("Table of this slide", out / "a" / "phenotypes.csv"),
+        ("Regions of this slide", out / "a" / "regions.geojson.gz"),
+        ("Table of the study", out / "phenotypes.csv"),
+    ):
+        with page.expect_download() as got:
+            page.get_by_text(text).click()
+        got.value.save_as(tmp_path / "file")
+        assert (tmp_path / "file").read_bytes() == path.read_bytes()
+        assert got.value.suggested_filename.endswith(path.name)

@@ -4,7 +4,7 @@ import { ask, exclude, recolor, rename, startMerge, mergeState, mergeWith } from
 import { areaText, fill, fromHex, h, hex, percent } from "./dom.js";
 import { patternOf } from "./layer.js";
 import { areas, studyAreas } from "./model.js";
-import { editable, emit, loadTable, on, setUi, store } from "./store.js";
+import { behind, editable, emit, loadTable, on, setUi, store } from "./store.js";
 
 const SORTS = { label: "Number", name: "Name", area: "Area" };
 
@@ -19,7 +19,8 @@ export class Legend {
     this.note = h("p", { class: "quiet note" });
     this.list = h("ul", { class: "classes", id: "classes", "aria-label": "Phenotypes" });
     this.actions = h("div", { class: "actions" });
-    fill(box, h("div", { class: "legend-head" }, this.search, this.scope, this.sort), this.note, this.list, this.actions);
+    this.files = h("details", { class: "files" }, h("summary", {}, "Files"));
+    fill(box, h("div", { class: "legend-head" }, this.search, this.scope, this.sort), this.note, this.list, this.actions, this.files);
     this.chosen = null;
     this.stops = ["ui", "concepts", "table", "opened", "merging"].map((what) => on(what, () => this.render()));
     this.list.addEventListener("keydown", (event) => this.keys(event));
@@ -54,6 +55,21 @@ export class Legend {
     fill(this.list, shown.map((row) => this.item(row, { hidden: hidden.has(row.label), only: only === row.label, most, pattern })));
     if (focus && this.box.contains(document.activeElement) === false) this.list.querySelector(`[data-label="${focus}"]`)?.focus();
     this.renderActions(rows);
+    this.renderFiles();
+  }
+
+  // What segment wrote, as it is on the disk: after Apply with the names that are given here.
+  renderFiles() {
+    const id = this.pane()?.slide?.id;
+    const link = (href, text) => h("li", {}, h("a", { href, download: "" }, text));
+    fill(
+      this.files, h("summary", {}, "Files"),
+      h("ul", {},
+        id && link(`/api/slides/${id}/phenotypes.csv`, "Table of this slide (CSV)"),
+        id && link(`/api/slides/${id}/regions.geojson.gz`, "Regions of this slide (GeoJSON)"),
+        link("/api/phenotypes.csv", "Table of the study (CSV)")),
+      store.concepts && behind() ? h("p", { class: "quiet" }, "Names given since are in them after Apply.") : null,
+    );
   }
 
   item(row, { hidden, only, most, pattern }) {

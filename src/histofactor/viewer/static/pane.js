@@ -24,11 +24,12 @@ export class Pane {
     this.bar = h("div", { class: "scale-bar", "aria-hidden": "true" }, h("span", { class: "scale-line" }), h("span", { class: "scale-text" }));
     this.title = h("div", { class: "pane-title" });
     this.banner = h("div", { class: "banner", role: "status", hidden: true });
-    this.overview = h("div", { class: "overview", "aria-hidden": "true" });
+    this.frame = h("div", { class: "frame" });
+    this.small = h("img", { alt: "", draggable: false });
+    this.overview = h("div", { class: "overview", "aria-hidden": "true", title: "Overview" }, this.small, this.frame);
+    for (const what of ["pointerdown", "pointermove"]) this.overview.addEventListener(what, (event) => this.jump(event));
     host.append(this.stage, this.canvas, this.title, this.bar, this.overview, this.banner);
-    this.viewer = window.OpenSeadragon({
-      ...OPTIONS, element: this.stage, showNavigator: true, navigatorElement: this.overview, navigatorAutoResize: false,
-    });
+    this.viewer = window.OpenSeadragon({ ...OPTIONS, element: this.stage });
     this.viewer.addHandler("update-viewport", () => this.draw());
     this.viewer.addHandler("animation", () => this.draw());
     this.viewer.addHandler("viewport-change", () => this.options.onMove?.(this));
@@ -58,8 +59,7 @@ export class Pane {
     this.banner.textContent = faults.join(" — ");
     this.viewer.close();
     const [width, height] = slide.size;
-    const side = 150 / Math.max(width, height);
-    Object.assign(this.overview.style, { width: `${Math.max(40, width * side)}px`, height: `${Math.max(40, height * side)}px` });
+    this.showOverview(slide);
     const tile = store.study.tile;
     const top = Math.ceil(Math.log2(Math.max(width, height)));
     const source = {
@@ -190,7 +190,35 @@ export class Pane {
     return { text, px: length / perPx, magnification: um ? 10 / perPx : null, perPx };
   }
 
-  drawBar() {
+  // The whole slide as one of its smallest tiles, and what is seen of it.
+  showOverview(slide) {
+    const [width, height] = slide.size;
+    const most = Math.max(width, height);
+    this.small.hidden = Boolean(slide.source_fault);
+    if (!slide.source_fault) this.small.src = api.tileUrl(slide, Math.min(Math.ceil(Math.log2(most)), 8), 0, 0);
+    Object.assign(this.overview.style, { width: `${(150 * width) / most}px`, height: `${(150 * height) / most}px` });
+  }
+
+  drawFrame(view) {
+    const [width, height] = this.slide.size;
+    const part = (start, length, whole) => {
+      const [from, to] = [start / whole, (start + length) / whole].map((at) => 100 * Math.min(Math.max(at, 0), 1));
+      return [`${from}%`, `${Math.max(to - from, 2)}%`];
+    };
+    const [left, wide] = part(view.x, view.width / view.scale, width);
+    const [top, high] = part(view.y, view.height / view.scale, height);
+    Object.assign(this.frame.style, { left, top, width: wide, height: high });
+  }
+
+  jump(event) {
+    if (!event.buttons || !this.slide) return;
+    const box = this.overview.getBoundingClientRect();
+    const [width, height] = this.slide.size;
+    this.go({ x: ((event.clientX - box.left) / box.width) * width, y: ((event.clientY - box.top) / box.height) * height });
+  }
+
+  drawBar(view) {
+    this.drawFrame(view);
     const { text, px } = this.scale;
     this.bar.firstChild.style.width = `${px.toFixed(1)}px`;
     this.bar.lastChild.textContent = text;

@@ -1,6 +1,5 @@
-"""A real browser, and viewers for it to open."""
+"""Viewers for a real browser to open."""
 
-import shutil
 import threading
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -8,20 +7,6 @@ from pathlib import Path
 import pytest
 
 from histofactor.viewer.server import OPENSEADRAGON, static_files
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Chromium without a window."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium; on Debian: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        one = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield one
-        one.close()
 
 
 @contextmanager

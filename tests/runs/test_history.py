@@ -104,14 +104,12 @@ def test_nothing_is_undone_once_it_is_gone(study):
     assert [path.stem for path in history_of(out / BANK).iterdir()] == [kept[2].bank]
 
 
-def test_a_level_is_replaced_only_where_that_is_asked_for(study):
+def test_a_level_that_gave_way_comes_back(study):
     out, _ = study
-    levels = [*read_bank_file(out / BANK).banks]
-    coarser = max(k for k in levels if k < 8)
-    merge = merged([(tuple(range(1, 10 - coarser)), "all")])
-    with pytest.raises(OptionError, match="has a level"):
-        edit(out, None, merge)
-    edit(out, None, merge, replaces=True)
+    before = read_bank_file(out / BANK)
+    coarser = max(k for k in before.banks if k < 8)
+    edit(out, None, merged([(tuple(range(1, 10 - coarser)), "all")]))
     assert open_study(out / BANK).k == coarser
     step(out, back=True)
     assert open_study(out / BANK).k == 8
+    assert read_bank_file(out / BANK).banks[coarser].names == before.banks[coarser].names

@@ -48,7 +48,7 @@ def change(view: StudyView, wanted: Mapping[str, Any]) -> list[str]:
     if made is None:
         raise OptionError("what is to be done is not known", got=f"{do:.40}")
     what, arguments = made()
-    return list(edit(bank, None, what, arguments=("view", *arguments), replaces=True).change.notes)
+    return list(edit(bank, None, what, arguments=("view", *arguments)).change.notes)
 
 
 _Do = Callable[[Path, BankFile, int], Change]

@@ -52,8 +52,9 @@ function show(state) {
 function remapUi(before, after) {
   // labels that are hidden or singled out follow their concepts
   if (before.k === after.k) return;
-  const names = new Map(after.concepts.map((concept, index) => [concept.name, index + 1]));
-  const follow = (label) => names.get(before.concepts[label - 1]?.name);
+  const key = (concept) => `${concept?.name}\n${concept?.color}`; // two may bear one name
+  const labels = new Map(after.concepts.map((concept, index) => [key(concept), index + 1]));
+  const follow = (label) => labels.get(key(before.concepts[label - 1]));
   const hidden = new Set([...store.ui.hidden].map(follow).filter(Boolean));
   setUi({ hidden, only: store.ui.only ? (follow(store.ui.only) ?? null) : null, concept: 1 });
 }

@@ -137,3 +137,19 @@ def test_the_map_on_the_disk_is_the_one_that_is_told(viewer):
 @pytest.mark.parametrize("line", [{"state": "idle"}])
 def test_nothing_runs_at_first(tmp_path, line):
     assert Applying(tmp_path).told() == {**line, "outcomes": []}
+
+
+def test_what_was_applied_is_undone_and_applied_again(viewer):
+    out, folders = viewer.view.out, list(viewer.view.slides.values())
+    before = {folder: tifffile.imread(out / folder / "labels.ome.tif") for folder in folders}
+    viewer.edit(do="merge", labels=[1, 2], name="both")
+    viewer.post("apply")
+    assert ended(viewer.server.applying)["state"] == "done"
+    assert viewer.edit(do="undo").json()["k"] == 8
+    id_ = viewer.ids[0]
+    assert viewer.json(f"/api/slides/{id_}")["bank"] not in viewer.json("/api/concepts")["maps"]  # shown as its own
+    assert all(row["behind"] for row in viewer.json("/api/table").values())
+    viewer.post("apply")
+    assert ended(viewer.server.applying)["state"] == "done"
+    for folder, labels in before.items():
+        assert (tifffile.imread(out / folder / "labels.ome.tif") == labels).all()

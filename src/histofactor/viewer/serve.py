@@ -86,7 +86,8 @@ def serve(target: Path, options: ServeOptions) -> None:
 @contextmanager
 def _listening(host: str, port: int | None) -> Iterator[socket.socket]:
     """A socket that listens, until the block ends."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # told, or asyncio lets small answers wait
     try:
         _bind(listener, host, port)
         listener.listen(128)

@@ -38,11 +38,11 @@ def served(out: Path, **options):
 
 
 @pytest.fixture
-def page(browser, serve):  # closed before what it looks at
+def page(chromium, serve):  # closed before what it looks at
     """A page of which no error, nothing that the policy forbids and no unwanted answer is passed over."""
     if OPENSEADRAGON not in static_files():
         pytest.skip("needs OpenSeadragon, which npm brings when histofactor is installed")
-    context = browser.new_context(viewport={"width": 1300, "height": 850}, accept_downloads=True)
+    context = chromium.new_context(viewport={"width": 1300, "height": 850}, accept_downloads=True)
     one, faults = context.new_page(), []
     one.allowed = []  # parts of messages that a test expects
     one.on("pageerror", lambda error: faults.append(f"{error}"))

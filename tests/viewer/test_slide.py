@@ -44,7 +44,9 @@ def test_damaged_weights_are_told_and_the_map_is_shown(viewer):
     folder = viewer.view.out / viewer.view.slides[id_]
     (folder / "weights.zarr" / "zarr.json").write_text("{}")
     told = viewer.json(f"/api/slides/{id_}")
-    assert "weights.zarr" in told["weights_fault"]["what"]
+    place = viewer.get(f"/api/slides/{id_}/point?x=1&y=1")
+    assert place.status_code == 422
+    assert "weights.zarr" in place.json()["error"]["what"]
     assert told["labels"]["sizes"][0] == [320, 240]
     assert viewer.get(f"/heat/{id_}/{told['labels_version']}/margin.bin").status_code == 422
 

@@ -174,15 +174,14 @@ def _slide(server: Server, request: Request) -> Response:
             return True
 
     labels, labels_fault = told(lambda: slide.labels)
-    weights, weights_fault = told(lambda: slide.weights)
     _, source_fault = told(source)
     told_labels = None if labels is None else {"sizes": labels.sizes, "bytes": labels.dtype.itemsize}
     return JSONResponse({
         "id": request.path_params["id"], "name": sealed.source.name, "size": sealed.size, "mpp": sealed.mpp,
         "l0_per_px": sealed.l0_per_px, "bank": sealed.bank, "k": sealed.k, "labels": told_labels,
         "labels_version": pictures.labels_version(sealed), "tiles_version": pictures.tiles_version(sealed),
-        "labels_fault": labels_fault, "source_fault": source_fault, "weights_fault": weights_fault,
-        "weights": weights is not None, "row": slide_row(server.view, request.path_params["id"]),
+        "labels_fault": labels_fault, "source_fault": source_fault,
+        "weights": slide.has_weights, "row": slide_row(server.view, request.path_params["id"]),
     })  # fmt: skip
 
 

@@ -129,11 +129,16 @@ class SlideView:
         return self._once(LABELS, opened)
 
     @property
+    def has_weights(self) -> bool:
+        """Whether its weights were kept; they are opened, which takes a while, once they are asked for."""
+        return WEIGHTS in self.sealed.recipe["digests"]
+
+    @property
     def weights(self) -> SparseWeights | None:
         """Its weights, or None where they were not kept; raises ImageError."""
 
         def opened() -> SparseWeights | None:
-            if WEIGHTS not in self.sealed.recipe["digests"]:
+            if not self.has_weights:
                 return None
             self._check(WEIGHTS)
             return SparseWeights(self.folder / WEIGHTS)

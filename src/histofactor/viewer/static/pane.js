@@ -54,9 +54,7 @@ export class Pane {
     this.heat = null;
     this.layer = slide.labels ? new LabelLayer(slide, () => this.draw()) : null;
     this.title.textContent = slide.name;
-    const faults = [slide.source_fault, slide.labels_fault, slide.weights_fault].filter(Boolean).map(errorText);
-    this.banner.hidden = !faults.length;
-    this.banner.textContent = faults.join(" — ");
+    this.tell([slide.source_fault, slide.labels_fault].filter(Boolean).map(errorText).join(" — "));
     this.viewer.close();
     const [width, height] = slide.size;
     this.showOverview(slide);
@@ -76,6 +74,11 @@ export class Pane {
     if (view) this.go(view);
     this.restyle();
     emit("opened", this);
+  }
+
+  tell(fault) {
+    this.banner.hidden = !fault;
+    this.banner.textContent = fault;
   }
 
   // Screen px per level-0 px, and the level-0 px at the upper left, as they are at this moment.
@@ -141,8 +144,9 @@ export class Pane {
     const what = this.options.map ? store.ui.heat : "";
     if (!what || !this.slide.weights || this.heat?.what === what) return;
     this.heat = { what, canvas: null };
-    const told = await api.heat(this.slide, what);
-    if (this.heat.what === what) {
+    const slide = this.slide;
+    const told = await api.heat(slide, what).catch((error) => this.tell(errorText(error.error ?? error.message)));
+    if (told && this.slide === slide && this.heat?.what === what) {
       this.heat = { what, canvas: heatCanvas(told), l0: told.l0_per_px };
       this.draw();
     }
@@ -162,10 +166,7 @@ export class Pane {
     const screen = { ...view, scale: view.scale * ratio, width, height };
     if (this.options.map && shown && heat && this.heat?.canvas) this.drawHeat(context, screen);
     else if (this.options.map && shown && this.layer && !heat) this.layer.draw(context, screen);
-    if (this.layer?.fault && this.banner.hidden) {
-      this.banner.hidden = false;
-      this.banner.textContent = errorText(this.layer.fault.error ?? this.layer.fault.message);
-    }
+    if (this.layer?.fault && this.banner.hidden) this.tell(errorText(this.layer.fault.error ?? this.layer.fault.message));
     this.drawBar(view);
   }
 

@@ -173,21 +173,6 @@ def request_of(out: Path, folder: str) -> Mapping[str, Any] | None:
     return of_input(request, next((key for _, name, key in run["inputs"] if name == folder), ""))
 
 
-def under_way(out: Path) -> set[str]:
-    """Folder names of the inputs that a process is working on.
-
-    Raises:
-        OutputError: a link in the output folder leads elsewhere.
-    """
-    check_folder(out / LOCKS, inside=out)
-    working = set()
-    for path in (out / LOCKS).glob("*.lock"):
-        with locked(path, blocking=False) as free:
-            if not free:
-                working.add(path.name.removesuffix(".lock"))
-    return working
-
-
 def derive(out: Path) -> list[Path]:
     """Write ``run.json``, ``phenotypes.csv``, ``.parquet`` and ``report.html`` of a folder anew; returns their paths.
 

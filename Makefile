@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow test-jts fuzz check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks benchmark-reference
+.PHONY: demo test test-slow test-jts fuzz check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks benchmark-viewer benchmark-reference
 
 demo: install
 	$(BIN)/histofactor demo -o demo-out
@@ -67,6 +67,10 @@ benchmark-masks: install
 	$(BIN)/python benchmarks/unlike.py $(SHARED)
 	$(BIN)/python benchmarks/views.py
 
+# How quick the viewer is; needs Debian's chromium: minutes.
+benchmark-viewer: install
+	$(BIN)/python benchmarks/viewer.py
+
 # The paper's variants beside the paper's own package, which is put beside the environment, not into it: minutes.
 benchmark-reference: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
@@ -81,7 +85,7 @@ check: install
 
 install: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml constraints.txt hatch_build.py src/histofactor/viewer/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "histofactor needs Python >= 3.11; name one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \

@@ -18,8 +18,8 @@ from histofactor.errors import HistofactorError
 from histofactor.export.names import SEAL
 from histofactor.export.previews import read_preview
 from histofactor.export.read import open_results
-from histofactor.runs.ledger import derive, under_way
-from histofactor.runs.place import Place, read_seal
+from histofactor.runs.ledger import derive
+from histofactor.runs.place import Place, read_seal, under_way
 from histofactor.runs.regroup import Regrouping
 from histofactor.runs.relabel import relabel
 from histofactor.runs.results import Outputs

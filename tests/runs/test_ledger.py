@@ -13,9 +13,9 @@ from histofactor.base.digests import write_digested
 from histofactor.errors import OptionError, OutputError
 from histofactor.export.tables import PhenotypeRow
 from histofactor.runs import ledger, status
-from histofactor.runs.ledger import begin, derive, scan, under_way
+from histofactor.runs.ledger import begin, derive, scan
 from histofactor.runs.outcome import Outcome
-from histofactor.runs.place import Place, claim, key_of
+from histofactor.runs.place import Place, claim, key_of, under_way
 from histofactor.runs.status import write_status
 
 FACTS = {

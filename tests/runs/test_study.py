@@ -104,5 +104,5 @@ def test_one_at_a_time(tmp_path):
 def test_the_journal_is_lines_of_json(bank):
     (line,) = journal_of(bank).read_text().splitlines()
     entry = json.loads(line)
-    assert set(entry) == {"at", "histofactor", "did", "arguments", "k", "vectors"}
+    assert set(entry) == {"at", "histofactor", "did", "arguments", "k", "vectors", "bank", "before"}
     assert set(entry["vectors"]) == {"4", "8"}

@@ -24,6 +24,7 @@ from histofactor.cli import (
     report,
     segment,
     tcga,
+    view,
 )
 from histofactor.cli.defaults import state_defaults
 from histofactor.cli.options import say
@@ -45,6 +46,7 @@ app.command("features")(features.features)
 app.command("relabel")(relabel.relabel)
 app.command("report")(report.report)
 app.command("status")(report.status)
+app.command("view")(view.view)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("benchmark")(benchmark.benchmark)

@@ -27,8 +27,9 @@ def report(out: _Out) -> None:
 
 def status(out: _Out) -> None:
     """Say how far the runs into an output folder are: inputs that are done, damaged, failed, waiting or under way."""
-    from histofactor.runs.ledger import scan, under_way
+    from histofactor.runs.ledger import scan
     from histofactor.runs.made_with import made_with, told_apart
+    from histofactor.runs.place import under_way
 
     ledger = scan(out)
     outcomes = ledger.outcomes

@@ -15,6 +15,7 @@ from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.split import Splitting, split
 from histofactor.errors import OptionError
 from histofactor.records import Color
+from histofactor.runs.history import forget
 from histofactor.runs.kept_sample import check_explained, is_spherical, learned_tokens, told_by
 from histofactor.runs.study import (
     find_bank,
@@ -107,6 +108,7 @@ def edit(
             made = replace(made, notes=(*made.notes, note))
         now = made.k if made.k != level else made.moved.get(study.k, study.k)
         write_study(made.file, path, now, made.did, arguments)
+        forget(path)
     return Edited(path, made, now, study.learned)
 
 

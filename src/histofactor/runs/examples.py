@@ -42,9 +42,9 @@ def read_examples(file: BankFile, inputs: Sequence[Path], opening: Opening | Non
         BankError: what the bank tells of its concepts cannot be read.
     """
     slides, opening = slides_of(file.card), opening or Opening()
-    paths, missing = _find(slides, inputs)
+    paths, missing = find_slides(slides, inputs)
     wanted = {
-        (k, label): _choose([one for one in examples if one.slide in paths])
+        (k, label): choose([one for one in examples if one.slide in paths])
         for k, bank in file.banks.items()
         for label, examples in enumerate(examples_of(bank), 1)
     }
@@ -66,8 +66,13 @@ def read_examples(file: BankFile, inputs: Sequence[Path], opening: Opening | Non
     return patches, missing
 
 
-def _find(slides: Sequence[SlideNote], inputs: Sequence[Path]) -> tuple[dict[int, Path], list[str]]:
-    """The input of each slide by its place on the card, and what is wrong with the others."""
+def find_slides(slides: Sequence[SlideNote], inputs: Sequence[Path]) -> tuple[dict[int, Path], list[str]]:
+    """The input of each slide by its place on the card, and what is wrong with the others.
+
+    Args:
+        slides: on the card.
+        inputs: of them, or some; others are passed over.
+    """
     names = [PurePosixPath(slide.name).name for slide in slides]
     given = [path.name for path in inputs]
     paths: dict[int, Path] = {}
@@ -90,30 +95,40 @@ def _find(slides: Sequence[SlideNote], inputs: Sequence[Path]) -> tuple[dict[int
     return paths, missing
 
 
-def _choose(examples: Sequence[Example]) -> list[Example]:
-    """The first of every slide, then the second of every slide, and so on."""
+def choose(examples: Sequence[Example], count: int = PATCHES) -> list[Example]:
+    """So many examples: the first of every slide, then the second of every slide, and so on."""
     seen: dict[int, int] = {}
     ranks = []
     for example in examples:
         ranks.append(seen.get(example.slide, 0))
         seen[example.slide] = ranks[-1] + 1
     order = sorted(range(len(examples)), key=lambda index: ranks[index])
-    return [examples[index] for index in order[:PATCHES]]
+    return [examples[index] for index in order[:count]]
 
 
 def _read(path: Path, wanted: Mapping[_Place, Example], opening: Opening) -> dict[_Place, NDArray[np.uint8]]:
     if not wanted:
         return {}
     with opening.open(path, opening.source_mpp or _ANY_MPP) as slide:
-        return {place: read_blocks(slide, _inside(slide, path, one))[0] for place, one in wanted.items()}
+        return {place: read_blocks(slide, region_of(slide, path, one))[0] for place, one in wanted.items()}
 
 
-def _inside(slide: Slide, path: Path, one: Example) -> Region:
-    """The square that shows an example, moved inwards where it would leave the slide."""
+def region_of(slide: Slide, path: Path, one: Example, side_px: int = PATCH_PX) -> Region:
+    """The square that shows an example, moved inwards where it would leave the slide.
+
+    Args:
+        slide: open.
+        path: of it.
+        one: the example.
+        side_px: of what is read.
+
+    Raises:
+        ImageError: the slide is another one.
+    """
     width, height = slide.info.size
     if not (0 <= one.x + one.side / 2 <= width and 0 <= one.y + one.side / 2 <= height):
         expected, got = f"a place at {one.x:g}, {one.y:g}", f"{width} × {height} px"
         raise ImageError(f"{path} is not the slide that the bank was learned on", expected=expected, got=got)
     side = min(one.side, width, height)
     x, y = min(max(one.x, 0.0), width - side), min(max(one.y, 0.0), height - side)
-    return Region(x, y, side, side, (PATCH_PX, PATCH_PX))
+    return Region(x, y, side, side, (side_px, side_px))

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import histofactor
 from histofactor.base.digests import read_digested, write_digested
@@ -32,8 +32,10 @@ from histofactor.runs.place import LOCKS, Place, key_of, locked, name_folders
 from histofactor.runs.request import known_of, of_input
 from histofactor.runs.source import Stated
 from histofactor.runs.status import read_status
-from histofactor.segmentation.setup import Segmenter
 from histofactor.slides.warnings import is_warning
+
+if TYPE_CHECKING:
+    from histofactor.segmentation.setup import Segmenter
 
 RUNS = ".runs"  # facts and inputs of every run, inside the output folder
 _LIBRARIES = (
@@ -145,20 +147,20 @@ def scan(out: Path) -> Ledger:
     Raises:
         OptionError: no run ever wrote into it, or nothing is left that tells of one.
     """
-    runs, damaged = _read_runs(out)
-    if not runs and damaged:
-        raise OptionError(
-            f"what {out} knows of its runs is damaged",
-            expected=f"a run that can be read in {RUNS}",
-            got="none",
-            mend="give the command of `histofactor segment` again; finished inputs are kept",
-        )
-    if not runs:
-        raise OptionError(f"{out} holds no results of `histofactor segment`", expected="an output folder that it wrote")
-    named = {folder: path for run in runs for path, folder, _ in run["inputs"]}
+    runs, named = _runs_of(out)
     outcomes = [_outcome(out, folder, path) for folder, path in named.items()]
     outcomes += [_placed(outcome, folder) for folder, outcome in _unnamed(out, named)]
     return Ledger(tuple(runs), tuple(outcomes))
+
+
+def placed_inputs(out: Path) -> dict[str, str]:
+    """The path of every input of any run by the name of its folder; the statuses of inputs that runs name stay unread.
+
+    Raises:
+        OptionError: as ``scan``.
+    """
+    named = _runs_of(out)[1]
+    return named | {folder: outcome.input for folder, outcome in _unnamed(out, named)}
 
 
 def request_of(out: Path, folder: str) -> Mapping[str, Any] | None:
@@ -169,21 +171,6 @@ def request_of(out: Path, folder: str) -> Mapping[str, Any] | None:
     if run is None or not isinstance(request, dict):
         return None
     return of_input(request, next((key for _, name, key in run["inputs"] if name == folder), ""))
-
-
-def under_way(out: Path) -> set[str]:
-    """Folder names of the inputs that a process is working on.
-
-    Raises:
-        OutputError: a link in the output folder leads elsewhere.
-    """
-    check_folder(out / LOCKS, inside=out)
-    working = set()
-    for path in (out / LOCKS).glob("*.lock"):
-        with locked(path, blocking=False) as free:
-            if not free:
-                working.add(path.name.removesuffix(".lock"))
-    return working
 
 
 def derive(out: Path) -> list[Path]:
@@ -242,6 +229,21 @@ def _phenotypes(folder: Path) -> list[PhenotypeRow]:
         return read_phenotypes(folder / TABLE)
     except ImageError:
         return []
+
+
+def _runs_of(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Facts of every run, of which there is one, the oldest first; and the inputs that they name, by folder."""
+    runs, damaged = _read_runs(out)
+    if not runs and damaged:
+        raise OptionError(
+            f"what {out} knows of its runs is damaged",
+            expected=f"a run that can be read in {RUNS}",
+            got="none",
+            mend="give the command of `histofactor segment` again; finished inputs are kept",
+        )
+    if not runs:
+        raise OptionError(f"{out} holds no results of `histofactor segment`", expected="an output folder that it wrote")
+    return runs, {folder: path for run in runs for path, folder, _ in run["inputs"]}
 
 
 def _read_runs(out: Path) -> tuple[list[dict[str, Any]], list[Path]]:

@@ -166,6 +166,21 @@ def locked(path: Path, *, blocking: bool = True) -> Iterator[bool]:
             path.parent.parent.rmdir()
 
 
+def under_way(out: Path) -> set[str]:
+    """Folder names of the inputs that a process is working on.
+
+    Raises:
+        OutputError: a link in the output folder leads elsewhere.
+    """
+    check_folder(out / LOCKS, inside=out)
+    working = set()
+    for path in (out / LOCKS).glob("*.lock"):
+        with locked(path, blocking=False) as free:
+            if not free:
+                working.add(path.name.removesuffix(".lock"))
+    return working
+
+
 def clear(place: Place) -> None:
     """Delete the unfinished work of an input.
 

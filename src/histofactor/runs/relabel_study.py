@@ -22,6 +22,7 @@ from histofactor.runs.outcome import Outcome, Reporter, attempt
 from histofactor.runs.place import Place, Seal, claim, read_seal, seal
 from histofactor.runs.rewrite import rewrite
 from histofactor.runs.source import Opening
+from histofactor.runs.staging import restore, staged
 from histofactor.runs.status import read_status, tell_status
 from histofactor.runs.study import Study, at_level, find_bank, open_study, origin, page_of, study_lock, write_page
 from histofactor.runs.task import Task, stated_outputs
@@ -71,7 +72,8 @@ def relabel_study(
 ) -> Relabelled:
     """Bring every finished slide of a study up to date with its bank; one that fails does not stop the others.
 
-    Names, colours and artefacts are written anew. Where the level is a union of the concepts that a slide was segmented
+    Names, colours and artefacts are written anew, each input's in one step: killed at any moment, its results are the
+    old ones or the new ones. Where the level is a union of the concepts that a slide was segmented
     with, and its weights were kept, labels are decoded from these. All else needs features, and is told.
 
     Args:
@@ -85,7 +87,9 @@ def relabel_study(
         BankError: the bank cannot be read, or was changed by something else.
         OutputError: the folder cannot be written.
     """
-    reporter, bank, ledger = reporter or Reporter(), find_bank(out), scan(out)
+    reporter, bank = reporter or Reporter(), find_bank(out)
+    restore(out)
+    ledger = scan(out)
     study = _at(bank, k, arguments)
     made = Relabelled(bank, study.k)
     _write_page(out, study)
@@ -175,8 +179,9 @@ def _put(task: Task, study: Study, sealed: Seal, recipe: LabelsRecipe, outcome: 
     if recipe.bank == bank_hash(target):
         if sealed.outputs == digest(outputs):
             return replace(outcome, status="kept")
-        notes = rewrite(place, target, source, opening)
-        seal(place, {**sealed.content, **stated_outputs(outputs)}, sealed.labels, digest(outputs))
+        with staged(place) as beside:
+            notes = rewrite(beside, target, source, opening)
+            seal(beside, {**sealed.content, **stated_outputs(outputs)}, sealed.labels, digest(outputs))
         return replace(outcome, notes=(*outcome.notes, *notes))
     if (other := _foreign(place, study)) is not None:
         return replace(outcome, status="kept", notes=(f"it was segmented with other concepts, {other}",))
@@ -189,7 +194,9 @@ def _put(task: Task, study: Study, sealed: Seal, recipe: LabelsRecipe, outcome: 
         tuple(part for part, owner in enumerate(owners) if owner == concept) for concept in range(len(target.names))
     )
     made = Target(target, members, bank_hash(fine), replace(recipe, bank=bank_hash(target)), outputs)
-    return replace(outcome, notes=(*outcome.notes, *decode_again(place, made, source, opening)))
+    with staged(place) as beside:
+        notes = decode_again(beside, made, source, opening)
+    return replace(outcome, notes=(*outcome.notes, *notes))
 
 
 def _foreign(place: Place, study: Study) -> str | None:

@@ -4,10 +4,12 @@ OUT/concepts.safetensors                 the bank
 OUT/concepts.html                        a page to look at
 OUT/concepts.safetensors.sample.npz      the sample: other K and sub-clusters need no encoding
 OUT/concepts.journal.jsonl               what was done to the bank, a line each
+OUT/concepts.history/                    the bank as it was before each of the last changes, see ``runs.history``
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +23,7 @@ from histofactor.base.digests import path_digest
 from histofactor.base.files import atomic, check_folder, copy
 from histofactor.base.text import utf8
 from histofactor.concepts.bank.cut import cut
-from histofactor.concepts.bank.file import BankFile, default_k, read_bank_file, write_bank_file
+from histofactor.concepts.bank.file import BankFile, bank_bytes, default_k, read_bank_file, write_bank_file
 from histofactor.concepts.bank.nesting import moved
 from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.bank.record import bank_hash
@@ -135,6 +137,7 @@ def write_study(file: BankFile, path: Path, k: int, did: str, arguments: Sequenc
     """
     entries = read_journal(path)
     if entries or did == "learned":
+        before = None if did == "learned" else {"bank": kept(path), "k": int(entries[-1]["k"])}
         entry = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "histofactor": histofactor.__version__,
@@ -142,6 +145,8 @@ def write_study(file: BankFile, path: Path, k: int, did: str, arguments: Sequenc
             "arguments": list(arguments),
             "k": k,
             "vectors": _vectors(file),
+            "bank": hashlib.sha256(bank_bytes(file)).hexdigest(),
+            "before": before,
         }
         lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in (*entries, entry)]
         with atomic(journal_of(path)) as temporary:
@@ -158,6 +163,30 @@ def keep_aside(path: Path) -> Path:
     aside = path.with_name(f"{path.stem}-{path_digest(path)[:_DIGITS]}{path.suffix}")
     copy(path, aside)
     return aside
+
+
+def history_of(bank: Path) -> Path:
+    """The folder that keeps a bank as it was before each of its last changes, each under its SHA-256."""
+    return bank.with_suffix(".history")
+
+
+def kept(bank: Path) -> str:
+    """Keep a bank as it is in its history; returns its SHA-256.
+
+    Raises:
+        BankError: it cannot be read.
+        OutputError: the folder cannot be written.
+    """
+    try:
+        content = bank.read_bytes()
+    except OSError as error:
+        raise BankError(f"{bank} cannot be read", got=error.strerror or str(error)) from error
+    digest = hashlib.sha256(content).hexdigest()
+    path = history_of(bank) / f"{digest}{bank.suffix}"
+    if not path.exists():
+        with atomic(path) as temporary:
+            temporary.write_bytes(content)
+    return digest
 
 
 def at_level(study: Study, k: int, arguments: Sequence[str]) -> Study:

@@ -88,6 +88,17 @@ def write_bank_file(file: BankFile, path: str | Path) -> None:
         BankError: a bank is not valid or the banks do not belong together.
         OutputError: the file cannot be written.
     """
+    content = bank_bytes(file)
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def bank_bytes(file: BankFile) -> bytes:
+    """What ``write_bank_file`` writes.
+
+    Raises:
+        BankError: a bank is not valid or the banks do not belong together.
+    """
     banks = list(file.banks.values())
     for bank in banks:
         validate_bank(bank)
@@ -118,8 +129,7 @@ def write_bank_file(file: BankFile, path: str | Path) -> None:
     leaves = {f"k{k}/leaves": bank.leaves for k, bank in file.banks.items()}
     leaves |= {f"k{k}/parts": bank.parts for k, bank in file.banks.items()}
     tensors |= {name: np.ascontiguousarray(one.vectors) for name, one in leaves.items() if one is not None}
-    with atomic(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata={**file.metadata, _ENTRY: text}))
+    return save(tensors, metadata={**file.metadata, _ENTRY: text})
 
 
 def load_bank(path: str | Path, k: int | None = None) -> ConceptBank:

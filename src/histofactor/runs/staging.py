@@ -1,0 +1,87 @@
+"""Results of an input changed beside themselves: whoever is killed leaves the old ones or the new ones, whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from histofactor.base.files import check_folder, output_error, remove
+from histofactor.runs.place import WORK, Place, claim
+
+_STAGED, _ASIDE = f"{WORK}/staged", f"{WORK}/aside"
+
+
+@contextmanager
+def staged(place: Place) -> Iterator[Place]:
+    """Yield a place with the same results, to be changed, that takes the place of the other once the block ends well.
+
+    Files are linked, not copied, where the disk can; every writer of histofactor puts new files in their place. A block
+    that fails leaves the results as they were.
+
+    Args:
+        place: of the results; whoever calls holds its lock.
+
+    Raises:
+        OutputError: the output folder cannot be written, or a link in it leads elsewhere.
+    """
+    beside, aside = Place(place.out / _STAGED, place.name), place.out / _ASIDE / place.name
+    for folder in (beside.results, aside):
+        check_folder(folder, inside=place.out)
+        remove(folder, inside=place.out)
+    try:
+        try:
+            _link(place.results, beside.results)
+        except OSError as error:
+            raise output_error(beside.results, error) from error
+        yield beside
+        try:
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            place.results.rename(aside)
+            beside.results.rename(place.results)
+        except OSError as error:
+            _put_back(place)
+            raise output_error(place.results, error) from error
+    finally:
+        for folder in (beside.results, beside.work, aside):
+            remove(folder, inside=place.out)
+        for folder in (beside.work.parent, beside.work.parent.parent, beside.out, aside.parent, place.out / WORK):
+            with suppress(OSError):  # other inputs are under way, or it was never made
+                folder.rmdir()
+
+
+def restore(out: Path) -> None:
+    """Put results back that a process was killed over while it put new ones in their place.
+
+    Raises:
+        OutputError: the output folder cannot be written, or a link in it leads elsewhere.
+    """
+    check_folder(out / _ASIDE, inside=out)
+    for name in sorted(path.name for path in (out / _ASIDE).glob("*")):
+        with claim(Place(out, name)) as mine:
+            if mine:
+                _put_back(Place(out, name))
+
+
+def _put_back(place: Place) -> None:
+    aside = place.out / _ASIDE / place.name
+    if place.results.exists() or not aside.exists():
+        return
+    try:
+        aside.rename(place.results)
+    except OSError as error:
+        raise output_error(place.results, error) from error
+
+
+def _link(source: Path, target: Path) -> None:
+    """The files of a folder in another one, as links where the disk can."""
+
+    def copy(one: str, other: str) -> None:
+        try:
+            os.link(one, other)
+        except OSError:
+            shutil.copy2(one, other)
+
+    shutil.copytree(source, target, copy_function=copy)

@@ -1,0 +1,90 @@
+"""Concepts to look at: where each occurs, what it is like, and typical patches of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.provenance import Example, slides_of
+from histofactor.concepts.bank.summary import ConceptSummary, summarize
+from histofactor.errors import OptionError
+from histofactor.runs.examples import choose, find_slides, region_of
+from histofactor.slides.blocks import read_blocks
+from histofactor.viewer.slide import SlideView
+from histofactor.viewer.study import StudyView
+from histofactor.viewer.tiles import SlidePool, jpeg
+
+PATCHES, PATCH_PX = 12, 192  # of each concept, and the side of each
+_ORIGINS = 24  # told of each concept
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A typical place.
+
+    Attributes:
+        id: of its slide.
+        example: where it is.
+    """
+
+    id: str
+    example: Example
+
+
+def card(file: BankFile, k: int, label: int, view: StudyView | None) -> dict[str, Any]:
+    """All that is known of one concept, JSON types.
+
+    Args:
+        file: the banks.
+        k: the level.
+        label: 1 … K.
+        view: the study that the bank is of, or None.
+
+    Raises:
+        OptionError: there is no such label.
+        BankError: what the bank tells of its concepts cannot be read.
+    """
+    one = _summary(file, k, label)
+    found = patches(file, k, label, view) if view is not None else []
+    return {
+        "label": label,
+        "name": one.name,
+        "color": list(one.color),
+        "excluded": one.excluded,
+        "share": one.share,
+        "neighbours": [list(pair) for pair in one.neighbours],
+        "origins": [list(pair) for pair in one.origins[:_ORIGINS]],
+        "alone": one.alone,
+        "patches": [
+            {"id": patch.id, "x": patch.example.x, "y": patch.example.y, "side": patch.example.side} for patch in found
+        ],
+        "told_places": len(one.examples),
+    }
+
+
+def patches(file: BankFile, k: int, label: int, view: StudyView) -> list[Patch]:
+    """Typical places of a concept on slides of a study, from different slides as far as there are.
+
+    Raises:
+        OptionError: there is no such label.
+        BankError: what the bank tells of its concepts cannot be read.
+    """
+    paths, _ = find_slides(slides_of(file.card), list(view.inputs.values()))
+    ids = {path: id_ for id_, path in view.inputs.items()}
+    chosen = choose([one for one in _summary(file, k, label).examples if one.slide in paths], PATCHES)
+    return [Patch(ids[paths[one.slide]], one) for one in chosen]
+
+
+def read_patch(patch: Patch, slide: SlideView, pool: SlidePool) -> bytes:
+    """A patch as a JPEG file; raises what ``open_slide`` does, and ImageError where the slide is another one."""
+    with pool.use(patch.id, slide.open_source) as opened:
+        region = region_of(opened, Path(slide.name), patch.example, PATCH_PX)
+        return jpeg(read_blocks(opened, region)[0])
+
+
+def _summary(file: BankFile, k: int, label: int) -> ConceptSummary:
+    if not 1 <= label <= k:
+        raise OptionError(f"there is no label {label}", expected=f"labels from 1 to {k}")
+    return summarize(file, k)[label - 1]

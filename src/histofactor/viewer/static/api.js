@@ -1,0 +1,55 @@
+// What the server is asked for.
+
+let csrf = "";
+
+export class Refused extends Error {
+  constructor(status, body) {
+    super(body?.error?.what ?? `the server answered ${status}`);
+    this.status = status;
+    this.error = body?.error ?? this.message;
+    this.outdated = Boolean(body?.outdated);
+  }
+}
+
+async function answer(response) {
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw new Refused(response.status, body);
+  return body;
+}
+
+export async function get(path) {
+  return answer(await fetch(path));
+}
+
+export async function post(what, content = {}) {
+  return answer(
+    await fetch(`/api/${what}`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-histofactor-csrf": csrf },
+      body: JSON.stringify(content),
+    }),
+  );
+}
+
+export async function study() {
+  const told = await get("/api/study");
+  csrf = told.csrf;
+  return told;
+}
+
+export async function labelTile(slide, level, column, row, signal) {
+  const path = `/labels/${slide.id}/${slide.labels_version}/${level}_${column}_${row}.bin`;
+  const response = await fetch(path, { signal });
+  if (!response.ok) throw new Refused(response.status, await response.json().catch(() => null));
+  const bytes = await response.arrayBuffer();
+  return slide.labels.bytes === 2 ? new Uint16Array(bytes) : new Uint8Array(bytes);
+}
+
+export async function heat(slide, what) {
+  const response = await fetch(`/heat/${slide.id}/${slide.labels_version}/${what}.bin`);
+  if (!response.ok) throw new Refused(response.status, await response.json().catch(() => null));
+  return { ...JSON.parse(response.headers.get("x-heat")), values: new Uint8Array(await response.arrayBuffer()) };
+}
+
+export const tileUrl = (slide, level, column, row) =>
+  `/tiles/${slide.id}/${slide.tiles_version}/${level}_${column}_${row}.jpg`;

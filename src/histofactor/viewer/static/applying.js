@@ -1,0 +1,72 @@
+// Apply: the server derives all files again, and tells how far it is.
+
+import * as api from "./api.js";
+import { $, errorText, fill, h, toast } from "./dom.js";
+import { behind, emit, load, loadTable, settled, store } from "./store.js";
+
+let dialog = null;
+let timer = 0;
+
+export async function apply() {
+  await settled();
+  try {
+    store.apply = await api.post("apply");
+  } catch (error) {
+    if (error.status !== 422) {
+      toast(errorText(error.error ?? error.message), "error");
+      return;
+    }
+  }
+  open();
+  watch();
+}
+
+function open() {
+  dialog?.remove();
+  dialog = h("dialog", { class: "ask wide", "aria-label": "Apply" });
+  document.body.append(dialog);
+  dialog.addEventListener("cancel", () => (dialog = (dialog.remove(), null)));
+  dialog.showModal();
+  render();
+}
+
+async function watch() {
+  clearTimeout(timer);
+  store.apply = await api.get("/api/apply").catch(() => store.apply);
+  render();
+  if (["running", "stopping"].includes(store.apply.state)) {
+    timer = setTimeout(watch, 400);
+    return;
+  }
+  await load();
+  await loadTable(true);
+  emit("relabelled");
+}
+
+function render() {
+  if (!dialog) return;
+  const { state, done, total, at, outcomes = [], encode = [], error } = store.apply;
+  const running = ["running", "stopping"].includes(state);
+  const failed = outcomes.filter((one) => one.status === "failed");
+  const title = { running: "Applying…", stopping: "Stopping…", done: "Applied", cancelled: "Stopped", failed: "Not applied" }[state] ?? "Apply";
+  const ends = state === "done" && !failed.length && !encode.length ? "Tables, regions, reports and maps are up to date." : "";
+  fill(
+    dialog,
+    h("h2", {}, title),
+    h("progress", { max: String(Math.max(total ?? 1, 1)), value: String(done ?? 0), "aria-label": "Slides" }),
+    h("p", { class: "quiet" }, running ? `${done} of ${total || "…"} slides${at ? `; at ${at}` : ""}` : ends || `${outcomes.length} slides looked at`),
+    state === "cancelled" && h("p", {}, "Slides that were done are up to date, the others are as they were. Apply goes on from there."),
+    encode.length > 0 && h("p", {}, `${encode.length} slides must be segmented again (${[...new Set(encode.map(([, why]) => why))].join("; ")}): run histofactor relabel on this study.`),
+    failed.map((one) => h("p", { class: "warning" }, `${one.name}: ${one.error}`)),
+    error && h("p", { class: "warning" }, errorText(error)),
+    h("div", { class: "row" },
+      running ? h("button", { disabled: state === "stopping", onclick: () => api.post("cancel") }, "Stop") : h("button", { class: "primary", onclick: () => { dialog.remove(); dialog = null; } }, "Close")),
+  );
+}
+
+export function renderButton() {
+  const count = behind();
+  const button = $("apply");
+  button.hidden = Boolean(store.study.why_read_only) || !store.concepts?.k || !(count || store.changed);
+  button.textContent = count ? `Apply to ${count} slide${count > 1 ? "s" : ""}` : "Apply";
+}

@@ -1,0 +1,109 @@
+// One concept: typical places, what it is like, and where it occurs.
+
+import * as api from "./api.js";
+import { exclude, recolor, rename, startMerge, mergeState, mergeWith } from "./actions.js";
+import { errorText, fill, fromHex, h, hex, percent, rgb } from "./dom.js";
+import { areas, classesOf } from "./model.js";
+import { goTo } from "./slideview.js";
+import { editable, load, loadTable, on, setUi, slideName, store } from "./store.js";
+
+const SLIDES = 12;
+
+export class ConceptView {
+  constructor(main) {
+    this.list = h("ul", { class: "classes", "aria-label": "Concepts" });
+    this.body = h("section", { class: "concept", "aria-live": "polite" });
+    this.level = h("div", { class: "legend-head" });
+    fill(main, h("div", { class: "concept-page" }, h("aside", { class: "legend", "aria-label": "Concepts" }, this.level, this.list), this.body));
+    this.stops = [on("concepts", () => this.render()), on("ui", (what) => "concept" in what && this.render()), on("table", () => this.renderSlides()), on("saved", () => this.render()), on("merging", () => this.renderList())];
+    this.render();
+    if (!store.study.alone) loadTable();
+  }
+
+  renderList() {
+    const { concepts } = store.concepts;
+    const choose = (label) => (mergeState() ? mergeWith(label) : setUi({ concept: label }));
+    fill(this.list, concepts.map((one, index) => h(
+      "li", {},
+      h("button", { class: `class plain${store.ui.concept === index + 1 ? " only" : ""}`, "aria-current": store.ui.concept === index + 1 ? "true" : null, onclick: () => choose(index + 1) },
+        h("span", { class: "swatch", style: { background: rgb(one.color) } }), h("span", { class: "number" }, String(index + 1)),
+        h("span", { class: "name" }, one.name, one.excluded && h("em", {}, " artefact"), one.hint && h("small", {}, ` ${one.hint}`))))));
+    if (!store.study.alone) return;
+    const select = h("select", { "aria-label": "Number of concepts", onchange: async (event) => { setUi({ k: Number(event.target.value), concept: 1 }); await load(); } }, store.concepts.levels.map((k) => h("option", { value: String(k) }, `K = ${k}`)));
+    select.value = String(store.concepts.k);
+    fill(this.level, select);
+  }
+
+  async render() {
+    this.renderList();
+    if (!store.concepts.k) {
+      fill(this.body, h("p", { class: "empty" }, store.study.why_read_only || "no concepts"));
+      return;
+    }
+    const label = Math.min(Math.max(1, Math.round(store.ui.concept)), store.concepts.k);
+    const asked = `${label}/${store.version}/${store.concepts.k}`;
+    this.asked = asked;
+    let card;
+    try {
+      card = await api.get(`/api/concepts/${label}?k=${store.concepts.k}`);
+    } catch (error) {
+      if (this.asked === asked) fill(this.body, h("p", { class: "empty" }, errorText(error.error ?? error.message)));
+      return;
+    }
+    if (this.asked !== asked) return;
+    const concept = store.concepts.concepts[label - 1];
+    const able = editable();
+    this.where = h("ul", { class: "where" });
+    this.label = label;
+    fill(
+      this.body,
+      h("div", { class: "concept-head" },
+        h("input", { type: "color", class: "swatch-input", value: hex(concept.color), disabled: !able, "aria-label": "Colour", onchange: (event) => recolor(label, fromHex(event.target.value)) }),
+        h("h1", {}, concept.name), concept.excluded && h("em", {}, "artefact: counts in no share"),
+        h("span", { class: "grow" }),
+        h("button", { disabled: !able, onclick: () => rename(label) }, "Name"),
+        h("button", { disabled: !able, onclick: () => startMerge(mergeState() ? null : label) }, mergeState() ? "Choose another…" : "Merge"),
+        h("button", { disabled: !able, onclick: () => exclude(label) }, concept.excluded ? "Include" : "Artefact")),
+      concept.hint && h("p", { class: "quiet" }, concept.hint),
+      card.share !== null && h("p", { class: "quiet" }, `${percent(card.share)} of the tokens that concepts were learned from`),
+      card.alone && h("p", { class: "warning" }, `Nearly all of it comes from ${card.alone} alone: it may tell of that place rather than of tissue.`),
+      h("h2", {}, "Typical places"),
+      card.patches.length
+        ? h("div", { class: "patches" }, card.patches.map((patch, rank) => h("button", { title: slideName(patch.id), "aria-label": `Typical place ${rank + 1} on ${slideName(patch.id)}`, onclick: () => this.toPlace(patch) }, h("img", { src: `/patches/${store.version.slice(0, 12)}-${store.concepts.k}/${label}/${rank}.jpg`, alt: "", loading: "lazy" }))))
+        : h("p", { class: "quiet" }, card.told_places ? "the slides they lie on are not here" : "none are told"),
+      h("h2", {}, "Most alike"),
+      h("ul", { class: "where" }, card.neighbours.map(([other, cosine]) => {
+        const one = store.concepts.concepts[other - 1];
+        return one && h("li", {}, h("button", { class: "plain", onclick: () => setUi({ concept: other }) }, h("span", { class: "swatch", style: { background: rgb(one.color) } }), one.name), h("span", { class: "quiet" }, `cosine ${cosine.toFixed(2)}`));
+      })),
+      card.origins.length > 0 && [h("h2", {}, "Where it was learned"), h("ul", { class: "where" }, card.origins.map(([name, share]) => h("li", {}, h("span", { class: "name" }, name), h("span", { class: "bar wide" }, h("i", { style: { width: `${100 * share}%`, background: hex(concept.color) } })), h("span", { class: "quiet" }, percent(share)))))],
+      !store.study.alone && h("h2", {}, "Slides with most of it"),
+      this.where,
+    );
+    this.renderSlides();
+  }
+
+  renderSlides() {
+    if (!this.where || store.study.alone) return;
+    const at = this.label - 1;
+    const rows = [...store.rows].filter(([, row]) => row.px && store.concepts.maps[row.bank]).map(([id, row]) => {
+      const { classes, lut } = classesOf(store.concepts, row);
+      return { id, share: areas(classes, lut, row.px)[at]?.share ?? 0 };
+    });
+    const most = rows.filter((row) => row.share > 0).sort((a, b) => b.share - a.share).slice(0, SLIDES);
+    const here = rows.filter((row) => row.share > 0).length;
+    fill(
+      this.where,
+      most.map(({ id, share }) => h("li", {}, h("button", { class: "plain", onclick: () => goTo(id, { ui: { only: this.label } }) }, h("img", { class: "tiny", src: `/thumbs/${id}.jpg`, alt: "", loading: "lazy" }), slideName(id)), h("span", { class: "quiet" }, percent(share)))),
+      h("li", { class: "quiet" }, `on ${here} of ${rows.length} slides`),
+    );
+  }
+
+  toPlace({ id, x, y, side }) {
+    goTo(id, { x: x + side / 2, y: y + side / 2, s: side / 220 });
+  }
+
+  destroy() {
+    this.stops.forEach((stop) => stop());
+  }
+}

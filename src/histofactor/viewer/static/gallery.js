@@ -1,0 +1,60 @@
+// All slides of the study, to be sorted by how much there is of any phenotype.
+
+import { fill, h, percent, rgb } from "./dom.js";
+import { areas, classesOf } from "./model.js";
+import { goTo } from "./slideview.js";
+import { loadTable, on, setUi, store } from "./store.js";
+
+export class Gallery {
+  constructor(main) {
+    this.search = h("input", { type: "search", placeholder: "Search slides", "aria-label": "Search slides", oninput: () => this.render() });
+    this.by = h("select", { id: "gallery-by", "aria-label": "Sort by", onchange: () => setUi({ by: this.by.value }) });
+    this.count = h("span", { class: "quiet" });
+    this.grid = h("ul", { class: "gallery", "aria-label": "Slides" });
+    fill(main, h("section", { class: "gallery-page" }, h("div", { class: "tools" }, this.search, h("label", {}, "Sort by share of ", this.by), this.count), this.grid));
+    this.stops = ["table", "ui", "concepts"].map((what) => on(what, () => this.render()));
+    this.render();
+    loadTable();
+  }
+
+  render() {
+    const options = store.concepts.concepts.map((concept, index) => h("option", { value: String(index + 1) }, concept.name));
+    fill(this.by, h("option", { value: "" }, "(name of the slide)"), options);
+    this.by.value = store.ui.by;
+    const text = this.search.value.trim().toLowerCase();
+    const by = Number(store.ui.by) - 1;
+    const cards = store.study.slides
+      .filter(([, name]) => !text || name.toLowerCase().includes(text))
+      .map(([id, name]) => {
+        const row = store.rows.get(id);
+        const told = row?.px ? classesOf(store.concepts, row) : null;
+        const found = told ? areas(told.classes, told.lut, row.px) : [];
+        return { id, name, row, told, found, share: told?.shared ? (found[by]?.share ?? null) : null };
+      });
+    if (by >= 0) cards.sort((a, b) => (b.share ?? -1) - (a.share ?? -1));
+    else cards.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+    this.count.textContent = `${cards.length} slides`;
+    fill(this.grid, cards.map((card) => this.card(card, by)));
+  }
+
+  card({ id, name, row, told, found, share }, by) {
+    const bars = found
+      .map((area, index) => ({ ...area, color: told.classes[index].color, name: told.classes[index].name }))
+      .filter((area) => area.share)
+      .sort((a, b) => b.share - a.share)
+      .map((area) => h("i", { title: `${area.name} ${percent(area.share)}`, style: { width: `${100 * area.share}%`, background: rgb(area.color) } }));
+    const finished = !row || ["done", "damaged"].includes(row.status);
+    return h(
+      "li", { class: "card" },
+      h("button", { onclick: () => goTo(id), disabled: !finished, "aria-label": `${name}${share !== null && by >= 0 ? `, ${percent(share)}` : ""}` },
+        finished ? h("img", { src: `/thumbs/${id}.jpg`, alt: "", loading: "lazy", decoding: "async" }) : h("span", { class: "empty" }, row.status),
+        h("span", { class: "stack" }, bars),
+        h("span", { class: "card-name" }, name, by >= 0 && share !== null && h("b", {}, percent(share)))),
+      row?.status === "failed" && h("p", { class: "quiet" }, row.error ?? row.fault?.what),
+    );
+  }
+
+  destroy() {
+    this.stops.forEach((stop) => stop());
+  }
+}

@@ -1,0 +1,198 @@
+// The label map over a slide. Tiles hold labels; colours are put on here, so that whatever is toggled, singled out,
+// recoloured or merged asks the server for nothing.
+
+import { labelTile } from "./api.js";
+
+const TILE = 512;
+const AT_A_TIME = 6;
+const HELD = 160;
+
+export class LabelLayer {
+  // slide: as /api/slides tells it; redraw: called when there is something new to show
+  constructor(slide, redraw) {
+    this.slide = slide;
+    this.redraw = redraw;
+    this.tiles = new Map();
+    this.loading = new Map();
+    this.wanted = [];
+    this.style = { colors: new Uint32Array(1), outline: false, pattern: false, stamp: 0 };
+    this.fault = "";
+  }
+
+  // colors: by label, RGBA as the bytes of an image; 0 is not shown
+  setStyle(colors, outline, pattern) {
+    this.style = { colors, outline, pattern, stamp: this.style.stamp + 1 };
+  }
+
+  // The level whose px are at most one px of the screen, so that none is left out that could be seen.
+  levelAt(screenPerL0) {
+    const [x, y] = this.slide.l0_per_px;
+    const px = Math.max(x, y) * screenPerL0;
+    return Math.max(0, Math.min(Math.floor(-Math.log2(px) + 1e-9), this.slide.labels.sizes.length - 1));
+  }
+
+  // The tiles of a level that lie under a rectangle in level-0 px.
+  *under(level, box) {
+    const [width, height] = this.slide.labels.sizes[level];
+    const [stepX, stepY] = this.slide.l0_per_px.map((scale) => scale * 2 ** level * TILE);
+    const last = [Math.ceil(width / TILE) - 1, Math.ceil(height / TILE) - 1];
+    const from = [Math.max(0, Math.floor(box.x / stepX)), Math.max(0, Math.floor(box.y / stepY))];
+    const to = [Math.min(last[0], Math.floor(box.right / stepX)), Math.min(last[1], Math.floor(box.bottom / stepY))];
+    for (let row = from[1]; row <= to[1]; row += 1)
+      for (let column = from[0]; column <= to[0]; column += 1) yield { level, column, row, key: `${level}/${column}/${row}` };
+  }
+
+  // view: {x, y: level-0 px at the upper left, scale: screen px per level-0 px, width, height: screen px}
+  draw(context, view) {
+    const box = { x: view.x, y: view.y, right: view.x + view.width / view.scale, bottom: view.y + view.height / view.scale };
+    const level = this.levelAt(view.scale);
+    this.wanted = [...this.under(level, box)].filter((tile) => !this.tiles.has(tile.key));
+    this.load();
+    context.imageSmoothingEnabled = false;
+    const coarsest = this.wanted.length ? this.slide.labels.sizes.length - 1 : level;
+    for (let at = coarsest; at >= level; at -= 1)
+      for (const tile of this.under(at, box)) {
+        const held = this.tiles.get(tile.key);
+        if (held) this.paint(context, view, tile, held);
+      }
+  }
+
+  paint(context, view, { level, column, row, key }, held) {
+    this.tiles.delete(key); // used last
+    this.tiles.set(key, held);
+    const [scaleX, scaleY] = this.slide.l0_per_px.map((scale) => scale * 2 ** level * view.scale);
+    const x0 = Math.round(column * TILE * scaleX - view.x * view.scale);
+    const y0 = Math.round(row * TILE * scaleY - view.y * view.scale);
+    const x1 = Math.round((column * TILE + held.width) * scaleX - view.x * view.scale);
+    const y1 = Math.round((row * TILE + held.height) * scaleY - view.y * view.scale);
+    context.clearRect(x0, y0, x1 - x0, y1 - y0);
+    if (x1 > x0 && y1 > y0) context.drawImage(this.colored(held, column, row), x0, y0, x1 - x0, y1 - y0);
+  }
+
+  colored(held, column, row) {
+    if (held.stamp === this.style.stamp) return held.canvas;
+    const { data, width, height } = held;
+    held.canvas ??= Object.assign(document.createElement("canvas"), { width, height });
+    const context = held.canvas.getContext("2d");
+    const image = context.createImageData(width, height);
+    const out = new Uint32Array(image.data.buffer);
+    const { colors, outline, pattern } = this.style;
+    if (outline) edges(out, data, width, height, colors);
+    else for (let at = 0; at < data.length; at += 1) out[at] = colors[data[at]];
+    if (pattern) hatch(out, data, width, height, column * TILE, row * TILE);
+    context.putImageData(image, 0, 0);
+    held.stamp = this.style.stamp;
+    return held.canvas;
+  }
+
+  // The label of a place in level-0 px, from the finest tile that is here; null where none is.
+  at(x, y) {
+    const label = [x / this.slide.l0_per_px[0], y / this.slide.l0_per_px[1]];
+    const full = this.slide.labels.sizes[0];
+    if (label[0] < 0 || label[1] < 0 || x > this.slide.size[0] || y > this.slide.size[1]) return null;
+    const [px, py] = label.map((one, axis) => Math.min(Math.floor(one), full[axis] - 1));
+    for (let level = 0; level < this.slide.labels.sizes.length; level += 1) {
+      const [at, down] = [px >> level, py >> level];
+      const held = this.tiles.get(`${level}/${Math.floor(at / TILE)}/${Math.floor(down / TILE)}`);
+      if (held) return held.data[(down % TILE) * held.width + (at % TILE)];
+    }
+    return null;
+  }
+
+  load() {
+    for (const [key, loading] of this.loading)
+      if (!this.wanted.some((tile) => tile.key === key)) {
+        loading.abort();
+        this.loading.delete(key);
+      }
+    for (const tile of this.wanted) {
+      if (this.loading.size >= AT_A_TIME) break;
+      if (!this.loading.has(tile.key) && !this.fault) this.fetch(tile);
+    }
+  }
+
+  async fetch({ level, column, row, key }) {
+    const stop = new AbortController();
+    this.loading.set(key, stop);
+    try {
+      const data = await labelTile(this.slide, level, column, row, stop.signal);
+      const [width, height] = this.slide.labels.sizes[level];
+      this.tiles.set(key, {
+        data, width: Math.min(TILE, width - column * TILE), height: Math.min(TILE, height - row * TILE), stamp: -1,
+      });
+      for (const old of this.tiles.keys()) {
+        if (this.tiles.size <= HELD) break;
+        this.tiles.delete(old);
+      }
+    } catch (error) {
+      if (error.name !== "AbortError") this.fault = error;
+    } finally {
+      if (this.loading.get(key) === stop) this.loading.delete(key);
+      if (!stop.signal.aborted) this.redraw();
+    }
+  }
+
+  get ready() {
+    return !this.wanted.length && !this.loading.size;
+  }
+}
+
+// Only px at the edge of a region, one on each side of it.
+function edges(out, data, width, height, colors) {
+  for (let y = 0, at = 0; y < height; y += 1)
+    for (let x = 0; x < width; x += 1, at += 1) {
+      const label = data[at];
+      const inner =
+        (x === 0 || data[at - 1] === label) && (x === width - 1 || data[at + 1] === label) &&
+        (y === 0 || data[at - width] === label) && (y === height - 1 || data[at + width] === label);
+      out[at] = inner ? 0 : colors[label];
+    }
+}
+
+// Six patterns that go on from tile to tile, for eyes that colours alone do not help.
+const PATTERNS = [
+  () => false,
+  (x, y) => (x + y) % 12 < 3,
+  (x, y) => (x - y + 1200000) % 12 < 3,
+  (x, y) => y % 10 < 2,
+  (x) => x % 10 < 2,
+  (x, y) => x % 8 < 3 && y % 8 < 3,
+  (x, y) => (x + y) % 14 < 2 || (x - y + 1400000) % 14 < 2,
+];
+
+export const patternOf = (index) => index % PATTERNS.length;
+
+function hatch(out, data, width, height, left, top) {
+  for (let y = 0, at = 0; y < height; y += 1)
+    for (let x = 0; x < width; x += 1, at += 1)
+      if (out[at] && PATTERNS[patternOf(data[at] - 1)](left + x, top + y)) out[at] = darker(out[at]);
+}
+
+const darker = (color) => ((color >>> 1) & 0x007f7f7f) | (color & 0xff000000);
+
+const LITTLE = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+export const packed = ([red, green, blue], alpha = 255) =>
+  (LITTLE ? (alpha << 24) | (blue << 16) | (green << 8) | red : (red << 24) | (green << 16) | (blue << 8) | alpha) >>> 0;
+
+// Cividis (Nuñez, Anderton & Renslow, PLOS ONE 13(7), 2018), which all kinds of colour vision see alike.
+const CIVIDIS = [
+  [0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115],
+  [138, 134, 121], [167, 157, 117], [200, 181, 104], [234, 208, 78], [254, 232, 56],
+];
+
+export function heatColor(value) {
+  const at = value * (CIVIDIS.length - 1);
+  const low = Math.min(Math.floor(at), CIVIDIS.length - 2);
+  return CIVIDIS[low].map((part, axis) => Math.round(part + (at - low) * (CIVIDIS[low + 1][axis] - part)));
+}
+
+export function heatCanvas({ size: [width, height], values }) {
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(width, height);
+  const out = new Uint32Array(image.data.buffer);
+  const colors = Array.from({ length: 256 }, (_, step) => (step === 255 ? 0 : packed(heatColor(step / 254))));
+  for (let at = 0; at < values.length; at += 1) out[at] = colors[values[at]];
+  context.putImageData(image, 0, 0);
+  return canvas;
+}

@@ -1,0 +1,88 @@
+// What follows from concepts and tables, without server and without page.
+
+
+// The concepts after some became one, which takes place and colour of the lowest; and where each of them went.
+export function merge(state, labels, name) {
+  const first = Math.min(...labels);
+  const concepts = [];
+  const owners = state.concepts.map((concept, index) => {
+    const label = index + 1;
+    if (labels.includes(label) && label !== first) return null;
+    concepts.push(label === first ? { ...concept, name } : concept);
+    return concepts.length - 1;
+  });
+  const target = owners[first - 1];
+  const moved = owners.map((owner) => (owner === null ? target : owner));
+  return { ...state, k: concepts.length, concepts, maps: moveMaps(state.maps, moved) };
+}
+
+function moveMaps(maps, moved) {
+  return Object.fromEntries(Object.entries(maps).map(([hash, owners]) => [hash, owners.map((owner) => moved[owner])]));
+}
+
+export function change(state, wanted) {
+  if (wanted.do === "merge") return merge(state, wanted.labels, wanted.name);
+  const concepts = state.concepts.map((concept, index) => {
+    const label = index + 1;
+    if (wanted.do === "name" && label === wanted.label)
+      return { ...concept, name: wanted.name ?? concept.name, color: wanted.color ?? concept.color };
+    if (wanted.do === "exclude" && wanted.labels.includes(label)) return { ...concept, excluded: true };
+    if (wanted.do === "include" && wanted.labels.includes(label)) return { ...concept, excluded: false };
+    return concept;
+  });
+  return { ...state, concepts };
+}
+
+// The classes that a slide shows, and the class of every label of its map: those of the study where its labels are
+// unions or parts of them, else its own.
+export function classesOf(state, row) {
+  const owners = state.maps[row.bank];
+  const known = row.own ?? [];
+  const extra = known.slice(row.k + 1); // unlike the bank
+  if (owners && known.length) {
+    const classes = [...state.concepts, ...extra.map(own)];
+    const lut = [-1, ...owners, ...extra.map((_, index) => state.concepts.length + index)];
+    return { classes, lut, shared: true };
+  }
+  return { classes: known.slice(1).map(own), lut: known.map((_, label) => label - 1), shared: false };
+}
+
+const own = ([name, color, excluded]) => ({ name, color, excluded, own: true });
+
+// Px of every class of a slide, and its share of what is no artefact.
+export function areas(classes, lut, px) {
+  const found = new Array(classes.length).fill(0);
+  px?.forEach((count, label) => {
+    if (lut[label] >= 0) found[lut[label]] += count;
+  });
+  return withShares(classes, found);
+}
+
+export function withShares(classes, found) {
+  const whole = found.reduce((sum, count, index) => (classes[index].excluded ? sum : sum + count), 0);
+  return found.map((count, index) => ({
+    amount: count,
+    share: classes[index].excluded || !whole ? null : count / whole,
+  }));
+}
+
+// The same over all slides of the study whose labels are those of its concepts, in mm² where every one tells µm/px.
+export function studyAreas(state, rows) {
+  const mine = rows.filter((row) => row.px && state.maps[row.bank]);
+  const inUm = mine.every((row) => row.um2_per_px);
+  const found = new Array(state.concepts.length).fill(0);
+  for (const row of mine) {
+    const { classes, lut } = classesOf(state, row);
+    areas(classes, lut, row.px).forEach(({ amount }, index) => {
+      if (index < found.length) found[index] += amount * (inUm ? row.um2_per_px : 1);
+    });
+  }
+  return { areas: withShares(state.concepts, found), um2PerPx: inUm ? 1 : null, slides: mine.length };
+}
+
+// What a merge is called where nobody says: by the name that somebody gave, else by that of the lowest label.
+export function mergedName(state, labels) {
+  const names = [...labels].sort((a, b) => a - b).map((label) => state.concepts[label - 1].name);
+  return names.find((name) => !/^Concept \d+$/.test(name)) ?? names[0];
+}
+

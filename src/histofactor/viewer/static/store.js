@@ -1,0 +1,137 @@
+// What the page knows and shows, and who is told when it changes.
+
+import * as api from "./api.js";
+import * as model from "./model.js";
+import { errorText, toast } from "./dom.js";
+
+const events = new EventTarget();
+
+export const store = {
+  study: null, // name, slides, first, why_read_only
+  concepts: null, // k, version, concepts, maps, undo, redo
+  rows: new Map(), // of the table, by id of the slide
+  apply: { state: "idle" },
+  ui: {
+    page: "slide", slide: null, other: null, compare: "", x: null, y: null, s: null,
+    opacity: 45, outline: false, shown: true, hidden: new Set(), only: null, heat: "", pattern: false,
+    sort: "label", by: "", concept: 1, scope: "slide",
+  },
+};
+
+export function on(what, handler) {
+  const listener = (event) => handler(event.detail);
+  events.addEventListener(what, listener);
+  return () => events.removeEventListener(what, listener);
+}
+
+export const emit = (what, detail) => events.dispatchEvent(new CustomEvent(what, { detail }));
+
+export function setUi(changes) {
+  Object.assign(store.ui, changes);
+  emit("ui", changes);
+}
+
+export const editable = () => !store.study.why_read_only && Boolean(store.concepts?.k);
+
+export function slideName(id) {
+  return store.study.slides.find(([one]) => one === id)?.[1] ?? "";
+}
+
+// Concepts change on the page at once; the server is told in the order in which things were done.
+
+const past = [];
+const future = [];
+let queue = Promise.resolve();
+let pending = 0;
+
+function show(state) {
+  store.concepts = state;
+  emit("concepts");
+}
+
+function remapUi(before, after) {
+  // labels that are hidden or singled out follow their concepts
+  if (before.k === after.k) return;
+  const key = (concept) => `${concept?.name}\n${concept?.color}`; // two may bear one name
+  const labels = new Map(after.concepts.map((concept, index) => [key(concept), index + 1]));
+  const follow = (label) => labels.get(key(before.concepts[label - 1]));
+  const hidden = new Set([...store.ui.hidden].map(follow).filter(Boolean));
+  setUi({ hidden, only: store.ui.only ? (follow(store.ui.only) ?? null) : null, concept: 1 });
+}
+
+function send(wanted, before) {
+  pending += 1;
+  queue = queue.then(async () => {
+    try {
+      const told = await api.post("edit", { ...wanted, version: store.version });
+      store.version = told.version;
+      for (const note of told.notes) toast(note);
+      pending -= 1;
+      if (!pending) show(told);
+      emit("saved");
+    } catch (error) {
+      pending -= 1;
+      past.length = future.length = 0;
+      toast(`${wanted.do}: ${errorText(error.error ?? error.message)}`, "error");
+      await load().catch(() => show(before));
+    }
+  });
+  return queue;
+}
+
+export async function load() {
+  const k = store.study.alone && store.ui.k ? `?k=${store.ui.k}` : "";
+  const told = await api.get(`/api/concepts${k}`);
+  store.version = told.version;
+  show(told);
+}
+
+export function edit(wanted) {
+  if (!editable()) {
+    toast(store.study.why_read_only || "these concepts cannot be changed here", "error");
+    return Promise.resolve();
+  }
+  const before = store.concepts;
+  past.push(before);
+  future.length = 0;
+  const after = model.change(before, wanted);
+  remapUi(before, after);
+  show({ ...after, undo: wanted.do, redo: null });
+  return send(wanted, before);
+}
+
+export function step(what) {
+  if (!editable()) return Promise.resolve();
+  const [from, to] = what === "undo" ? [past, future] : [future, past];
+  const before = store.concepts;
+  if (!before[what] && !from.length) {
+    toast(`there is nothing to ${what}`);
+    return Promise.resolve();
+  }
+  if (from.length) {
+    to.push(before);
+    const after = from.pop();
+    remapUi(before, after);
+    show({ ...after, [what === "undo" ? "redo" : "undo"]: before[what] ?? what });
+  }
+  return send({ do: what }, before);
+}
+
+export const settled = () => queue;
+
+// The table, a hundred slides at a time, so that a large study is seen to fill.
+let loading = null;
+export function loadTable(fresh = false) {
+  if (loading && !fresh) return loading;
+  loading = (async () => {
+    const ids = store.study.slides.map(([id]) => id);
+    for (let at = 0; at < ids.length; at += 100) {
+      const rows = await api.get(`/api/table?ids=${ids.slice(at, at + 100).join(",")}`);
+      for (const [id, row] of Object.entries(rows)) store.rows.set(id, row);
+      emit("table");
+    }
+  })();
+  return loading;
+}
+
+export const behind = () => [...store.rows.values()].filter((row) => row.behind).length;

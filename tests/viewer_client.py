@@ -1,0 +1,48 @@
+"""A client of the viewer that has opened it."""
+
+from starlette.testclient import TestClient
+
+from histofactor.viewer.app import make_app
+from histofactor.viewer.apply import Applying
+from histofactor.viewer.security import CSRF_HEADER, Access, hosts_of
+from histofactor.viewer.server import Server
+
+PORT = 8750
+
+
+class Viewer:
+    """A client, and what it talks to."""
+
+    def __init__(self, view):
+        self.access = Access(hosts_of("127.0.0.1", PORT), PORT)
+        self.server = Server(view, self.access, Applying(view.out))
+        self.client = TestClient(
+            make_app(self.server), base_url=f"http://127.0.0.1:{PORT}", raise_server_exceptions=True
+        )
+        self.view = view
+
+    def open(self):
+        """As a browser opens the printed address."""
+        answer = self.client.get(f"/?token={self.access.token}")
+        assert answer.status_code == 200
+        return self
+
+    def get(self, path, **given):
+        return self.client.get(path, **given)
+
+    def json(self, path):
+        answer = self.client.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, what, content=None, headers=None):
+        return self.client.post(
+            f"/api/{what}", json=content or {}, headers={CSRF_HEADER: self.access.csrf, **(headers or {})}
+        )
+
+    def edit(self, **wanted):
+        return self.post("edit", {"version": self.json("/api/concepts")["version"], **wanted})
+
+    @property
+    def ids(self):
+        return list(self.view.slides)

@@ -16,6 +16,7 @@ NOT_RUN = {
     r"make .*": "this project is tested with them; their targets are looked up below",
     r"pip install .*": "they make the environment that the tests run in",
     r"histofactor encoders check uni": "it asks the hub",
+    r"histofactor view out": "it serves until it is stopped; tests of the viewer do that",
     r"histofactor benchmark NAME SOURCE .*": "a form with words to fill in",
 }
 OF_OTHERS = {"--before"}  # of benchmarks/same_bytes.py

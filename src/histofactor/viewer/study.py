@@ -13,7 +13,9 @@ from typing import Any
 from histofactor.base.digests import path_digest
 from histofactor.base.files import check_folder
 from histofactor.concepts.bank.nesting import unions
+from histofactor.concepts.bank.one_name import in_one_color
 from histofactor.concepts.bank.record import bank_hash
+from histofactor.concepts.hints import hints_of, shown_hint
 from histofactor.errors import BankError, HistofactorError, OptionError, OutputError
 from histofactor.export.names import SEAL
 from histofactor.recipe import OutputsRecipe, digest
@@ -199,12 +201,13 @@ def concepts_state(view: StudyView, k: int | None = None) -> dict[str, Any]:
     study = level_of(view, k)
     if study is None or view.bank is None:
         return {"k": None, "version": "", "concepts": [], "maps": {}, "undo": None, "redo": None, "levels": []}
-    bank, past = study.file.banks[study.k], history(view.bank)
+    bank, past = in_one_color(study.file.banks[study.k]), history(view.bank)
+    hints = hints_of(bank.provenance, study.k)
     maps = {bank_hash(other): owners for other in study.file.banks.values() if (owners := unions(other, bank))}
     return {
         "k": study.k,
         "version": bank_version(view.bank),
-        "concepts": [concept_row(bank, concept) for concept in range(study.k)],
+        "concepts": [_concept_row(bank, concept, hints[concept]) for concept in range(study.k)],
         "maps": {key: list(owners) for key, owners in maps.items()},
         "undo": None if not past.undo else past.undo[-1].did,
         "redo": None if not past.redo else past.redo[-1].did,
@@ -212,10 +215,11 @@ def concepts_state(view: StudyView, k: int | None = None) -> dict[str, Any]:
     }
 
 
-def concept_row(bank: ConceptBank, concept: int) -> dict[str, Any]:
+def _concept_row(bank: ConceptBank, concept: int, hint: str) -> dict[str, Any]:
     """One concept as the page lists it."""
     return {
         "name": bank.names[concept],
+        "hint": shown_hint(bank.names[concept], hint),
         "color": list(bank.colors[concept]),
         "excluded": concept in bank.excluded,
     }
@@ -258,7 +262,7 @@ def is_behind(view: StudyView, id_: str) -> bool:
         return False
     if study is None or sealed.recipe.get("method") == "single":
         return False
-    bank, recipe = study.file.banks[study.k], sealed.recipe
+    bank, recipe = in_one_color(study.file.banks[study.k]), sealed.recipe
     outputs = OutputsRecipe(
         files=tuple(recipe.get("files", ())), names=bank.names, colors=bank.colors, excluded=bank.excluded
     )

@@ -30,8 +30,8 @@ from common import report
 from PIL import Image
 
 from histofactor.base.digests import read_digested, write_digested
+from histofactor.base.names import LABELS, WEIGHTS
 from histofactor.export.labels import write_labels
-from histofactor.export.names import LABELS, WEIGHTS
 from histofactor.export.seal import read_seal, write_seal
 from histofactor.export.weights import WeightsHeader, write_weights
 from histofactor.masks.sparse import quantise

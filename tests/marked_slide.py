@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import tifffile
 
+from histofactor.base.names import LABELS
 from histofactor.export.labels import write_labels
-from histofactor.export.names import LABELS
 from histofactor.export.seal import read_seal, write_seal
 from histofactor.records import LabelMap, Segmentation
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from histofactor.export.names import PREVIEW
+from histofactor.base.names import PREVIEW
 from histofactor.export.picture import Maps
 from histofactor.export.previews import read_preview, write_preview
 from histofactor.export.report import ReportEntry, report_entry

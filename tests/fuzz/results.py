@@ -12,10 +12,10 @@ from PIL import Image
 
 from fuzz.case import Target
 from histofactor.base.digests import DamagedError, path_digest, write_digested
+from histofactor.base.names import SEAL
 from histofactor.concepts.learn.sample import Known, Sample, read_note
 from histofactor.encoders.build import load_encoder
 from histofactor.errors import HistofactorError
-from histofactor.export.names import SEAL
 from histofactor.export.previews import read_preview
 from histofactor.export.read import open_results
 from histofactor.runs.ledger import derive

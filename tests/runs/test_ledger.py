@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from histofactor.base.digests import write_digested
+from histofactor.base.names import STATUS
 from histofactor.errors import OptionError, OutputError
 from histofactor.export.tables import PhenotypeRow
 from histofactor.runs import ledger, status
@@ -192,7 +193,7 @@ def test_every_file_is_read_once(tmp_path, monkeypatch):
     assert sorted(path.parent.name for path in read) == [ledger.RUNS, ledger.RUNS, "a", "b", "c", "unnamed"]
     read.clear()
     begin(tmp_path, FACTS, [Path("d.png")])
-    assert sorted(path.name for path in read) == sorted([*runs, status.STATUS])
+    assert sorted(path.name for path in read) == sorted([*runs, STATUS])
 
 
 def test_a_ledger_of_which_all_is_damaged_is_read_once(tmp_path, monkeypatch):

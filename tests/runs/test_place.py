@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicom_writer import dicom
+from histofactor.base.names import WRITTEN
 from histofactor.errors import OutputError
-from histofactor.export.names import WRITTEN
 from histofactor.runs.place import (
     LONGEST,
     Place,

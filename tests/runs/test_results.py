@@ -11,8 +11,8 @@ import zarr
 from PIL import Image
 
 from histofactor.base.clock import Clock
+from histofactor.base.names import OME_ZARR, WEIGHTS, WRITTEN
 from histofactor.errors import OutputError
-from histofactor.export.names import OME_ZARR, WEIGHTS, WRITTEN
 from histofactor.export.weights import SparseWeights
 from histofactor.masks import unlike
 from histofactor.runs.place import Place

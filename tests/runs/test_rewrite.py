@@ -90,7 +90,7 @@ def test_a_name_has_one_colour_wherever_it_is_seen(segment_as, tiny_bank, tmp_pa
         (told,) = [row for row in csv.DictReader(file) if row["name"] == "b"]
     assert (told["k"], told["label"], float(told["area_mm2"])) == ("6", "2+5", pytest.approx(area, abs=1e-6))
     page = (tmp_path / "out/tissue/report.html").read_text()
-    assert page.count('<td class="name">b</td>') == 1
+    assert page.count('<span class="name">b</span>') == 2  # in the legend and in the table
 
 
 @pytest.mark.parametrize("name", ["labels.ome.tif", ".preview.json", "regions.geojson.gz"])

@@ -2,10 +2,11 @@
 
 import pytest
 
+from histofactor.base.names import STATUS
 from histofactor.errors import OutputError
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import Place
-from histofactor.runs.status import STATUS, read_status, write_status
+from histofactor.runs.status import read_status, write_status
 
 DONE = Outcome("in/a.png", "done", "a", 1.5, notes=("grey image converted to RGB",))
 

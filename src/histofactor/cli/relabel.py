@@ -62,8 +62,8 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 def _relabel_study(out: Path, k: int | None) -> int:
     """Bring a study up to date; returns the exit code."""
+    from histofactor.base.names import PAGE
     from histofactor.cli.progress import progress_reporter
-    from histofactor.export.names import PAGE
     from histofactor.runs.relabel_study import relabel_study
 
     try:

@@ -162,7 +162,7 @@ def _tell_profile(clock: Clock) -> None:
 
 def summarize(outcomes: list[Outcome], out: Path) -> int:
     """Say what was written and where; returns the exit code."""
-    from histofactor.export.names import PAGE
+    from histofactor.base.names import PAGE
 
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     kept = sum(outcome.status == "kept" for outcome in outcomes)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.base.files import atomic
+from histofactor.base.names import CONCEPTS_PAGE
 from histofactor.base.text import csv_safe, csv_text, utf8
-from histofactor.export.names import CONCEPTS_PAGE
 from histofactor.export.report import ReportRun, page_environment
 from histofactor.export.scripts import load_script
 from histofactor.export.tables import PhenotypeRow, by_name, summed

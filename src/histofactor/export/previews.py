@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.base.digests import read_digested, write_digested
-from histofactor.export.names import PREVIEW
+from histofactor.base.names import PREVIEW
 from histofactor.export.picture import Maps
 from histofactor.export.report import ReportEntry
 from histofactor.export.tables import PhenotypeRow

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.base.digests import DamagedError, check_digest
+from histofactor.base.names import LABELS, SEAL, WEIGHTS
 from histofactor.concepts.bank.record import is_a
 from histofactor.errors import ImageError, OptionError
 from histofactor.export.labels import open_labels
-from histofactor.export.names import LABELS, SEAL, WEIGHTS
 from histofactor.export.seal import read_seal
 from histofactor.export.weights import SparseWeights
 from histofactor.records import Raster

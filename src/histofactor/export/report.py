@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from histofactor.base import names
 from histofactor.base.colors import OPACITY, seen_color
 from histofactor.base.files import atomic
 from histofactor.base.text import finalize
 from histofactor.concepts.bank.provenance import origin_of
-from histofactor.export import names
 from histofactor.export.overlay import thumbnail_size
 from histofactor.export.patches import typical_patches
 from histofactor.export.picture import IMAGE_PX, MARGIN_LEVELS, Maps, data_uri, page_maps, photo, small_overlay

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.base.digests import path_digest, read_digested, write_digested
-from histofactor.export.names import SEAL, SEALED
+from histofactor.base.names import SEAL, SEALED
 
 
 def write_seal(content: Mapping[str, Any], folder: Path) -> None:

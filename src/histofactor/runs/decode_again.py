@@ -10,10 +10,10 @@ from typing import Any
 import histofactor
 from histofactor.base.clock import Clock
 from histofactor.base.files import sweep
+from histofactor.base.names import OME_ZARR
 from histofactor.concepts.bank.groups import Group
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import ImageError
-from histofactor.export.names import OME_ZARR
 from histofactor.export.picture import page_maps, small_overlay
 from histofactor.export.previews import read_preview
 from histofactor.export.read import open_results

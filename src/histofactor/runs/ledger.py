@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import histofactor
 from histofactor.base.digests import read_digested, write_digested
 from histofactor.base.files import check_folder, output_error, write_json
+from histofactor.base.names import COHORT, PAGE, RUN, RUNS, TABLE
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import ImageError, OptionError
 from histofactor.export.cohort import SlideRow, write_cohort, write_study
-from histofactor.export.names import COHORT, PAGE, RUN, TABLE
 from histofactor.export.report import ReportRun
 from histofactor.export.tables import PhenotypeRow, read_phenotypes
 from histofactor.records import EncoderKey
@@ -37,7 +37,6 @@ from histofactor.slides.warnings import is_warning
 if TYPE_CHECKING:
     from histofactor.segmentation.setup import Segmenter
 
-RUNS = ".runs"  # facts and inputs of every run, inside the output folder
 _LIBRARIES = (
     "numpy", "torch", "timm", "numba", "pillow", "opencv-python-headless", "shapely", "tifffile", "imagecodecs",
     "openslide-python", "openslide-bin", "zarr",

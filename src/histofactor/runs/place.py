@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from histofactor.base.digests import DamagedError
 from histofactor.base.files import check_folder, output_error, remove
-from histofactor.export.names import SEAL, WRITTEN
+from histofactor.base.names import SEAL, WRITTEN
 from histofactor.export.seal import read_seal as sealed_in
 from histofactor.export.seal import write_seal
 from histofactor.recipe import FORMAT

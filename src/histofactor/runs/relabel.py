@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 import histofactor
 from histofactor.base.files import remove, sweep
+from histofactor.base.names import LABELS, OVERLAY, PREVIEW, REGIONS, TABLE, WEIGHTS
 from histofactor.concepts.bank.groups import Group, check_labels, regroup
 from histofactor.concepts.bank.one_name import joined, one_color
 from histofactor.errors import HistofactorError, ImageError, OptionError, OutputError
 from histofactor.export.geojson import write_geojson
 from histofactor.export.labels import write_labels
-from histofactor.export.names import LABELS, OVERLAY, PREVIEW, REGIONS, TABLE, WEIGHTS
 from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.read import Results, open_results
 from histofactor.export.tables import read_phenotypes, write_phenotypes

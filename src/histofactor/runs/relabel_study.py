@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import histofactor
+from histofactor.base.names import WEIGHTS
 from histofactor.concepts.bank.nesting import sums, unions
 from histofactor.concepts.bank.one_name import in_one_color
 from histofactor.concepts.bank.record import bank_hash
-from histofactor.export.names import WEIGHTS
 from histofactor.export.weights import SparseWeights
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.clock import Clock
+from histofactor.base.names import LABELS, OME_ZARR, OVERLAY, PAGE, REGIONS, SMALL, TABLE, WEIGHTS
 from histofactor.export.geojson import write_geojson
 from histofactor.export.labels import write_labels
-from histofactor.export.names import LABELS, OME_ZARR, OVERLAY, PAGE, REGIONS, SMALL, TABLE, WEIGHTS
 from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.previews import write_preview
 from histofactor.export.report import ReportEntry, report_entry, run_from, write_page, write_small

@@ -17,9 +17,9 @@ import zarr
 from numpy.typing import NDArray
 
 from histofactor.base.files import atomic, atomic_folder
+from histofactor.base.names import LABELS, OME_ZARR, OVERLAY, PAGE, REGIONS, SMALL, TABLE, WEIGHTS
 from histofactor.errors import ImageError
 from histofactor.export.labels import write_labels
-from histofactor.export.names import LABELS, OME_ZARR, OVERLAY, PAGE, REGIONS, SMALL, TABLE, WEIGHTS
 from histofactor.export.overlay import LONG_SIDE_PX, thumbnail_size, write_overlay
 from histofactor.export.picture import IMAGE_PX, small_overlay
 from histofactor.export.previews import read_preview, write_preview

@@ -8,11 +8,11 @@ from typing import Any
 
 from histofactor.base.digests import read_digested, write_digested
 from histofactor.base.files import check_folder
+from histofactor.base.names import STATUS
 from histofactor.errors import OutputError
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import Place
 
-STATUS = "status.json"
 FORMAT = 2
 
 

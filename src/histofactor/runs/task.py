@@ -10,10 +10,10 @@ from typing import Any
 import histofactor
 from histofactor.base.clock import Watch
 from histofactor.base.files import sweep
+from histofactor.base.names import OME_ZARR, WEIGHTS
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError, OutputError
-from histofactor.export.names import OME_ZARR, WEIGHTS
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank
 from histofactor.runs.outcome import Outcome, attempt

@@ -7,11 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from histofactor.base.names import RUNS, SEAL, STATUS
+
 _TOLD = {  # of one input: file, and what it states
-    "segmentation.json": {"recipe_sha256"},
-    "status.json": {"format", "input", "folder", "run"},
+    SEAL: {"recipe_sha256"},
+    STATUS: {"format", "input", "folder", "run"},
 }
-_RUNS = ".runs"  # of an output folder: the runs into it, with the folder of every input
 _LONGEST = 2**26  # bytes of a record that is looked into
 
 
@@ -29,7 +30,7 @@ def _is_results(folder: Path) -> bool:
 def _places(out: Path) -> frozenset[str]:
     """Names of the folders of all inputs of an output folder; none where it is no such folder."""
     try:
-        return _known_places(out / _RUNS, (out / _RUNS).stat().st_mtime_ns)
+        return _known_places(out / RUNS, (out / RUNS).stat().st_mtime_ns)
     except OSError:
         return frozenset()
 

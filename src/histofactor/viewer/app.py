@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 import histofactor
+from histofactor.base.names import REGIONS, SMALL, TABLE
 from histofactor.errors import HistofactorError, OptionError
-from histofactor.export.names import REGIONS, SMALL, TABLE
 from histofactor.viewer import concepts, edit, pictures
 from histofactor.viewer.security import Guard, refused
 from histofactor.viewer.server import OPENSEADRAGON, Server
@@ -46,11 +46,11 @@ def make_app(server: Server) -> Guard:
         route("/api/concepts/{label}", _card),
         route("/api/table", _table, CapacityLimiter(1)),
         route("/api/apply", lambda one, _: JSONResponse(one.applying.told())),
-        route("/api/phenotypes.csv", pictures.cohort),
+        route(f"/api/{TABLE}", pictures.cohort),
         route("/api/slides/{id}", _slide),
         route("/api/slides/{id}/point", _point),
-        route("/api/slides/{id}/phenotypes.csv", pictures.slide_file(TABLE, "text/csv")),
-        route("/api/slides/{id}/regions.geojson.gz", pictures.slide_file(REGIONS, "application/gzip")),
+        route("/api/slides/{id}/" + TABLE, pictures.slide_file(TABLE, "text/csv")),
+        route("/api/slides/{id}/" + REGIONS, pictures.slide_file(REGIONS, "application/gzip")),
         route("/thumbs/{id}.jpg", pictures.slide_file(SMALL, "image/jpeg")),
         route("/tiles/{id}/{version}/{level}_{column}_{row}.jpg", pictures.tile, slow),
         route("/labels/{id}/{version}/{level}_{column}_{row}.bin", pictures.label_tile),

@@ -11,8 +11,8 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from histofactor.base.names import TABLE
 from histofactor.errors import OptionError
-from histofactor.export.names import TABLE
 from histofactor.viewer import concepts
 from histofactor.viewer.server import Server
 from histofactor.viewer.slide import Sealed

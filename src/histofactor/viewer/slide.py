@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from histofactor.base.digests import DamagedError, check_digest
 from histofactor.base.files import check_folder
+from histofactor.base.names import LABELS, TABLE, WEIGHTS
 from histofactor.concepts.bank.record import is_a
 from histofactor.errors import HistofactorError, ImageError
-from histofactor.export.names import LABELS, TABLE, WEIGHTS
 from histofactor.export.seal import read_seal
 from histofactor.export.tables import PhenotypeRow, read_phenotypes
 from histofactor.export.weights import SparseWeights

@@ -12,12 +12,12 @@ from typing import Any
 
 from histofactor.base.digests import path_digest
 from histofactor.base.files import check_folder
+from histofactor.base.names import SEAL
 from histofactor.concepts.bank.nesting import unions
 from histofactor.concepts.bank.one_name import in_one_color
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.concepts.hints import hints_of, shown_hint
 from histofactor.errors import BankError, HistofactorError, OptionError, OutputError
-from histofactor.export.names import SEAL
 from histofactor.recipe import OutputsRecipe, digest
 from histofactor.records import ConceptBank
 from histofactor.runs.history import history

@@ -13,7 +13,9 @@ PREVIEW = ".preview.json"  # what the page shows
 WEIGHTS = "weights.zarr"  # if asked for
 OME_ZARR = "labels.ome.zarr"  # if asked for
 SEAL = "segmentation.json"  # written last: where it is, the results are whole
+STATUS = "status.json"  # what became of one input
 RUN = "run.json"  # in the output folder
+RUNS = ".runs"  # facts and inputs of every run, inside the output folder
 CONCEPTS_PAGE = "concepts.html"  # in that of a study
 
 WRITTEN = (PREVIEW, LABELS, OVERLAY, TABLE, SMALL, REGIONS, PAGE)  # of every input, beside the seal

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import histofactor
-from histofactor.export import names
+from histofactor.base import names
 
 ROOT = Path(histofactor.__file__).parent
 NAMES = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from histofactor.base.text import counted, csv_plain, csv_safe, csv_text, finalize, markup_text, printable, utf8
+from histofactor.base.text import about, counted, csv_plain, csv_safe, csv_text, finalize, markup_text, printable, utf8
 
 ANY = st.text(st.characters(categories=None))  # lone surrogates and control characters too
 
@@ -86,3 +86,8 @@ def test_rows_end_in_a_line_feed():
 @pytest.mark.parametrize(("count", "told"), [(0, "0 inputs"), (1, "1 input"), (2, "2 inputs"), (1234, "1,234 inputs")])
 def test_one_is_no_plural(count, told):
     assert counted(count, "input") == told
+
+
+def test_a_message_that_says_what_it_is_about_says_it_once():
+    assert about("a.png", "a.png is damaged") == "a.png is damaged"
+    assert about("a.png", "no tissue in a.png") == "a.png: no tissue in a.png"

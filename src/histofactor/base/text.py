@@ -25,6 +25,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def about(name: str, message: str) -> str:
+    """A message with what it is about before it, unless it says so itself."""
+    return message if message.startswith(name) else f"{name}: {message}"
+
+
 def utf8(text: str) -> bytes:
     r"""Encode any text in UTF-8, as every text file is written.
 

@@ -73,7 +73,7 @@ def _print_levels(file: BankFile) -> None:
     console = Console()
     console.print(table)
     if slides := slides_of(file.card):
-        origin = f"learned from {counted(len(slides), 'input')}; {file.card.get('licence', '')}"
+        origin = f"learned from {counted(len(slides), 'input')}; licence: {file.card.get('licence') or 'not stated'}"
         console.print(printable(origin), markup=False, highlight=False)
 
 

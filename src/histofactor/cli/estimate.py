@@ -59,7 +59,7 @@ def _print(found: Estimate) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from histofactor.base.text import printable
+    from histofactor.base.text import about, printable
 
     table = Table("input", "size (px)", "µm/px", "tissue (mm²)", "windows", "time", box=None)
     readable = [one for one in found.inputs if not one.error]
@@ -68,7 +68,7 @@ def _print(found: Estimate) -> None:
     Console().print(table)
     for one in found.inputs:
         if one.error:
-            say(f"cannot be read: {one.path}: {one.error}", err=True)
+            say(f"cannot be read: {about(str(one.path), one.error)}", err=True)
     windows, areas = sum(one.windows for one in readable), [one.tissue_mm2 for one in readable]
     known = f"{sum(area for area in areas if area is not None):.2f} mm² of tissue" + (
         f" (without {areas.count(None)} inputs without µm/px)" if None in areas else ""

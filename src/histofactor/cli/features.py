@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from histofactor.base.text import about
 from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, inputs_of, say
 
 
@@ -60,5 +61,5 @@ def features(  # noqa: PLR0913 - one parameter an option
     of_these = f" ({kept} by an earlier run)" if kept else ""
     say(f"features of {len(outcomes) - len(failed)} of {len(outcomes)} inputs in {out}{of_these}")
     for one in failed:
-        say(f"{one.status}: {one.input}: {one.error}", err=True)
+        say(f"{one.status}: {about(one.input, one.error)}", err=True)
     raise typer.Exit(1 if failed else 0)

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from histofactor.base.text import printable
+from histofactor.base.text import about, printable
 from histofactor.runs.outcome import Outcome, Reporter
 
 _LINE_S = 60.0  # between two lines where there is no terminal to draw bars on
@@ -172,7 +172,7 @@ def learn_reporter() -> Iterator[Reporter]:
         def on_outcome(outcome: Outcome) -> None:
             bars.on_outcome()
             if outcome.error:
-                bars.say(f"left out {outcome.input}: {outcome.error}")
+                bars.say(f"left out {about(outcome.input, outcome.error)}")
             elif outcome.notes:
                 bars.say(f"{outcome.input}:", *(f"  {note}" for note in outcome.notes))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histofactor.base.text import counted
+from histofactor.base.text import about, counted
 from histofactor.cli.options import labels_and_name, names_by_label, say
 from histofactor.errors import OptionError
 
@@ -83,7 +83,7 @@ def _relabel_study(out: Path, k: int | None) -> int:
     of_these = f" ({kept} were already)" if kept else ""
     say(f"{len(ends) - len(failed)} of {len(ends)} up to date at K = {made.k}{of_these}; look at {out / PAGE}")
     for one in failed:
-        say(f"failed: {one.input}: {one.error}", err=True)
+        say(f"failed: {about(one.input, one.error)}", err=True)
     return 1 if failed else 0
 
 

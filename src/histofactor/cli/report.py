@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from histofactor.base.text import counted
+from histofactor.base.text import about, counted
 from histofactor.cli.options import say
 
 _Out = Annotated[Path, typer.Argument(metavar="OUT", help="Output folder of `histofactor segment`.")]
@@ -47,4 +47,4 @@ def status(out: _Out) -> None:
         say(f"`histofactor relabel {out}` brings all slides of a study up to date with its concepts")
     for outcome in outcomes:
         if outcome.error:
-            say(f"{outcome.status}: {outcome.input}: {outcome.error}")
+            say(f"{outcome.status}: {about(outcome.input, outcome.error)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histofactor.base.text import about
 from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, inputs_of, say
 
 if TYPE_CHECKING:
@@ -171,5 +172,5 @@ def summarize(outcomes: list[Outcome], out: Path) -> int:
     say(f"{sentence}; look at {out / PAGE}")
     bad = [outcome for outcome in outcomes if outcome.error]
     for outcome in bad:
-        say(f"{outcome.status}: {outcome.input}: {outcome.error}", err=True)
+        say(f"{outcome.status}: {about(outcome.input, outcome.error)}", err=True)
     return 1 if bad else 0

@@ -22,6 +22,9 @@ def bank_of(out):
     return study.file.banks[study.k]
 
 
+FRAMES = "() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen)))"  # one follows in one
+
+
 def asked(page):
     """What the page asks the server for from now on."""
     found = []
@@ -283,6 +286,7 @@ def test_two_slides_move_together(page, show, serve, study):
     drawn(page)
     views = "() => window.histofactor.page().panes.map((pane) => pane.target)"
     page.evaluate(f"() => {PANE}.go({{x: 100, y: 80, s: 0.3}})")
+    page.evaluate(FRAMES)
     left, right = page.evaluate(views)
     assert left == pytest.approx(right, rel=1e-6)
     assert page.evaluate("() => window.histofactor.page().panes[0].options.map") is False
@@ -292,6 +296,7 @@ def test_two_slides_move_together(page, show, serve, study):
     drawn(page)
     start = page.evaluate(views)
     page.evaluate("([x, y, s]) => " + PANE + ".go({x, y, s})", [start[0]["x"] + 11, start[0]["y"] - 7, start[0]["s"]])
+    page.evaluate(FRAMES)
     moved = page.evaluate(views)
     assert moved[1]["x"] - start[1]["x"] == pytest.approx(11, abs=1e-6)
     assert moved[1]["y"] - start[1]["y"] == pytest.approx(-7, abs=1e-6)

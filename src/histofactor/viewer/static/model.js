@@ -8,7 +8,7 @@ export function merge(state, labels, name) {
   const owners = state.concepts.map((concept, index) => {
     const label = index + 1;
     if (labels.includes(label) && label !== first) return null;
-    concepts.push(label === first ? { ...concept, name } : concept);
+    concepts.push(label === first ? { ...concept, name, hint: "" } : concept);
     return concepts.length - 1;
   });
   const target = owners[first - 1];
@@ -24,8 +24,10 @@ export function change(state, wanted) {
   if (wanted.do === "merge") return merge(state, wanted.labels, wanted.name);
   const concepts = state.concepts.map((concept, index) => {
     const label = index + 1;
-    if (wanted.do === "name" && label === wanted.label)
-      return { ...concept, name: wanted.name ?? concept.name, color: wanted.color ?? concept.color };
+    if (wanted.do === "name" && label === wanted.label) {
+      const hint = wanted.name === undefined ? concept.hint : ""; // a name says more
+      return { ...concept, hint, name: wanted.name ?? concept.name, color: wanted.color ?? concept.color };
+    }
     if (wanted.do === "exclude" && wanted.labels.includes(label)) return { ...concept, excluded: true };
     if (wanted.do === "include" && wanted.labels.includes(label)) return { ...concept, excluded: false };
     return concept;

@@ -49,7 +49,7 @@ def test_what_is_not_done_is_said(tmp_path, status):
 def test_the_largest_are_named_and_pages_linked(tmp_path):
     write_study([SlideRow("a.svs", "done", "a b", 61.0, "", ROWS)], RUN, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
-    assert "tumour, solid 75 %, stroma 25 %" in page
+    assert "tumour, solid: 75 % · stroma: 25 %" in page
     assert 'href="a%20b/report.html"' in page
     assert "1 min 1 s" in page
     assert "segment &lt;x&gt;" in page
@@ -77,7 +77,7 @@ def test_artefacts_have_an_area_and_no_share(tmp_path):
             ("3.000000", ""), ("", "1.000000"),
         ]  # fmt: skip
     write_study(slides, RUN, tmp_path / "report.html")
-    assert "stroma 100 %" in (tmp_path / "report.html").read_text()
+    assert "stroma: 100 %" in (tmp_path / "report.html").read_text()
     assert "tumour" not in (tmp_path / "report.html").read_text()
 
 
@@ -185,4 +185,4 @@ def test_a_parquet_file_that_cannot_be_written_leaves_the_one_before(tmp_path, m
 def test_the_largest_add_up_by_name(tmp_path):
     rows = [replace(row, name="stroma") for row in ROWS]
     write_study([SlideRow("a.svs", "done", "a", 1.0, "", (*ROWS[:1], *rows[1:]), k=2)], RUN, tmp_path / "report.html")
-    assert "stroma 100 %" in (tmp_path / "report.html").read_text()
+    assert "stroma: 100 %" in (tmp_path / "report.html").read_text()

@@ -129,4 +129,4 @@ def _largest(row: SlideRow) -> str:
     """The largest phenotypes of an input, and their shares."""
     present = [phenotype for phenotype in map(summed, by_name(row.phenotypes)) if phenotype.fraction]
     first = sorted(present, key=lambda phenotype: -(phenotype.fraction or 0))[:_LARGEST]
-    return ", ".join(f"{phenotype.name[:_NAMED_PX]} {100 * (phenotype.fraction or 0):.0f} %" for phenotype in first)
+    return " · ".join(f"{phenotype.name[:_NAMED_PX]}: {100 * (phenotype.fraction or 0):.0f} %" for phenotype in first)

@@ -53,6 +53,19 @@ def test_a_port_in_use_is_one_message_and_another_is_taken_unasked(monkeypatch, 
             assert free.proto == socket.IPPROTO_TCP  # else every answer waits 40 ms for an acknowledgement
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such wait")
+def test_a_port_is_free_again_as_soon_as_the_viewer_has_ended():
+    with _listening("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            listener.accept()[0].close()  # who closes first keeps the port waiting
+            assert client.recv(1) == b""
+    with _listening("127.0.0.1", port) as again:
+        assert again.getsockname()[1] == port
+        with pytest.raises(OptionError, match="cannot listen"), _listening("127.0.0.1", port):
+            pass
+
+
 def test_an_address_that_is_not_ours_is_one_message(monkeypatch, study):
     with pytest.raises(OptionError, match="cannot listen"):
         run_until_ready(monkeypatch, study[0], port=0, host="192.0.2.1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,9 +89,10 @@ def _listening(host: str, port: int | None) -> Iterator[socket.socket]:
     """A socket that listens, until the block ends."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # told, or asyncio lets small answers wait
+    if os.name == "posix":  # a port that was left a moment ago; elsewhere this would take it from who listens there
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         _bind(listener, host, port)
-        listener.listen(128)
         yield listener
     finally:
         listener.close()
@@ -101,6 +103,7 @@ def _bind(listener: socket.socket, host: str, port: int | None) -> None:
     for number in tries:
         try:
             listener.bind((host, number))
+            listener.listen(128)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and number != tries[-1]:
                 continue

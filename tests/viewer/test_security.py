@@ -92,7 +92,10 @@ def test_other_sites_are_answered_nothing_and_allowed_nothing(looked_at):
         answer = looked_at.get("/api/study", headers={"origin": site})
         assert not [name for name in answer.headers if name.startswith("access-control-")]
     for path in PATHS[1:]:
-        assert looked_at.get(path, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+        for site in ("cross-site", "same-site"):
+            assert looked_at.get(path, headers={"sec-fetch-site": site}).status_code == 403
+    for site in ("same-origin", "none"):
+        assert looked_at.get("/api/study", headers={"sec-fetch-site": site}).status_code == 200
     preflight = looked_at.client.options("/api/edit", headers={"origin": "https://evil.example"})
     assert preflight.status_code in (403, 405)
     assert not [name for name in preflight.headers if name.startswith("access-control-")]
@@ -110,8 +113,8 @@ def test_writes_need_the_header_and_our_origin(viewer, what):
     for origin in ("https://evil.example", "null", "http://127.0.0.1:8751"):
         answer = client.post(f"/api/{what}", json={}, headers={**csrf, "origin": origin})
         assert answer.status_code == 403
-    cross = client.post(f"/api/{what}", json={}, headers={**csrf, "sec-fetch-site": "cross-site"})
-    assert cross.status_code == 403
+    for site in ("cross-site", "same-site"):
+        assert client.post(f"/api/{what}", json={}, headers={**csrf, "sec-fetch-site": site}).status_code == 403
     form = client.post(f"/api/{what}", data={"a": "b"}, headers=csrf)  # what a form of another site could send
     assert form.status_code == 415
     assert viewer.json("/api/apply")["state"] == "idle"

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 CSRF_HEADER = "x-histofactor-csrf"
 MAX_BODY_BYTES = 2**16
 _READS = {"GET", "HEAD"}
+_OWN_SITES = {"same-origin", "none"}  # what a browser says of who asks; another port of this machine is "same-site"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _LIBRARY_STYLE = "'sha256-9xTiqzfwFaL2SGb1rmr8gysEwVVjIvqWAgmZgqFqpEE='"  # the one that OpenSeadragon 6.1.1 puts in
 _HEADERS = {
@@ -110,7 +111,7 @@ class Guard:
         headers, method = Headers(scope=scope), scope["method"]
         if len(headers.getlist("host")) != 1 or headers["host"].lower() not in self._access.hosts:
             return refused(421, "this server is not called so")
-        if headers.get("sec-fetch-site", "same-origin") == "cross-site" and scope["path"] != "/":
+        if headers.get("sec-fetch-site", "none") not in _OWN_SITES and scope["path"] != "/":
             return refused(403, "no other site may ask")
         if method in _READS and scope["path"] == "/" and (given := _token_of(scope)):
             if not hmac.compare_digest(given.encode(), self._access.token.encode()):

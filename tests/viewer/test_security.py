@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from histofactor.viewer.app import make_app
-from histofactor.viewer.security import CSRF_HEADER, MAX_BODY_BYTES, hosts_of
+from histofactor.viewer.security import CSRF_HEADER, MAX_BODY_BYTES, Access, hosts_of
 
 PATHS = ["/", "/api/study", "/api/concepts", "/api/table", "/static/main.js", "/api/phenotypes.csv", "/api/apply"]
 
@@ -85,6 +85,15 @@ def test_our_own_names_are_ours(looked_at, host):
     assert host.lower() in hosts_of("127.0.0.1", 8750)
     headers = {"host": host, "cookie": f"histofactor-8750={looked_at.access.token}"}
     assert looked_at.get("/api/study", headers=headers).status_code == 200
+
+
+def test_beyond_this_machine_any_address_is_ours_and_no_name(looked_at):
+    access = Access(hosts_of("0.0.0.0", 8750), 8750, addresses=True)
+    for host in ("10.1.2.3:8750", "[fd00::1]:8750", "127.0.0.1:8750", "localhost:8750"):
+        assert access.is_called(host)
+    for host in ("evil.example:8750", "10.1.2.3:8751", "10.1.2.3", "10.1.2.3.evil.example:8750", "[evil]:8750", "", ":"):
+        assert not access.is_called(host)
+    assert not looked_at.access.is_called("10.1.2.3:8750")
 
 
 def test_other_sites_are_answered_nothing_and_allowed_nothing(looked_at):

@@ -34,7 +34,9 @@ def test_it_listens_on_this_machine_and_tells_a_token(monkeypatch, study):
 
 
 def test_another_address_is_warned_of(monkeypatch, study):
-    _, (warning,) = run_until_ready(monkeypatch, study[0], port=0, host="0.0.0.0")
+    address, (warning, elsewhere) = run_until_ready(monkeypatch, study[0], port=0, host="0.0.0.0")
+    assert address.startswith("http://127.0.0.1:")  # one that can be opened
+    assert "IP address of this machine in the place of 127.0.0.1" in elsewhere
     assert warning.startswith("warning: listening at 0.0.0.0")
     assert "not encrypted" in warning
 

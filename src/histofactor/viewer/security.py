@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
+from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -50,12 +51,14 @@ class Access:
     Attributes:
         hosts: values of the Host header that are ours, in lower case.
         port: where we listen.
+        addresses: whether any IP address in the Host header is ours too; a name that an outsider controls is none.
         token: of the printed address, and of the cookie.
         csrf: value of ``CSRF_HEADER``.
     """
 
     hosts: frozenset[str]
     port: int
+    addresses: bool = False
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
@@ -63,6 +66,13 @@ class Access:
     def cookie(self) -> str:
         """Its name; cookies of one host are shared by all ports."""
         return f"histofactor-{self.port}"
+
+    def is_called(self, host: str) -> bool:
+        """Whether a Host header is ours."""
+        if host.lower() in self.hosts:
+            return True
+        address, _, port = host.rpartition(":")
+        return self.addresses and port == str(self.port) and _is_address(address)
 
 
 def hosts_of(host: str, port: int) -> frozenset[str]:
@@ -74,6 +84,18 @@ def hosts_of(host: str, port: int) -> frozenset[str]:
     """
     own = f"[{host}]" if ":" in host else host
     return frozenset(f"{name}:{port}".lower() for name in {*_LOOPBACK, own} if name)
+
+
+def _is_address(text: str) -> bool:
+    """Whether this is an IP address as a Host header has it."""
+    try:
+        if text.startswith("[") and text.endswith("]"):
+            IPv6Address(text[1:-1])
+        else:
+            IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Guard:
@@ -109,7 +131,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         """What is answered in the place of the app, or None."""
         headers, method = Headers(scope=scope), scope["method"]
-        if len(headers.getlist("host")) != 1 or headers["host"].lower() not in self._access.hosts:
+        if len(headers.getlist("host")) != 1 or not self._access.is_called(headers["host"]):
             return refused(421, "this server is not called so")
         if headers.get("sec-fetch-site", "none") not in _OWN_SITES and scope["path"] != "/":
             return refused(403, "no other site may ask")
@@ -135,7 +157,7 @@ class Guard:
     def _unlike_a_write(self, headers: Headers) -> Response | None:
         """Why what would change something is refused, or None."""
         origin = headers.get("origin")
-        if origin is not None and origin.lower() not in {f"http://{host}" for host in self._access.hosts}:
+        if origin is not None and origin.lower() != f"http://{headers['host'].lower()}":
             return refused(403, "no other site may change anything")
         if not hmac.compare_digest(headers.get(CSRF_HEADER, "").encode(), self._access.csrf.encode()):
             return refused(403, "the header against cross-site requests is missing")

@@ -21,6 +21,7 @@ from histofactor.viewer.study import open_view
 
 PORT, _TRIES = 8750, 20
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (what is opened here instead)
 _NO_LIBRARY = "OpenSeadragon is missing from this installation of histofactor"
 _MEND = "install a wheel of histofactor, or with npm at hand: python -m pip install --force-reinstall --no-deps ."
 
@@ -62,7 +63,7 @@ def serve(target: Path, options: ServeOptions) -> None:
         _listening(options.host, options.port) as listener,
     ):
         port = listener.getsockname()[1]
-        access = Access(hosts_of(options.host, port), port)
+        access = Access(hosts_of(options.host, port), port, addresses=options.host not in _LOOPBACK)
         server = Server(view, access, Applying(view.out))
         notes = [] if not view.why_read_only else [f"read-only: {view.why_read_only}"]
         if options.host not in _LOOPBACK:
@@ -70,7 +71,10 @@ def serve(target: Path, options: ServeOptions) -> None:
                 f"warning: listening at {options.host}: whoever reaches this machine and knows the address below sees "
                 "the study, over a connection that is not encrypted"
             )
-        shown = f"[{options.host}]" if ":" in options.host else options.host
+        host = _EVERYWHERE.get(options.host, options.host)
+        if host != options.host:
+            notes.append(f"from elsewhere, put the IP address of this machine in the place of {host}")
+        shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{port}/?token={access.token}"
         config = uvicorn.Config(
             make_app(server), log_level="error", access_log=False, server_header=False, lifespan="off",

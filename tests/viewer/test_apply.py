@@ -1,7 +1,9 @@
 """Apply: followed, stopped, and killed at any moment."""
 
+import csv
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,6 +16,7 @@ import tifffile
 from histofactor.export.read import open_results
 from histofactor.export.tables import read_phenotypes
 from histofactor.runs.edit_study import edit, merged, named
+from histofactor.runs.ledger import derive
 from histofactor.runs.relabel_study import relabel_study
 from histofactor.viewer.apply import Applying
 from histofactor.viewer.study import open_view
@@ -121,6 +124,53 @@ def test_killed_in_the_middle_the_study_is_the_old_or_the_new_one(study, tmp_pat
         assert contents(copy) == new
         assert not (copy / ".work").exists()
     assert seen
+
+
+def names_in(path):
+    with path.open(newline="") as file:
+        return [row["name"] for row in csv.DictReader(file)]
+
+
+def test_what_tells_of_all_slides_is_not_left_behind_them(viewer, monkeypatch):
+    """The worker is killed after it has written the slides, and before it tells of all of them."""
+    out = viewer.view.out
+    whole = (out / "report.html").read_bytes()
+    viewer.edit(do="name", label=2, name="gland")
+    monkeypatch.setattr(sys, "executable", str(killed_at_the_end(out)))
+    viewer.post("apply")
+    assert ended(viewer.server.applying)["state"] == "failed"
+    assert "gland" in names_in(out / "a" / "phenotypes.csv")
+    assert "gland" in names_in(out / "phenotypes.csv")
+    assert (out / "report.html").read_bytes() != whole
+
+
+def killed_at_the_end(out):
+    """A program that works as the worker does, until it would tell of all slides."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from histofactor.runs import relabel_study as module; "
+        "module.derive = lambda out: os.kill(os.getpid(), signal.SIGKILL); module.relabel_study(Path(sys.argv[3]))"
+    )
+    path = out.parent / "worker"
+    path.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} \"$@\"\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_study_whose_apply_was_killed_is_mended_as_it_is_opened(study):
+    out, _ = study
+    edit(out, None, named({2: "gland"}, {}))
+    subprocess.run([killed_at_the_end(out), "-m", "worker", out], check=False)
+    assert "gland" in names_in(out / "a" / "phenotypes.csv")
+    assert "gland" not in names_in(out / "phenotypes.csv")
+    with open_view(out, read_only=True):
+        assert "gland" not in names_in(out / "phenotypes.csv")  # it only looks
+    with open_view(out):
+        assert "gland" in names_in(out / "phenotypes.csv")
+    (out / ".work" / "aside").mkdir(parents=True)
+    (out / "b").rename(out / ".work" / "aside" / "b")
+    derive(out)
+    with open_view(out):
+        assert names_in(out / "phenotypes.csv").count("gland") == 2
 
 
 def test_the_map_on_the_disk_is_the_one_that_is_told(viewer):

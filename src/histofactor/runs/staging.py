@@ -52,27 +52,32 @@ def staged(place: Place) -> Iterator[Place]:
                 folder.rmdir()
 
 
-def restore(out: Path) -> None:
+def restore(out: Path) -> bool:
     """Put results back that a process was killed over while it put new ones in their place.
+
+    Returns:
+        Whether there were any.
 
     Raises:
         OutputError: the output folder cannot be written, or a link in it leads elsewhere.
     """
     check_folder(out / _ASIDE, inside=out)
+    found = False
     for name in sorted(path.name for path in (out / _ASIDE).glob("*")):
         with claim(Place(out, name)) as mine:
-            if mine:
-                _put_back(Place(out, name))
+            found = (mine and _put_back(Place(out, name))) or found
+    return found
 
 
-def _put_back(place: Place) -> None:
+def _put_back(place: Place) -> bool:
     aside = place.out / _ASIDE / place.name
     if place.results.exists() or not aside.exists():
-        return
+        return False
     try:
         aside.rename(place.results)
     except OSError as error:
         raise output_error(place.results, error) from error
+    return True
 
 
 def _link(source: Path, target: Path) -> None:

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from histofactor.errors import OptionError
+from histofactor.errors import HistofactorError, OptionError
+from histofactor.runs.ledger import derive
+from histofactor.runs.staging import restore
+from histofactor.viewer.slide import error_parts
 
 _PATIENCE_S = 20.0  # for a slide to be finished after the wish to stop
 
@@ -91,12 +94,24 @@ class Applying:
                 self._take(json.loads(line))
             code = process.wait()
             drain.join()
+        fault = None if code in (0, 1) else self._derive()
         with self._lock:
             self._process = None
             stopped = self._told["state"] == "stopping" or self._told.get("cancelled", False)
             self._told["state"] = "cancelled" if stopped and code else "done" if code in (0, 1) else "failed"
             if self._told["state"] == "failed" and "error" not in self._told:
                 self._told["error"] = {"what": "the changes could not be applied", "got": "".join(errors[-3:])[-500:]}
+            if fault is not None:
+                self._told.setdefault("error", fault)
+
+    def _derive(self) -> dict[str, str] | None:
+        """Derive what tells of all slides, as the process may not have come to it; returns why that failed."""
+        try:
+            restore(self.out)
+            derive(self.out)
+        except HistofactorError as error:
+            return error_parts(error)
+        return None
 
     def _take(self, message: Mapping[str, Any]) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from histofactor.base.digests import path_digest
 from histofactor.base.files import check_folder
-from histofactor.base.names import SEAL
+from histofactor.base.names import COHORT, PAGE, SEAL, TABLE
 from histofactor.concepts.bank.nesting import unions
 from histofactor.concepts.bank.one_name import in_one_color
 from histofactor.concepts.bank.record import bank_hash
@@ -21,7 +21,7 @@ from histofactor.errors import BankError, HistofactorError, OptionError, OutputE
 from histofactor.recipe import OutputsRecipe, digest
 from histofactor.records import ConceptBank
 from histofactor.runs.history import history
-from histofactor.runs.ledger import placed_inputs
+from histofactor.runs.ledger import derive, placed_inputs
 from histofactor.runs.place import LOCKS, locked
 from histofactor.runs.staging import restore
 from histofactor.runs.status import read_status
@@ -144,25 +144,36 @@ def open_view(out: Path, *, read_only: bool = False, moved: Path | None = None) 
         none = "the concepts of this study belong to a bank elsewhere: they are named there, by `histofactor concepts`"
         yield StudyView(out, bank, slides, inputs, "it was opened to look only" if read_only else none, moved)
         return
-    with _held(out) as why:
+    with _held(out, slides.values()) as why:
         yield StudyView(out, bank, slides, inputs, why, moved)
 
 
 @contextmanager
-def _held(out: Path) -> Iterator[str]:
-    """Hold the lock of viewers; yields why that cannot be, or ""."""
+def _held(out: Path, folders: Iterable[str]) -> Iterator[str]:
+    """Hold the lock of viewers, and mend what a process that was killed left; yields why that cannot be, or ""."""
     try:
         check_folder(out / LOCKS, inside=out)
         (out / LOCKS).mkdir(parents=True, exist_ok=True)
         probe = out / LOCKS / "viewer.probe"
         probe.touch()
         probe.unlink()
-        restore(out)
+        if restore(out) or _is_derived_before(out, folders):
+            derive(out)
     except (OutputError, OSError) as error:
         yield f"the study cannot be written: {error}"
         return
     with locked(out / LOCKS / "viewer.lock.json", blocking=False) as mine:
         yield "" if mine else _BUSY
+
+
+def _is_derived_before(out: Path, folders: Iterable[str]) -> bool:
+    """Whether what tells of all slides is older than the results of one, or is missing."""
+
+    def written(path: Path) -> int:
+        return path.stat().st_mtime_ns if path.exists() else 0
+
+    derived = min(written(out / name) for name in (TABLE, COHORT, PAGE))
+    return any(written(out / folder / SEAL) > derived for folder in folders)
 
 
 def bank_version(bank: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from histofactor.runs.edit_study import edit, named
 from histofactor.runs.study import BANK, open_study
 
 pytestmark = pytest.mark.browser
@@ -162,6 +163,28 @@ def test_a_name_is_in_every_file_after_apply(page, show, serve, study):
         assert "&lt;b&gt;stroma&lt;/b&gt; &amp; " in (out / folder / "report.html").read_text()
     with (out / "phenotypes.csv").open(newline="") as file:
         assert name in {row["name"] for row in csv.DictReader(file)}
+
+
+def test_a_name_that_is_refused_stays_in_the_dialog(page, show, serve, study):
+    open_, _ = show
+    out, _ = study
+    open_(page, serve(out))
+    page.locator('.class[data-label="1"]').focus()
+    page.keyboard.press("n")
+    page.locator("dialog input").fill("x" * 201)
+    page.keyboard.press("Enter")
+    assert page.locator("dialog [role=alert]").inner_text() == "a name has at most 200 characters; this one has 201"
+    assert page.locator("dialog input").input_value() == "x" * 201
+    page.locator("dialog input").fill("gland")
+    page.allowed.append("409")
+    edit(out, None, named({2: "stroma"}, {}))  # by something else
+    page.keyboard.press("Enter")
+    page.get_by_text("changed by something else").wait_for()
+    assert page.locator("dialog input").input_value() == "gland"
+    page.keyboard.press("Enter")
+    page.locator("dialog").wait_for(state="detached")
+    page.evaluate("() => import('/static/store.js').then((store) => store.settled())")
+    assert bank_of(out).names[:2] == ("gland", "stroma")
 
 
 def test_an_applied_merge_is_the_map(page, show, serve, study):

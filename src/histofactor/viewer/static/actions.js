@@ -4,14 +4,24 @@ import { h } from "./dom.js";
 import { mergedName } from "./model.js";
 import { edit, emit, store } from "./store.js";
 
-// A small dialog that asks for one line of text; resolves to it, or null.
-export function prompt(title, value, button = "Save") {
+const LONGEST = 200; // characters of a name, as the server has it
+
+// A small dialog that asks for one line of text, which it keeps where it was refused; resolves to it, or null.
+export function prompt(title, value, { button = "Save", fault = "" } = {}) {
   return new Promise((done) => {
-    const input = h("input", { value, maxlength: "200", "aria-label": title, autocomplete: "off" });
+    const input = h("input", { value, "aria-label": title, autocomplete: "off" });
+    const told = h("p", { class: "warning", role: "alert" }, fault);
+    const answered = (event) => {
+      event.preventDefault();
+      const text = input.value.trim();
+      const length = [...text].length;
+      if (length > LONGEST) told.textContent = `a name has at most ${LONGEST} characters; this one has ${length}`;
+      else close(text || null);
+    };
     const dialog = h(
       "dialog", { class: "ask", "aria-label": title },
-      h("form", { method: "dialog", onsubmit: (event) => { event.preventDefault(); close(input.value.trim() || null); } },
-        h("h2", {}, title), input,
+      h("form", { method: "dialog", onsubmit: answered },
+        h("h2", {}, title), input, told,
         h("div", { class: "row" }, h("button", { type: "button", onclick: () => close(null) }, "Cancel"), h("button", { class: "primary" }, button))),
     );
     const close = (answer) => {
@@ -26,11 +36,22 @@ export function prompt(title, value, button = "Save") {
   });
 }
 
-export async function rename(label) {
-  const concept = store.concepts.concepts[label - 1];
-  if (!concept) return;
-  const name = await prompt(`Name of ${label}`, concept.name);
-  if (name && name !== concept.name) await edit({ do: "name", label, name });
+// Ask for a name and do what it is for; asks again, with what was typed, where that was refused.
+async function named(title, value, button, act) {
+  let [name, fault] = [value, ""];
+  do {
+    name = await prompt(title(), name, { button, fault });
+    fault = name ? await act(name) : "";
+  } while (fault);
+}
+
+export function rename(label) {
+  const concept = () => store.concepts.concepts[label - 1];
+  if (!concept()) return null;
+  return named(() => `Name of ${label}`, concept().name, "Save", async (name) => {
+    if (name === concept()?.name) return "";
+    return edit({ do: "name", label, name });
+  });
 }
 
 export const recolor = (label, color) => edit({ do: "name", label, color });
@@ -57,8 +78,7 @@ export function mergeWith(label) {
 export const ask = {
   async merge(labels) {
     const sorted = [...labels].sort((a, b) => a - b);
-    const names = sorted.map((label) => `“${store.concepts.concepts[label - 1].name}”`).join(" and ");
-    const name = await prompt(`Merge ${names} as`, mergedName(store.concepts, sorted), "Merge");
-    if (name) await edit({ do: "merge", labels: sorted, name });
+    const title = () => `Merge ${sorted.map((label) => `“${store.concepts.concepts[label - 1]?.name}”`).join(" and ")} as`;
+    await named(title, mergedName(store.concepts, sorted), "Merge", (name) => edit({ do: "merge", labels: sorted, name }));
   },
 };

@@ -33,6 +33,8 @@ export function setUi(changes) {
 
 export const editable = () => !store.study.why_read_only && Boolean(store.concepts?.k);
 
+export const whyNot = () => store.study.why_read_only || "these concepts cannot be changed here";
+
 export function slideName(id) {
   return store.study.slides.find(([one]) => one === id)?.[1] ?? "";
 }
@@ -69,11 +71,14 @@ function send(wanted, before) {
       pending -= 1;
       if (!pending) show(told);
       emit("saved");
+      return "";
     } catch (error) {
       pending -= 1;
       past.length = future.length = 0;
-      toast(`${wanted.do}: ${errorText(error.error ?? error.message)}`, "error");
+      const fault = errorText(error.error ?? error.message);
+      if (wanted.name === undefined) toast(`${wanted.do}: ${fault}`, "error");
       await load().catch(() => show(before));
+      return fault;
     }
   });
   return queue;
@@ -86,10 +91,11 @@ export async function load() {
   show(told);
 }
 
+// Resolves to why it was refused, or ""; who gives a name tells it, all else is told here.
 export function edit(wanted) {
   if (!editable()) {
-    toast(store.study.why_read_only || "these concepts cannot be changed here", "error");
-    return Promise.resolve();
+    toast(whyNot(), "error");
+    return Promise.resolve("");
   }
   const before = store.concepts;
   past.push(before);

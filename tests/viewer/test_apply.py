@@ -151,7 +151,7 @@ def killed_at_the_end(out):
         "module.derive = lambda out: os.kill(os.getpid(), signal.SIGKILL); module.relabel_study(Path(sys.argv[3]))"
     )
     path = out.parent / "worker"
-    path.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} \"$@\"\n")
+    path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')
     path.chmod(0o755)
     return path
 

@@ -91,7 +91,15 @@ def test_beyond_this_machine_any_address_is_ours_and_no_name(looked_at):
     access = Access(hosts_of("0.0.0.0", 8750), 8750, addresses=True)
     for host in ("10.1.2.3:8750", "[fd00::1]:8750", "127.0.0.1:8750", "localhost:8750"):
         assert access.is_called(host)
-    for host in ("evil.example:8750", "10.1.2.3:8751", "10.1.2.3", "10.1.2.3.evil.example:8750", "[evil]:8750", "", ":"):
+    for host in (
+        "evil.example:8750",
+        "10.1.2.3:8751",
+        "10.1.2.3",
+        "10.1.2.3.evil.example:8750",
+        "[evil]:8750",
+        "",
+        ":",
+    ):
         assert not access.is_called(host)
     assert not looked_at.access.is_called("10.1.2.3:8750")
 

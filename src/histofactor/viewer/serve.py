@@ -21,7 +21,7 @@ from histofactor.viewer.study import open_view
 
 PORT, _TRIES = 8750, 20
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (what is opened here instead)
+_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 _NO_LIBRARY = "OpenSeadragon is missing from this installation of histofactor"
 _MEND = "install a wheel of histofactor, or with npm at hand: python -m pip install --force-reinstall --no-deps ."
 

@@ -263,6 +263,36 @@ def test_a_click_tells_concepts_margin_and_residual(page, show, serve, study):
     assert page.locator(".detail h2").inner_text() == expected
 
 
+def test_a_click_chooses_what_keys_are_for(page, show, serve, study):
+    open_, drawn = show
+    out, _ = study
+    open_(page, serve(out))
+    drawn(page)
+    labels = tifffile.imread(out / "a" / "labels.ome.tif")
+    y, x = (int(one) for one in np.argwhere(labels == labels.max())[0])
+    view = page.evaluate(f"() => {PANE}.view")
+    box = page.locator(".pane .stage").bounding_box()
+    at = [(one + 0.5 - view[name]) * view["scale"] for one, name in ((x, "x"), (y, "y"))]
+    page.mouse.click(box["x"] + at[0], box["y"] + at[1])
+    assert page.locator(".class.chosen").get_attribute("data-label") == str(labels.max())
+    assert page.evaluate(f"() => {STORE}.ui.only") is None
+    page.keyboard.press("n")
+    assert page.locator("dialog h2").inner_text() == f"Name of {labels.max()}"
+
+
+def test_keys_that_change_something_say_at_once_why_they_do_not(page, show, serve, study):
+    open_, _ = show
+    out, _ = study
+    open_(page, serve(out, read_only=True))
+    page.locator('.class[data-label="1"]').focus()
+    for key in "nmx":
+        page.locator(".toast").evaluate_all("all => all.forEach((one) => one.remove())")
+        page.keyboard.press(key)
+        assert page.locator(".toast").inner_text() == "it was opened to look only"
+        assert page.locator("dialog").count() == 0
+    assert page.locator(".merging").count() == 0
+
+
 def test_the_gallery_sorts_by_share_and_leads_to_slides(page, show, serve, study):
     open_, _ = show
     out, _ = study

@@ -1,9 +1,9 @@
 // What keys do, and the list of them.
 
 import { exclude, mergeState, mergeWith, rename, startMerge } from "./actions.js";
-import { fill, h } from "./dom.js";
+import { fill, h, toast } from "./dom.js";
 import { single } from "./legend.js";
-import { emit, setUi, step, store } from "./store.js";
+import { editable, emit, setUi, step, store, whyNot } from "./store.js";
 
 const KEYS = [
   ["1 … 9", "single out a phenotype; again shows all"],
@@ -39,7 +39,7 @@ export function help() {
   dialog.showModal();
 }
 
-// commands: {compare, shot, slide(by), chosen(), viewport()}
+// commands: {compare, shot, slide(by), chosen(), whyNot(label), viewport()}
 export function listen(commands) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
@@ -47,16 +47,21 @@ export function listen(commands) {
     const { ui } = store;
     const viewport = commands.viewport();
     const chosen = commands.chosen();
+    const change = (act) => {
+      const why = !editable() ? whyNot() : !chosen ? "choose a phenotype first: in the legend, or with a click on the map" : commands.whyNot(chosen);
+      if (why) toast(why, "error");
+      else act(chosen);
+    };
     const does = {
       h: () => setUi({ shown: !ui.shown }),
       "[": () => setUi({ opacity: Math.max(0, ui.opacity - 10) }),
       "]": () => setUi({ opacity: Math.min(100, ui.opacity + 10) }),
       o: () => setUi({ outline: !ui.outline }),
       p: () => setUi({ pattern: !ui.pattern }),
-      n: () => chosen && rename(chosen),
-      m: () => chosen && startMerge(chosen),
-      x: () => chosen && exclude(chosen),
-      k: () => { if (chosen) setUi({ concept: chosen }); setUi({ page: "concepts" }); emit("page"); },
+      n: () => change(rename),
+      m: () => change(startMerge),
+      x: () => change(exclude),
+      k: () => { if (chosen && !commands.whyNot(chosen)) setUi({ concept: chosen }); setUi({ page: "concepts" }); emit("page"); },
       u: () => step("undo"),
       U: () => step("redo"),
       s: commands.shot,

@@ -22,8 +22,21 @@ export class Legend {
     this.files = h("details", { class: "files" }, h("summary", {}, "Files"));
     fill(box, h("div", { class: "legend-head" }, this.search, this.scope, this.sort), this.note, this.list, this.actions, this.files);
     this.chosen = null;
-    this.stops = ["ui", "concepts", "table", "opened", "merging"].map((what) => on(what, () => this.render()));
+    this.stops = [on("ui", ({ only }) => { if (only) this.chosen = only; })];
+    this.stops.push(...["ui", "concepts", "table", "opened", "merging"].map((what) => on(what, () => this.render())));
     this.list.addEventListener("keydown", (event) => this.keys(event));
+  }
+
+  // What names, merges and the like are done to; null chooses none.
+  choose(label) {
+    this.chosen = label;
+    this.render();
+    this.list.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
+  }
+
+  // Whether this label is one of the study's concepts, and not of its slide alone.
+  isShared(label) {
+    return Boolean(this.shared) && label <= store.concepts.k;
   }
 
   rows() {
@@ -80,7 +93,7 @@ export class Legend {
     const item = h(
       "li",
       {
-        class: ["class", hidden && "hidden-class", only && "only", row.excluded && "excluded", merging?.label === row.label && "merging"].filter(Boolean).join(" "),
+        class: ["class", hidden && "hidden-class", only && "only", this.chosen === row.label && "chosen", row.excluded && "excluded", merging?.label === row.label && "merging"].filter(Boolean).join(" "),
         tabindex: "0", draggable: own, "aria-label": `${row.label} ${row.name}, ${row.share === null ? "artefact" : percent(row.share)}, ${areaText(row.amount, row.um2)}${only ? ", singled out" : ""}${hidden ? ", hidden" : ""}`,
       },
       swatch,
@@ -96,11 +109,14 @@ export class Legend {
       if (event.target === swatch) return;
       if (mergeState()) mergeWith(row.label);
       else single(row.label);
-      this.chosen = row.label;
-      this.renderActions(this.rows());
+      this.choose(row.label);
     });
     item.addEventListener("dblclick", () => own && rename(row.label));
-    item.addEventListener("focus", () => { this.chosen = row.label; this.renderActions(this.rows()); });
+    item.addEventListener("focus", () => {
+      this.chosen = row.label;
+      for (const one of this.list.children) one.classList.toggle("chosen", one === item);
+      this.renderActions(this.rows());
+    });
     item.addEventListener("pointerenter", () => this.pane()?.glowOn(row.index));
     item.addEventListener("pointerleave", () => this.pane()?.glowOn(undefined));
     item.addEventListener("dragstart", (event) => event.dataTransfer.setData("text/plain", String(row.label)));

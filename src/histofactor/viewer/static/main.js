@@ -85,6 +85,7 @@ function wire() {
   listen({
     compare, shot, slide: otherSlide,
     chosen: () => (store.ui.page === "concepts" ? store.ui.concept : (page.legend?.chosen ?? store.ui.only)),
+    whyNot: (label) => (!page.legend || page.legend.isShared(label) ? "" : "this slide is labelled by other concepts than those of the study: they are not changed here"),
     viewport: () => page.panes?.[0]?.viewer.viewport,
   });
 }

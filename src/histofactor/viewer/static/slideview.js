@@ -160,8 +160,15 @@ export class SlideView {
     );
   }
 
+  // What was clicked is chosen in the legend, which tells the first slide's phenotypes.
+  choose(pane, index) {
+    if (pane === this.panes[0] || (pane.classes.shared && this.panes[0].classes.shared)) this.legend.choose(index >= 0 ? index + 1 : null);
+  }
+
   async point(pane, [x, y]) {
     if (x < 0 || y < 0 || x >= pane.slide.size[0] || y >= pane.slide.size[1]) return;
+    const here = pane.classAt(x, y);
+    if (here.label !== null) this.choose(pane, here.index);
     try {
       const { label, token } = await api.get(`/api/slides/${pane.slide.id}/point?x=${x.toFixed(3)}&y=${y.toFixed(3)}`);
       const { classes, lut } = pane.classes;
@@ -173,6 +180,7 @@ export class SlideView {
       }
       const rows = [...merged].map(([at, share]) => h("li", {}, h("span", { class: "swatch", style: { background: rgb(classes[at].color) } }), h("span", { class: "name" }, name(at)), h("span", { class: "number" }, percent(share))));
       const at = lut[label];
+      if (here.label === null) this.choose(pane, at);
       this.detail.hidden = false;
       fill(
         this.detail,

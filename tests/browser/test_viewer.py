@@ -195,6 +195,7 @@ def test_an_applied_merge_is_the_map(page, show, serve, study):
     drawn(page)
     merge = "() => import('/static/store.js').then((one) => one.edit({do: 'merge', labels: [1, 3], name: 'both'}))"
     page.evaluate(merge)
+    assert "shares are provisional after a merge" in page.locator(".note").inner_text()
     seen = page.evaluate(CANVAS)
     page.locator("#apply:visible").wait_for()
     page.locator("#apply").click()
@@ -206,6 +207,7 @@ def test_an_applied_merge_is_the_map(page, show, serve, study):
     weighed = np.array([0, 1, 2, 1, 3, 4, 5, 6, 7])[before] == after
     assert weighed.mean() > 0.9  # weights of what was merged add up, so that some px change hands
     assert page.evaluate(f"() => {PANE}.classes.shared")
+    assert page.locator(".note").inner_text() == ""
     assert page.locator(".class").count() == 7
     assert len(seen) > 1000
 

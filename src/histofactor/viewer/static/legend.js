@@ -3,7 +3,7 @@
 import { ask, exclude, recolor, rename, startMerge, mergeState, mergeWith } from "./actions.js";
 import { areaText, fill, fromHex, h, hex, percent } from "./dom.js";
 import { patternOf } from "./layer.js";
-import { areas, studyAreas } from "./model.js";
+import { areas, isProvisional, studyAreas } from "./model.js";
 import { behind, editable, emit, loadTable, on, setUi, store } from "./store.js";
 
 const SORTS = { label: "Number", name: "Name", area: "Area" };
@@ -48,6 +48,8 @@ export class Legend {
     const found = study ? mine.areas : areas(classes, lut, pane.slide.row.px);
     const um2 = study ? mine.um2PerPx : pane.slide.row.um2_per_px;
     this.shared = shared;
+    const told = study ? [...store.rows.values()] : [pane.slide.row];
+    this.provisional = told.some((row) => isProvisional(store.concepts, row));
     this.told = study ? `${mine.slides} of ${store.study.slides.length} slides` : "";
     if (study) loadTable();
     return classes.map((one, index) => ({ ...one, index, label: index + 1, ...(found[index] ?? { amount: 0, share: 0 }), um2 }));
@@ -63,7 +65,8 @@ export class Legend {
     const shown = rows.filter((row) => !text || row.name.toLowerCase().includes(text)).sort(by);
     const most = Math.max(...rows.map((row) => row.share ?? 0), 1e-9);
     const behind = this.shared === false && store.concepts?.k ? "its labels are of other concepts; Apply brings them up to date" : "";
-    this.note.textContent = [this.told, behind].filter(Boolean).join("; ");
+    const provisional = this.provisional ? "shares are provisional after a merge: Apply decides anew from the weights" : "";
+    this.note.textContent = [this.told, behind, provisional].filter(Boolean).join("; ");
     const focus = document.activeElement?.closest?.(".class")?.dataset.label;
     fill(this.list, shown.map((row) => this.item(row, { hidden: hidden.has(row.label), only: only === row.label, most, pattern })));
     if (focus && this.box.contains(document.activeElement) === false) this.list.querySelector(`[data-label="${focus}"]`)?.focus();

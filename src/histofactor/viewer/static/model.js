@@ -51,6 +51,12 @@ export function classesOf(state, row) {
 
 const own = ([name, color, excluded]) => ({ name, color, excluded, own: true });
 
+// Whether labels of a slide were united for the page alone; files are decided anew from the weights, by Apply.
+export function isProvisional(state, row) {
+  const owners = state.maps[row.bank];
+  return Boolean(owners) && new Set(owners).size < owners.length;
+}
+
 // Px of every class of a slide, and its share of what is no artefact.
 export function areas(classes, lut, px) {
   const found = new Array(classes.length).fill(0);

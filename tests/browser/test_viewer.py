@@ -187,6 +187,25 @@ def test_a_name_that_is_refused_stays_in_the_dialog(page, show, serve, study):
     assert bank_of(out).names[:2] == ("gland", "stroma")
 
 
+def test_names_are_proposed_by_what_is_dragged_onto_and_told_twice(page, show, serve, study):
+    open_, _ = show
+    out, _ = study
+    open_(page, serve(out))
+    for label in (8, 5):
+        page.locator(f'.class[data-label="{label}"]').focus()
+        page.keyboard.press("n")
+        page.locator("dialog input").fill("stroma")
+        page.keyboard.press("Enter")
+        page.evaluate("() => import('/static/store.js').then((store) => store.settled())")
+    page.get_by_text("shown as one, and can be merged with M").wait_for()
+    merge = "([from, onto]) => {{ import('/static/actions.js').then((one) => one.ask.merge([from, onto], onto)); }}"
+    for pair, proposed in (((5, 2), "stroma"), ((2, 3), "Concept 3"), ((2, 8), "stroma")):
+        page.evaluate(merge.replace("{{", "{").replace("}}", "}"), pair)
+        assert page.locator("dialog input").input_value() == proposed
+        page.keyboard.press("Escape")
+        page.locator("dialog").wait_for(state="detached")
+
+
 def test_an_applied_merge_is_the_map(page, show, serve, study):
     open_, drawn = show
     out, _ = study

@@ -1,6 +1,6 @@
 // What is done to concepts, from wherever it is asked for.
 
-import { h } from "./dom.js";
+import { h, toast } from "./dom.js";
 import { mergedName } from "./model.js";
 import { edit, emit, store } from "./store.js";
 
@@ -50,7 +50,10 @@ export function rename(label) {
   if (!concept()) return null;
   return named(() => `Name of ${label}`, concept().name, "Save", async (name) => {
     if (name === concept()?.name) return "";
-    return edit({ do: "name", label, name });
+    const alike = store.concepts.concepts.filter((one, index) => one.name === name && index !== label - 1).length;
+    const fault = await edit({ do: "name", label, name });
+    if (!fault && alike) toast(`“${name}” is the name of ${alike + 1} phenotypes now: they are shown as one, and can be merged with M`);
+    return fault;
   });
 }
 
@@ -76,9 +79,10 @@ export function mergeWith(label) {
 }
 
 export const ask = {
-  async merge(labels) {
+  // into: the one that the other was dragged onto, whose name it takes where it was given one
+  async merge(labels, into = Math.min(...labels)) {
     const sorted = [...labels].sort((a, b) => a - b);
     const title = () => `Merge ${sorted.map((label) => `“${store.concepts.concepts[label - 1]?.name}”`).join(" and ")} as`;
-    await named(title, mergedName(store.concepts, sorted), "Merge", (name) => edit({ do: "merge", labels: sorted, name }));
+    await named(title, mergedName(store.concepts, [into, ...sorted]), "Merge", (name) => edit({ do: "merge", labels: sorted, name }));
   },
 };

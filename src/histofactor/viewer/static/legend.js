@@ -129,7 +129,7 @@ export class Legend {
       event.preventDefault();
       item.classList.remove("drop");
       const label = Number(event.dataTransfer.getData("text/plain"));
-      if (own && label && label !== row.label) ask.merge([label, row.label]);
+      if (own && label && label !== row.label) ask.merge([label, row.label], row.label);
     });
     return item;
   }

@@ -88,9 +88,9 @@ export function studyAreas(state, rows) {
   return { areas: withShares(state.concepts, found), um2PerPx: inUm ? 1 : null, slides: mine.length };
 }
 
-// What a merge is called where nobody says: by the name that somebody gave, else by that of the lowest label.
+// What a merge is called where nobody says: by the first name that somebody gave, else by the first of all.
 export function mergedName(state, labels) {
-  const names = [...labels].sort((a, b) => a - b).map((label) => state.concepts[label - 1].name);
+  const names = labels.map((label) => state.concepts[label - 1].name);
   return names.find((name) => !/^Concept \d+$/.test(name)) ?? names[0];
 }
 

@@ -22,7 +22,7 @@ from histofactor.runs.outcome import Outcome, Reporter, attempt
 from histofactor.runs.place import Place, Seal, claim, read_seal, seal
 from histofactor.runs.rewrite import rewrite
 from histofactor.runs.source import Opening
-from histofactor.runs.staging import restore, staged
+from histofactor.runs.staging import as_placed, restore, staged
 from histofactor.runs.status import read_status, tell_status
 from histofactor.runs.study import Study, at_level, find_bank, open_study, origin, page_of, study_lock, write_page
 from histofactor.runs.task import Task, stated_outputs
@@ -142,6 +142,8 @@ def _brought(task: Task, study: Study) -> Outcome | None:
             return _bring(task, study) if mine else None
 
     outcome, before = attempt(str(task.path), work), read_status(task.place.results)
+    if outcome is not None and outcome.error:
+        outcome = replace(outcome, error=as_placed(outcome.error, task.place.out))
     if outcome is None or before is None or outcome.status in {"kept", "waiting"}:
         return outcome
     told = outcome

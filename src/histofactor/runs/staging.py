@@ -52,6 +52,11 @@ def staged(place: Place) -> Iterator[Place]:
                 folder.rmdir()
 
 
+def as_placed(text: str, out: Path) -> str:
+    """A message, with the folder of an input where it names that of its results to be."""
+    return text.replace(str(out / _STAGED), str(out))
+
+
 def restore(out: Path) -> bool:
     """Put results back that a process was killed over while it put new ones in their place.
 

@@ -17,13 +17,24 @@ async function answer(response) {
   return body;
 }
 
+const STOPPED = "the viewer has been stopped: start `histofactor view` again";
+
+// Browsers each have their own words for a server that is not there.
+async function ask(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    throw error instanceof TypeError ? new Error(STOPPED, { cause: error }) : error;
+  }
+}
+
 export async function get(path) {
-  return answer(await fetch(path));
+  return answer(await ask(path));
 }
 
 export async function post(what, content = {}) {
   return answer(
-    await fetch(`/api/${what}`, {
+    await ask(`/api/${what}`, {
       method: "POST",
       headers: { "content-type": "application/json", "x-histofactor-csrf": csrf },
       body: JSON.stringify(content),
@@ -39,14 +50,14 @@ export async function study() {
 
 export async function labelTile(slide, level, column, row, signal) {
   const path = `/labels/${slide.id}/${slide.labels_version}/${level}_${column}_${row}.bin`;
-  const response = await fetch(path, { signal });
+  const response = await ask(path, { signal });
   if (!response.ok) throw new Refused(response.status, await response.json().catch(() => null));
   const bytes = await response.arrayBuffer();
   return slide.labels.bytes === 2 ? new Uint16Array(bytes) : new Uint8Array(bytes);
 }
 
 export async function heat(slide, what) {
-  const response = await fetch(`/heat/${slide.id}/${slide.labels_version}/${what}.bin`);
+  const response = await ask(`/heat/${slide.id}/${slide.labels_version}/${what}.bin`);
   if (!response.ok) throw new Refused(response.status, await response.json().catch(() => null));
   return { ...JSON.parse(response.headers.get("x-heat")), values: new Uint8Array(await response.arrayBuffer()) };
 }

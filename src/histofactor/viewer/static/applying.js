@@ -32,7 +32,13 @@ function open() {
 
 async function watch() {
   clearTimeout(timer);
-  store.apply = await api.get("/api/apply").catch(() => store.apply);
+  try {
+    store.apply = await api.get("/api/apply");
+  } catch (error) {
+    store.apply = { ...store.apply, state: "failed", error: error.error ?? error.message };
+    render();
+    return;
+  }
   render();
   if (["running", "stopping"].includes(store.apply.state)) {
     timer = setTimeout(watch, 400);
@@ -48,7 +54,8 @@ function render() {
   const { state, done, total, at, outcomes = [], encode = [], error } = store.apply;
   const running = ["running", "stopping"].includes(state);
   const failed = outcomes.filter((one) => one.status === "failed");
-  const title = { running: "Applying…", stopping: "Stopping…", done: "Applied", cancelled: "Stopped", failed: "Not applied" }[state] ?? "Apply";
+  const applied = failed.length ? `Applied, but for ${failed.length} slide${failed.length > 1 ? "s" : ""}` : "Applied";
+  const title = { running: "Applying…", stopping: "Stopping…", done: applied, cancelled: "Stopped", failed: "Not applied" }[state] ?? "Apply";
   const ends = state === "done" && !failed.length && !encode.length ? "Tables, regions, reports and maps are up to date." : "";
   fill(
     dialog,

@@ -383,6 +383,7 @@ def test_a_screenshot_has_legend_and_scale_bar(page, show, serve, study, tmp_pat
     drawn(page)
     with page.expect_download() as got:
         page.keyboard.press("s")
+    assert got.value.suggested_filename == f"{out.name}-a.png"
     got.value.save_as(tmp_path / "shot.png")
     from PIL import Image
 

@@ -250,9 +250,11 @@ def _parse(path: Path, text: str | None) -> dict[str, Any]:
         raise not_a_bank(path, f"metadata that is not JSON ({error})", REWRITE) from error
     if not isinstance(header, dict) or not is_a(int, header.get("format_version")):
         raise not_a_bank(path, "metadata without format_version", REWRITE)
-    if header["format_version"] not in range(1, FORMAT_VERSION + 1):
-        got = f"format_version {header['format_version']}, where this histofactor reads up to {FORMAT_VERSION}"
-        raise not_a_bank(path, got, "update histofactor")
+    if (version := header["format_version"]) > FORMAT_VERSION:
+        got = f"format_version {version}, where this histofactor reads up to {FORMAT_VERSION}"
+        raise BankError(f"{path} is of a newer version of histofactor", got=got, mend="update histofactor")
+    if version < 1:
+        raise not_a_bank(path, f"format_version {version}", REWRITE)
     entries, card = header.get("banks"), header.get("card", {})
     if not isinstance(entries, dict) or not entries or not all(re.fullmatch("[1-9][0-9]{0,5}", k) for k in entries):
         raise not_a_bank(path, "metadata that lists no banks by K", REWRITE)

@@ -9,6 +9,9 @@ import { editable, load, loadTable, on, setUi, slideName, store } from "./store.
 
 const SLIDES = 12;
 
+// In the place of a picture whose slide was moved, or is another one.
+const gone = (event) => event.target.replaceWith(h("span", { class: "gone" }, "not here"));
+
 export class ConceptView {
   constructor(main) {
     this.list = h("ul", { class: "classes", "aria-label": "Concepts" });
@@ -27,7 +30,7 @@ export class ConceptView {
       "li", {},
       h("button", { class: `class plain${store.ui.concept === index + 1 ? " only" : ""}`, "aria-current": store.ui.concept === index + 1 ? "true" : null, onclick: () => choose(index + 1) },
         h("span", { class: "swatch", style: { background: rgb(one.color) } }), h("span", { class: "number" }, String(index + 1)),
-        h("span", { class: "name" }, one.name, one.excluded && h("em", {}, " artefact"), one.hint && h("small", {}, ` ${one.hint}`))))));
+        h("span", { class: "name", title: one.name }, one.name, one.excluded && h("em", {}, " artefact"), one.hint && h("small", {}, ` ${one.hint}`))))));
     if (!store.study.alone) return;
     const select = h("select", { "aria-label": "Number of concepts", onchange: async (event) => { setUi({ k: Number(event.target.value), concept: 1 }); await load(); } }, store.concepts.levels.map((k) => h("option", { value: String(k) }, `K = ${k}`)));
     select.value = String(store.concepts.k);
@@ -69,7 +72,7 @@ export class ConceptView {
       card.alone && h("p", { class: "warning" }, `Nearly all of it comes from ${card.alone} alone: it may tell of that place rather than of tissue.`),
       h("h2", {}, "Typical places"),
       card.patches.length
-        ? h("div", { class: "patches" }, card.patches.map((patch, rank) => h("button", { title: slideName(patch.id), "aria-label": `Typical place ${rank + 1} on ${slideName(patch.id)}`, onclick: () => this.toPlace(patch) }, h("img", { src: `/patches/${store.version.slice(0, 12)}-${store.concepts.k}/${label}/${rank}.jpg`, alt: "", loading: "lazy" }))))
+        ? h("div", { class: "patches" }, card.patches.map((patch, rank) => h("button", { title: slideName(patch.id), "aria-label": `Typical place ${rank + 1} on ${slideName(patch.id)}`, onclick: () => this.toPlace(patch) }, h("img", { src: `/patches/${store.version.slice(0, 12)}-${store.concepts.k}/${label}/${rank}.jpg`, alt: "", loading: "lazy", onerror: gone }))))
         : h("p", { class: "quiet" }, card.told_places ? "the slides they lie on are not here" : "none are told"),
       h("h2", {}, "Most alike"),
       h("ul", { class: "where" }, card.neighbours.map(([other, cosine]) => {

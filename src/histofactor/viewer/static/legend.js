@@ -101,7 +101,7 @@ export class Legend {
       },
       swatch,
       h("span", { class: `number${pattern ? ` pattern-${patternOf(row.index)}` : ""}` }, String(row.label)),
-      h("span", { class: "name" }, row.name, row.excluded && h("em", {}, " artefact"), row.hint && h("small", {}, ` ${row.hint}`)),
+      h("span", { class: "name", title: row.name }, row.name, row.excluded && h("em", {}, " artefact"), row.hint && h("small", {}, ` ${row.hint}`)),
       h("span", { class: "share" }, percent(row.share)),
       h("span", { class: "area" }, areaText(row.amount, row.um2)),
       eye,

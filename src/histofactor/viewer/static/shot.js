@@ -11,7 +11,8 @@ export async function screenshot(panes) {
   const canvas = draw(panes);
   const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
   const url = URL.createObjectURL(blob);
-  const name = `${store.study.name}-${panes[0].slide.name}`.replace(/[^\w.-]+/g, "_");
+  const stem = panes[0].slide.name.replace(/(\.ome)?\.[^.]+$/i, "");
+  const name = `${store.study.name}-${stem}`.replace(/[^\w.-]+/g, "_");
   h("a", { href: url, download: `${name}.png` }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }

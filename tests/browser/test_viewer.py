@@ -350,6 +350,23 @@ def test_a_concept_page_leads_to_its_places(page, show, serve, study):
     assert page.evaluate(f"() => {PANE}.view.scale") > 2
 
 
+def test_what_is_not_there_is_told_in_words(page, show, serve, study):
+    """Patches of a slide that was moved, and a server that has ended."""
+    open_, _ = show
+    out, _ = study
+    page.allowed += ["404", "ERR_FAILED"]
+    page.route("**/patches/**", lambda route: route.fulfill(status=404, json={}))
+    open_(page, serve(out), "page=concepts&concept=2")
+    page.locator(".patches .gone").first.wait_for()
+    assert set(page.locator(".patches button").all_inner_texts()) == {"not here"}
+    page.route("**/api/edit", lambda route: route.abort())
+    page.keyboard.press("n")
+    page.locator("dialog input").fill("gland")
+    page.keyboard.press("Enter")
+    page.get_by_text("the viewer has been stopped: start `histofactor view` again").wait_for()
+    assert page.locator("dialog input").input_value() == "gland"
+
+
 def test_two_slides_move_together(page, show, serve, study):
     open_, drawn = show
     out, _ = study

@@ -235,6 +235,7 @@ def test_one_that_fails_does_not_stop_the_others(study):
     made = relabel_study(out)
     assert statuses(made) == ["failed", "done"]
     assert "damaged" in made.outcomes[0].error
+    assert ".work" not in made.outcomes[0].error  # it is told of the results, not of what they were staged in
     assert len(table(out / "b")) == 8
     assert json.loads((out / "a/status.json").read_text())["status"] == "done"  # what was there is there
 

@@ -221,3 +221,10 @@ def test_a_bank_changed_by_other_hands_is_one_message_and_nothing_lost(histofact
         assert "holds other concepts than histofactor wrote there" in err
         assert err.count("error:") == 1
     assert path.read_bytes() == bank.read_bytes()
+
+
+def test_a_name_says_what_it_takes_the_place_of(histofactor, bank):
+    histofactor("concepts", "merge", bank, "-k", 8, "1+2=stroma", "-o", bank.with_name("merged.safetensors"))
+    code, told, err = histofactor("concepts", "name", bank.with_name("merged.safetensors"), "-k", 7, "4=gland")
+    assert code == 0, err
+    assert "  4, which was Concept 5, is gland" in told

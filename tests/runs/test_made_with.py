@@ -21,6 +21,13 @@ def test_what_is_told(made, told):
     assert told_apart(made, NEWEST) == told
 
 
+def test_small_pieces_that_were_merged_in_one_run_alone_are_told():
+    newest = {"bank_sha256": "ab", "method": "raw", "min_area_um2": 300.0}
+    assert told_apart(MadeWith("ab", 8, "raw", 300.0), newest) == ""
+    told = "pieces below 0 µm² merged, in the newest run 300 µm²"
+    assert told_apart(MadeWith("ab", 8, "raw"), newest) == told
+
+
 def test_a_method_without_a_bank_compares_by_its_name():
     newest = {"bank_sha256": "", "method": "single"}
     assert told_apart(MadeWith("", 20, "single"), newest) == ""

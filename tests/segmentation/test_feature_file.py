@@ -17,7 +17,7 @@ from histofactor.segmentation.feature_cache import cache_features
 from histofactor.segmentation.feature_file import encoder_for, encoder_of, recipe_in
 from histofactor.segmentation.feature_writer import write_features
 from histofactor.segmentation.page import segment, segment_slide
-from histofactor.segmentation.setup import SegmentOptions, load_setup, prepare
+from histofactor.segmentation.setup import SegmentOptions, TissueRule, load_setup, prepare
 from histofactor.slides.inputs import find_inputs
 from histofactor.slides.reader import open_slide
 from histofactor.slides.slide_parts import slide_name
@@ -81,7 +81,8 @@ def test_labels_are_those_of_the_image(written, tiny_encoder, tiny_bank, image, 
     np.testing.assert_allclose(made.margin, expected.margin, atol=1e-4)
     np.testing.assert_allclose(made.tokens.residual, expected.tokens.residual, atol=1e-4)
     assert made.recipe["geometry"] == expected.recipe["geometry"]
-    assert made.slide.notes == expected.slide.notes
+    told = "its features are of 4 views of each place, and so it is worked"
+    assert made.slide.notes == (*expected.slide.notes, told)
 
 
 def test_without_the_image_its_place_is_white_and_said(written, tiny_encoder, tiny_bank, image):
@@ -105,6 +106,13 @@ def test_another_encoder_or_resolution_is_refused_with_both_sides(written, tiny_
         slide.cache(load_setup(other))
     with Opening().open(path) as slide, pytest.raises(OptionError, match=r"at 1 µm/px.*--mpp 2"):
         slide.cache(load_setup(tiny_encoder, mpp=2.0))
+    masked = replace(load_setup(tiny_encoder), tissue=TissueRule(mask=path))
+    with Opening().open(path) as slide, pytest.raises(OptionError, match="a tissue mask"):
+        slide.cache(masked)
+    other_views = replace(load_setup(tiny_encoder), views=7)
+    with Opening().open(path) as slide:
+        slide.cache(other_views)
+        assert "of each place" in slide.info.notes[-1]
     with pytest.raises(BankMismatch):
         prepare(encoder=encoder_of(path), concepts=replace(tiny_bank, encoder=other.spec.key))
     assert encoder_for([path], "embedded").spec == tiny_encoder.spec

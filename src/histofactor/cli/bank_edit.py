@@ -13,7 +13,8 @@ from histofactor.cli.options import labels_and_name, names_by_label, say
 from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
-    from histofactor.runs.edit_study import Edited
+    from histofactor.concepts.bank.file import BankFile
+    from histofactor.runs.edit_study import Change, Edited
 
 _Target = Annotated[Path, typer.Argument(metavar="OUT|BANK", help="An output folder with concepts, or a bank.")]
 _K = Annotated[
@@ -33,6 +34,7 @@ def name(
 
     Several may have one name: they keep their labels, and are shown in one colour and summed together.
     """
+    from histofactor.concepts.bank.edit import level_of
     from histofactor.concepts.bank.name_table import Naming, read_names
     from histofactor.runs.edit_study import edit, named
 
@@ -40,8 +42,17 @@ def name(
     new = {**naming.names, **names_by_label(names or (), "LABEL=NAME", "a name is for one label, once")}
     if not new and not naming.colors:
         raise OptionError("nothing to name", mend="give LABEL=NAME, or --table")
-    made = edit(target, k, named(new, naming.colors), out=out, arguments=sys.argv[1:])
+    names_before: dict[int, tuple[str, ...]] = {}
+
+    def change(path: Path, file: BankFile, level: int) -> Change:
+        names_before[level] = level_of(file, level).names
+        return named(new, naming.colors)(path, file, level)
+
+    made = edit(target, k, change, out=out, arguments=sys.argv[1:])
     say(f"wrote {made.path}: {counted(len(new), 'name')} at K = {made.change.k}")
+    for label, called in sorted(new.items()):
+        if (before := names_before[made.change.k][label - 1]) != called:
+            say(f"  {label}, which was {before}, is {called}")
     _tell_next(target, made)
 
 

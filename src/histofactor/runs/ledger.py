@@ -68,6 +68,7 @@ def facts_of(segmenter: Segmenter, concepts: str, arguments: Sequence[str]) -> d
         "arguments": list(arguments),
         "encoder": asdict(encoder.key),
         "method": segmenter.method.name,
+        "min_area_um2": segmenter.min_area_um2,
         "k": segmenter.k,
         "concepts": concepts if bank is not None else "the image's own components",
         "bank_sha256": "" if bank is None else bank_hash(bank),

@@ -18,18 +18,22 @@ class MadeWith:
         bank: ``bank_hash`` of the concepts.
         k: how many they are.
         method: how they were weighed.
+        min_area_um2: below which pieces were merged, or None.
     """
 
     bank: str
     k: int
     method: str
+    min_area_um2: float | None = None
 
 
 def made_with(folder: Path) -> MadeWith | None:
     """What the seal in the folder of an input tells; None where there are no results, or none that tell."""
     try:
         seal = read_seal(folder)
-        return MadeWith(str(seal["bank"]["sha256"]), int(seal["bank"]["k"]), str(seal["method"]))
+        least = seal.get("min_area_um2")
+        least = None if least is None else float(least)
+        return MadeWith(str(seal["bank"]["sha256"]), int(seal["bank"]["k"]), str(seal["method"]), least)
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -40,4 +44,13 @@ def told_apart(made: MadeWith | None, newest: Mapping[str, Any]) -> str:
         return ""
     if newest["bank_sha256"] not in {"", made.bank}:
         return f"with other concepts than the newest run, K = {made.k}"
-    return "" if made.method == newest["method"] else f"by method {made.method}, the newest run by {newest['method']}"
+    if made.method != newest["method"]:
+        return f"by method {made.method}, the newest run by {newest['method']}"
+    least = newest.get("min_area_um2")
+    if made.min_area_um2 != least:
+        return f"pieces below {_area(made.min_area_um2)} merged, in the newest run {_area(least)}"
+    return ""
+
+
+def _area(um2: float | None) -> str:
+    return "0 µm²" if um2 is None else f"{um2:g} µm²"

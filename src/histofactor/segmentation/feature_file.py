@@ -19,6 +19,7 @@ import zarr
 from numpy.typing import NDArray
 
 from histofactor.base.arrays import open_array
+from histofactor.base.text import counted
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import BankMismatch, HistofactorError, ImageError, OptionError
 from histofactor.records import EncoderSpec, Region, SlideInfo, WeightsSource, WindowRule
@@ -148,6 +149,15 @@ class FeatureSlide:
             raise OptionError(
                 f"{self.path} holds features at {worked}", got=f"--mpp {theirs.mpp:g}", mend="leave it out"
             )
+        if theirs.tissue.mask is not None:
+            raise OptionError(
+                f"{self.path} holds features of the tissue that was found, or given, when they were written",
+                got=f"a tissue mask, {theirs.tissue.mask}",
+                mend="leave the mask out, or give it to `histofactor features`",
+            )
+        if theirs.views != known["views"]:
+            note = f"its features are of {counted(known['views'], 'view')} of each place, and so it is worked"
+            self.info = replace(self.info, notes=(*self.info.notes, note))
         setup = replace(
             theirs, mpp=known["mpp"], views=known["views"], shift_px=known["shift_px"],
             tissue=TissueRule(known["tissue"]),

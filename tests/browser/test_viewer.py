@@ -326,7 +326,8 @@ def test_the_gallery_sorts_by_share_and_leads_to_slides(page, show, serve, study
         with (out / folder / "phenotypes.csv").open(newline="") as file:
             shares[folder] = [float(row["fraction"] or 0) for row in csv.DictReader(file)][2]
     page.locator("#gallery-by").select_option("2")
-    shown = page.locator(".card-name").all_inner_texts()
+    page.evaluate(FRAMES)
+    shown = page.locator(".card-name").all_text_contents()
     expected = sorted(shares, key=lambda folder: -shares[folder])
     assert [text.split(".")[0] for text in shown] == expected
     page.locator(".card button").first.click()

@@ -26,10 +26,10 @@ from histofactor.export.cohort import SlideRow, write_cohort, write_study
 from histofactor.export.report import ReportRun
 from histofactor.export.tables import PhenotypeRow, read_phenotypes
 from histofactor.records import EncoderKey
+from histofactor.runs.asked import known_of, of_input
 from histofactor.runs.made_with import made_with, told_apart
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import LOCKS, Place, key_of, locked, name_folders
-from histofactor.runs.request import known_of, of_input
 from histofactor.runs.source import Stated
 from histofactor.runs.status import read_status
 from histofactor.slides.warnings import is_warning

@@ -80,24 +80,6 @@ def _known(one: Stated) -> dict[str, Any]:
     return asdict(one) | {"mask": None if one.mask is None else str(one.mask.resolve())}
 
 
-def of_input(request: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """What one input of a run was asked for, of what ``stated`` wrote; ``key`` as in ``place.key_of``."""
-    known, rest = request.get("known"), {name: value for name, value in request.items() if name != "known"}
-    one = known.get(key) if isinstance(known, dict) else None
-    if not isinstance(one, dict):
-        return rest
-    opening = request["opening"] | ({"source_mpp": one["mpp"]} if one["mpp"] else {})
-    segment = request["segment"] | ({"tissue_mask": one["mask"]} if one["mask"] else {})
-    return rest | {"opening": opening, "segment": segment}
-
-
-def known_of(request: Mapping[str, Any], key: str) -> Stated | None:
-    """What was said of one input of a run; None where nothing was."""
-    known = request.get("known")
-    one = known.get(key) if isinstance(known, dict) else None
-    return None if one is None else Stated(one["mpp"], one["group"], one["mask"] and Path(one["mask"]))
-
-
 def _named(concepts: str | Path) -> str:
     """A bank by where it lies, or the name of one that ships."""
     return str(Path(concepts).resolve() if Path(concepts).exists() else concepts)

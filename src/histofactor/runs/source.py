@@ -8,7 +8,6 @@ from pathlib import Path
 
 from histofactor.errors import HistofactorError, ImageError
 from histofactor.recipe import fingerprint
-from histofactor.segmentation.feature_file import FeatureSlide
 from histofactor.slides.budget import MAX_IMAGE_GB
 from histofactor.slides.reader import Slide, open_slide
 from histofactor.slides.slide_parts import files_of, is_features
@@ -39,6 +38,8 @@ class Opening:
         """
         mpp = source_mpp or self.source_mpp
         if is_features(path):
+            from histofactor.segmentation.feature_file import FeatureSlide  # loads PyTorch, which pixels do not need
+
             return FeatureSlide(path, lambda image: self.open(image, mpp))
         return open_slide(path, source_mpp=mpp, series=self.series, max_image_gb=self.max_image_gb)
 

@@ -58,7 +58,7 @@ def as_placed(text: str, out: Path) -> str:
 
 
 def restore(out: Path) -> bool:
-    """Put results back that a process was killed over while it put new ones in their place.
+    """Put results back that a process was killed over while it put new ones in their place, and clear what it left.
 
     Returns:
         Whether there were any.
@@ -66,11 +66,20 @@ def restore(out: Path) -> bool:
     Raises:
         OutputError: the output folder cannot be written, or a link in it leads elsewhere.
     """
-    check_folder(out / _ASIDE, inside=out)
-    found = False
-    for name in sorted(path.name for path in (out / _ASIDE).glob("*")):
+    found, left = False, (out / _ASIDE, out / _STAGED)
+    for folder in left:
+        check_folder(folder, inside=out)
+    for name in sorted({path.name for folder in left for path in folder.glob("[!.]*")}):
         with claim(Place(out, name)) as mine:
-            found = (mine and _put_back(Place(out, name))) or found
+            if mine:
+                found = _put_back(Place(out, name)) or found
+                for folder in left:
+                    remove(folder / name, inside=out)
+    if not any((out / _STAGED).glob("[!.]*")):
+        remove(out / _STAGED, inside=out)  # with unfinished work of what was staged
+    for folder in (*left, out / WORK):
+        with suppress(OSError):  # others are under way, or it was never made
+            folder.rmdir()
     return found
 
 

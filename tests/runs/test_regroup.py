@@ -35,7 +35,7 @@ def nested(tmp_path):
 def test_parts_of_a_mixture_add_up():
     weights = np.array([[1.0, 2, 3, 4]], np.float32)
     groups = [Group((0, 3), "a", (0, 0, 0)), Group((2,), "b", (0, 0, 0))]
-    assert combine(weights, groups).tolist() == [[5, 3]]
+    assert combine(weights, [group.members for group in groups]).tolist() == [[5, 3]]
 
 
 def test_nested_banks_say_what_belongs_together(nested):

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, inputs_of, say
+from histofactor.cli.options import (
+    EncoderChoice,
+    InputsArgument,
+    KOption,
+    MethodOption,
+    TableOption,
+    TissueMaskOption,
+    TissueOption,
+    encoder_options,
+    inputs_of,
+    say,
+)
 
 if TYPE_CHECKING:
     from histofactor.runs.estimate import Estimate, InputEstimate
@@ -15,22 +26,17 @@ if TYPE_CHECKING:
 
 @encoder_options
 def estimate(  # noqa: PLR0913 - one parameter an option
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="INPUT...", help="Slides, images, folders with all below them, or globs."),
-    ] = None,
+    inputs: InputsArgument = None,
     *,
     concepts: Annotated[
         Path | None,
         typer.Option(metavar="FILE|embedded", help="Concept bank, or the one that ships; default: to be learned."),
     ] = None,
     table: TableOption = None,
-    k: Annotated[int | None, typer.Option("-k", help="Number of concepts; default: the recommended one.")] = None,
-    method: Annotated[str, typer.Option(help="project, cluster, raw, factorize or single.")] = "project",
-    tissue: Annotated[bool, typer.Option(help="Find tissue first; else everything counts as tissue.")] = True,
-    tissue_mask: Annotated[
-        Path | None, typer.Option(help="Image of the tissue (> 0), or a folder of such images named like the inputs.")
-    ] = None,
+    k: KOption = None,
+    method: MethodOption = "project",
+    tissue: TissueOption = True,
+    tissue_mask: TissueMaskOption = None,
     choice: EncoderChoice,
 ) -> None:
     """Say what `segment` would take with these inputs and options: tissue, windows, time, memory, and room on disk.

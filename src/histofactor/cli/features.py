@@ -8,23 +8,28 @@ from typing import Annotated
 import typer
 
 from histofactor.base.text import about
-from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, inputs_of, say
+from histofactor.cli.options import (
+    INTERRUPTED,
+    EncoderChoice,
+    InputsArgument,
+    TableOption,
+    TissueMaskOption,
+    TissueOption,
+    encoder_options,
+    inputs_of,
+    say,
+)
 
 
 @encoder_options
 def features(  # noqa: PLR0913 - one parameter an option
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="INPUT...", help="Slides, images, folders with all below them, or globs."),
-    ] = None,
+    inputs: InputsArgument = None,
     *,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write into.")],
     dtype: Annotated[str, typer.Option(help="float16, or float32 for the very labels of the image.")] = "float16",
     table: TableOption = None,
-    tissue: Annotated[bool, typer.Option(help="Find tissue first; else everything counts as tissue.")] = True,
-    tissue_mask: Annotated[
-        Path | None, typer.Option(help="Image of the tissue (> 0), or a folder of such images named like the inputs.")
-    ] = None,
+    tissue: TissueOption = True,
+    tissue_mask: TissueMaskOption = None,
     resume: Annotated[bool, typer.Option(help="Keep features that were made in the same way; else all anew.")] = True,
     choice: EncoderChoice,
 ) -> None:
@@ -54,7 +59,7 @@ def features(  # noqa: PLR0913 - one parameter an option
             )
             outcomes = write_many_features(paths, out, encoder=choice.encoder, options=options, dtype=dtype)
     except KeyboardInterrupt:
-        say("interrupted; what is finished is kept, and the same command goes on from there", err=True)
+        say(INTERRUPTED, err=True)
         raise typer.Exit(130) from None
     failed = [one for one in outcomes if one.error]
     kept = sum(one.status == "kept" for one in outcomes)

@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _NUMBER = "[0-9]{1,9}"  # more digits count nothing here
 
+INTERRUPTED = "interrupted; what is finished is kept, and the same command goes on from there"
+
+InputsArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="INPUT...", help="Slides, images, folders with all below them, or globs."),
+]
+KOption = Annotated[int | None, typer.Option("-k", help="Number of concepts; default: the recommended one.")]
+MethodOption = Annotated[str, typer.Option(help="project, cluster, raw, factorize or single.")]
+TissueOption = Annotated[bool, typer.Option(help="Find tissue first; else everything counts as tissue.")]
+TissueMaskOption = Annotated[
+    Path | None, typer.Option(help="Image of the tissue (> 0), or a folder of such images named like the inputs.")
+]
 TableOption = Annotated[
     Path | None,
     typer.Option(

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histofactor.base.text import about
-from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, inputs_of, say
+from histofactor.cli.options import (
+    INTERRUPTED,
+    EncoderChoice,
+    InputsArgument,
+    KOption,
+    MethodOption,
+    TableOption,
+    TissueMaskOption,
+    TissueOption,
+    encoder_options,
+    inputs_of,
+    say,
+)
 
 if TYPE_CHECKING:
     from histofactor.base.clock import Clock
@@ -18,10 +30,7 @@ if TYPE_CHECKING:
 
 @encoder_options
 def segment(  # noqa: PLR0913 - one parameter an option
-    inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="INPUT...", help="Slides, images, folders with all below them, or globs."),
-    ] = None,
+    inputs: InputsArgument = None,
     *,
     out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
     concepts: Annotated[
@@ -32,19 +41,17 @@ def segment(  # noqa: PLR0913 - one parameter an option
         ),
     ] = None,
     table: TableOption = None,
-    k: Annotated[int | None, typer.Option("-k", help="Number of concepts; default: the recommended one.")] = None,
+    k: KOption = None,
     relearn: Annotated[
         bool, typer.Option("--relearn", help="Learn the concepts of OUT anew, from these and all earlier inputs.")
     ] = False,
-    method: Annotated[str, typer.Option(help="project, cluster, raw, factorize or single.")] = "project",
+    method: MethodOption = "project",
     components: Annotated[
         int | None, typer.Option(help="Components of factorize, and of single without -k; default 20.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of learning concepts, and of factorize and single.")] = 0,
-    tissue: Annotated[bool, typer.Option(help="Find tissue first; else everything counts as tissue.")] = True,
-    tissue_mask: Annotated[
-        Path | None, typer.Option(help="Image of the tissue (> 0), or a folder of such images named like the inputs.")
-    ] = None,
+    tissue: TissueOption = True,
+    tissue_mask: TissueMaskOption = None,
     unlike: Annotated[
         str | None,
         typer.Option(
@@ -114,7 +121,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
             )
             outcomes = segment_many(paths, out, encoder=choice.encoder, concepts=concepts, k=k, options=options)
     except KeyboardInterrupt:
-        typer.echo("interrupted; what is finished is kept, and the same command goes on from there", err=True)
+        say(INTERRUPTED, err=True)
         raise typer.Exit(130) from None
     except OutputError:
         if outcomes:  # what is derived from them cannot be written; they are

@@ -64,7 +64,7 @@ def open_results(folder: Path) -> Iterator[Results]:
         kept = WEIGHTS in digests and (folder / WEIGHTS).exists()
         for name in (LABELS, WEIGHTS) if kept else (LABELS,):
             check_digest(folder / name, digests[name])
-        checked = _checked(recipe)
+        checked = check_recipe(recipe)
     except (DamagedError, KeyError, TypeError, ValueError) as error:
         raise ImageError(
             f"the results in {folder} are damaged, or of another version",
@@ -79,8 +79,8 @@ def open_results(folder: Path) -> Iterator[Results]:
         yield Results(folder, checked, labels, weights)
 
 
-def _checked(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The recipe, which must say what is read from it.
+def check_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The content of a seal, which must say what is read from it.
 
     Raises:
         KeyError, TypeError, ValueError: it does not.
@@ -95,7 +95,7 @@ def _checked(recipe: dict[str, Any]) -> dict[str, Any]:
     numbers = *source["size"], *(value for value in (source["mpp"], unlike) if value is not None)
     if not all(isinstance(value, str) for value in text) or len(source["size"]) != 2:
         raise ValueError(f"{SEAL} lacks what belongs in it")
-    if not all(isinstance(value, int | float) and value > 0 for value in numbers):
+    if not all(is_a((int, float), value) and value > 0 for value in numbers):
         raise ValueError(f"{SEAL} has numbers that no segmentation has")
     return recipe
 

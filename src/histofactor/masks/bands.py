@@ -144,8 +144,14 @@ def token_maps(W: Float, residual: Float, stride_px: int) -> TokenMaps:
         stride_px: working px per token.
     """
     first, total = W.max(axis=-1), W.sum(axis=-1)
-    second = np.partition(W, -2, axis=-1)[..., -2] if W.shape[-1] > 1 else np.zeros_like(first)
     share = np.divide(first, total, out=np.zeros_like(first), where=first > 0)
-    margin = np.divide(first - second, first, out=np.zeros_like(first), where=first > 0)
     label = np.where(first > 0, W.argmax(axis=-1) + 1, 0).astype(np.min_scalar_type(W.shape[-1]))
-    return TokenMaps(stride_px, label, share, margin, residual)
+    return TokenMaps(stride_px, label, share, margins(W), residual)
+
+
+def margins(W: Float) -> Float:
+    """(first - second) / first of weights (…, K) ≥ 0; 0 where all are 0."""
+    first = W.max(axis=-1)
+    second = np.partition(W, -2, axis=-1)[..., -2] if W.shape[-1] > 1 else np.zeros_like(first)
+    margin: Float = np.divide(first - second, first, out=np.zeros_like(first), where=first > 0)
+    return margin

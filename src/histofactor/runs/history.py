@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from histofactor.base.digests import path_digest
 from histofactor.base.files import remove
 from histofactor.concepts.bank.file import read_bank_file
-from histofactor.errors import BankError, OptionError
-from histofactor.runs.study import find_bank, history_of, open_study, read_journal, study_lock, write_study
+from histofactor.errors import OptionError
+from histofactor.runs.study import digest_of, find_bank, history_of, open_study, read_journal, study_lock, write_study
 
 KEPT = 100  # changes that can be taken back
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -57,11 +56,7 @@ def history(bank: Path) -> History:
     Raises:
         BankError: bank or journal cannot be read.
     """
-    try:
-        now = path_digest(bank)
-    except OSError as error:
-        raise BankError(f"{bank} cannot be read", got=error.strerror or str(error)) from error
-    undo, redo = _replay(read_journal(bank), now)
+    undo, redo = _replay(read_journal(bank), digest_of(bank))
     here = history_of(bank)
 
     def known(steps: Sequence[Step]) -> tuple[Step, ...]:

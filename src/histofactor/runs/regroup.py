@@ -33,11 +33,11 @@ class Regrouping:
     k: int | None = None
 
 
-def combine(weights: Float, groups: Sequence[Group]) -> Float:
-    """Weights of groups of concepts, (…, K) to (…, number of groups): those of the parts of a mixture add up."""
-    found = np.empty((*weights.shape[:-1], len(groups)), np.float32)
-    for index, group in enumerate(groups):
-        found[..., index] = total(weights[..., list(group.members)])
+def combine(weights: Float, members: Sequence[Sequence[int]]) -> Float:
+    """Weights of groups of concepts, (…, K) to (…, number of groups): those of the members of each add up."""
+    found = np.empty((*weights.shape[:-1], len(members)), np.float32)
+    for index, group in enumerate(members):
+        found[..., index] = total(weights[..., list(group)])
     return found
 
 

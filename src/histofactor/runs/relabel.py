@@ -198,7 +198,7 @@ def bands(weights: SparseWeights, base: Sequence[Group], groups: Sequence[Group]
     for start in range(0, rows, _BAND_ROWS):
         stop = min(start + _BAND_ROWS, rows)
         values = weights.rows(start, stop)
-        values = values if by_cells else combine(values, groups)
+        values = values if by_cells else combine(values, [group.members for group in groups])
         unreadable = np.zeros(values.shape[:2], bool)  # their px had no label
         band = decoder.rows((start, stop), values, weights.residual(start, stop), unreadable)
         if renamed is not None:

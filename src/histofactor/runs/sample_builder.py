@@ -180,10 +180,8 @@ class SampleBuilder:
                 memory = WindowMemory() if cache is None and held and self._memory is not None else None
                 name = source.name if len(self.sources) > 1 else ""  # alone, it gives the same whatever it is called
                 whose = Whose(name, self._numbers[source.name], 1 / self._members[source.group])
-                planned, watch = (
-                    Planned(slide, setup, plan, memory, None if cache is None else cache.parts),
-                    Watch(self._reporter.on_window),
-                )
+                planned = Planned(slide, setup, plan, memory, None if cache is None else cache.parts)
+                watch = Watch(self._reporter.on_window)
                 taken = take_tokens(planned, self.sample, whose, self.options.pool, watch)
                 known |= {"tokens": taken.seen, "side": taken.side}
                 if self._memory is not None and cache is None:

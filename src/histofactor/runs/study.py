@@ -154,6 +154,18 @@ def write_study(file: BankFile, path: Path, k: int, did: str, arguments: Sequenc
     write_bank_file(file, path)
 
 
+def digest_of(bank: Path) -> str:
+    """SHA-256 of the file of a bank, which tells its content from any other.
+
+    Raises:
+        BankError: it cannot be read.
+    """
+    try:
+        return path_digest(bank)
+    except OSError as error:
+        raise BankError(f"{bank} cannot be read", got=error.strerror or str(error)) from error
+
+
 def keep_aside(path: Path) -> Path:
     """Copy the bank of a study to a name of its own, told by what it holds; returns that.
 

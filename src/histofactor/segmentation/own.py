@@ -45,9 +45,8 @@ def learn_from_one(
     held = WindowMemory() if cache is None and is_small(plan, setup, rule) else None
     sample = Sample(min(_TOKENS, max(1, int(drawn.g_tissue.sum()))), setup.encoder.spec.dim, seed)
     name = "array" if slide.info.path is None else slide.info.path.name
-    taken = take_tokens(
-        Planned(slide, setup, drawn, held, None if cache is None else cache.parts), sample, Whose("")
-    )  # whatever it is called
+    planned = Planned(slide, setup, drawn, held, None if cache is None else cache.parts)
+    taken = take_tokens(planned, sample, Whose(""))  # whatever it is called
     if not sample.size:
         raise ImageError(f"no tissue to learn concepts from in {name}", mend="give a bank with concepts=")
     sample.sort()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from histofactor.errors import ImageError
-from histofactor.slides.own_output import is_own_output
+from histofactor.slides.own_output import holds_results, is_own_output
 from histofactor.slides.slide_parts import IMAGE_EXTENSIONS, PART_EXTENSIONS, is_features, is_image, slides_of_parts
 
 _WILDCARD = re.compile(r"[*?[]")
@@ -97,12 +97,12 @@ def grouping_notes(groups: Mapping[Path, Sequence[Path]]) -> list[str]:
     Args:
         groups: from ``group_inputs``.
     """
-    notes = []
+    notes, own = [], {folder for folder in {slide.parent for slide in groups} if is_own_output(folder)}
     for slide, parts in groups.items():
         if parts:
             files = ", ".join(part.name for part in parts)
             notes.append(f"{slide} is one slide with {len(parts)} more of the files named, read together: {files}")
-        if is_own_output(slide.parent):
+        if slide.parent in own:
             notes.append(f"{slide} lies among results of histofactor, and is taken for an input since it was named")
     return notes
 
@@ -202,7 +202,7 @@ def _is_to_enter(folder: Path, beside: set[str], seen: set[str], passed: PassedO
     """Whether a folder below is looked into; why not is noted, but for the data of a MIRAX slide."""
     if folder.name.startswith("."):
         passed.add(_HIDDEN, folder)
-    elif is_own_output(folder):
+    elif holds_results(folder):  # what lies above was looked at on the way
         passed.add(OWN, folder)
     elif f"{folder.name}.mrxs" in beside:
         return False

@@ -18,10 +18,11 @@ _LONGEST = 2**26  # bytes of a record that is looked into
 
 def is_own_output(folder: Path) -> bool:
     """Whether a folder holds the results of one input, whole or not, or lies in one that does."""
-    return any(_is_results(one) for one in (folder, *folder.absolute().parents))
+    return any(holds_results(one) for one in (folder, *folder.absolute().parents))
 
 
-def _is_results(folder: Path) -> bool:
+def holds_results(folder: Path) -> bool:
+    """Whether a folder itself is that of one input, wherever it lies."""
     return any(keys <= _read(folder / name).keys() for name, keys in _TOLD.items()) or folder.name in _places(
         folder.parent
     )

@@ -10,11 +10,12 @@ from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.provenance import Example, slides_of
 from histofactor.concepts.bank.summary import ConceptSummary, summarize
 from histofactor.errors import OptionError
+from histofactor.export.picture import jpeg
 from histofactor.runs.examples import choose, find_slides, region_of
 from histofactor.slides.blocks import read_blocks
 from histofactor.viewer.slide import SlideView
 from histofactor.viewer.study import StudyView
-from histofactor.viewer.tiles import SlidePool, jpeg
+from histofactor.viewer.tiles import SlidePool
 
 PATCHES, PATCH_PX = 12, 192  # of each concept, and the side of each
 _ORIGINS = 24  # told of each concept
@@ -81,7 +82,7 @@ def read_patch(patch: Patch, slide: SlideView, pool: SlidePool) -> bytes:
     """A patch as a JPEG file; raises what ``open_slide`` does, and ImageError where the slide is another one."""
     with pool.use(patch.id, slide.open_source) as opened:
         region = region_of(opened, Path(slide.name), patch.example, PATCH_PX)
-        return jpeg(read_blocks(opened, region)[0])
+        return jpeg(read_blocks(opened, region)[0], quick=True)
 
 
 def _summary(file: BankFile, k: int, label: int) -> ConceptSummary:

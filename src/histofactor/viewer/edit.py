@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.concepts.bank.file import BankFile
-from histofactor.concepts.bank.record import is_a
+from histofactor.concepts.bank.record import MAX_NAME, is_a
 from histofactor.errors import OptionError
 from histofactor.runs.edit_study import Change, artefacts, edit, merged, named
 from histofactor.runs.history import step
-from histofactor.viewer.study import StudyView, bank_version
-
-MAX_NAME = 200  # characters
+from histofactor.runs.study import digest_of
+from histofactor.viewer.study import StudyView
 
 
 class Outdated(OptionError):
@@ -38,7 +37,7 @@ def change(view: StudyView, wanted: Mapping[str, Any]) -> list[str]:
     bank = view.bank
     if bank is None:
         raise OptionError("the study has no concepts of its own")
-    if wanted.get("version") != bank_version(bank):
+    if wanted.get("version") != digest_of(bank):
         raise Outdated("the concepts were changed by something else since this page read them", mend="look again")
     do = str(wanted.get("do"))
     if do in {"undo", "redo"}:

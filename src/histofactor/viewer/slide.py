@@ -14,6 +14,7 @@ from histofactor.base.files import check_folder
 from histofactor.base.names import LABELS, TABLE, WEIGHTS
 from histofactor.concepts.bank.record import is_a
 from histofactor.errors import HistofactorError, ImageError
+from histofactor.export.read import check_recipe
 from histofactor.export.seal import read_seal
 from histofactor.export.tables import PhenotypeRow, read_phenotypes
 from histofactor.export.weights import SparseWeights
@@ -58,17 +59,16 @@ def read_sealed(folder: Path) -> Sealed:
         ImageError: there is none, or it is damaged or of another version.
     """
     try:
-        recipe = read_seal(folder)
+        recipe = check_recipe(read_seal(folder))
         recipe["bank"].pop("provenance", None)  # long, and the same for all slides
-        source, bank, l0_per_px = recipe["source"], recipe["bank"], recipe["geometry"]["l0_per_px"]
-        numbers = *source["size"], *l0_per_px, *(() if source["mpp"] is None else (source["mpp"],))
-        texts = recipe["recipe_sha256"], bank["sha256"], recipe["made_by"]["path"], recipe["digests"][LABELS]
-        if not all(is_a((int, float), one) and one > 0 for one in numbers) or not is_a(int, bank["k"]):
+        (width, height), bank, path = recipe["source"]["size"], recipe["bank"], recipe["made_by"]["path"]
+        l0_x, l0_y = recipe["geometry"]["l0_per_px"]
+        if not all(is_a((int, float), one) and one > 0 for one in (l0_x, l0_y)) or not is_a(int, bank["k"]):
             raise ValueError("it has numbers that no segmentation has")
-        if not all(isinstance(one, str) for one in texts) or len(source["size"]) != 2 or len(l0_per_px) != 2:
+        if not all(isinstance(one, str) for one in (path, recipe["digests"][LABELS])):
             raise ValueError("it lacks what belongs in it")
-        size, scale = (source["size"][0], source["size"][1]), (l0_per_px[0], l0_per_px[1])
-        return Sealed(recipe, texts[1], bank["k"], texts[0], Path(texts[2]), size, source["mpp"], scale)
+        size, mpp, labels = (width, height), recipe["source"]["mpp"], recipe["recipe_sha256"]
+        return Sealed(recipe, bank["sha256"], bank["k"], labels, Path(path), size, mpp, (l0_x, l0_y))
     except (DamagedError, KeyError, TypeError, ValueError) as error:
         raise ImageError(
             f"the results in {folder.name} are not there, damaged, or of another version",

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from histofactor.base.digests import path_digest
 from histofactor.base.files import check_folder
 from histofactor.base.names import COHORT, PAGE, SEAL, TABLE
 from histofactor.concepts.bank.nesting import unions
@@ -25,7 +24,7 @@ from histofactor.runs.ledger import derive, placed_inputs
 from histofactor.runs.place import LOCKS, locked
 from histofactor.runs.staging import restore
 from histofactor.runs.status import read_status
-from histofactor.runs.study import BANK, Study, open_study
+from histofactor.runs.study import BANK, Study, digest_of, open_study
 from histofactor.viewer.ids import by_id
 from histofactor.viewer.slide import SlideView, told
 
@@ -176,18 +175,6 @@ def _is_derived_before(out: Path, folders: Iterable[str]) -> bool:
     return any(written(out / folder / SEAL) > derived for folder in folders)
 
 
-def bank_version(bank: Path) -> str:
-    """What tells the content of a bank from any other.
-
-    Raises:
-        BankError: it cannot be read.
-    """
-    try:
-        return path_digest(bank)
-    except OSError as error:
-        raise BankError(f"{bank} cannot be read", got=error.strerror or str(error)) from error
-
-
 def level_of(view: StudyView, k: int | None) -> Study | None:
     """The concepts as they are, of a bank alone at the level asked for.
 
@@ -217,7 +204,7 @@ def concepts_state(view: StudyView, k: int | None = None) -> dict[str, Any]:
     maps = {bank_hash(other): owners for other in study.file.banks.values() if (owners := unions(other, bank))}
     return {
         "k": study.k,
-        "version": bank_version(view.bank),
+        "version": digest_of(view.bank),
         "concepts": [_concept_row(bank, concept, hints[concept]) for concept in range(study.k)],
         "maps": {key: list(owners) for key, owners in maps.items()},
         "undo": None if not past.undo else past.undo[-1].did,

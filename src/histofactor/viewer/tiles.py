@@ -5,7 +5,6 @@ Every tile shows one px of each of its neighbours too: viewers draw tiles that d
 
 from __future__ import annotations
 
-import io
 import math
 import threading
 from collections import OrderedDict
@@ -16,9 +15,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from histofactor.errors import OptionError
+from histofactor.export.picture import jpeg
 from histofactor.records import Region, SlideInfo
 from histofactor.slides.blocks import read_blocks
 from histofactor.slides.reader import Slide
@@ -26,7 +25,6 @@ from histofactor.slides.reader import Slide
 TILE_PX, OVERLAP_PX = 510, 1
 _OPEN = 8  # slides at a time
 _CACHE_BYTES = 96 * 2**20
-_QUALITY = 85
 _EXACT = 1e-6
 
 
@@ -81,7 +79,7 @@ def read_tile(slide: Slide, tile: Tile) -> bytes:
         np.concatenate([_read(slide, Region(x, y, w, h, (w_px, h_px))) for x, w, w_px in columns], axis=1)
         for y, h, h_px in rows
     ]
-    return jpeg(np.concatenate(bands))
+    return jpeg(np.concatenate(bands), quick=True)
 
 
 def _spans(start: int, length: int, scale: int) -> list[tuple[int, int, int]]:
@@ -89,13 +87,6 @@ def _spans(start: int, length: int, scale: int) -> list[tuple[int, int, int]]:
     whole = length // scale * scale
     spans = [(start, whole, whole // scale), (start + whole, length - whole, 1)]
     return [span for span in spans if span[1]]
-
-
-def jpeg(rgb: NDArray[np.uint8]) -> bytes:
-    """An image (h, w, 3) as a JPEG file that is made quickly."""
-    file = io.BytesIO()
-    Image.fromarray(rgb).save(file, format="JPEG", quality=_QUALITY, subsampling=0)
-    return file.getvalue()
 
 
 def _read(slide: Slide, region: Region) -> NDArray[np.uint8]:
@@ -167,14 +158,12 @@ class SlidePool:
             opening = self._opening.setdefault(key, threading.Lock())
         with opening:  # others that want it wait here, those that want another do not
             with self._lock:
-                found = self._open.get(key)
-            slide = None if found is not None else opened()
+                if key in self._open:
+                    self._open[key].users += 1
+                    return self._open[key]
+            slide = opened()
             with self._lock:
-                if slide is not None:
-                    self._open.setdefault(key, _Open(slide))
-                elif key not in self._open and found is not None:
-                    self._open[key] = found
-                self._open[key].users += 1
+                self._open[key] = _Open(slide, users=1)
                 return self._open[key]
 
     def _close(self, keep: int) -> None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from histofactor.errors import ImageError
 from histofactor.export.weights import SparseWeights
-from histofactor.records import Float
+from histofactor.masks.bands import margins
+from histofactor.runs.regroup import combine
 
 MAX_SIDE = 2048  # of a heat layer; larger ones are thinned
 STEPS = 254  # of a value in it, from 0 to 1
@@ -77,11 +78,11 @@ def token_at(weights: SparseWeights, members: Sequence[Sequence[int]], column: i
     Raises:
         ImageError: the weights are damaged.
     """
-    values = _grouped(weights.rows(row, row + 1)[0, column], members)
+    values = combine(weights.rows(row, row + 1)[0, column], members)
     order = np.argsort(-values, kind="stable")[:3]
     total = float(values.sum())
     strongest = tuple((int(concept), float(values[concept] / total)) for concept in order if values[concept] > 0)
-    margin = float(_margins(values[None])[0]) if total else None
+    margin = float(margins(values[None])[0]) if total else None
     return Token(strongest, margin, float(weights.residual(row, row + 1)[0, column]))
 
 
@@ -103,24 +104,8 @@ def heat(weights: SparseWeights, members: Sequence[Sequence[int]], what: str) ->
     for top in range(0, height, _BAND_ROWS * step):
         stop = min(top + _BAND_ROWS * step, height)
         values = weights.rows(top, stop)[::step, ::step]
-        found = _margins(_grouped(values, members)) if what == "margin" else weights.residual(top, stop)[::step, ::step]
+        found = margins(combine(values, members)) if what == "margin" else weights.residual(top, stop)[::step, ::step]
         steps = np.rint(found.clip(0, 1) * STEPS).astype(np.uint8)
         bands.append(np.where(values.any(axis=-1), steps, np.uint8(NOTHING)))
     side = header.stride_px * step
     return Heat(np.concatenate(bands), (header.l0_per_px[0] * side, header.l0_per_px[1] * side))
-
-
-def _grouped(values: Float, members: Sequence[Sequence[int]]) -> Float:
-    """Weights (…, number of groups) of groups of concepts: those of the members of each add up."""
-    if all(len(group) == 1 for group in members):
-        return values[..., [group[0] for group in members]]
-    return np.stack([values[..., list(group)].sum(axis=-1) for group in members], axis=-1)
-
-
-def _margins(values: Float) -> Float:
-    """(first - second) / first of weights (…, K); 0 where all are 0."""
-    if values.shape[-1] == 1:
-        return (values[..., 0] > 0).astype(np.float32)
-    second, first = np.moveaxis(np.partition(values, -2, axis=-1)[..., -2:], -1, 0)
-    margins: Float = np.divide(first - second, first, out=np.zeros_like(first), where=first > 0)
-    return margins

@@ -14,6 +14,7 @@ from histofactor.concepts.bank.groups import Group, Merge, check_labels, regroup
 from histofactor.concepts.bank.nesting import leaves_of, parts_of, put_levels
 from histofactor.concepts.bank.one_name import in_one_color, sizes_of
 from histofactor.concepts.bank.provenance import (
+    STAIN_DIGITS,
     Counts,
     Example,
     Stains,
@@ -26,8 +27,6 @@ from histofactor.concepts.bank.provenance import (
 )
 from histofactor.errors import BankError, OptionError
 from histofactor.records import Color, ConceptBank, Float, Leaves
-
-_STAIN_DIGITS = 4
 
 
 def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int, Color] | None = None) -> BankFile:
@@ -157,7 +156,7 @@ def mean_of(vectors: NDArray[np.floating[Any]], chosen: Sequence[int], counts: C
 def _stain(stains: Stains, chosen: Sequence[int], counts: Counts | None) -> list[float] | None:
     """The mean stain of some concepts, as provenance tells it."""
     measured = [one for one in chosen if not np.isnan(stains[one]).any()]
-    return mean_of(stains, measured, counts).round(_STAIN_DIGITS).tolist() if measured else None
+    return mean_of(stains, measured, counts).round(STAIN_DIGITS).tolist() if measured else None
 
 
 def _nearest(lists: Sequence[Sequence[Example]]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from histofactor.slides.stain import MEASURES
 Counts = NDArray[np.float64]
 Stains = NDArray[np.float64]
 CHOICE = ("stability", "inertia", "residual")  # what the choice of K tells of each
+STAIN_DIGITS = 4  # after the point, of what is told of stain
 _MOST_STAIN = 10.0  # an optical density beyond which nothing was measured
 LIMIT = "residual_limit"  # what it may tell too, and the provenance of each K with it
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.concepts.bank.provenance import STAIN_DIGITS
 from histofactor.concepts.learn.levels import Level
 from histofactor.concepts.learn.sample import Sample
 from histofactor.records import Float
 
 EXAMPLES = 8  # typical tokens told of every concept, from different slides as far as there are
 _SLIDES_TOLD = 200  # up to so many slides, every slide's tokens are told
-_DIGITS = 4  # of the stain of a concept
 _CHUNK = 8192  # rows at a time
 
 Slides = NDArray[np.int64]
@@ -59,7 +59,8 @@ def _stains(measured: Float, level: Level) -> list[list[float] | None]:
     counts, sums = np.bincount(level.labels[known], minlength=k), np.zeros((k, measured.shape[1]))
     np.add.at(sums, level.labels[known], measured[known])
     return [
-        np.round(total / count, _DIGITS).tolist() if count else None for total, count in zip(sums, counts, strict=True)
+        np.round(total / count, STAIN_DIGITS).tolist() if count else None
+        for total, count in zip(sums, counts, strict=True)
     ]
 
 

@@ -13,7 +13,7 @@ from histofactor.viewer.study import StudyView
 from histofactor.viewer.tiles import ByteCache, SlidePool
 
 OPENSEADRAGON = "openseadragon.min.js"
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 
 def static_files() -> dict[str, tuple[bytes, str]]:

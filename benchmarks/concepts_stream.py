@@ -37,7 +37,7 @@ def gather(numbers: Iterable[int]) -> Sample:
     """The sample of some slides."""
     sample = Sample(CAPACITY, CHANNELS)
     for number in numbers:
-        draw = sample.draw(f"slide {number}", SLIDE)
+        draw = sample.quota.draw(f"slide {number}", SLIDE)
         chosen, start = [], 0
         for tokens in slide(number):
             part = slice(start, start + len(tokens))

@@ -36,7 +36,7 @@ from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.given_bank import DEFAULT_BANK
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import make_plan
-from histofactor.segmentation.sampling import Whose, mean_of, take_tokens
+from histofactor.segmentation.sampling import Whose, mean_of, put_tokens, take_tokens
 from histofactor.segmentation.setup import Setup, learning_setup, prepare
 from histofactor.segmentation.window_memory import HeldInput, WindowMemory
 from histofactor.slides.reader import open_slide
@@ -68,7 +68,11 @@ def learned(fields: Sequence[Field], seed: int, centring: float) -> tuple[dict[i
     """Concepts as a study learns them, by K, and the comparison of the K."""
     spec = fields[0].planned.setup.encoder.spec
     sample = Sample(LearnOptions().tokens, spec.dim, seed)
-    sides = [take_tokens(one.planned, sample, Whose(one.name, i)).side for i, one in enumerate(fields)]
+    sides = []
+    for number, one in enumerate(fields):
+        taken = take_tokens(one.planned, sample.quota, Whose(one.name))
+        put_tokens(sample, number, taken)
+        sides.append(taken.side)
     sample.sort()
     origin = Origin(sample.slides[: sample.size].astype(np.int64), [None] * len(fields), sides)
     banks, choice = learn_from_sample(

@@ -137,7 +137,7 @@ def read_work(path: Path) -> None:
 def make_samples(folder: Path) -> None:
     """A sample that was saved."""
     sample, rng = Sample(20, 3), np.random.default_rng(0)
-    draw = sample.draw("a", 30)
+    draw = sample.quota.draw("a", 30)
     chosen = np.flatnonzero(draw.wanted)
     tokens = rng.random((len(chosen), 3), np.float32)
     sample.add(tokens, draw.keys[chosen], 0, Known(tokens[:, 0], tokens[:, :2]))

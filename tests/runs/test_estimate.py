@@ -9,10 +9,12 @@ from histofactor.runs import estimate as module
 from histofactor.runs.estimate import estimate
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.request import ManyOptions
+from histofactor.runs.sampling_tasks import Thrift
 from histofactor.runs.source import Opening, Stated
 from histofactor.runs.task import Request
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.setup import SegmentOptions, load_setup
+from histofactor.segmentation.window_memory import bytes_of_features
 from histofactor.slides.reader import open_slide
 
 
@@ -67,9 +69,9 @@ def test_small_inputs_are_held_and_large_ones_are_sampled(images, tiny_encoder, 
     with open_slide(images[0], source_mpp=1.0) as slide:
         plan = make_plan(slide, setup)
     learning = module._learning([plan], setup, 0)
-    assert learning == module._Learning(0, int(plan.g_tissue.sum()), module.bytes_of_features(plan, setup))
-    monkeypatch.setattr(module, "is_small", lambda *_: False)
-    assert module._learning([plan], setup, 0).windows == plan.windows  # drawn as a small one, and not held
+    assert learning == module._Learning(0, int(plan.g_tissue.sum()), bytes_of_features(plan, setup))
+    monkeypatch.setattr(module, "Thrift", lambda: Thrift(held_bytes=1))
+    assert module._learning([plan], setup, 0) == module._Learning(plan.windows, int(plan.g_tissue.sum()), 0)
 
 
 def test_what_a_table_says_counts(run, images):

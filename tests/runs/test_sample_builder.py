@@ -9,7 +9,8 @@ from PIL import Image
 from histofactor.concepts.learn.levels import TrainOptions
 from histofactor.errors import ImageError, OptionError, OutputError
 from histofactor.runs.outcome import Reporter
-from histofactor.runs.sample_builder import LearnOptions, SampleBuilder, Thrift
+from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
+from histofactor.runs.sampling_tasks import Thrift
 from histofactor.runs.source import Opening, Source, Sources, file_sources
 from histofactor.segmentation import encoding as stream
 from histofactor.segmentation import sampling

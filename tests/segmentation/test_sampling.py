@@ -15,6 +15,7 @@ from histofactor.segmentation.sampling import (
     draw_windows,
     is_small,
     mean_of,
+    put_tokens,
     take_tokens,
 )
 from histofactor.segmentation.setup import load_setup
@@ -66,7 +67,8 @@ def test_which_windows_depends_on_the_seed_alone(setting):
 def test_tokens_and_their_mean(setting):
     slide, setup, plan = setting
     planned, sample = Planned(slide, setup, plan), Sample(10**5, setup.encoder.spec.dim)
-    taken = take_tokens(planned, sample, Whose("a", 7))
+    taken = take_tokens(planned, sample.quota, Whose("a"))
+    put_tokens(sample, 7, taken)
     X = tissue_features(slide, setup)
     assert taken.seen == len(X) >= sample.size > 100
     assert set(sample.slides[: sample.size]) == {7}
@@ -80,7 +82,8 @@ def test_tokens_and_their_mean(setting):
 def test_the_stain_of_tokens_is_that_under_them(setting):
     slide, setup, plan = setting
     sample = Sample(10**5, setup.encoder.spec.dim)
-    taken = take_tokens(Planned(slide, setup, plan), sample, Whose("a"))
+    taken = take_tokens(Planned(slide, setup, plan), sample.quota, Whose("a"))
+    put_tokens(sample, 0, taken)
     stride, part = plan.frame.stride_px, slice(0, sample.size)
     width, height = (side // stride * stride for side in slide.info.size)
     rgb = read_blocks(slide, Region(0, 0, width, height, (width, height), 1.0))[0]
@@ -94,7 +97,7 @@ def test_the_stain_of_tokens_is_that_under_them(setting):
 def test_the_stain_of_a_tile_is_the_mean_of_its_tokens(setting):
     slide, setup, plan = setting
     sample = Sample(10**4, setup.encoder.spec.dim)
-    take_tokens(Planned(slide, setup, plan), sample, Whose("a"), pool="tile")
+    put_tokens(sample, 0, take_tokens(Planned(slide, setup, plan), sample.quota, Whose("a"), pool="tile"))
     stains = sample.stains[: sample.size]
     assert sample.size > 1
     assert np.all(stains[:, 3] < 0.9)  # of glass, which tiles hold little of

@@ -26,15 +26,15 @@ from histofactor.records import SlideInfo
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.own_concepts import MOST_INPUTS
 from histofactor.runs.request import ManyOptions
-from histofactor.runs.sample_builder import LearnOptions, Thrift
+from histofactor.runs.sample_builder import LearnOptions
+from histofactor.runs.sampling_tasks import Thrift, allot, looked_at
 from histofactor.runs.source import NOTHING
 from histofactor.runs.task import Request
 from histofactor.segmentation.encoding import LANES, Planned, batches
 from histofactor.segmentation.method import method_of
 from histofactor.segmentation.plan import Plan, make_plan, subsample_windows
-from histofactor.segmentation.sampling import Whose, draw_windows, is_small, sparing_rule, take_tokens
+from histofactor.segmentation.sampling import Whose, draw_windows, put_tokens, sparing_rule, take_tokens
 from histofactor.segmentation.setup import Setup, check_options, learning_setup, with_mask
-from histofactor.segmentation.window_memory import bytes_of_features
 from histofactor.slides.reader import Slide
 from histofactor.slides.resolution import check_mpp
 from histofactor.slides.slide_parts import is_features
@@ -171,18 +171,14 @@ def _counted(path: Path, info: SlideInfo, plan: Plan) -> InputEstimate:
 
 
 def _learning(plans: Sequence[Plan], setup: Setup, seed: int) -> _Learning:
-    """What ``own_concepts`` encodes beyond what is segmented anyway; see ``sample_builder.Thrift``."""
-    thrift, sparing = Thrift(), sparing_rule(seed)
-    rule, held, windows, tokens = replace(sparing, most=LearnOptions().windows), 0, 0, 0
-    for plan in plans[:MOST_INPUTS]:
-        drawn = draw_windows(plan, setup, rule)
-        needed = bytes_of_features(plan, setup) if is_small(plan, setup, rule) else thrift.held_bytes + 1
-        if held + needed <= thrift.held_bytes:
-            held += needed
-        else:
-            windows += drawn.windows
-        tokens += int(drawn.g_tissue.sum())
-    return _Learning(windows, min(tokens, LearnOptions().tokens), held)
+    """What ``own_concepts`` encodes beyond what is segmented anyway."""
+    rule = replace(sparing_rule(seed), most=LearnOptions().windows)
+    drawn = [draw_windows(plan, setup, rule) for plan in plans[:MOST_INPUTS]]
+    looked = [looked_at("", plan, few, setup, rule) for plan, few in zip(plans, drawn, strict=False)]
+    allotted = list(zip(drawn, allot(looked, Thrift()), strict=True))
+    windows = sum(plan.windows for plan, one in allotted if one.any and not one.held)
+    tokens = sum(int(plan.g_tissue.sum()) for plan, one in allotted if one.any)
+    return _Learning(windows, min(tokens, LearnOptions().tokens), sum(one.held for _, one in allotted))
 
 
 def _measure(plans: Mapping[Path, Plan], setup: Setup, options: ManyOptions, tokens: int) -> _Measured:
@@ -196,8 +192,9 @@ def _measure(plans: Mapping[Path, Plan], setup: Setup, options: ManyOptions, tok
             plan = subsample_windows(plans[path], setup, windows, rng)
             sample = Sample(_CLUSTERED, setup.encoder.spec.dim, 0)
             started, worked = time.perf_counter(), time.process_time()
-            taken = take_tokens(Planned(slide, setup, plan), sample, Whose(""))
+            taken = take_tokens(Planned(slide, setup, plan), sample.quota, Whose(""))
             seconds, worked = time.perf_counter() - started, time.process_time() - worked
+            put_tokens(sample, 0, taken)
     jobs = sum(len(batches(row, setup.encoder)) for row in plan.rows)
     lanes = max(1, min(LANES, torch.get_num_threads(), jobs))
     seconds *= jobs / lanes / -(-jobs // lanes)  # few windows leave lanes idle at the end, many do not

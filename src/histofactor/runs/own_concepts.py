@@ -18,7 +18,8 @@ from histofactor.errors import BankMismatch
 from histofactor.runs.learn_concepts import learn
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.place import key_of
-from histofactor.runs.sample_builder import LearnOptions, SampleBuilder, Thrift
+from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
+from histofactor.runs.sampling_tasks import Thrift
 from histofactor.runs.source import Opening, Stated, file_sources
 from histofactor.runs.study import (
     BANK,

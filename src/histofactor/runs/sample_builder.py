@@ -6,50 +6,41 @@ import hashlib
 import json
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import histofactor
 from histofactor.base.clock import Watch
-from histofactor.base.digests import path_digest
 from histofactor.base.files import output_error
+from histofactor.base.text import counted
 from histofactor.concepts.learn.levels import TrainOptions, check_algorithm
 from histofactor.concepts.learn.sample import Sample, read_note
 from histofactor.errors import HistofactorError, OptionError
 from histofactor.recipe import fingerprint
-from histofactor.runs.outcome import Outcome, Reporter, attempt
+from histofactor.runs.outcome import Outcome, Reporter
+from histofactor.runs.sampling_tasks import (
+    Allotment,
+    Looked,
+    LookTask,
+    Sampled,
+    TakeTask,
+    Thrift,
+    Workplace,
+    allot,
+    look,
+    take,
+)
 from histofactor.runs.source import Opening, Source, Sources, content_of
 from histofactor.segmentation.cluster_rows import check_pool
-from histofactor.segmentation.encoding import Planned
-from histofactor.segmentation.feature_file import FeatureSlide
-from histofactor.segmentation.plan import Plan, make_plan
-from histofactor.segmentation.sampling import SHARE, SMALL_BYTES, Whose, WindowRule, draw_windows, is_small, take_tokens
-from histofactor.segmentation.setup import SegmentOptions, Setup, with_mask
-from histofactor.segmentation.window_memory import FeatureMemory, HeldInput, WindowMemory, bytes_of_features
-from histofactor.slides.slide_parts import files_of
+from histofactor.segmentation.sampling import Whose, WindowRule, put_tokens
+from histofactor.segmentation.setup import SegmentOptions, Setup
+from histofactor.segmentation.window_memory import FeatureMemory
 
 _SAMPLE_BYTES = 2**30  # of tokens, at most
+_ALL = Allotment(any=True, held=0)  # where inputs are not spared
+_LOOKED = ("windows", "drawn", "feature_bytes", "at_hand")  # that is kept of a look
 _SPARING = 20  # times as long as saving takes, it is not done again
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thrift:
-    """How learning spares inputs that will be segmented afterwards.
-
-    Attributes:
-        share: of the windows of an input, and of those of all inputs, that may be encoded for learning alone.
-        small_bytes: an input whose features take no more is encoded whole.
-        held_bytes: of features of such inputs that are held for segmenting, so that they are encoded once; those
-            beyond it count as encoded for learning alone.
-        fewest: so many inputs are learned from whatever their share.
-    """
-
-    share: float = SHARE
-    small_bytes: int = SMALL_BYTES
-    held_bytes: int = 2**31
-    fewest: int = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +116,12 @@ class SampleBuilder:
         self._numbers = {source.name: number for number, source in enumerate(sources.all)}
         self._members = Counter(source.group for source in sources.all)
         self._work, self._find, self._reporter = work, sources.find, reporter or Reporter()
-        self._memory = memory
+        self._at = Workplace(setup, options.opening, options.pool, memory)
         self.sample = self._empty()
         self.slides: dict[str, dict[str, Any]] = {}  # by name: what is known of those that were looked at
         self.left_out: dict[str, str] = {}
+        self._looked: dict[str, Looked] = {}
+        self._allotted: dict[str, Allotment] = {}
         self._recipe, self._saved, self._saving_s = self._make_recipe(), time.monotonic(), 0.0
         self._resume()
 
@@ -146,67 +139,79 @@ class SampleBuilder:
 
     def gather(self) -> None:
         """Encode the inputs that are not in the sample yet, and tell the reporter."""
-        todo = [source for source in self.sources if source.name not in self.slides]
-        done = len(self.slides)
         self._save(0)  # a folder that cannot be written is told now, not after hours
         try:
-            for index, (source, path) in enumerate(zip(todo, self._find(todo), strict=True), done):
-                self._reporter.on_input(source.name, index, len(self.sources))
-                outcome = attempt(source.name, partial(self._add, source, path))
-                if outcome.error:
-                    self.left_out[source.name] = outcome.error
-                self._reporter.on_outcome(outcome)
-                self._save(self.options.checkpoint_s)
-            self.sample.sort()  # what is kept does not tell where a run was cut off
+            self._look()
+            self._take()
+            self._in_order()  # what is kept does not tell where a run was cut off
         finally:
             self._save(0)
 
-    def _add(self, source: Source, path: Path | HistofactorError) -> Outcome:
-        """Sample one input; it counts only once all of it is there."""
-        if isinstance(path, HistofactorError):
-            raise path
-        with self.options.opening.open(path, source.mpp) as slide:
-            setup = with_mask(self.setup, source.mask)
-            cache = slide.cache(setup) if isinstance(slide, FeatureSlide) else None
-            whole = make_plan(slide, setup) if cache is None else cache.plan
-            plan, held = self._choose(whole) if cache is None else (whole, 1)
-            known: dict[str, Any] = {
-                "windows": plan.windows,
-                "of": whole.windows,
-                "held": held,
-                "mpp": whole.frame.t_mpp,
-            }
-            if plan.windows:
-                memory = WindowMemory() if cache is None and held and self._memory is not None else None
-                name = source.name if len(self.sources) > 1 else ""  # alone, it gives the same whatever it is called
-                whose = Whose(name, self._numbers[source.name], 1 / self._members[source.group])
-                planned = Planned(slide, setup, plan, memory, None if cache is None else cache.parts)
-                watch = Watch(self._reporter.on_window)
-                taken = take_tokens(planned, self.sample, whose, self.options.pool, watch)
-                known |= {"tokens": taken.seen, "side": taken.side}
-                if self._memory is not None and cache is None:
-                    self._memory.hold(
-                        path, source.content, HeldInput(whole, memory, self.sample.means.get(whose.number))
-                    )
-        digest = path_digest(files_of(path)[0])
-        self.slides[source.name] = {**known, "sha256": digest}
-        return Outcome(source.name, "done", notes=slide.info.notes)
+    def _look(self) -> None:
+        """Find out what the inputs have and share out what may be encoded, where they are spared."""
+        if self.options.thrift is None:
+            return
+        todo = [source for source in self.sources if source.name not in self._looked]
+        if todo:
+            self._reporter.on_stage(f"looking at {counted(len(todo), 'input')}")
+        for source, path in zip(todo, self._find(todo), strict=True):
+            outcome = (
+                look(LookTask(source, path, self._rule), self._at) if isinstance(path, Path) else _lost(source, path)
+            )
+            if isinstance(outcome, Looked):
+                self._looked[source.name] = outcome
+            else:
+                self._leave_out(outcome)
+            self._save(self.options.checkpoint_s)
+        there = [self._looked[source.name] for source in self.sources if source.name in self._looked]
+        allotted = allot(there, self.options.thrift)
+        self._allotted = {looked.input: one for looked, one in zip(there, allotted, strict=True)}
 
-    def _choose(self, plan: Plan) -> tuple[Plan, int]:
-        """The windows of an input to encode, perhaps none, and bytes of their features to hold."""
+    def _take(self) -> None:
+        """Take of every input what it was allotted; it counts only once all of it is there."""
+        todo = [source for source in self.sources if not {source.name} & (self.slides.keys() | self.left_out.keys())]
+        done, watch = len(self.slides), Watch(self._reporter.on_window)
+        for index, (source, path) in enumerate(zip(todo, self._find(todo), strict=True), done):
+            self._reporter.on_input(source.name, index, len(self.sources))
+            outcome = take(self._task(source, path), self._at, watch) if isinstance(path, Path) else _lost(source, path)
+            if isinstance(outcome, Sampled):
+                self.slides[source.name] = dict(outcome.known)
+                if outcome.taken is not None:
+                    put_tokens(self.sample, self._numbers[source.name], outcome.taken)
+                self._reporter.on_outcome(outcome)
+            else:
+                self._leave_out(outcome)
+            self._save(self.options.checkpoint_s)
+
+    def _task(self, source: Source, path: Path) -> TakeTask:
+        name = source.name if len(self.sources) > 1 else ""  # alone, it gives the same whatever it is called
+        return TakeTask(
+            source,
+            path,
+            self._rule,
+            self._allotted.get(source.name, _ALL),
+            Whose(name, 1 / self._members[source.group]),
+            self.sample.quota,
+        )
+
+    @property
+    def _rule(self) -> WindowRule:
+        """By which windows are drawn."""
         options, thrift = self.options, self.options.thrift
         if thrift is None:
-            return draw_windows(plan, self.setup, WindowRule(most=options.windows, seed=options.seed)), 0
-        rule = WindowRule(most=options.windows, share=thrift.share, small_bytes=thrift.small_bytes, seed=options.seed)
-        chosen, known = draw_windows(plan, self.setup, rule), self.slides.values()
-        needed = bytes_of_features(plan, self.setup) if is_small(plan, self.setup, rule) else 0
-        if needed and sum(one["held"] for one in known) + needed <= thrift.held_bytes:
-            return chosen, needed
-        spent = sum(one["windows"] for one in known if not one["held"]) + chosen.windows
-        in_all = (sum(one["of"] for one in known) + plan.windows) / (len(known) + 1) * len(self.sources)
-        if spent > thrift.share * in_all and sum(one["windows"] > 0 for one in known) >= thrift.fewest:
-            return replace(chosen, rows=()), 0
-        return chosen, 0
+            return WindowRule(most=options.windows, seed=options.seed)
+        return WindowRule(most=options.windows, share=thrift.share, small_bytes=thrift.small_bytes, seed=options.seed)
+
+    def _leave_out(self, outcome: Outcome) -> None:
+        self.left_out[outcome.input] = outcome.error
+        self._reporter.on_outcome(outcome)
+
+    def _in_order(self) -> None:
+        """Order the sample by key, and what is known of inputs as they were given."""
+        self.sample.sort()
+        names = [source.name for source in self.sources]
+        self.slides = {name: self.slides[name] for name in names if name in self.slides}
+        self._looked = {name: self._looked[name] for name in names if name in self._looked}
 
     def _empty(self) -> Sample:
         dim = self.spec.dim
@@ -232,8 +237,9 @@ class SampleBuilder:
             note = json.loads(read_note(self._work))
             recipe, slides = str(note["recipe"]), dict(note["slides"])
             if recipe == self._recipe:
+                looked = {str(name): Looked(name, "done", **one) for name, one in dict(note["looked"]).items()}
                 self.sample.load(self._work)
-                self.slides = slides
+                self.slides, self._looked = slides, looked
                 return
         except (OSError, ValueError, KeyError, TypeError) as error:
             self._reporter.on_note(f"{self._work} is damaged and made anew: {error}")
@@ -250,7 +256,13 @@ class SampleBuilder:
         """Save the sample unless it was saved less than so many seconds ago; a large one takes a twentieth at most."""
         started = time.monotonic()
         if self._work is not None and started - self._saved >= max(every_s, every_s and _SPARING * self._saving_s):
-            note = {"recipe": self._recipe, "slides": self.slides}
+            looked = {name: {kind: getattr(one, kind) for kind in _LOOKED} for name, one in self._looked.items()}
+            note = {"recipe": self._recipe, "slides": self.slides, "looked": looked}
             self.sample.save(self._work, json.dumps(note))
             self._saved = time.monotonic()
             self._saving_s = self._saved - started
+
+
+def _lost(source: Source, error: HistofactorError) -> Outcome:
+    """What became of an input that cannot be had."""
+    return Outcome(source.name, "failed", error=str(error))

@@ -13,7 +13,7 @@ from histofactor.records import ConceptBank
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.feature_file import FeatureSlide
 from histofactor.segmentation.plan import make_plan
-from histofactor.segmentation.sampling import Whose, draw_windows, is_small, sparing_rule, take_tokens
+from histofactor.segmentation.sampling import Whose, draw_windows, is_small, put_tokens, sparing_rule, take_tokens
 from histofactor.segmentation.setup import Setup
 from histofactor.segmentation.window_memory import HeldInput, WindowMemory
 from histofactor.slides.reader import Slide
@@ -46,7 +46,8 @@ def learn_from_one(
     sample = Sample(min(_TOKENS, max(1, int(drawn.g_tissue.sum()))), setup.encoder.spec.dim, seed)
     name = "array" if slide.info.path is None else slide.info.path.name
     planned = Planned(slide, setup, drawn, held, None if cache is None else cache.parts)
-    taken = take_tokens(planned, sample, Whose(""))  # whatever it is called
+    taken = take_tokens(planned, sample.quota, Whose(""))  # whatever it is called
+    put_tokens(sample, 0, taken)
     if not sample.size:
         raise ImageError(f"no tissue to learn concepts from in {name}", mend="give a bank with concepts=")
     sample.sort()
@@ -56,4 +57,4 @@ def learn_from_one(
     options = TrainOptions(kmeans=KMeansOptions(seed))
     banks, choice = learn_from_sample(sample, origin, bearable_ks(sample.size, k), features, options)
     bank = level_of(banks, None if choice is None else choice.recommended, k)
-    return bank, None if held is None else HeldInput(plan, held, sample.means[0])
+    return bank, None if held is None else HeldInput(plan, held, taken.mean)

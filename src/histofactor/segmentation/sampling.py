@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from histofactor.base.clock import Watch
-from histofactor.concepts.learn.sample import Known, Sample
+from histofactor.concepts.learn.sample import Keys, Known, Quota, Sample
 from histofactor.records import Float, SlideMean
 from histofactor.segmentation.cluster_rows import cluster_rows_of
 from histofactor.segmentation.encoding import Planned
@@ -49,26 +49,43 @@ class Whose:
 
     Attributes:
         name: what tells it from all others.
-        number: how the sample calls it.
         weight: how many tokens it should give, in proportion to other slides.
     """
 
     name: str
-    number: int = 0
     weight: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Tokens of one slide that a sample would take.
+
+    Attributes:
+        tokens: (n, d).
+        keys: (n,) their keys.
+        known: what else is known of them.
+    """
+
+    tokens: Float
+    keys: Keys
+    known: Known
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Taken:
     """What an input gave.
 
     Attributes:
         seen: tokens, or tiles, that were encoded.
         side: side in level-0 px of the patch that shows one of them.
+        drawn: those for the sample; None where none were encoded.
+        mean: of all that were encoded; None where none were.
     """
 
     seen: int
     side: float
+    drawn: Drawn | None
+    mean: SlideMean | None
 
 
 class RunningMean:
@@ -110,14 +127,12 @@ def draw_windows(plan: Plan, setup: Setup, rule: WindowRule) -> Plan:
     return subsample_windows(plan, setup, min(few, rule.most or few), np.random.default_rng(rule.seed))
 
 
-def take_tokens(
-    planned: Planned, sample: Sample, whose: Whose, pool: str = "token", watch: Watch | None = None
-) -> Taken:
-    """Encode an input and put those of its tokens that a sample wants into it, once all of them are there.
+def take_tokens(planned: Planned, quota: Quota, whose: Whose, pool: str = "token", watch: Watch | None = None) -> Taken:
+    """Encode an input and draw those of its tokens that a sample wants.
 
     Args:
         planned: the input; its plan says which windows.
-        sample: takes them.
+        quota: what the sample wants.
         whose: which slide it is.
         pool: see ``cluster_rows_of``.
         watch: who is told.
@@ -127,7 +142,7 @@ def take_tokens(
     """
     stains = StainWatch(planned.plan)
     rows = cluster_rows_of(replace(planned, on_read=stains.see), pool, watch)
-    draw = sample.draw(whose.name, rows.n, whose.weight)
+    draw = quota.draw(whose.name, rows.n, whose.weight)
     indices, tokens, norms, mean = [], [], [], RunningMean(planned)
     for found, features, sq_norms in rows.stream:
         mean.add(features)
@@ -135,13 +150,26 @@ def take_tokens(
         indices.append(found[wanted])
         tokens.append(features[wanted])
         norms.append(sq_norms[wanted])
+    drawn = None
     if indices:
         chosen = np.concatenate(indices)
         known = Known(np.concatenate(norms), rows.places[chosen], stains.of(rows.units, rows.n)[chosen])
-        sample.add(np.concatenate(tokens), draw.keys[chosen], whose.number, known)
-    if mean.n:
-        sample.means[whose.number] = mean.found
-    return Taken(mean.n, rows.side)
+        drawn = Drawn(np.concatenate(tokens), draw.keys[chosen], known)
+    return Taken(mean.n, rows.side, drawn, mean.found if mean.n else None)
+
+
+def put_tokens(sample: Sample, number: int, taken: Taken) -> None:
+    """Put what an input gave into a sample.
+
+    Args:
+        sample: takes it.
+        number: how the sample calls the slide.
+        taken: from ``take_tokens``, by a quota of this sample, now or before.
+    """
+    if taken.drawn is not None:
+        sample.add(taken.drawn.tokens, taken.drawn.keys, number, taken.drawn.known)
+    if taken.mean is not None:
+        sample.means[number] = taken.mean
 
 
 def mean_of(planned: Planned, watch: Watch | None = None) -> SlideMean | None:

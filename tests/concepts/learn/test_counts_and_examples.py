@@ -17,7 +17,7 @@ def setting():
     sample = Sample(900, 5)
     for number in range(3):
         tokens = rng.gamma(0.7, 1.0, (400, 5)).astype(np.float32)
-        keys, norms = sample.draw(str(number), 400).keys, (tokens**2).sum(1)
+        keys, norms = sample.quota.draw(str(number), 400).keys, (tokens**2).sum(1)
         sample.add(tokens, keys, number, Known(norms, rng.random((400, 2)).astype(np.float32)))
     sample.sort()
     level = train_levels(sample.tokens, [6])[6]

@@ -21,7 +21,7 @@ def sample_of(shift=0.0, n=600):
         which = rng.integers(0, 3, n)
         tokens = kinds[which] + rng.normal(0, 0.05, (n, 4)).astype(np.float32).clip(-0.19)
         tokens[:, 3] += number * shift
-        draw = sample.draw(str(number), n)
+        draw = sample.quota.draw(str(number), n)
         known = Known((tokens**2).sum(1), np.stack([which, which], 1).astype(np.float32))
         sample.add(tokens, draw.keys, number, known)
         sample.means[number] = SlideMean(tokens.mean(0), 1e6)

@@ -20,7 +20,7 @@ def slide(number, n, d=3):
 
 
 def take(sample, number, n, weight=1.0):
-    draw = sample.draw(f"slide {number}", n, weight)
+    draw = sample.quota.draw(f"slide {number}", n, weight)
     tokens, rows = slide(number, n), np.flatnonzero(draw.wanted)
     known = Known(
         tokens[rows, 1], np.stack([rows, rows], 1).astype(np.float32), np.stack([rows] * 5, 1).astype(np.float32)
@@ -93,15 +93,15 @@ def test_order_and_shares_do_not_matter(sizes, capacity, seed, data):
 def test_it_holds_the_smallest_keys_of_all():
     sizes = [80, 300, 150]
     reference = Sample(1000, 3)
-    keys = np.concatenate([reference.draw(f"slide {i}", n).keys for i, n in enumerate(sizes)])
+    keys = np.concatenate([reference.quota.draw(f"slide {i}", n).keys for i, n in enumerate(sizes)])
     np.testing.assert_array_equal(content(filled(sizes, 77))[1], np.sort(keys)[:77])
 
 
 def test_no_more_is_wanted_than_can_be_held():
     sample = Sample(50, 3)
-    assert sample.draw("large", 10_000).wanted.sum() == 50
+    assert sample.quota.draw("large", 10_000).wanted.sum() == 50
     take(sample, 0, 60)
-    assert 0 < sample.draw("another", 10_000).wanted.sum() < 60
+    assert 0 < sample.quota.draw("another", 10_000).wanted.sum() < 60
 
 
 def test_a_prefix_is_balanced_too():

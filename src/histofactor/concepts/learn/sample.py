@@ -69,6 +69,37 @@ class Known:
     stains: Float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a sample would take at one moment; it travels to whoever encodes a slide.
+
+    The sample takes fewer as it fills: what is drawn by an older quota is more than it takes, never less.
+
+    Attributes:
+        seed: of the keys.
+        capacity: tokens held, at most.
+        below: keys that are taken are smaller.
+    """
+
+    seed: int
+    capacity: int
+    below: float
+
+    def draw(self, name: str, n: int, weight: float = 1.0) -> Draw:
+        """Give the tokens of a slide their keys.
+
+        Args:
+            name: what tells the slide from all others; with the seed it decides the keys.
+            n: number of its tokens.
+            weight: how many tokens it should give, in proportion to other slides.
+        """
+        digest = hashlib.sha256(f"{self.seed}\0{name}".encode(errors="surrogateescape")).digest()
+        rng = np.random.default_rng(np.frombuffer(digest, np.uint32))
+        ranks = rng.permutation(n)
+        keys = (ranks + rng.random(n)) / weight
+        return Draw(keys, (ranks < self.capacity) & (keys < self.below))
+
+
 class Sample:
     """Tokens with the smallest keys; all memory is taken at the start.
 
@@ -93,26 +124,17 @@ class Sample:
         self.stains: Float = np.full((capacity, MEASURES), np.nan, np.float32)
         self.means: dict[int, SlideMean] = {}  # of all tokens of a slide that were encoded, by its number
 
-    def draw(self, name: str, n: int, weight: float = 1.0) -> Draw:
-        """Give the tokens of a slide their keys.
-
-        Args:
-            name: what tells the slide from all others; with the seed it decides the keys.
-            n: number of its tokens.
-            weight: how many tokens it should give, in proportion to other slides.
-        """
-        digest = hashlib.sha256(f"{self.seed}\0{name}".encode(errors="surrogateescape")).digest()
-        rng = np.random.default_rng(np.frombuffer(digest, np.uint32))
-        ranks = rng.permutation(n)
-        keys = (ranks + rng.random(n)) / weight
-        return Draw(keys, (ranks < self.capacity) & (keys < self.keys.max()))
+    @property
+    def quota(self) -> Quota:
+        """What it would take now."""
+        return Quota(self.seed, self.capacity, float(self.keys.max()))
 
     def add(self, tokens: Float, keys: Keys, slide: int, known: Known) -> None:
         """Take in tokens of one slide.
 
         Args:
             tokens: (n, d).
-            keys: (n,), from ``draw``.
+            keys: (n,), from ``Quota.draw``.
             slide: number of the slide.
             known: what else is known of them.
         """

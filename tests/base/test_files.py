@@ -308,6 +308,13 @@ def test_sweeping_follows_no_link(owned, tmp_path):
     assert before - tree(tmp_path) == gone
 
 
+def test_what_others_may_be_writing_is_not_swept(owned):
+    for name in (".0123456789ab-mine", ".0123456789ab-theirs", ".0123456789ab-not-mine"):
+        (owned / name).write_text("half")
+    sweep(owned, {"mine"})
+    assert [path.name for path in sorted(owned.glob(".0*"))] == [".0123456789ab-not-mine", ".0123456789ab-theirs"]
+
+
 def test_a_link_to_a_folder_is_replaced_and_what_it_points_at_stays(owned, tmp_path):
     with atomic_folder(owned / "folder link") as temporary:
         (temporary / "new").write_text("new")

@@ -11,7 +11,16 @@ from histofactor.concepts.bank.record import new_bank
 from histofactor.errors import BankError, OptionError
 from histofactor.records import EncoderKey
 from histofactor.runs import study as module
-from histofactor.runs.study import BANK, find_bank, journal_of, open_study, read_journal, study_lock, write_study
+from histofactor.runs.study import (
+    BANK,
+    find_bank,
+    journal_of,
+    open_study,
+    read_journal,
+    sample_of,
+    study_lock,
+    write_study,
+)
 
 KEY = EncoderKey("tiny", None, "blocks[-1]", "split-root")
 
@@ -99,6 +108,15 @@ def test_one_at_a_time(tmp_path):
             assert not other
     with study_lock(tmp_path, blocking=False) as mine:
         assert mine
+
+
+def test_what_a_killed_process_left_is_cleared_and_nothing_of_others(tmp_path):
+    leftovers = [f".0123456789ab-{name}" for name in (BANK, sample_of(tmp_path / BANK).name, "run.json")]
+    for name in leftovers:
+        (tmp_path / name).write_text("half")
+    with study_lock(tmp_path), study_lock(tmp_path, blocking=False):
+        pass
+    assert [path.name for path in tmp_path.glob(".0*")] == leftovers[-1:]
 
 
 def test_the_journal_is_lines_of_json(bank):

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -129,14 +129,20 @@ def copy(source: Path, path: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, names: Container[str] | None = None) -> None:
     """Delete what writers that were killed left behind in a folder; nobody else may be writing there.
+
+    Args:
+        folder: where.
+        names: of the files that nobody else may be writing; None for all of the folder.
 
     Raises:
         OutputError: a file cannot be deleted.
     """
-    for leftover in (path for path in folder.glob(".*") if _TEMPORARY.match(path.name)):
-        remove(leftover, inside=folder)
+    for leftover in folder.glob(".*"):
+        found = _TEMPORARY.match(leftover.name)
+        if found and (names is None or leftover.name[found.end() :] in names):
+            remove(leftover, inside=folder)
 
 
 def remove(path: Path, *, inside: Path) -> None:

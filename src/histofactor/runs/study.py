@@ -20,7 +20,7 @@ from typing import Any
 
 import histofactor
 from histofactor.base.digests import path_digest
-from histofactor.base.files import atomic, check_folder, copy
+from histofactor.base.files import atomic, check_folder, copy, sweep
 from histofactor.base.text import utf8
 from histofactor.concepts.bank.cut import cut
 from histofactor.concepts.bank.file import BankFile, bank_bytes, default_k, read_bank_file, write_bank_file
@@ -90,11 +90,16 @@ def journal_of(bank: Path) -> Path:
 def study_lock(out: Path, *, blocking: bool = True) -> Iterator[bool]:
     """Hold the lock of the concepts of an output folder; yields False where another process holds it.
 
+    What a process that was killed left of their files is cleared.
+
     Raises:
         OutputError: the folder cannot be written, or a link in it leads elsewhere.
     """
     check_folder(out / LOCKS, inside=out)
     with locked(out / LOCKS / "concepts.lock.json", blocking=blocking) as mine:
+        if mine:
+            bank = out / BANK
+            sweep(out, {path.name for path in (bank, sample_of(bank), page_of(bank), journal_of(bank))})
         yield mine
 
 

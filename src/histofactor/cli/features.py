@@ -41,7 +41,8 @@ def features(  # noqa: PLR0913 - one parameter an option
     """
     from histofactor.cli.progress import progress_reporter
     from histofactor.runs.features import write_many_features
-    from histofactor.runs.request import ManyOptions, Observer
+    from histofactor.runs.outcome import Observer
+    from histofactor.runs.request import ManyOptions
     from histofactor.segmentation.setup import SegmentOptions
 
     choice.check()

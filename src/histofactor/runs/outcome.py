@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from histofactor.base.clock import Progress
+from histofactor.base.clock import Clock, Progress
 from histofactor.errors import HistofactorError
 
 
@@ -58,6 +58,14 @@ class Reporter:
     on_wait: Callable[[str], None] = lambda name: None
     on_note: Callable[[str], None] = lambda sentence: None
     on_stage: Callable[[str], None] = lambda name: None
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Who is told of a run: of its inputs, and how long each stage took."""
+
+    reporter: Reporter = field(default_factory=Reporter)
+    clock: Clock = field(default_factory=Clock)
 
 
 def attempt(name: str, work: Callable[[], Some]) -> Some | Outcome:

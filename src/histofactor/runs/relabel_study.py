@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import histofactor
+from histofactor.base.clock import Watch
 from histofactor.base.names import WEIGHTS
 from histofactor.concepts.bank.nesting import sums, unions
 from histofactor.concepts.bank.one_name import in_one_color
@@ -16,9 +17,10 @@ from histofactor.export.weights import SparseWeights
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank
 from histofactor.runs.decode_again import Target, decode_again
-from histofactor.runs.execute.local import execute
+from histofactor.runs.execute.engine import LOCAL, Engine
+from histofactor.runs.execute.workers import open_workers
 from histofactor.runs.ledger import Ledger, begin, derive, inputs_of, request_of, scan
-from histofactor.runs.outcome import Outcome, Reporter, attempt
+from histofactor.runs.outcome import Observer, Outcome, Reporter, attempt
 from histofactor.runs.place import Place, Seal, claim, read_seal, seal
 from histofactor.runs.rewrite import rewrite
 from histofactor.runs.source import Opening
@@ -68,7 +70,12 @@ class Relabelled:
 
 
 def relabel_study(
-    out: Path, k: int | None = None, *, arguments: Sequence[str] = (), reporter: Reporter | None = None
+    out: Path,
+    k: int | None = None,
+    *,
+    arguments: Sequence[str] = (),
+    reporter: Reporter | None = None,
+    engine: Engine = LOCAL,
 ) -> Relabelled:
     """Bring every finished slide of a study up to date with its bank; one that fails does not stop the others.
 
@@ -81,6 +88,7 @@ def relabel_study(
         k: the level that slides are segmented with from now on; None keeps that of the study.
         arguments: what ``run.json`` says this was called with.
         reporter: who is told.
+        engine: where slides are worked on.
 
     Raises:
         OptionError: the folder is no study, has no results, or its bank has fewer concepts.
@@ -96,9 +104,10 @@ def relabel_study(
     finished = [one for one in ledger.outcomes if one.folder and one.status in {"done", "damaged"}]
     tasks = [Task(Path(one.input), Place(out, one.folder)) for one in finished]
     try:
-        for outcome in execute(tasks, lambda task: _brought(task, study), reporter):
-            made.outcomes.append(outcome)
-            reporter.on_outcome(outcome)
+        with open_workers(engine) as workers:
+            for _, outcome in workers.execute(RelabelJob(study), tasks, Observer(reporter)):
+                made.outcomes.append(outcome)
+                reporter.on_outcome(outcome)
     finally:
         reporter.on_stage("writing the report")
         _note_run(out, ledger, study, made, arguments)
@@ -134,17 +143,37 @@ def _note_run(out: Path, ledger: Ledger, study: Study, made: Relabelled, argumen
     begin(out, {**facts, **now, "k": study.k, "bank_sha256": target}, [])
 
 
-def _brought(task: Task, study: Study) -> Outcome | None:
-    """What became of one slide, told in its status; None where another process works on it."""
+@dataclass(frozen=True, slots=True)
+class RelabelJob:
+    """Every finished slide brought up to date with its study."""
 
-    def work() -> Outcome | None:
-        with claim(task.place) as mine:
-            return _bring(task, study) if mine else None
+    study: Study
 
-    outcome, before = attempt(str(task.path), work), read_status(task.place.results)
-    if outcome is not None and outcome.error:
+    def start(self, shared: dict[str, Any]) -> Study:
+        """There is nothing to load."""
+        return self.study
+
+    def do(self, state: Study, task: Task, watch: Watch) -> Outcome | None:
+        """What became of one slide, told in its status; None where another process works on it."""
+
+        def work() -> Outcome | None:
+            with claim(task.place) as mine:
+                return _bring(task, state) if mine else None
+
+        outcome = attempt(task.name, work)
+        return None if outcome is None else _told(outcome, task)
+
+    def lost(self, task: Task, cause: str) -> Outcome:
+        """The slide has failed, and its results are as they were."""
+        return _told(Outcome(task.name, "failed", error=cause), task)
+
+
+def _told(outcome: Outcome, task: Task) -> Outcome:
+    """What became of one slide, in its status where that is to change."""
+    before = read_status(task.place.results)
+    if outcome.error:
         outcome = replace(outcome, error=as_placed(outcome.error, task.place.out))
-    if outcome is None or before is None or outcome.status in {"kept", "waiting"}:
+    if before is None or outcome.status in {"kept", "waiting"}:
         return outcome
     told = outcome
     if outcome.status == "done":  # how long it took, and what of it is damaged, stays as it was

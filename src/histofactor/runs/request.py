@@ -7,24 +7,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from histofactor.base.clock import Clock
 from histofactor.encoders.encoder import Encoder, Inference
 from histofactor.records import ConceptBank
-from histofactor.runs.outcome import Reporter
+from histofactor.runs.execute.engine import LOCAL, Engine
+from histofactor.runs.outcome import Observer
 from histofactor.runs.place import key_of
 from histofactor.runs.results import Outputs
 from histofactor.runs.source import Opening, Stated
 from histofactor.segmentation.setup import SegmentOptions
 
 _PATHS = ("weights", "tissue_mask")  # of the options, where they are files
-
-
-@dataclass(frozen=True, slots=True)
-class Observer:
-    """Who is told of a run: of its inputs, and how long each stage took."""
-
-    reporter: Reporter = field(default_factory=Reporter)
-    clock: Clock = field(default_factory=Clock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +34,7 @@ class ManyOptions:
         arguments: what ``run.json`` says the run was called with.
         relearn: learn the concepts of the folder anew, from these inputs and all that earlier runs had.
         observer: who is told.
+        engine: where inputs are worked on.
     """
 
     mpp: float | None = None
@@ -54,6 +47,7 @@ class ManyOptions:
     arguments: Sequence[str] = ()
     relearn: bool = False
     observer: Observer = field(default_factory=Observer)
+    engine: Engine = LOCAL
 
 
 def stated(

@@ -6,24 +6,25 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from histofactor.base.clock import Watch
 from histofactor.concepts.bank.file import default_k, read_bank_file, recommended_k
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.records import ConceptBank
-from histofactor.runs.execute.local import execute
+from histofactor.runs.execute.engine import Workers
+from histofactor.runs.execute.workers import open_workers
 from histofactor.runs.ledger import begin, derive, facts_of, inputs_of, known_inputs, openings_of
-from histofactor.runs.outcome import Outcome
+from histofactor.runs.loaded import hold_memory
+from histofactor.runs.outcome import Observer, Outcome
 from histofactor.runs.own_concepts import OwnConcepts, StudyOptions, own_concepts
 from histofactor.runs.place import Place
-from histofactor.runs.request import ManyOptions, Observer, stated
+from histofactor.runs.request import ManyOptions, stated
 from histofactor.runs.results import Outputs
 from histofactor.runs.source import NOTHING
-from histofactor.runs.task import Request, Task, run_one
+from histofactor.runs.task import Request, SegmentJob, Task
 from histofactor.segmentation.feature_file import encoder_for
 from histofactor.segmentation.given_bank import EMBEDDED
 from histofactor.segmentation.method import method_of
-from histofactor.segmentation.setup import check_options
+from histofactor.segmentation.setup import Segmenter, check_options
 from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.resolution import check_mpp
 
@@ -64,8 +65,7 @@ def segment_many(
         HistofactorError: encoder or concepts cannot be used, or none can be learned, as told by ``segment`` and
             ``own_concepts``.
     """
-    options, out = options or ManyOptions(), Path(out)
-    observer = options.observer
+    options = options or ManyOptions()
     paths = [Path(path) for path in inputs]
     _check_inputs(paths)
     if options.opening.source_mpp is not None:
@@ -73,6 +73,13 @@ def segment_many(
     request = Request(
         encoder=encoder, concepts=concepts, k=k, mpp=options.mpp, method=options.method, options=options.segment
     )
+    with open_workers(options.engine) as workers:
+        return _segment(paths, Path(out), request, options, workers)
+
+
+def _segment(paths: list[Path], out: Path, request: Request, options: ManyOptions, workers: Workers) -> list[Outcome]:
+    """As ``segment_many``, with workers that are ready."""
+    encoder, concepts, k, observer = request.encoder, request.concepts, request.k, options.observer
     request = replace(request, encoder=encoder_for(paths, encoder))
     own = concepts is None and method_of(options.method).needs_bank
     if own:
@@ -87,10 +94,10 @@ def segment_many(
     facts = {**facts_of(segmenter, chosen.origin, options.arguments), "request": asked}
     run, places = begin(out, facts, paths, observer.reporter.on_note)
     tasks = [_task(path, place, outputs, options, run) for path, place in zip(paths, places, strict=True)]
-    watch = Watch(observer.reporter.on_window, observer.clock)
+    hold_memory(workers.shared, chosen.memory)
     outcomes = {}
     try:
-        for outcome in execute(tasks, lambda task: run_one(task, segmenter, watch, chosen.memory), observer.reporter):
+        for _, outcome in workers.execute(_job(request, chosen, segmenter), tasks, observer):
             outcomes[outcome.input] = outcome
             observer.reporter.on_outcome(outcome)
     finally:
@@ -98,6 +105,13 @@ def segment_many(
         with observer.clock("report"):
             derive(out)
     return [outcomes[str(path)] for path in paths]
+
+
+def _job(named: Request, chosen: OwnConcepts, segmenter: Segmenter) -> SegmentJob:
+    """What is done with every input: the encoder goes to other processes by its name, the concepts as they are."""
+    bank = segmenter.bank
+    request = replace(chosen.request, encoder=named.encoder, k=named.k if bank is None else None, concepts=bank)
+    return SegmentJob(request, segmenter)
 
 
 def _task(path: Path, place: Place, outputs: Outputs, options: ManyOptions, run: str) -> Task:

@@ -16,6 +16,7 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError, OutputError
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank
+from histofactor.runs.loaded import keep_encoder, kept_encoder, memory_of
 from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.place import Place, Seal, claim, clear, read_seal, seal, unseal
 from histofactor.runs.results import Outputs, keep_weights, write_results
@@ -41,10 +42,20 @@ class Request:
     method: str = "project"
     options: SegmentOptions = field(default_factory=SegmentOptions)
 
-    def load(self) -> Segmenter:
-        """Load encoder and concepts; raises what ``prepare`` does."""
+    def load(self, shared: dict[str, Any] | None = None) -> Segmenter:
+        """Load encoder and concepts; raises what ``prepare`` does.
+
+        Args:
+            shared: what the worker keeps; an encoder that is there is not loaded again.
+        """
         given = {name: getattr(self, name) for name in ("encoder", "concepts", "k", "mpp", "method", "options")}
-        return prepare(**given)
+        encoder, bank, shared = self.encoder, self.concepts, {} if shared is None else shared
+        if isinstance(encoder, str) and isinstance(bank, ConceptBank):
+            given["encoder"] = kept_encoder(shared, encoder, self.options, bank) or encoder
+        segmenter = prepare(**given)
+        if isinstance(encoder, str):
+            keep_encoder(shared, encoder, self.options, segmenter.setup.encoder)
+        return segmenter
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,41 @@ class Task:
     resume: bool = True
     run: str = ""
     mask: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The input, as given."""
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentJob:
+    """Every input to its results.
+
+    Attributes:
+        request: what they are segmented with; to go elsewhere it names its encoder, and has its bank in it.
+        here: the same, loaded in this process; it goes nowhere else.
+    """
+
+    request: Request
+    here: Segmenter | None = None
+
+    def __reduce__(self) -> tuple[type[SegmentJob], tuple[Request]]:
+        return SegmentJob, (self.request,)
+
+    def start(self, shared: dict[str, Any]) -> tuple[Segmenter, FeatureMemory]:
+        """Load encoder and concepts; raises what ``prepare`` does."""
+        return self.here or self.request.load(shared), memory_of(shared)
+
+    def do(self, state: tuple[Segmenter, FeatureMemory], task: Task, watch: Watch) -> Outcome | None:
+        """As ``run_one``."""
+        segmenter, memory = state
+        return run_one(task, segmenter, watch, memory)
+
+    def lost(self, task: Task, cause: str) -> Outcome:
+        """The input has failed, which its status tells."""
+        outcome = Outcome(task.name, "failed", error=cause)
+        return tell_status(outcome, outcome, task.place, task.run)
 
 
 def run_one(

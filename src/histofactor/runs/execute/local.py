@@ -4,37 +4,41 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from histofactor.runs.outcome import Outcome, Reporter
-from histofactor.runs.task import Task
+from histofactor.base.clock import Watch
+from histofactor.runs.execute.engine import Job, Result, Task
+from histofactor.runs.outcome import Observer
 
 _POLL_S = 1.0  # how often an input that another process works on is looked at
 
 
-def execute(tasks: Sequence[Task], work: Callable[[Task], Outcome | None], reporter: Reporter) -> Iterator[Outcome]:
-    """Work on every task; those that another process has are waited for at the end.
+class LocalWorkers:
+    """The one worker that this process is; see ``engine.Workers``."""
 
-    Args:
-        tasks: what is to be done.
-        work: from a task to its outcome, or None where another process has it.
-        reporter: told of every task that begins or waits.
+    def __init__(self) -> None:
+        self.number = 1
+        self.shared: dict[str, Any] = {}
 
-    Yields:
-        Outcomes as they come.
-    """
-    waiting, elsewhere = deque(enumerate(tasks)), set[int]()
-    while waiting:
-        index, task = waiting.popleft()
-        if index in elsewhere:
-            time.sleep(_POLL_S)
-        else:
-            reporter.on_input(str(task.path), index, len(tasks))
-        outcome = work(task)
-        if outcome is not None:
-            yield outcome
-            continue
-        if index not in elsewhere:
-            reporter.on_wait(str(task.path))
-        elsewhere.add(index)
-        waiting.append((index, task))
+    def execute(
+        self, job: Job[Task, Any, Result], tasks: Sequence[Task], observer: Observer
+    ) -> Iterator[tuple[Task, Result]]:
+        """As ``engine.Workers`` says; tasks begin in the order that they are given in."""
+        waiting, elsewhere = deque(enumerate(tasks)), set[int]()
+        reporter, watch = observer.reporter, Watch(observer.reporter.on_window, observer.clock)
+        state = job.start(self.shared)
+        while waiting:
+            index, task = waiting.popleft()
+            if index in elsewhere:
+                time.sleep(_POLL_S)
+            else:
+                reporter.on_input(task.name, index, len(tasks))
+            result = job.do(state, task, watch)
+            if result is not None:
+                yield task, result
+                continue
+            if index not in elsewhere:
+                reporter.on_wait(task.name)
+            elsewhere.add(index)
+            waiting.append((index, task))

@@ -9,9 +9,9 @@ from histofactor.runs import estimate as module
 from histofactor.runs.estimate import estimate
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.request import ManyOptions
-from histofactor.runs.sampling_tasks import Thrift
 from histofactor.runs.source import Opening, Stated
 from histofactor.runs.task import Request
+from histofactor.runs.thrift import Thrift
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.setup import SegmentOptions, load_setup
 from histofactor.segmentation.window_memory import bytes_of_features

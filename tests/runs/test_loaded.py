@@ -8,9 +8,8 @@ import pytest
 from histofactor.concepts.bank.record import new_bank
 from histofactor.encoders.build import load_encoder
 from histofactor.encoders.encoder import Inference
-from histofactor.runs.loaded import hold_memory, keep_encoder, kept_encoder, memory_of
+from histofactor.runs.loaded import keep_encoder, kept_encoder, memory_of
 from histofactor.segmentation.setup import SegmentOptions
-from histofactor.segmentation.window_memory import FeatureMemory
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,6 @@ def test_it_is_not_taken_for_other_features(encoder, bank):
 
 
 def test_memory_is_one_a_worker():
-    shared, memory = {}, FeatureMemory()
+    shared = {}
     assert memory_of(shared) is memory_of(shared)
-    hold_memory(shared, memory)
-    assert memory_of(shared) is memory
+    assert memory_of({}) is not memory_of(shared)

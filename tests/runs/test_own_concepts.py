@@ -22,6 +22,7 @@ from histofactor.runs.source import Opening
 from histofactor.runs.study import BANK, journal_of, open_study, sample_of, write_study
 from histofactor.segmentation import encoding
 from histofactor.segmentation.setup import SegmentOptions
+from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.phantom import phantom
 
 
@@ -142,7 +143,7 @@ def test_the_same_bytes_without_anything_held(images, study, tmp_path, monkeypat
     assert {bank.centring and bank.centring.share for bank in load_banks(tmp_path / "out" / BANK).values()} == {
         share or None
     }
-    monkeypatch.setattr(module.FeatureMemory, "hold", lambda *given: None)
+    monkeypatch.setattr(FeatureMemory, "hold", lambda *given: None)
     study(images, tmp_path / "again/out", encoder=encoder)
     assert results(tmp_path / "out") == results(tmp_path / "again/out")
 

@@ -8,14 +8,14 @@ from PIL import Image
 
 from histofactor.concepts.learn.levels import TrainOptions
 from histofactor.errors import ImageError, OptionError, OutputError
+from histofactor.runs.execute.local import LocalWorkers
+from histofactor.runs.loaded import memory_of
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
-from histofactor.runs.sampling_tasks import Thrift
 from histofactor.runs.source import Opening, Source, Sources, file_sources
+from histofactor.runs.thrift import Thrift
 from histofactor.segmentation import encoding as stream
 from histofactor.segmentation import sampling
-from histofactor.segmentation.setup import load_setup
-from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.phantom import phantom
 
 OPTIONS = LearnOptions(opening=Opening(source_mpp=1.0), tokens=500, checkpoint_s=0)
@@ -31,13 +31,11 @@ def images(tmp_path_factory):
 
 @pytest.fixture
 def collect(images, tiny_encoder):
-    setup = load_setup(tiny_encoder)
-
     def build(numbers=range(4), options=OPTIONS, work=None, find=None, groups=None, told=None):
         sources = [Source(f"{n}.png", groups and groups[n]) for n in numbers]
         inputs = Sources(sources, find or (lambda todo: (images / source.name for source in todo)))
         reporter = Reporter(on_note=(told if told is not None else []).append)
-        builder = SampleBuilder(inputs, setup, options, work=work, reporter=reporter)
+        builder = SampleBuilder(inputs, tiny_encoder, options, work=work, reporter=reporter)
         builder.gather()
         return builder
 
@@ -122,7 +120,7 @@ def test_a_changed_input_begins_anew(images, tiny_encoder, tmp_path):
 
     def tokens():
         reporter = Reporter(on_note=told.append)
-        builder = SampleBuilder(file_sources(paths), load_setup(tiny_encoder), OPTIONS, work=work, reporter=reporter)
+        builder = SampleBuilder(file_sources(paths), tiny_encoder, OPTIONS, work=work, reporter=reporter)
         builder.gather()
         return {name: known["tokens"] for name, known in builder.slides.items()}
 
@@ -143,7 +141,7 @@ def test_which_image_of_a_file_is_read_is_told(images, tiny_encoder, tmp_path):
         large.save(tmp_path / "two.tif", save_all=True, append_images=[small.copy()])
     told = []
     reporter = Reporter(on_outcome=told.append)
-    SampleBuilder(file_sources([tmp_path / "two.tif"]), load_setup(tiny_encoder), OPTIONS, reporter=reporter).gather()
+    SampleBuilder(file_sources([tmp_path / "two.tif"]), tiny_encoder, OPTIONS, reporter=reporter).gather()
     assert "'page 1' (200 × 160 px)" in told[0].notes[0]
 
 
@@ -211,7 +209,7 @@ def test_windows_out_of_range(collect):
 
 def test_a_resolution_is_used(collect, images, tiny_encoder):
     sources = Sources([Source("3.png", mpp=0.5)], lambda todo: [images / "3.png"])
-    builder = SampleBuilder(sources, load_setup(tiny_encoder), LearnOptions(tokens=5000))
+    builder = SampleBuilder(sources, tiny_encoder, LearnOptions(tokens=5000))
     builder.gather()
     assert builder.slides["3.png"]["tokens"] < 0.3 * collect([3]).slides["3.png"]["tokens"]
 
@@ -254,14 +252,12 @@ def spent(builder):
 
 def test_small_inputs_are_encoded_whole_and_held_within_the_budget(images, tiny_encoder):
     def build(**changes):
-        memory = FeatureMemory()
+        workers = LocalWorkers()
         builder = SampleBuilder(
-            file_sources([images / f"{n}.png" for n in range(4)]),
-            load_setup(tiny_encoder),
-            thrifty(**changes),
-            memory=memory,
+            file_sources([images / f"{n}.png" for n in range(4)]), tiny_encoder, thrifty(**changes), workers=workers
         )
         builder.gather()
+        memory = memory_of(workers.shared)
         held = [memory.take(images / source.name, source.content) for source in builder.sources]
         return builder, held
 

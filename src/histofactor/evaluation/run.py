@@ -32,7 +32,7 @@ from histofactor.segmentation.feature_cache import cache_features
 from histofactor.segmentation.given_bank import EMBEDDED
 from histofactor.segmentation.method import method_of
 from histofactor.segmentation.page import segment_slide
-from histofactor.segmentation.setup import Segmenter, SegmentOptions, learning_setup, name_of, prepare
+from histofactor.segmentation.setup import Segmenter, SegmentOptions, name_of, prepare
 from histofactor.slides.thumbnail import read_thumbnail
 
 if TYPE_CHECKING:
@@ -176,12 +176,12 @@ def _learned(
     dataset: Dataset, encoder: str | Encoder, options: EvaluateOptions, how: SegmentOptions
 ) -> tuple[Encoder, dict[int, ConceptBank]]:
     """The encoder, loaded, and concepts of every K learned from the images, whose labels are not looked at."""
-    setup, opening = learning_setup(encoder, options.mpp, how), replace(options.opening, source_mpp=dataset.mpp)
+    opening = replace(options.opening, source_mpp=dataset.mpp)
     learning = LearnOptions(mpp=options.mpp, opening=opening, windows=0, encoder=how)
-    builder = SampleBuilder(file_sources([item.image for item in dataset.items]), setup, learning)
+    builder = SampleBuilder(file_sources([item.image for item in dataset.items]), encoder, learning)
     builder.gather()
     learned = learn(builder, lambda tokens: sorted({*options.ks, *bearable_ks(tokens, max(options.ks))}))
-    return setup.encoder, {len(bank.names): bank for bank in learned.banks}
+    return builder.setup.encoder, {len(bank.names): bank for bank in learned.banks}
 
 
 def _segmenters(

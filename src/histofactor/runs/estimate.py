@@ -27,9 +27,9 @@ from histofactor.runs.outcome import Reporter
 from histofactor.runs.own_concepts import MOST_INPUTS
 from histofactor.runs.request import ManyOptions
 from histofactor.runs.sample_builder import LearnOptions
-from histofactor.runs.sampling_tasks import Thrift, allot, looked_at
 from histofactor.runs.source import NOTHING
 from histofactor.runs.task import Request
+from histofactor.runs.thrift import Thrift, allot, looked_at
 from histofactor.segmentation.encoding import LANES, Planned, batches
 from histofactor.segmentation.method import method_of
 from histofactor.segmentation.plan import Plan, make_plan, subsample_windows

@@ -18,10 +18,10 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError
 from histofactor.records import ConceptBank
 from histofactor.records.shown import Shown
+from histofactor.runs.execute.workers import open_workers
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
 from histofactor.runs.source import Source, Sources, file_sources
-from histofactor.segmentation.setup import learning_setup
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,9 +72,9 @@ def learn_concepts(
     options = options or LearnOptions()
     check_ks(ks)
     sources = inputs if isinstance(inputs, Sources) else file_sources(inputs)
-    setup = learning_setup(encoder, options.mpp, options.encoder)
-    builder = SampleBuilder(sources, setup, options, work=work, reporter=reporter)
-    builder.gather()
+    with open_workers(options.engine) as workers:
+        builder = SampleBuilder(sources, encoder, options, work=work, reporter=reporter, workers=workers)
+        builder.gather()
     (reporter or Reporter()).on_stage("learning concepts")
     return learn(builder, lambda tokens: ks)
 

@@ -43,8 +43,3 @@ def memory_of(shared: dict[str, Any]) -> FeatureMemory:
     """Inputs that this worker encoded and is yet to segment."""
     memory: FeatureMemory = shared.setdefault(_MEMORY, FeatureMemory())
     return memory
-
-
-def hold_memory(shared: dict[str, Any], memory: FeatureMemory) -> None:
-    """Take over what was encoded elsewhere in this process."""
-    shared[_MEMORY] = memory

@@ -15,11 +15,12 @@ from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions
 from histofactor.encoders.registry import get
 from histofactor.errors import BankMismatch
+from histofactor.runs.execute.engine import Workers
+from histofactor.runs.execute.local import LocalWorkers
 from histofactor.runs.learn_concepts import learn
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.place import key_of
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
-from histofactor.runs.sampling_tasks import Thrift
 from histofactor.runs.source import Opening, Stated, file_sources
 from histofactor.runs.study import (
     BANK,
@@ -35,8 +36,8 @@ from histofactor.runs.study import (
     write_study,
 )  # fmt: skip
 from histofactor.runs.task import Request
-from histofactor.segmentation.setup import learning_setup, name_of
-from histofactor.segmentation.window_memory import FeatureMemory
+from histofactor.runs.thrift import Thrift
+from histofactor.segmentation.setup import name_of
 
 MOST_INPUTS = 128  # that concepts are learned from; of more, so many are drawn at random
 _CHECKPOINT_S = 10.0  # between two savings of the sample
@@ -53,12 +54,14 @@ class StudyOptions:
         relearn: learn anew although there are some.
         thrift: how inputs are spared.
         known: what is said of inputs, by path.
+        workers: who encodes.
     """
 
     opening: Opening = field(default_factory=Opening)
     relearn: bool = False
     thrift: Thrift = field(default_factory=Thrift)
     known: Mapping[Path, Stated] = field(default_factory=dict)
+    workers: Workers = field(default_factory=LocalWorkers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,10 @@ class OwnConcepts:
     Attributes:
         request: with the concepts, and with the encoder where it was loaded to learn them.
         origin: where the concepts come from, as reports say it.
-        memory: inputs that were encoded on the way.
     """
 
     request: Request
     origin: str
-    memory: FeatureMemory
 
 
 def own_concepts(
@@ -133,7 +134,7 @@ def _kept(
         )
     if not page_of(path).exists():
         write_page(study, inputs, options.opening)
-    return OwnConcepts(replace(request, concepts=study.file.banks[k], k=None), origin(study), FeatureMemory())
+    return OwnConcepts(replace(request, concepts=study.file.banks[k], k=None), origin(study))
 
 
 def _at_mpp(request: Request, learned_mpp: float | None, reporter: Reporter) -> Request:
@@ -154,8 +155,7 @@ def _learned(
     path: Path, inputs: Sequence[Path], request: Request, options: StudyOptions, reporter: Reporter
 ) -> OwnConcepts:
     """Concepts learned from the inputs, written down with their page."""
-    memory, seed = FeatureMemory(), request.options.seed
-    setup = learning_setup(request.encoder, request.mpp, request.options)
+    seed = request.options.seed
     learning = LearnOptions(
         mpp=request.mpp,
         opening=options.opening,
@@ -166,7 +166,8 @@ def _learned(
         checkpoint_s=_CHECKPOINT_S,
     )
     sources, quiet = file_sources(_drawn(inputs, seed, reporter), options.known), _while_learning(reporter)
-    builder = SampleBuilder(sources, setup, learning, work=sample_of(path), reporter=quiet, memory=memory)
+    work, workers = sample_of(path), options.workers
+    builder = SampleBuilder(sources, request.encoder, learning, work=work, reporter=quiet, workers=workers)
     builder.gather()
     _tell_mpp(builder, reporter)
     reporter.on_stage("learning concepts")
@@ -188,8 +189,8 @@ def _learned(
         f"learned K = {ks} from {counted(len(builder.used), 'input')}, K = {k} is used: {path}, to look at: "
         f"{page_of(path)}"
     )
-    request = replace(request, encoder=setup.encoder, concepts=bank, k=None)
-    return OwnConcepts(request, origin(study), memory)
+    request = replace(request, encoder=builder.setup.encoder, concepts=bank, k=None)
+    return OwnConcepts(request, origin(study))
 
 
 def _drawn(inputs: Sequence[Path], seed: int, reporter: Reporter) -> list[Path]:

@@ -6,36 +6,34 @@ import hashlib
 import json
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import histofactor
-from histofactor.base.clock import Watch
 from histofactor.base.files import output_error
 from histofactor.base.text import counted
 from histofactor.concepts.learn.levels import TrainOptions, check_algorithm
 from histofactor.concepts.learn.sample import Sample, read_note
-from histofactor.errors import HistofactorError, OptionError
+from histofactor.encoders.encoder import Encoder
+from histofactor.errors import OptionError
 from histofactor.recipe import fingerprint
-from histofactor.runs.outcome import Outcome, Reporter
+from histofactor.runs.execute.engine import LOCAL, Engine, Workers
+from histofactor.runs.execute.local import LocalWorkers
+from histofactor.runs.outcome import Observer, Outcome, Reporter
 from histofactor.runs.sampling_tasks import (
-    Allotment,
-    Looked,
     LookTask,
     Sampled,
+    SampleJob,
     TakeTask,
-    Thrift,
-    Workplace,
-    allot,
-    look,
-    take,
+    Tasks,
 )
 from histofactor.runs.source import Opening, Source, Sources, content_of
+from histofactor.runs.thrift import Allotment, Looked, Thrift, allot
 from histofactor.segmentation.cluster_rows import check_pool
 from histofactor.segmentation.sampling import Whose, WindowRule, put_tokens
-from histofactor.segmentation.setup import SegmentOptions, Setup
-from histofactor.segmentation.window_memory import FeatureMemory
+from histofactor.segmentation.setup import SegmentOptions, learning_setup
 
 _SAMPLE_BYTES = 2**30  # of tokens, at most
 _ALL = Allotment(any=True, held=0)  # where inputs are not spared
@@ -60,6 +58,7 @@ class LearnOptions:
         centring: share of what a slide's mean differs from the mean of all that is taken from its tokens, in [0, 1];
             None as the encoder's row has it. Means of tiles stay as they are.
         checkpoint_s: seconds between two savings of the sample.
+        engine: where inputs are worked on, by ``learn_concepts``.
     """
 
     mpp: float | None = None
@@ -73,6 +72,7 @@ class LearnOptions:
     thrift: Thrift | None = None
     centring: float | None = None
     checkpoint_s: float = 60.0
+    engine: Engine = LOCAL
 
 
 class SampleBuilder:
@@ -80,27 +80,28 @@ class SampleBuilder:
 
     Args:
         sources: the inputs, each of another name.
-        setup: how tokens come about.
+        encoder: name of an encoder, or one that is loaded.
         options: how to sample.
         work: file that holds the sample while it grows, or None. One of another recipe is set aside, one that is
             damaged made anew; both are told.
         reporter: who is told.
-        memory: takes the features that ``options.thrift`` lets it hold; None holds none.
+        workers: who encodes; default this process.
 
     Raises:
         OptionError: a name is there twice, or an option is out of range.
+        HistofactorError: the encoder cannot be used, as told by ``learning_setup``.
         OutputError: a sample cannot be set aside.
     """
 
     def __init__(
         self,
         sources: Sources,
-        setup: Setup,
+        encoder: str | Encoder,
         options: LearnOptions,
         *,
         work: Path | None = None,
         reporter: Reporter | None = None,
-        memory: FeatureMemory | None = None,
+        workers: Workers | None = None,
     ) -> None:
         names = Counter(source.name for source in sources.all)
         if twice := sorted(name for name, times in names.items() if times > 1):
@@ -111,12 +112,15 @@ class SampleBuilder:
         check_algorithm(options.train.algorithm)
         if options.centring is not None and not 0 <= options.centring <= 1:
             raise OptionError("the share of centring is out of range", expected="0 to 1", got=f"{options.centring}")
-        self.sources, self.options, self.setup = sources.all, options, setup
-        self.spec = setup.encoder.spec
+        self.sources, self.options = sources.all, options
+        self.setup = learning_setup(encoder, options.mpp, options.encoder)
+        self.spec = self.setup.encoder.spec
         self._numbers = {source.name: number for number, source in enumerate(sources.all)}
         self._members = Counter(source.group for source in sources.all)
-        self._work, self._find, self._reporter = work, sources.find, reporter or Reporter()
-        self._at = Workplace(setup, options.opening, options.pool, memory)
+        self._work, self._find, self._together = work, sources.find, sources.together
+        self._reporter, self._workers = reporter or Reporter(), workers or LocalWorkers()
+        how, spared = (encoder, options.mpp, options.encoder), options.thrift is not None
+        self._job = SampleJob(*how, options.opening, options.pool, spared, self.setup)
         self.sample = self._empty()
         self.slides: dict[str, dict[str, Any]] = {}  # by name: what is known of those that were looked at
         self.left_out: dict[str, str] = {}
@@ -154,45 +158,48 @@ class SampleBuilder:
         todo = [source for source in self.sources if source.name not in self._looked]
         if todo:
             self._reporter.on_stage(f"looking at {counted(len(todo), 'input')}")
-        for source, path in zip(todo, self._find(todo), strict=True):
-            outcome = (
-                look(LookTask(source, path, self._rule), self._at) if isinstance(path, Path) else _lost(source, path)
-            )
+        quiet = replace(self._reporter, on_input=lambda *_: None)
+        for outcome in self._worked(todo, lambda source, path: LookTask(source, path, self._rule), quiet):
             if isinstance(outcome, Looked):
-                self._looked[source.name] = outcome
-            else:
-                self._leave_out(outcome)
-            self._save(self.options.checkpoint_s)
+                self._looked[outcome.input] = outcome
         there = [self._looked[source.name] for source in self.sources if source.name in self._looked]
         allotted = allot(there, self.options.thrift)
         self._allotted = {looked.input: one for looked, one in zip(there, allotted, strict=True)}
 
     def _take(self) -> None:
         """Take of every input what it was allotted; it counts only once all of it is there."""
-        todo = [source for source in self.sources if not {source.name} & (self.slides.keys() | self.left_out.keys())]
-        done, watch = len(self.slides), Watch(self._reporter.on_window)
-        for index, (source, path) in enumerate(zip(todo, self._find(todo), strict=True), done):
-            self._reporter.on_input(source.name, index, len(self.sources))
-            outcome = take(self._task(source, path), self._at, watch) if isinstance(path, Path) else _lost(source, path)
+        todo = [source for source in self.sources if source.name not in {*self.slides, *self.left_out}]
+        reporter, n = self._reporter, len(self.sources)
+        counting = replace(reporter, on_input=lambda name, *_: reporter.on_input(name, len(self.slides), n))
+        for outcome in self._worked(todo, self._task, counting):
             if isinstance(outcome, Sampled):
-                self.slides[source.name] = dict(outcome.known)
+                self.slides[outcome.input] = dict(outcome.known)
                 if outcome.taken is not None:
-                    put_tokens(self.sample, self._numbers[source.name], outcome.taken)
-                self._reporter.on_outcome(outcome)
-            else:
-                self._leave_out(outcome)
-            self._save(self.options.checkpoint_s)
+                    put_tokens(self.sample, self._numbers[outcome.input], outcome.taken)
+                reporter.on_outcome(outcome)
+
+    def _worked(
+        self, todo: Sequence[Source], task: Callable[[Source, Path], LookTask | TakeTask], reporter: Reporter
+    ) -> Iterator[Outcome]:
+        """What came of inputs; those that failed are left out, and the sample is saved now and then."""
+        reached = zip(todo, self._find(todo), strict=True)
+        for few in [list(reached)] if self._together else ([one] for one in reached):
+            there = [(source, path) for source, path in few if isinstance(path, Path)]
+            lost = [
+                Outcome(source.name, "failed", error=str(path)) for source, path in few if source not in dict(there)
+            ]
+            made = self._workers.execute(self._job, Tasks(there, task), Observer(reporter))
+            for outcome in (*lost, *(outcome for _, outcome in made)):
+                if outcome.error:
+                    self.left_out[outcome.input] = outcome.error
+                    self._reporter.on_outcome(outcome)
+                yield outcome
+                self._save(self.options.checkpoint_s)
 
     def _task(self, source: Source, path: Path) -> TakeTask:
         name = source.name if len(self.sources) > 1 else ""  # alone, it gives the same whatever it is called
-        return TakeTask(
-            source,
-            path,
-            self._rule,
-            self._allotted.get(source.name, _ALL),
-            Whose(name, 1 / self._members[source.group]),
-            self.sample.quota,
-        )
+        whose = Whose(name, 1 / self._members[source.group])
+        return TakeTask(source, path, self._rule, self._allotted.get(source.name, _ALL), whose, self.sample.quota)
 
     @property
     def _rule(self) -> WindowRule:
@@ -201,10 +208,6 @@ class SampleBuilder:
         if thrift is None:
             return WindowRule(most=options.windows, seed=options.seed)
         return WindowRule(most=options.windows, share=thrift.share, small_bytes=thrift.small_bytes, seed=options.seed)
-
-    def _leave_out(self, outcome: Outcome) -> None:
-        self.left_out[outcome.input] = outcome.error
-        self._reporter.on_outcome(outcome)
 
     def _in_order(self) -> None:
         """Order the sample by key, and what is known of inputs as they were given."""
@@ -261,8 +264,3 @@ class SampleBuilder:
             self.sample.save(self._work, json.dumps(note))
             self._saved = time.monotonic()
             self._saving_s = self._saved - started
-
-
-def _lost(source: Source, error: HistofactorError) -> Outcome:
-    """What became of an input that cannot be had."""
-    return Outcome(source.name, "failed", error=str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,44 +10,22 @@ from typing import Any
 from histofactor.base.clock import Watch
 from histofactor.base.digests import path_digest
 from histofactor.concepts.learn.sample import Quota
+from histofactor.encoders.encoder import Encoder
+from histofactor.runs.loaded import keep_encoder, memory_of
 from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.source import Opening, Source
+from histofactor.runs.thrift import Allotment, Looked, looked_at
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.feature_cache import FeatureCache
 from histofactor.segmentation.feature_file import FeatureSlide
 from histofactor.segmentation.plan import Plan, make_plan
-from histofactor.segmentation.sampling import (
-    SHARE,
-    SMALL_BYTES,
-    Taken,
-    Whose,
-    WindowRule,
-    draw_windows,
-    is_small,
-    take_tokens,
-)
-from histofactor.segmentation.setup import Setup, with_mask
-from histofactor.segmentation.window_memory import FeatureMemory, HeldInput, WindowMemory, bytes_of_features
+from histofactor.segmentation.sampling import Taken, Whose, WindowRule, draw_windows, take_tokens
+from histofactor.segmentation.setup import SegmentOptions, Setup, learning_setup, with_mask
+from histofactor.segmentation.window_memory import FeatureMemory, HeldInput, WindowMemory
 from histofactor.slides.reader import Slide
 from histofactor.slides.slide_parts import files_of
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thrift:
-    """How learning spares inputs that will be segmented afterwards.
-
-    Attributes:
-        share: of the windows of an input, and of those of all inputs, that may be encoded for learning alone.
-        small_bytes: an input whose features take no more is encoded whole.
-        held_bytes: of features of such inputs that are held for segmenting, so that they are encoded once; those
-            beyond it count as encoded for learning alone.
-        fewest: so many inputs are learned from whatever their share.
-    """
-
-    share: float = SHARE
-    small_bytes: int = SMALL_BYTES
-    held_bytes: int = 2**31
-    fewest: int = 16
+_SETUP, _PLANS = "setup", "plans"  # what a worker keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +42,10 @@ class LookTask:
     path: Path
     rule: WindowRule
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Looked(Outcome):
-    """What an input has, before any of it is encoded.
-
-    Attributes:
-        windows: in all, every view counted.
-        drawn: of these, windows that would be encoded to learn from it.
-        feature_bytes: of all its features, where so few that they can be held; else 0.
-        at_hand: whether its features are there already.
-    """
-
-    windows: int
-    drawn: int
-    feature_bytes: int
-    at_hand: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Allotment:
-    """What of an input is encoded to learn from it.
-
-    Attributes:
-        any: whether anything is.
-        held: bytes of its features to be held for segmenting; 0 holds none.
-    """
-
-    any: bool
-    held: int
+    @property
+    def name(self) -> str:
+        """What tells the input from all others."""
+        return self.source.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +68,31 @@ class TakeTask:
     whose: Whose
     quota: Quota
 
+    @property
+    def name(self) -> str:
+        """What tells the input from all others."""
+        return self.source.name
+
+
+class Tasks(Sequence[LookTask | TakeTask]):
+    """Tasks that are made as they begin, with what the sample wants by then.
+
+    Args:
+        inputs: with where each lies.
+        make: a task of one.
+    """
+
+    def __init__(
+        self, inputs: Sequence[tuple[Source, Path]], make: Callable[[Source, Path], LookTask | TakeTask]
+    ) -> None:
+        self._inputs, self._make = inputs, make
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    def __getitem__(self, index: Any, /) -> Any:
+        return self._make(*self._inputs[index])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampled(Outcome):
@@ -129,7 +107,7 @@ class Sampled(Outcome):
     taken: Taken | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Workplace:
     """What inputs are looked at and encoded with, and what is kept from one task for the next.
 
@@ -137,7 +115,7 @@ class Workplace:
         setup: how tokens come about.
         opening: how inputs are opened.
         pool: what is clustered, see ``cluster_rows_of``.
-        memory: takes features that are to be held; None holds none.
+        memory: takes what is known of inputs that will be segmented; None where none will be.
         plans: of inputs that were looked at and are yet to be encoded.
     """
 
@@ -148,41 +126,49 @@ class Workplace:
     plans: dict[Path, Plan] = field(default_factory=dict)
 
 
-def look(task: LookTask, at: Workplace) -> Outcome:
-    """Look at an input; ``Looked``, or what went wrong."""
-    return attempt(task.source.name, lambda: _look(task, at))
+@dataclass(frozen=True, slots=True)
+class SampleJob:
+    """Inputs looked at, and sampled.
 
-
-def take(task: TakeTask, at: Workplace, watch: Watch) -> Outcome:
-    """Take of an input what was allotted; ``Sampled``, or what went wrong."""
-    return attempt(task.source.name, lambda: _take(task, at, watch))
-
-
-def allot(looked: Sequence[Looked], thrift: Thrift) -> list[Allotment]:
-    """Share out what may be encoded for learning, in the order of the inputs.
-
-    Features of small inputs are held as far as they fit; of others windows are encoded for learning alone, until the
-    share of all windows is spent.
-
-    Args:
-        looked: what there is.
-        thrift: how it is spared.
+    Attributes:
+        encoder, mpp, options: as for ``learning_setup``.
+        opening, pool: see ``Workplace``.
+        segments: whether the inputs will be segmented afterwards.
+        here: the setup, loaded in this process; it goes nowhere else.
     """
-    found: list[Allotment] = []
-    in_all = sum(one.windows for one in looked)
-    held = spent = used = 0
-    for one in looked:
-        if one.at_hand:
-            allotted = Allotment(one.drawn > 0, 1)
-        elif one.feature_bytes and held + one.feature_bytes <= thrift.held_bytes:
-            allotted, held = Allotment(one.drawn > 0, one.feature_bytes), held + one.feature_bytes
-        elif spent + one.drawn > thrift.share * in_all and used >= thrift.fewest:
-            allotted = Allotment(False, 0)
-        else:
-            allotted, spent = Allotment(one.drawn > 0, 0), spent + one.drawn
-        used += allotted.any
-        found.append(allotted)
-    return found
+
+    encoder: str | Encoder
+    mpp: float | None
+    options: SegmentOptions
+    opening: Opening
+    pool: str = "token"
+    segments: bool = False
+    here: Setup | None = None
+
+    def __reduce__(self) -> tuple[type[SampleJob], tuple[Any, ...]]:
+        return SampleJob, (self.encoder, self.mpp, self.options, self.opening, self.pool, self.segments)
+
+    def start(self, shared: dict[str, Any]) -> Workplace:
+        """Load the encoder; raises what ``learning_setup`` does."""
+        how = (self.encoder, self.mpp, self.options)
+        kept, setup = shared.get(_SETUP), self.here
+        if setup is None:
+            setup = kept[1] if kept is not None and kept[0] == how else learning_setup(*how)
+        shared[_SETUP] = how, setup
+        if isinstance(self.encoder, str):
+            keep_encoder(shared, self.encoder, self.options, setup.encoder)
+        memory = memory_of(shared) if self.segments else None
+        return Workplace(setup, self.opening, self.pool, memory, shared.setdefault(_PLANS, {}))
+
+    def do(self, state: Workplace, task: LookTask | TakeTask, watch: Watch) -> Outcome:
+        """``Looked`` or ``Sampled``, or what went wrong."""
+        if isinstance(task, LookTask):
+            return attempt(task.name, lambda: _look(task, state))
+        return attempt(task.name, lambda: _take(task, state, watch))
+
+    def lost(self, task: LookTask | TakeTask, cause: str) -> Outcome:
+        """The input has failed."""
+        return Outcome(task.name, "failed", error=cause)
 
 
 def _look(task: LookTask, at: Workplace) -> Looked:
@@ -193,20 +179,6 @@ def _look(task: LookTask, at: Workplace) -> Looked:
     if cache is not None:
         return Looked(name, "done", windows=plan.windows, drawn=plan.windows, feature_bytes=0, at_hand=True)
     return looked_at(name, plan, draw_windows(plan, setup, task.rule), setup, task.rule)
-
-
-def looked_at(name: str, plan: Plan, drawn: Plan, setup: Setup, rule: WindowRule) -> Looked:
-    """What an input has.
-
-    Args:
-        name: what it is called.
-        plan: of all of it.
-        drawn: of what would be encoded to learn from it, by ``rule``.
-        setup: how tokens come about.
-        rule: by which windows are drawn.
-    """
-    held = bytes_of_features(plan, setup) if is_small(plan, setup, rule) else 0
-    return Looked(name, "done", windows=plan.windows, drawn=drawn.windows, feature_bytes=held, at_hand=False)
 
 
 def _take(task: TakeTask, at: Workplace, watch: Watch) -> Sampled:

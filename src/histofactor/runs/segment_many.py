@@ -13,7 +13,6 @@ from histofactor.records import ConceptBank
 from histofactor.runs.execute.engine import Workers
 from histofactor.runs.execute.workers import open_workers
 from histofactor.runs.ledger import begin, derive, facts_of, inputs_of, known_inputs, openings_of
-from histofactor.runs.loaded import hold_memory
 from histofactor.runs.outcome import Observer, Outcome
 from histofactor.runs.own_concepts import OwnConcepts, StudyOptions, own_concepts
 from histofactor.runs.place import Place
@@ -25,7 +24,6 @@ from histofactor.segmentation.feature_file import encoder_for
 from histofactor.segmentation.given_bank import EMBEDDED
 from histofactor.segmentation.method import method_of
 from histofactor.segmentation.setup import Segmenter, check_options
-from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.resolution import check_mpp
 
 __all__ = ["ManyOptions", "Observer", "segment_many"]
@@ -87,14 +85,13 @@ def _segment(paths: list[Path], out: Path, request: Request, options: ManyOption
         former = _former(out, paths, options)
         paths, options = [*paths, *former], _remembered(out, former, options)
     with observer.clock("concepts"):
-        chosen = _own(out, paths, request, options) if own else _given(request, options)
+        chosen = _own(out, paths, request, options, workers) if own else _given(request, options)
     segmenter = chosen.request.load()
     outputs = options.outputs if options.outputs.weights is not None else replace(options.outputs, weights=own)
     asked = stated(encoder, concepts, replace(options, outputs=outputs))
     facts = {**facts_of(segmenter, chosen.origin, options.arguments), "request": asked}
     run, places = begin(out, facts, paths, observer.reporter.on_note)
     tasks = [_task(path, place, outputs, options, run) for path, place in zip(paths, places, strict=True)]
-    hold_memory(workers.shared, chosen.memory)
     outcomes = {}
     try:
         for _, outcome in workers.execute(_job(request, chosen, segmenter), tasks, observer):
@@ -121,9 +118,9 @@ def _task(path: Path, place: Place, outputs: Outputs, options: ManyOptions, run:
     return Task(path, place, outputs, opening, options.resume, run, known.mask)
 
 
-def _own(out: Path, paths: Sequence[Path], request: Request, options: ManyOptions) -> OwnConcepts:
+def _own(out: Path, paths: Sequence[Path], request: Request, options: ManyOptions, workers: Workers) -> OwnConcepts:
     """The concepts of the folder."""
-    how = StudyOptions(opening=options.opening, relearn=options.relearn, known=options.known)
+    how = StudyOptions(opening=options.opening, relearn=options.relearn, known=options.known, workers=workers)
     return own_concepts(out, paths, request, how, options.observer.reporter)
 
 
@@ -136,7 +133,7 @@ def _given(request: Request, options: ManyOptions) -> OwnConcepts:
             ks = ", ".join(map(str, file.banks))
             options.observer.reporter.on_note(f"{given} recommends no K of {ks}: K = {default_k(file)} is taken")
     origin = "a bank in memory" if isinstance(request.concepts, ConceptBank) else str(request.concepts)
-    return OwnConcepts(request, origin, FeatureMemory())
+    return OwnConcepts(request, origin)
 
 
 def _former(out: Path, paths: Sequence[Path], options: ManyOptions) -> list[Path]:

@@ -89,10 +89,12 @@ class Sources:
         all: every one of them.
         find: yields, for those that are still to be done, where each lies or why it cannot be had; asked for the next
             one, it may take the one before away.
+        together: whether it never does, so that several can be worked on at a time.
     """
 
     all: Sequence[Source]
     find: Callable[[Sequence[Source]], Iterable[Path | HistofactorError]]
+    together: bool = False
 
 
 def file_sources(paths: Sequence[str | Path], stated: Mapping[Path, Stated] | None = None) -> Sources:
@@ -108,7 +110,7 @@ def file_sources(paths: Sequence[str | Path], stated: Mapping[Path, Stated] | No
         mask = "" if one.mask is None else str(one.mask)
         found.append(replace(source, group=one.group, mpp=one.mpp, content=content_of(path), mask=mask))
     by_name = {source.name: Path(path) for source, path in zip(found, paths, strict=True)}
-    return Sources(found, lambda todo: (by_name[source.name] for source in todo))
+    return Sources(found, lambda todo: (by_name[source.name] for source in todo), together=True)
 
 
 def manifest_sources(files: Sequence[GdcFile], folder: Path, options: FetchOptions | None = None) -> Sources:

@@ -101,7 +101,7 @@ class Workers(Protocol):
 
         Args:
             job: what is done.
-            tasks: each of another name.
+            tasks: each of another name; one is asked for by its place as it begins, for it may be made by then.
             observer: told of every task that begins or waits, and of the time that stages took.
 
         Yields:

@@ -25,11 +25,12 @@ class LocalWorkers:
         self, job: Job[Task, Any, Result], tasks: Sequence[Task], observer: Observer
     ) -> Iterator[tuple[Task, Result]]:
         """As ``engine.Workers`` says; tasks begin in the order that they are given in."""
-        waiting, elsewhere = deque(enumerate(tasks)), set[int]()
+        waiting, elsewhere = deque(range(len(tasks))), set[int]()
         reporter, watch = observer.reporter, Watch(observer.reporter.on_window, observer.clock)
         state = job.start(self.shared)
         while waiting:
-            index, task = waiting.popleft()
+            index = waiting.popleft()
+            task = tasks[index]
             if index in elsewhere:
                 time.sleep(_POLL_S)
             else:
@@ -41,4 +42,4 @@ class LocalWorkers:
             if index not in elsewhere:
                 reporter.on_wait(task.name)
             elsewhere.add(index)
-            waiting.append((index, task))
+            waiting.append(index)

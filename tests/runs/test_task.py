@@ -1,14 +1,12 @@
 """One input from file to results: what decides whether it is worked, kept or written again, and what is told of it."""
 
 import json
-import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from histofactor.base.clock import Watch
 from histofactor.base.names import OME_ZARR, SEAL, WEIGHTS
 from histofactor.errors import OptionError
 from histofactor.recipe import digest
@@ -17,7 +15,7 @@ from histofactor.runs.place import Place, claim, read_seal
 from histofactor.runs.results import Outputs
 from histofactor.runs.source import Opening
 from histofactor.runs.status import read_status
-from histofactor.runs.task import Request, SegmentJob, Task, labels_recipe, outputs_recipe, run_one
+from histofactor.runs.task import Request, Task, labels_recipe, outputs_recipe, run_one
 from histofactor.segmentation.setup import SegmentOptions
 from histofactor.slides.warnings import NO_TISSUE
 
@@ -160,27 +158,3 @@ def test_a_request_is_checked_as_it_is_loaded(request_):
     with pytest.raises(OptionError, match="k ≥ 1"):
         replace(request_, k=0).load()
     assert replace(request_, method="cluster", mpp=2.0).load().setup.mpp == 2.0
-
-
-def test_a_job_goes_elsewhere_without_what_is_loaded_here(task, tiny_bank, request_):
-    request = Request(encoder="embedded", concepts="embedded", k=8, options=SegmentOptions(views=1))
-    here = request.load()
-    job = SegmentJob(replace(request, concepts=here.bank, k=None), here)
-    assert job.start({})[0] is here
-    there = pickle.loads(pickle.dumps(job))
-    assert there.here is None
-    shared = {}
-    segmenter, memory = there.start(shared)
-    assert digest(labels_recipe(task, segmenter)) == digest(labels_recipe(task, here))
-    assert outputs_recipe(task, segmenter) == outputs_recipe(task, here)
-    again, remembered = there.start(shared)
-    assert again.setup.encoder is segmenter.setup.encoder  # loaded once a worker
-    assert remembered is memory
-    assert there.do((segmenter, memory), replace(task, path=task.path), Watch()).status == "done"
-
-
-def test_an_input_that_ended_its_worker_has_failed_for_all_to_see(task, request_):
-    outcome = SegmentJob(request_).lost(task, "its worker ended")
-    assert (outcome.input, outcome.status, outcome.error) == (str(task.path), "failed", "its worker ended")
-    status = read_status(task.place.results)
-    assert (status.outcome, status.run) == (outcome, "first")

@@ -58,6 +58,11 @@ class Place:
         return self.out / WORK / "bands" / self.name
 
     @property
+    def rows(self) -> Path:
+        """Folder of what others encode for whoever works on the input."""
+        return self.out / WORK / "rows" / self.name
+
+    @property
     def lock(self) -> Path:
         """File that whoever works on the input holds."""
         return self.out / LOCKS / f"{self.name}.lock"

@@ -18,8 +18,9 @@ from histofactor.runs.own_concepts import OwnConcepts, StudyOptions, own_concept
 from histofactor.runs.place import Place
 from histofactor.runs.request import ManyOptions, stated
 from histofactor.runs.results import Outputs
+from histofactor.runs.segment_job import SegmentJob
 from histofactor.runs.source import NOTHING
-from histofactor.runs.task import Request, SegmentJob, Task
+from histofactor.runs.task import Request, Task
 from histofactor.segmentation.feature_file import encoder_for
 from histofactor.segmentation.given_bank import EMBEDDED
 from histofactor.segmentation.method import method_of
@@ -91,7 +92,8 @@ def _segment(paths: list[Path], out: Path, request: Request, options: ManyOption
     asked = stated(encoder, concepts, replace(options, outputs=outputs))
     facts = {**facts_of(segmenter, chosen.origin, options.arguments), "request": asked}
     run, places = begin(out, facts, paths, observer.reporter.on_note)
-    tasks = [_task(path, place, outputs, options, run) for path, place in zip(paths, places, strict=True)]
+    made = (_task(path, place, outputs, options, run) for path, place in zip(paths, places, strict=True))
+    tasks = [replace(task, aided=workers.number > 1) for task in made]
     outcomes = {}
     try:
         for _, outcome in workers.execute(_job(request, chosen, segmenter), tasks, observer):

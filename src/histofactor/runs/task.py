@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import histofactor
 from histofactor.base.clock import Watch
-from histofactor.base.files import sweep
+from histofactor.base.files import check_folder, sweep
 from histofactor.base.names import OME_ZARR, WEIGHTS
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError, OutputError
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank
-from histofactor.runs.loaded import keep_encoder, kept_encoder, memory_of
+from histofactor.runs.loaded import keep_encoder, kept_encoder
 from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.place import Place, Seal, claim, clear, read_seal, seal, unseal
 from histofactor.runs.results import Outputs, keep_weights, write_results
@@ -25,6 +26,7 @@ from histofactor.runs.source import Opening
 from histofactor.runs.status import tell_status
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import mask_of
+from histofactor.segmentation.rows_ahead import RowsAhead
 from histofactor.segmentation.setup import Segmenter, SegmentOptions, prepare, with_mask
 from histofactor.segmentation.store import DiskStore, MemoryStore
 from histofactor.segmentation.window_memory import FeatureMemory
@@ -70,6 +72,7 @@ class Task:
         resume: keep finished results, and go on where unfinished ones were left; else all is made anew.
         run: name of the run in the ledger.
         mask: image of the tissue of this input, or None for what the segmenter has.
+        aided: whether other workers may leave rows of its windows meanwhile, see ``segment_job.Aid``.
     """
 
     path: Path
@@ -79,41 +82,12 @@ class Task:
     resume: bool = True
     run: str = ""
     mask: Path | None = None
+    aided: bool = False
 
     @property
     def name(self) -> str:
         """The input, as given."""
         return str(self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentJob:
-    """Every input to its results.
-
-    Attributes:
-        request: what they are segmented with; to go elsewhere it names its encoder, and has its bank in it.
-        here: the same, loaded in this process; it goes nowhere else.
-    """
-
-    request: Request
-    here: Segmenter | None = None
-
-    def __reduce__(self) -> tuple[type[SegmentJob], tuple[Request]]:
-        return SegmentJob, (self.request,)
-
-    def start(self, shared: dict[str, Any]) -> tuple[Segmenter, FeatureMemory]:
-        """Load encoder and concepts; raises what ``prepare`` does."""
-        return self.here or self.request.load(shared), memory_of(shared)
-
-    def do(self, state: tuple[Segmenter, FeatureMemory], task: Task, watch: Watch) -> Outcome | None:
-        """As ``run_one``."""
-        segmenter, memory = state
-        return run_one(task, segmenter, watch, memory)
-
-    def lost(self, task: Task, cause: str) -> Outcome:
-        """The input has failed, which its status tells."""
-        outcome = Outcome(task.name, "failed", error=cause)
-        return tell_status(outcome, outcome, task.place, task.run)
 
 
 def run_one(
@@ -165,8 +139,8 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemo
     notes = () if sealed is None or not sealed.fault else (f"finished results were made anew: {sealed.fault}",)
     if not task.resume:
         clear(place)
-    with task.opening.open(task.path) as slide:
-        store = _store(place, labels, segmenter, task.outputs)
+    with task.opening.open(task.path) as slide, _rows_ahead(task, segmenter, labels) as rows:
+        store = _store(place, labels, segmenter, task.outputs, rows)
         segmentation = segment_slide(slide, segmenter, store=store, watch=watch, held=held)
         unseal(place)  # not before: results that were finished in another way stay whole where this one fails
         sweep(place.results)
@@ -238,10 +212,25 @@ def stated_outputs(outputs: OutputsRecipe) -> dict[str, Any]:
     return {"files": list(outputs.files), "excluded": [concept + 1 for concept in outputs.excluded]}
 
 
-def _store(place: Place, labels: str, segmenter: Segmenter, outputs: Outputs) -> DiskStore | MemoryStore:
+@contextmanager
+def _rows_ahead(task: Task, segmenter: Segmenter, labels: str) -> Iterator[RowsAhead | None]:
+    """Where other workers may leave rows of windows of an input meanwhile."""
+    if not (task.aided and segmenter.method.streamed):
+        yield None
+        return
+    check_folder(task.place.rows, inside=task.place.out)
+    rows = RowsAhead(task.place.rows, labels)
+    rows.open()
+    yield rows
+    rows.close()  # where this is not come to, what helpers did is there when the input is gone on with
+
+
+def _store(
+    place: Place, labels: str, segmenter: Segmenter, outputs: Outputs, rows: RowsAhead | None
+) -> DiskStore | MemoryStore:
     """Where the bands of an input are kept: on disk, but for methods that need all tokens at once anyway."""
     if segmenter.method.streamed:
-        return DiskStore(place.work, labels, keep_weights=bool(outputs.weights))
+        return DiskStore(place.work, labels, keep_weights=bool(outputs.weights), elsewhere=rows)
     return MemoryStore()
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -34,6 +34,13 @@ BAND_ROWS = 32  # token rows that are solved and decoded at a time
 State = Mapping[str, NDArray[Any]]
 
 
+class Elsewhere(Protocol):
+    """Rows of windows that others encode."""
+
+    def get(self, row: int) -> Sequence[Responded] | None:
+        """What the batches of a row of windows responded, without the windows; None where it is to be encoded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """An open input that is about to be encoded.
@@ -45,6 +52,7 @@ class Planned:
         memory: holds what is encoded, and gives it to another pass over the same plan; None holds nothing.
         parts: blended features of the whole input, where they are at hand; else it is encoded.
         on_read: told of every window that is read, and of its px (height, width, 3), from several threads.
+        elsewhere: rows that others may have encoded; they responded to the same directions.
     """
 
     slide: Slide
@@ -53,6 +61,7 @@ class Planned:
     memory: WindowMemory | None = None
     parts: Iterable[Blended] | None = None
     on_read: Callable[[Window, NDArray[np.uint8]], None] | None = None
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +126,11 @@ def encode_rows(
     device: AbstractContextManager[object] = nullcontext() if encoder.device.type == "cpu" else Lock()
     clock, done = watch.clock, sum(len(row.windows) for row in plan.rows[:first])
 
-    def respond_to(batch: list[Window]) -> Responded:
+    def respond_to(place: tuple[int, int]) -> Responded:
+        index, number = place
+        batch, found = of_rows[index][number], None if planned.elsewhere is None else planned.elsewhere.get(index)
+        if found is not None:
+            return replace(found[number], windows=batch)
         encoded = _encoded(planned, batch, device, lambda stage: clock(stage, lanes))
         with device, clock("respond", lanes):
             B, sq_norms = (
@@ -135,7 +148,7 @@ def encode_rows(
             watch.on_window(done, plan.windows)
 
     watch.on_window(done, plan.windows)
-    ahead = [batch for batches_of_row in of_rows[first:] for batch in batches_of_row]
+    ahead = [(index, number) for index in range(first, len(of_rows)) for number in range(len(of_rows[index]))]
     responses = map_ahead(respond_to, ahead, lanes, initializer=lambda: torch.set_num_threads(threads // lanes))
     try:
         for row, batches_of_row in zip(plan.rows[first:], of_rows[first:], strict=True):

@@ -118,7 +118,7 @@ def segment_slide(
         decoder.restore(state)
 
     if cache is None:
-        responses = encode_rows(planned, asked, watch, blender.next_row)
+        responses = encode_rows(replace(planned, elsewhere=store.elsewhere), asked, watch, blender.next_row)
         blended = blender.blend(responses)
     else:
         blended = respond_from(cache, setup, asked)

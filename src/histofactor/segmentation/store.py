@@ -18,6 +18,7 @@ from histofactor.base.files import atomic, remove
 from histofactor.masks.bands import Band
 from histofactor.masks.sparse import SparseRows, quantise
 from histofactor.records import Float, Raster, TokenMaps
+from histofactor.segmentation.encoding import Elsewhere
 
 _CHUNK_PX = 4096  # columns of a band that are packed together
 _CACHED = 48  # chunks kept unpacked; at 256 rows some 50 MB
@@ -51,6 +52,10 @@ class Store(Protocol):
 
     note: str
 
+    @property
+    def elsewhere(self) -> Elsewhere | None:
+        """Rows of windows that others may have encoded."""
+
     def state(self) -> State | None:
         """The state given with the last band that a run can go on after, or None to begin."""
 
@@ -66,6 +71,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.note = ""
+        self.elsewhere = None
         self._bands: list[Band] = []
 
     def state(self) -> State | None:
@@ -99,12 +105,16 @@ class DiskStore:
         folder: for this input alone; made if it is missing, emptied if it belongs to another recipe.
         recipe: hash of all that the bands depend on.
         keep_weights: keep the largest weights of every token too, see ``weights``.
+        elsewhere: rows of windows that others may have encoded.
 
     Raises:
         OutputError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, recipe: str, *, keep_weights: bool = False) -> None:
+    def __init__(
+        self, folder: Path, recipe: str, *, keep_weights: bool = False, elsewhere: Elsewhere | None = None
+    ) -> None:
+        self.elsewhere = elsewhere
         self._folder, self._recipe, self._keep_weights = folder, recipe, keep_weights
         self.note = ""  # what the user should know of what was found in the folder, or nothing
         self._digests: list[str] = []  # of the bands, from the first on

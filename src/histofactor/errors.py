@@ -9,6 +9,7 @@
     ├── BankError          a concept bank is not valid
     │   └── BankMismatch   a concept bank belongs to other features
     └── OutputError        a result cannot be written
+        └── LeaseLost      another process took over what this one was at
 
 Every error says what happened, what was expected, what was found and how to mend it.
 """
@@ -85,3 +86,7 @@ class BankMismatch(BankError):
 
 class OutputError(HistofactorError):
     """A result cannot be written."""
+
+
+class LeaseLost(OutputError):
+    """Another process took over what this one was at, since it gave no sign of life for too long."""

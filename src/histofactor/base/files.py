@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from histofactor.base.fences import ask
 from histofactor.base.text import utf8
 from histofactor.errors import OutputError
 
@@ -51,6 +52,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         OutputError: the folder cannot be written, the disk is full, or ``path`` is a folder; any
             ``OSError`` of the block is taken for such a failure, so do nothing but write in it.
+        LeaseLost: the folder is fenced, and another process has it now.
     """
     path = Path(path)
     temporary = _temporary(path)
@@ -58,6 +60,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         _make_folder(path.parent)
         yield temporary
         _sync(temporary)
+        ask(path)
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
@@ -83,6 +86,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         OutputError: the folder cannot be written, the disk is full, or ``path`` is a file; any ``OSError`` of
             the block is taken for such a failure.
+        LeaseLost: as for ``atomic``.
     """
     path = Path(path)
     temporary, aside = _temporary(path), _temporary(path)
@@ -90,6 +94,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         _make_folder(temporary)
         yield temporary
         _sync_all(temporary)
+        ask(path)
         replaces = path.is_dir()
         if replaces:
             path.rename(aside)
@@ -156,7 +161,9 @@ def remove(path: Path, *, inside: Path) -> None:
 
     Raises:
         OutputError: it does not lie inside that folder, or cannot be deleted.
+        LeaseLost: it is fenced, and another process has it now.
     """
+    ask(path)
     if path.name in {"", ".."}:
         raise OutputError(f"will not delete {path}", expected="the name of a file or folder", got=repr(str(path)))
     check_folder(path.parent, inside=inside, what=f"will not delete {path}")

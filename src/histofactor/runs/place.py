@@ -6,18 +6,20 @@ import hashlib
 import json
 import os
 import re
+import time
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from histofactor.base.digests import DamagedError
-from histofactor.base.files import check_folder, output_error, remove
+from histofactor.base.fences import fenced
+from histofactor.base.files import check_folder, remove
+from histofactor.base.lease import clear_folders, take
+from histofactor.base.lease_state import look
 from histofactor.base.names import SEAL, WRITTEN
 from histofactor.export.seal import read_seal as sealed_in
 from histofactor.export.seal import write_seal
@@ -25,10 +27,10 @@ from histofactor.recipe import FORMAT
 from histofactor.slides.slide_parts import slide_name
 
 _OLDER = "they are of an earlier version, which told what they depend on in another way"
-WORK = ".work"  # unfinished inputs and locks, inside the output folder
+WORK = ".work"  # unfinished inputs and leases, inside the output folder
 LOCKS = f"{WORK}/locks"
 LONGEST = 100  # bytes of a folder name: room is left for what is put before and after it
-_TRIES = 100
+_POLL_S = 0.02, 1.0  # between two tries to take what another process holds: the first, and the longest
 _HASH = 8  # digits that tell folders of equal names apart
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\ud800-\udfff]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)  # of Windows
@@ -64,7 +66,7 @@ class Place:
 
     @property
     def lock(self) -> Path:
-        """File that whoever works on the input holds."""
+        """Lease that whoever works on the input holds."""
         return self.out / LOCKS / f"{self.name}.lock"
 
 
@@ -128,47 +130,44 @@ def key_of(path: Path) -> str:
 
 @contextmanager
 def claim(place: Place) -> Iterator[bool]:
-    """Hold the lock of an input; yields False where another process holds it.
+    """Hold the lease of an input; yields False where another process holds it.
 
-    The lock goes with the process that holds it, however that ends.
+    It goes with the process that holds it, however that ends, see ``base.lease``; who lost it changes nothing more of
+    the input.
 
     Raises:
         OutputError: the output folder cannot be written, or a link in it leads elsewhere.
     """
     for folder in (place.results, place.work, place.lock.parent):
         check_folder(folder, inside=place.out)
-    with locked(place.lock, blocking=False) as mine:
+    with locked(place.lock, blocking=False, guards=(place.results, place.work)) as mine:
         yield mine
 
 
 @contextmanager
-def locked(path: Path, *, blocking: bool = True) -> Iterator[bool]:
-    """Hold a lock file; yields False where another process holds it and it is not waited for.
+def locked(path: Path, *, blocking: bool = True, guards: Sequence[Path] = ()) -> Iterator[bool]:
+    """Hold a lease; yields False where another process holds it and it is not waited for.
+
+    Args:
+        path: of the lease.
+        blocking: wait for it.
+        guards: files and folders that are changed by its holder alone.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    lock = FileLock(path)
-    for attempt in range(_TRIES):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=blocking)
-        except Timeout:
-            yield False
-            return
-        except OSError as error:
-            if isinstance(error, FileNotFoundError) and attempt < _TRIES - 1:
-                continue  # another process was done with the last lock and took the folder away in between
-            raise output_error(path, error) from error
-        break
+    wait_s, most_s = _POLL_S
+    while (lease := take(path)) is None and blocking:
+        time.sleep(wait_s)
+        wait_s = min(2 * wait_s, most_s)
+    if lease is None:
+        yield False
+        return
     try:
-        yield True
+        with fenced(guards, lease.check):
+            yield True
     finally:
-        path.unlink(missing_ok=True)
-        lock.release()
-        with suppress(OSError):  # other inputs are under way
-            path.parent.rmdir()
-            path.parent.parent.rmdir()
+        lease.release()
 
 
 def under_way(out: Path) -> set[str]:
@@ -178,12 +177,8 @@ def under_way(out: Path) -> set[str]:
         OutputError: a link in the output folder leads elsewhere.
     """
     check_folder(out / LOCKS, inside=out)
-    working = set()
-    for path in (out / LOCKS).glob("*.lock"):
-        with locked(path, blocking=False) as free:
-            if not free:
-                working.add(path.name.removesuffix(".lock"))
-    return working
+    held = {path: look(path) for path in (out / LOCKS).glob("[!.]*.lock")}
+    return {path.name.removesuffix(".lock") for path, holder in held.items() if holder is not None and not holder.dead}
 
 
 def clear(place: Place) -> None:
@@ -193,9 +188,7 @@ def clear(place: Place) -> None:
         OutputError: it cannot be deleted.
     """
     remove(place.work, inside=place.out)
-    for folder in (place.work.parent, place.work.parent.parent):
-        with suppress(OSError):  # other inputs are under way
-            folder.rmdir()
+    clear_folders(place.work.parent)
 
 
 def unseal(place: Place) -> None:

@@ -30,7 +30,9 @@ if host:
     owner.socket.gethostname = lambda: host
 lease.BEAT_S, lease_state.EXPIRY_S = beat, expiry
 """
-HOLDER = SETUP + """
+HOLDER = (
+    SETUP
+    + """
 from histofactor.errors import LeaseLost
 held = lease.take(path, lambda: {"input": "a.svs"})
 print(held is not None, flush=True)
@@ -42,8 +44,11 @@ for line in sys.stdin:
         print("lost:", error, flush=True)
 held.release()
 """
+)
 # Holds the lease again and again; that nobody else does is told by a lock of the kernel.
-WORKER = SETUP + """
+WORKER = (
+    SETUP
+    + """
 import fcntl, random, time
 rng, turns = random.Random(int(sys.argv[5])), int(sys.argv[6])
 with open(sys.argv[7], "a") as witness:
@@ -64,6 +69,7 @@ with open(sys.argv[7], "a") as witness:
         turns -= 1
         print("turn", flush=True)
 """
+)
 
 
 def started(code, *arguments):
@@ -292,7 +298,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot write"):
         take(tmp_path / "file" / "locks" / "a.lock")
-    assert lease_state.MINE == set()
+    assert set() == lease_state.MINE
 
 
 def test_nothing_is_written_once_the_lease_is_lost(path, tmp_path):

@@ -18,7 +18,7 @@ from histofactor.encoders.build import load_encoder
 from histofactor.errors import HistofactorError
 from histofactor.export.previews import read_preview
 from histofactor.export.read import open_results
-from histofactor.runs.ledger import derive
+from histofactor.runs.derive import derive
 from histofactor.runs.place import Place, read_seal, under_way
 from histofactor.runs.regroup import Regrouping
 from histofactor.runs.relabel import relabel

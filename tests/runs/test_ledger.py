@@ -1,9 +1,5 @@
-"""What is derived by a scan: all runs into a folder, whoever they were; small and linear."""
+"""What is known of all runs into a folder, whoever they were."""
 
-import csv
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +8,9 @@ from PIL import Image
 from histofactor.base.digests import write_digested
 from histofactor.base.names import STATUS
 from histofactor.errors import OptionError, OutputError
-from histofactor.export.tables import PhenotypeRow
 from histofactor.runs import ledger, status
-from histofactor.runs.ledger import begin, derive, scan
+from histofactor.runs.derive import derive
+from histofactor.runs.ledger import begin, scan
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import Place, claim, key_of, under_way
 from histofactor.runs.status import write_status
@@ -24,28 +20,6 @@ FACTS = {
     "encoder": {"name": "tiny", "revision": None, "layer": "conv", "transform": "relu"}, "concepts": "embedded",
     "bank_sha256": "ab", "mpp": 1.0,
 }  # fmt: skip
-
-
-def inputs_of(out):
-    return json.loads((out / "run.json").read_text())["inputs"]
-
-
-def test_several_runs_and_what_waits(tmp_path):
-    paths = [Path(f"in/{name}.png") for name in "abc"]
-    _, (first, _) = begin(tmp_path, FACTS, paths[:2])
-    run, (_, last) = begin(tmp_path, FACTS, paths[1:])
-    write_status(Outcome("in/a.png", "done", "a", 1.0), first, run)
-    write_status(Outcome("in/c.png", "failed", error="c.png is damaged"), last, run)
-    derive(tmp_path)
-    assert [(one["input"], one["status"]) for one in inputs_of(tmp_path)] == [
-        ("in/a.png", "done"), ("in/b.png", "waiting"), ("in/c.png", "failed"),
-    ]  # fmt: skip
-    runs = json.loads((tmp_path / "run.json").read_text())["runs"]
-    assert [one["k"] for one in runs] == [FACTS["k"]] * 2
-    assert runs[0]["started"] < runs[1]["started"]
-    page = (tmp_path / "report.html").read_text()
-    assert "1 of 3 inputs segmented, 1 failed, 1 waiting" in page
-    assert "c.png is damaged" in page
 
 
 def test_the_same_run_again_is_written_down_once(tmp_path):
@@ -111,45 +85,6 @@ def test_who_is_at_work(tmp_path):
     with claim(Place(tmp_path, "b")):
         assert under_way(tmp_path) == {"b"}
     assert under_way(tmp_path) == set()
-
-
-def test_ten_thousand_inputs_make_a_light_page(tmp_path, monkeypatch):
-    names = [f"TCGA-{i:05d}-01Z-00-DX1.svs" for i in range(10_000)]
-    rows = [PhenotypeRow(0, "none", None, 1, 1.0, None, None, None)] + [
-        PhenotypeRow(label, f"Concept {label}", (1, 2, 3), 10, 10.0, 1 / 16, 0.5, 0.5) for label in range(1, 17)
-    ]
-    monkeypatch.setattr(ledger, "read_phenotypes", lambda path: rows)
-    run, _ = begin(tmp_path, FACTS, [Path(name) for name in names])
-    read = ledger.read_status
-    write_status(Outcome("x", "done", "x", 12.3), Place(tmp_path, "x"), run)
-    one = read(tmp_path / "x")
-    monkeypatch.setattr(ledger, "read_status", lambda folder: one)
-    derive(tmp_path)
-    assert (tmp_path / "report.html").stat().st_size <= 3 * 2**20
-    assert (tmp_path / "run.json").stat().st_size <= 6 * 2**20
-
-
-RUN = "import sys; from histofactor.cli.main import main; sys.argv[0] = 'histofactor'; main()"
-
-
-def test_two_processes_in_one_folder(tissue, tmp_path):
-    out = tmp_path / "out"
-    for name in ("a", "b", "c", "d"):
-        Image.fromarray(tissue[:96, :96]).save(tmp_path / f"{name}.png")
-    groups = [["a", "b", "c"], ["c", "d", "a"]]
-    options = ["-o", str(out), "--concepts", "embedded", "-k", "8", "--fast", "--source-mpp", "1"]
-    processes = []
-    for group in groups:
-        command = [sys.executable, "-c", RUN, "segment", *(str(tmp_path / f"{name}.png") for name in group), *options]
-        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    for process in processes:
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
-    found = {Path(one["input"]).name: one["status"] for one in inputs_of(out)}
-    assert found == dict.fromkeys(("a.png", "b.png", "c.png", "d.png"), "done")
-    with (out / "phenotypes.csv").open() as file:
-        assert {row["slide"] for row in csv.DictReader(file)} == {"a", "b", "c", "d"}
-    assert not (out / ".work").exists()
 
 
 def test_a_ledger_of_which_nothing_can_be_read_says_so(tmp_path):

@@ -245,15 +245,15 @@ def test_what_another_process_works_on_is_waited_for(study, monkeypatch):
     edit(out, None, named({1: "x"}, {}))
     order, held = [], claim(Place(out, "a"))
     held.__enter__()
-    real = module.claim
+    real = module.holding
 
-    def claimed(place):
+    def holding(place, work):
         order.append(place.name)
         if len(order) == 3:
             held.__exit__(None, None, None)
-        return real(place)
+        return real(place, work)
 
-    monkeypatch.setattr(module, "claim", claimed)
+    monkeypatch.setattr(module, "holding", holding)
     monkeypatch.setattr("histofactor.runs.execute.local._POLL_S", 0.01)
     assert sorted(statuses(relabel_study(out))) == ["done"] * 2
     assert order == ["a", "b", "a"]

@@ -15,8 +15,8 @@ import tifffile
 
 from histofactor.export.read import open_results
 from histofactor.export.tables import read_phenotypes
+from histofactor.runs.derive import derive
 from histofactor.runs.edit_study import edit, merged, named
-from histofactor.runs.ledger import derive
 from histofactor.runs.relabel_study import relabel_study
 from histofactor.viewer.apply import Applying
 from histofactor.viewer.study import open_view
@@ -147,8 +147,9 @@ def test_what_tells_of_all_slides_is_not_left_behind_them(viewer, monkeypatch):
 def killed_at_the_end(out):
     """A program that works as the worker does, until it would tell of all slides."""
     code = (
-        "import os, signal, sys; from pathlib import Path; from histofactor.runs import relabel_study as module; "
-        "module.derive = lambda out: os.kill(os.getpid(), signal.SIGKILL); module.relabel_study(Path(sys.argv[3]))"
+        "import os, signal, sys; from pathlib import Path; from histofactor.runs import derive; "
+        "from histofactor.runs.relabel_study import relabel_study; "
+        "derive.derive = lambda out, until: os.kill(os.getpid(), signal.SIGKILL); relabel_study(Path(sys.argv[3]))"
     )
     path = out.parent / "worker"
     path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')

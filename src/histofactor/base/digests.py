@@ -64,12 +64,16 @@ def read_digested(path: Path) -> dict[str, Any]:
         raise DamagedError(f"{path.name} cannot be read ({error.strerror or error})") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(f"{path.name} is not as it was written") from error
-    if not isinstance(content, dict) or digest != content_digest(content):
+    if not isinstance(content, dict) or digest != _digest(content):
         raise DamagedError(f"{path.name} is not as it was written")
     return content
 
 
 def content_digest(content: Mapping[str, Any]) -> str:
     """SHA-256 of what JSON says, whatever its layout and the order of its keys."""
-    read = json.loads(json.dumps(content))  # keys are text from here on, and so sort as they do once read
+    return _digest(json.loads(json.dumps(content)))  # keys are text from here on, and so sort as they do once read
+
+
+def _digest(read: Any) -> str:
+    """SHA-256 of what was read from JSON."""
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()

@@ -99,13 +99,16 @@ class Lease:
         except OSError as error:
             raise output_error(self._path, error) from error
 
+    def tell(self) -> None:
+        """Renew the lease, with what is told of the work where that has changed; as far as that can be done now."""
+        with suppress(OSError):  # a server that does not answer now is asked again; who writes is told by ``check``
+            self._tell()
+
     def _beat(self) -> None:
         while not self._over.wait(BEAT_S):
-            with suppress(OSError):  # a server that does not answer now is asked again; who writes is told by ``check``
-                self._tell()
+            self.tell()
 
     def _tell(self) -> None:
-        """Renew the lease, with what is told of the work where that has changed."""
         if self._told is not None and (content := content_of(me(), self._told())) != self._written:
             with suppress(OSError):  # a full disk: the lease is held nevertheless
                 _rewrite(self._file, content)

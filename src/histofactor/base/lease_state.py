@@ -56,14 +56,18 @@ def look(path: Path) -> Holder | None:
     return None
 
 
-def sweep_leases(folder: Path) -> None:
+def sweep_leases(folder: Path, pattern: str = "*") -> None:
     """Delete leases of dead holders, and what they left on the way to one.
+
+    Args:
+        folder: of the leases.
+        pattern: of the names of those that are looked at.
 
     Raises:
         OutputError: they cannot be deleted.
     """
     try:
-        for path in _listed(folder):
+        for path in folder.glob(pattern):
             clear_dead(path)
             with suppress(OSError):  # held, or gone already
                 path.rmdir()

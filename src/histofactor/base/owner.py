@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,13 @@ def owner_of(content: Mapping[str, Any]) -> Owner:
     Raises:
         KeyError, TypeError, ValueError: it made it of something else.
     """
-    return Owner(**{field.name: type(field.default)(content[field.name]) for field in fields(Owner)})
+    return Owner(
+        str(content["host"]),
+        str(content["boot"]),
+        str(content["namespace"]),
+        int(content["pid"]),
+        int(content["start"]),
+    )
 
 
 @cache

@@ -23,6 +23,7 @@ from histofactor.cli import (
     relabel,
     report,
     segment,
+    status,
     tcga,
     view,
 )
@@ -45,7 +46,7 @@ app.command("estimate")(estimate.estimate)
 app.command("features")(features.features)
 app.command("relabel")(relabel.relabel)
 app.command("report")(report.report)
-app.command("status")(report.status)
+app.command("status")(status.status)
 app.command("view")(view.view)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 
@@ -16,22 +17,39 @@ from rich.progress import (
     Task,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
 from histofactor.base.text import about, printable
 from histofactor.runs.outcome import Outcome, Reporter
+from histofactor.runs.pace import Pace, Standing, followed, told_time
 
 _LINE_S = 60.0  # between two lines where there is no terminal to draw bars on
-_SPEED_S = 120.0  # over which a rate is told
 
 
-class _Rate(ProgressColumn):
-    """Steps a second."""
+class _Words(ProgressColumn):
+    """What is known of the pace, beside the bar of the inputs."""
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self._pace = pace
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.2f}/s" if task.speed else "")
+        return Text(pace_words(self._pace.standing(), datetime.now()) if task.id == 0 else "")
+
+
+def pace_words(standing: Standing, now: datetime) -> str:
+    """Windows a second, when a run will end, and how many inputs failed, as far as each is known."""
+    words = [] if standing.windows_per_s is None else [f"{standing.windows_per_s:.1f} windows/s"]
+    if standing.left_s is not None:
+        end = now + timedelta(seconds=standing.left_s)
+        when = f"{end:%H:%M}" if end.date() == now.date() else f"{end:%a %d %b %H:%M}"
+        words.append(f"{told_time(standing.left_s)} left, until {when}")
+    elif standing.inputs:
+        words.append("end not known yet")
+    if standing.failed:
+        words.append(f"{standing.failed:,} failed")
+    return ", ".join(words)
 
 
 class _Bars:
@@ -83,17 +101,21 @@ def say(progress: Progress, line: str) -> None:
 
 
 @contextmanager
-def shown(*columns: ProgressColumn, wait: Callable[[float], bool] | None = None) -> Iterator[Progress]:
+def shown(
+    *columns: ProgressColumn,
+    words: Callable[[], str] = lambda: "",
+    wait: Callable[[float], bool] | None = None,
+) -> Iterator[Progress]:
     """Yield bars on stderr, which ``start`` draws; without a terminal, a line a minute says what is at work.
 
     Args:
         columns: of the bars, after their names.
+        words: what a line says besides, or "".
         wait: waits so many seconds and says whether the work is done; for tests.
     """
     console, over = Console(stderr=True), Event()
     progress = Progress(TextColumn("{task.description}", markup=False), *columns, console=console, transient=True)
-    progress.speed_estimate_period = _SPEED_S
-    told = Thread(target=_tell, args=(progress, wait or over.wait), daemon=True)
+    told = Thread(target=_tell, args=(progress, words, wait or over.wait), daemon=True)
     if not console.is_terminal:
         told.start()
     try:
@@ -115,12 +137,12 @@ def at_work(what: str) -> Iterator[None]:
         yield
 
 
-def _tell(progress: Progress, wait: Callable[[float], bool]) -> None:
+def _tell(progress: Progress, words: Callable[[], str], wait: Callable[[float], bool]) -> None:
     """Print a line a minute until the work is done."""
     minutes = 0
     while not wait(_LINE_S):
         minutes += 1
-        say(progress, f"after {minutes} min: {', '.join(map(state, progress.tasks))}")
+        say(progress, f"after {minutes} min: {', '.join(filter(None, [*map(state, progress.tasks), words()]))}")
 
 
 def state(task: Task) -> str:
@@ -129,9 +151,9 @@ def state(task: Task) -> str:
 
 
 @contextmanager
-def _bars() -> Iterator[_Bars]:
-    columns = (BarColumn(), MofNCompleteColumn(), _Rate(), TimeElapsedColumn(), TimeRemainingColumn())
-    with shown(*columns) as progress:
+def _bars(pace: Pace) -> Iterator[_Bars]:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), _Words(pace))
+    with shown(*columns, words=lambda: pace_words(pace.standing(), datetime.now())) as progress:
         yield _Bars(progress)
 
 
@@ -142,7 +164,8 @@ def progress_reporter(outcomes: list[Outcome] | None = None) -> Iterator[Reporte
     Args:
         outcomes: every outcome is added to them, so that they can be told whatever comes later.
     """
-    with _bars() as bars:
+    pace = Pace()
+    with _bars(pace) as bars:
 
         def on_outcome(outcome: Outcome) -> None:
             bars.on_outcome()
@@ -151,7 +174,7 @@ def progress_reporter(outcomes: list[Outcome] | None = None) -> Iterator[Reporte
             what = f"{outcome.seconds:.1f} s" if outcome.status == "done" else outcome.status
             bars.say(f"{Path(outcome.input).name}: {what}", *(f"  {note}" for note in outcome.notes))
 
-        yield Reporter(
+        reporter = Reporter(
             lambda name, index, total: bars.on_input(Path(name).name, total),
             bars.on_window,
             on_outcome,
@@ -159,6 +182,7 @@ def progress_reporter(outcomes: list[Outcome] | None = None) -> Iterator[Reporte
             bars.say,
             bars.on_stage,
         )
+        yield followed(reporter, pace)
 
 
 @contextmanager
@@ -167,7 +191,8 @@ def learn_reporter() -> Iterator[Reporter]:
 
     Inputs that are left out, or of which something was assumed, get a line each.
     """
-    with _bars() as bars:
+    pace = Pace()
+    with _bars(pace) as bars:
 
         def on_outcome(outcome: Outcome) -> None:
             bars.on_outcome()
@@ -176,10 +201,11 @@ def learn_reporter() -> Iterator[Reporter]:
             elif outcome.notes:
                 bars.say(f"{outcome.input}:", *(f"  {note}" for note in outcome.notes))
 
-        yield Reporter(
+        reporter = Reporter(
             lambda name, index, total: bars.on_input(name, total),
             bars.on_window,
             on_outcome,
             on_note=bars.say,
             on_stage=bars.on_stage,
         )
+        yield followed(reporter, pace)

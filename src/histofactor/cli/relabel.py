@@ -10,6 +10,7 @@ import typer
 
 from histofactor.base.text import about, counted
 from histofactor.cli.options import labels_and_name, names_by_label, say
+from histofactor.cli.share import LogOption, ShardOption, log_of, share
 from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
         typer.Option("-k", help="Number of concepts from now on; with --bank a coarser one, default the next."),
     ] = None,
     slide: Annotated[Path | None, typer.Option(help="The input, for the overlay, if it was moved.")] = None,
+    shard: ShardOption = None,
+    log: LogOption = None,
 ) -> None:
     """Bring all slides of a study up to date with its concepts: their names, merges, splits, artefacts and level.
 
@@ -51,7 +54,9 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
         if merge or rename or bank or slide:
             mend = "give -o FOLDER, or edit the study with `histofactor concepts`"
             raise OptionError("--merge, --rename, --bank and --slide are for one input", mend=mend)
-        raise typer.Exit(_relabel_study(source, k))
+        raise typer.Exit(_relabel_study(source, k, shard, log))
+    if shard is not None or log is not None:
+        raise OptionError("--shard and --log are for all slides of a study", mend="leave them out")
     merges = [labels_and_name(text, "--merge", "1+4+7=tumour") for text in merge or ()]
     renames = names_by_label(rename or (), "--rename", "--rename takes one label, once")
     left_out = run(source, out, Regrouping(merges, renames, bank, k), slide)
@@ -60,19 +65,24 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
         say(sentence, err=True)
 
 
-def _relabel_study(out: Path, k: int | None) -> int:
+def _relabel_study(out: Path, k: int | None, shard: str | None, log: Path | None) -> int:
     """Bring a study up to date; returns the exit code."""
     from histofactor.base.names import PAGE
     from histofactor.cli.progress import progress_reporter
+    from histofactor.runs.event_log import logged
     from histofactor.runs.relabel_study import relabel_study
 
+    own, where = share(shard)
+    file = log_of(log, own)
     try:
-        with progress_reporter() as reporter:
-            made = relabel_study(out, k, arguments=sys.argv[1:], reporter=reporter)
+        with progress_reporter() as shown, logged(file, shown, sys.argv[1:]) as reporter:
+            if where:
+                reporter.on_note(where)
+            made = relabel_study(out, k, arguments=sys.argv[1:], reporter=reporter, shard=own)
         encoded: list[Outcome] = []
         if made.encode:
             _tell_encoding(made)
-            with progress_reporter() as reporter:
+            with progress_reporter() as shown, logged(file, shown, sys.argv[1:]) as reporter:
                 encoded = _encode(made, out, reporter)
     except KeyboardInterrupt:
         typer.echo("interrupted; what is up to date is kept, and the same command goes on from there", err=True)

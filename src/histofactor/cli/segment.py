@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histofactor.base.text import about
+from histofactor.base.text import about, counted
 from histofactor.cli.options import (
     INTERRUPTED,
     EncoderChoice,
@@ -22,6 +22,7 @@ from histofactor.cli.options import (
     inputs_of,
     say,
 )
+from histofactor.cli.share import LogOption, ShardOption, log_of, share
 
 if TYPE_CHECKING:
     from histofactor.base.clock import Clock
@@ -77,6 +78,8 @@ def segment(  # noqa: PLR0913 - one parameter an option
     ] = None,
     ome_zarr: Annotated[bool, typer.Option(help="Write labels.ome.zarr too, for napari and others.")] = False,
     profile: Annotated[bool, typer.Option(help="Say how long each stage took.")] = False,
+    shard: ShardOption = None,
+    log: LogOption = None,
     choice: EncoderChoice,
 ) -> None:
     """Segment slides and images into tissue phenotypes, without labels.
@@ -86,11 +89,13 @@ def segment(  # noqa: PLR0913 - one parameter an option
     Every input gets a folder with labels.ome.tif, overlay.png, regions.geojson.gz (for QuPath), phenotypes.csv and
     segmentation.json; the output folder gets report.html to look at and run.json. Inputs that fail, or that are damaged
     in part, are reported and do not stop the others; the exit code is then 1. A run that was cut short goes on where
-    it stopped when the same command is given again; several may share a folder.
+    it stopped when the same command is given again; several may share a folder, each with a share of the inputs
+    (--shard) or with what is left.
     """
     from histofactor.base.clock import Clock
     from histofactor.cli.progress import progress_reporter
     from histofactor.errors import OptionError, OutputError
+    from histofactor.runs.event_log import logged
     from histofactor.runs.results import Outputs
     from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
     from histofactor.segmentation.setup import SegmentOptions
@@ -100,13 +105,20 @@ def segment(  # noqa: PLR0913 - one parameter an option
         raise OptionError("--relearn is for the concepts of OUT, and others are given", mend="leave one of them out")
     _check_components(components, method, k)
     (paths, known), clock = inputs_of(inputs, table), Clock()
+    own, where = share(shard, len(paths))
     given = choice.given() | ({} if components is None else {"components": components})
     how = SegmentOptions(
         **given, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike, min_area_um2=min_area
     )
     outcomes: list[Outcome] = []
     try:
-        with progress_reporter(outcomes) as reporter, clock("in all"):
+        with (
+            progress_reporter(outcomes) as shown,
+            logged(log_of(log, own), shown, sys.argv[1:]) as reporter,
+            clock("in all"),
+        ):
+            if where:
+                reporter.on_note(where)
             options = ManyOptions(
                 mpp=choice.mpp,
                 opening=choice.opening(),
@@ -118,6 +130,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
                 relearn=relearn,
                 arguments=sys.argv[1:],
                 observer=Observer(reporter, clock),
+                shard=own,
             )
             outcomes = segment_many(paths, out, encoder=choice.encoder, concepts=concepts, k=k, options=options)
     except KeyboardInterrupt:
@@ -129,7 +142,11 @@ def segment(  # noqa: PLR0913 - one parameter an option
         raise
     if profile:
         _tell_profile(clock)
-    raise typer.Exit(summarize(outcomes, out))
+    if own is not None and not outcomes:  # which was told
+        raise typer.Exit
+    raise typer.Exit(
+        summarize(outcomes, out, "" if own is None else f" (shard {own} of {counted(len(paths), 'input')})")
+    )
 
 
 def _check_components(components: int | None, method: str, k: int | None) -> None:
@@ -168,14 +185,14 @@ def _tell_profile(clock: Clock) -> None:
     Console(stderr=True).print(table)
 
 
-def summarize(outcomes: list[Outcome], out: Path) -> int:
+def summarize(outcomes: list[Outcome], out: Path, of_all: str = "") -> int:
     """Say what was written and where; returns the exit code."""
     from histofactor.base.names import PAGE
 
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     kept = sum(outcome.status == "kept" for outcome in outcomes)
     of_these = f" ({kept} by an earlier run)" if kept else ""
-    sentence = f"{len(outcomes) - len(failed)} of {len(outcomes)} segmented{of_these}"
+    sentence = f"{len(outcomes) - len(failed)} of {len(outcomes)} segmented{of_these}{of_all}"
     say(f"{sentence}; look at {out / PAGE}")
     bad = [outcome for outcome in outcomes if outcome.error]
     for outcome in bad:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from histofactor.base.text import counted
 from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, say
+from histofactor.cli.share import LogOption
 
 if TYPE_CHECKING:
     from histofactor.runs.learn_concepts import Learned
@@ -57,6 +59,7 @@ def train(  # noqa: PLR0913 - one parameter an option
         float | None,
         typer.Option(help="Share of a slide's own mean to take from its tokens, 0 to 1; default as the encoder's row."),
     ] = None,
+    log: LogOption = None,
     choice: EncoderChoice,
 ) -> None:
     """Learn concepts from the tissue of a collection, for every K.
@@ -70,6 +73,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     from histofactor.concepts.learn.kmeans import KMeansOptions
     from histofactor.concepts.learn.levels import TrainOptions
     from histofactor.errors import OptionError
+    from histofactor.runs.event_log import logged
     from histofactor.runs.learn_concepts import learn_concepts
     from histofactor.runs.sample_builder import LearnOptions
     from histofactor.runs.source import file_sources
@@ -104,7 +108,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     )
     sample = sample_of(out)
     try:
-        with learn_reporter() as reporter:
+        with learn_reporter() as shown, logged(log, shown, sys.argv[1:]) as reporter:
             learned = learn_concepts(
                 sources, ks, encoder=encoder_for(paths, choice.encoder), options=options, work=sample, reporter=reporter
             )

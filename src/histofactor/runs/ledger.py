@@ -1,7 +1,7 @@
-"""What is known of all runs into one output folder, and the files that are derived from it.
+"""What is known of all runs into one output folder.
 
-Every run writes its facts and inputs once, every input its own status; ``run.json``, ``phenotypes.csv`` and
-``report.html`` are derived by a scan, so that any number of processes may share a folder.
+Every run writes its facts and inputs once, every input its own status, and all else is derived by a scan, see
+``runs.derive``; so any number of processes may share a folder. Shards of a run write the same facts.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -18,21 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 import histofactor
 from histofactor.base.digests import read_digested, write_digested
-from histofactor.base.files import check_folder, output_error, write_json
-from histofactor.base.names import COHORT, PAGE, RUN, RUNS, TABLE
+from histofactor.base.files import check_folder, output_error
+from histofactor.base.names import RUNS
 from histofactor.concepts.bank.record import bank_hash
-from histofactor.errors import ImageError, OptionError
-from histofactor.export.cohort import SlideRow, write_cohort, write_study
-from histofactor.export.report import ReportRun
-from histofactor.export.tables import PhenotypeRow, read_phenotypes
-from histofactor.records import EncoderKey
+from histofactor.errors import OptionError
 from histofactor.runs.asked import known_of, of_input
-from histofactor.runs.made_with import made_with, told_apart
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import LOCKS, Place, key_of, locked, name_folders
+from histofactor.runs.shards import number_of
 from histofactor.runs.source import Stated
 from histofactor.runs.status import read_status
-from histofactor.slides.warnings import is_warning
 
 if TYPE_CHECKING:
     from histofactor.segmentation.setup import Segmenter
@@ -43,7 +39,8 @@ _LIBRARIES = (
 )  # fmt: skip
 
 
-_OF_A_RUN = ("histofactor", "arguments", "encoder", "method", "k", "concepts", "bank_sha256", "mpp")  # told of each
+_STATUSES = ("done", "damaged", "failed", "waiting")
+OF_THE_LEDGER = {"run", "started", "inputs", "shards"}  # of what is known of a run: these are not its facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class Ledger:
     """What is known of an output folder.
 
     Attributes:
-        runs: facts of every run, the oldest first.
+        runs: facts of every run, the oldest first; ``run`` is its name.
         outcomes: of every input of any run, in the order of the runs; ``waiting`` where it has none yet.
     """
 
@@ -95,7 +92,7 @@ def begin(
     """
     for folder in (out / RUNS, out / LOCKS):
         check_folder(folder, inside=out)
-    with locked(out / LOCKS / "names.lock.json"):  # no place of an input is called so
+    with locked(out / LOCKS / "names.lock.json", guards=(out / RUNS,)):  # no place of an input is called so
         runs, damaged = _read_runs(out)
         for path in damaged:
             on_note(_set_aside(path))
@@ -141,16 +138,37 @@ def _asked(out: Path) -> dict[Path, tuple[Mapping[str, Any], str]]:
     }
 
 
-def scan(out: Path) -> Ledger:
+def scan(out: Path, on_input: Callable[[], None] = lambda: None) -> Ledger:
     """Read what is known of an output folder: by the files of its runs, and by the status of every input.
+
+    Args:
+        out: the output folder.
+        on_input: called before each status is read.
 
     Raises:
         OptionError: no run ever wrote into it, or nothing is left that tells of one.
     """
     runs, named = _runs_of(out)
-    outcomes = [_outcome(out, folder, path) for folder, path in named.items()]
+    outcomes = []
+    for folder, path in named.items():
+        on_input()
+        outcomes.append(_outcome(out, folder, path))
     outcomes += [_placed(outcome, folder) for folder, outcome in _unnamed(out, named)]
     return Ledger(tuple(runs), tuple(outcomes))
+
+
+def shares(ledger: Ledger) -> list[dict[str, Any]]:
+    """How far every shard of the newest run is: its name, and its inputs by status."""
+    newest = ledger.runs[-1]
+    of, own = int(newest["shards"]), {path for path, _, _ in newest["inputs"]}
+    counts = [Counter[str]() for _ in range(of)]
+    for outcome in ledger.outcomes:
+        if outcome.input in own:
+            counts[number_of(Path(outcome.input), of) - 1][outcome.status] += 1
+    return [
+        {"shard": f"{index}/{of}", "inputs": count.total(), **{name: count[name] for name in _STATUSES}}
+        for index, count in enumerate(counts, 1)
+    ]
 
 
 def placed_inputs(out: Path) -> dict[str, str]:
@@ -171,64 +189,6 @@ def request_of(out: Path, folder: str) -> Mapping[str, Any] | None:
     if run is None or not isinstance(request, dict):
         return None
     return of_input(request, next((key for _, name, key in run["inputs"] if name == folder), ""))
-
-
-def derive(out: Path) -> list[Path]:
-    """Write ``run.json``, ``phenotypes.csv``, ``.parquet`` and ``report.html`` of a folder anew; returns their paths.
-
-    Raises:
-        OptionError: no run ever wrote into it.
-        OutputError: a file cannot be written.
-    """
-    ledger = scan(out)
-    newest = ledger.runs[-1]
-    facts = {name: value for name, value in newest.items() if name not in {"inputs", "started"}}
-    runs = [{name: run[name] for name in ("started", *_OF_A_RUN)} for run in ledger.runs]
-    write_json({**facts, "runs": runs, "inputs": [asdict(outcome) for outcome in ledger.outcomes]}, out / RUN)
-    rows = [_row(out, outcome, newest) for outcome in ledger.outcomes]
-    write_cohort(rows, out / TABLE)
-    write_study(rows, _report_run(newest), out / PAGE)
-    return [out / name for name in (RUN, TABLE, COHORT, PAGE)]
-
-
-def _report_run(facts: Mapping[str, Any]) -> ReportRun:
-    return ReportRun(
-        version=facts["histofactor"],
-        encoder=EncoderKey(**facts["encoder"]),
-        concepts=facts["concepts"],
-        bank_hash=facts["bank_sha256"],
-        k=facts["k"],
-        method=facts["method"],
-        mpp=facts["mpp"],
-        command=" ".join(facts["arguments"]),
-        versions=facts["versions"],
-    )
-
-
-def _row(out: Path, outcome: Outcome, newest: Mapping[str, Any]) -> SlideRow:
-    """What a table of all inputs says of one."""
-    has_results = outcome.status in {"done", "damaged"}
-    phenotypes = _phenotypes(out / outcome.folder) if has_results else ()
-    made = made_with(out / outcome.folder) if has_results else None
-    return SlideRow(
-        name=Path(outcome.input).name,
-        status=outcome.status,
-        folder=outcome.folder,
-        seconds=outcome.seconds,
-        error=outcome.error,
-        phenotypes=tuple(phenotypes),
-        note=told_apart(made, newest) if has_results else "",
-        warnings=tuple(filter(is_warning, outcome.notes)),
-        k=None if made is None else made.k,
-    )
-
-
-def _phenotypes(folder: Path) -> list[PhenotypeRow]:
-    """The table of an input, none where it was taken away since."""
-    try:
-        return read_phenotypes(folder / TABLE)
-    except ImageError:
-        return []
 
 
 def _runs_of(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -258,7 +218,7 @@ def _read_run(path: Path) -> dict[str, Any] | None:
     try:
         run = read_digested(path)
         inputs = [(str(name), _folder(folder), str(key)) for name, folder, key in run["inputs"]]
-        return {**run, "started": str(run["started"]), "inputs": inputs}
+        return {**run, "run": path.stem, "started": str(run["started"]), "inputs": inputs}
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -50,6 +50,7 @@ class Reporter:
         on_wait: called with an input that another process is working on.
         on_note: called with a sentence that concerns no single input.
         on_stage: called with what is at work when it is no input.
+        on_run: called with (name of the run, number of inputs that this process works on) before the first of them.
     """
 
     on_input: Callable[[str, int, int], None] = lambda name, index, total: None
@@ -58,6 +59,7 @@ class Reporter:
     on_wait: Callable[[str], None] = lambda name: None
     on_note: Callable[[str], None] = lambda sentence: None
     on_stage: Callable[[str], None] = lambda name: None
+    on_run: Callable[[str, int], None] = lambda name, inputs: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from histofactor.base.lease_state import look
 from histofactor.base.text import counted
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.learn.from_sample import bearable_ks, level_of
 from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions
 from histofactor.encoders.registry import get
-from histofactor.errors import BankMismatch
+from histofactor.errors import BankMismatch, LeaseLost
+from histofactor.runs.beacon import WAITING
 from histofactor.runs.execute.engine import Workers
 from histofactor.runs.execute.local import LocalWorkers
 from histofactor.runs.learn_concepts import learn
 from histofactor.runs.outcome import Outcome, Reporter
-from histofactor.runs.place import key_of
+from histofactor.runs.place import CONCEPTS, key_of
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
 from histofactor.runs.source import Opening, Stated, file_sources
 from histofactor.runs.study import (
@@ -98,14 +100,28 @@ def own_concepts(
         OutputError: the folder cannot be written.
         HistofactorError: the encoder cannot be used, or an option is out of range, as told by ``prepare``.
     """
+    while True:
+        try:
+            with _study_lock(out, reporter):
+                path = out / BANK
+                if path.exists() and not options.relearn:
+                    return _kept(path, inputs, request, options, reporter)
+                return _learned(path, inputs, request, options, reporter)
+        except LeaseLost as error:
+            reporter.on_note(f"{error.what}: it learns the concepts now")
+
+
+@contextmanager
+def _study_lock(out: Path, reporter: Reporter) -> Iterator[None]:
+    """Hold the lease of the concepts, and say who is waited for."""
     with ExitStack() as stack:
         if not stack.enter_context(study_lock(out, blocking=False)):
-            reporter.on_note(f"another process is at the concepts of {out}: waiting for it")
+            holder = look(out / CONCEPTS)
+            who = "another process" if holder is None else f"process {holder.owner.pid} of {holder.owner.host}"
+            reporter.on_note(f"{who} is at the concepts of {out}: waiting for it")
+            reporter.on_stage(WAITING)
             stack.enter_context(study_lock(out))
-        path = out / BANK
-        if path.exists() and not options.relearn:
-            return _kept(path, inputs, request, options, reporter)
-        return _learned(path, inputs, request, options, reporter)
+        yield
 
 
 def _kept(

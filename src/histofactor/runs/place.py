@@ -9,11 +9,11 @@ import re
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from histofactor.base.digests import DamagedError
 from histofactor.base.fences import fenced
@@ -21,6 +21,7 @@ from histofactor.base.files import check_folder, remove
 from histofactor.base.lease import clear_folders, take
 from histofactor.base.lease_state import look
 from histofactor.base.names import SEAL, WRITTEN
+from histofactor.errors import LeaseLost
 from histofactor.export.seal import read_seal as sealed_in
 from histofactor.export.seal import write_seal
 from histofactor.recipe import FORMAT
@@ -29,12 +30,16 @@ from histofactor.slides.slide_parts import slide_name
 _OLDER = "they are of an earlier version, which told what they depend on in another way"
 WORK = ".work"  # unfinished inputs and leases, inside the output folder
 LOCKS = f"{WORK}/locks"
+CONCEPTS = f"{LOCKS}/concepts.lock.json"  # the lease of whoever learns or changes the concepts of the folder
+STAGED, ASIDE = f"{WORK}/staged", f"{WORK}/aside"  # results that are being changed, see ``runs.staging``
 LONGEST = 100  # bytes of a folder name: room is left for what is put before and after it
 _POLL_S = 0.02, 1.0  # between two tries to take what another process holds: the first, and the longest
 _HASH = 8  # digits that tell folders of equal names apart
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\ud800-\udfff]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)  # of Windows
 _OWN = re.compile(r"(run|report|phenotypes|concepts|status)\..*", re.IGNORECASE)  # files of the output folder itself
+
+Some = TypeVar("Some")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +145,22 @@ def claim(place: Place) -> Iterator[bool]:
     """
     for folder in (place.results, place.work, place.lock.parent):
         check_folder(folder, inside=place.out)
-    with locked(place.lock, blocking=False, guards=(place.results, place.work)) as mine:
+    beside = (place.out / folder / place.name for folder in (STAGED, ASIDE))
+    with locked(place.lock, blocking=False, guards=(place.results, place.work, *beside)) as mine:
         yield mine
+
+
+def holding(place: Place, work: Callable[[], Some]) -> Some | None:
+    """Work on an input whose lease is held; None where another process holds it, or took it over meanwhile.
+
+    Raises:
+        OutputError: as ``claim``.
+    """
+    try:
+        with claim(place) as mine:
+            return work() if mine else None
+    except LeaseLost:
+        return None
 
 
 @contextmanager
@@ -155,6 +174,7 @@ def locked(path: Path, *, blocking: bool = True, guards: Sequence[Path] = ()) ->
 
     Raises:
         OutputError: the folder cannot be written.
+        LeaseLost: another process took over, since this one gave no sign of life for too long.
     """
     wait_s, most_s = _POLL_S
     while (lease := take(path)) is None and blocking:
@@ -166,6 +186,9 @@ def locked(path: Path, *, blocking: bool = True, guards: Sequence[Path] = ()) ->
     try:
         with fenced(guards, lease.check):
             yield True
+    except Exception:
+        lease.check()  # where it was lost, that is what went wrong
+        raise
     finally:
         lease.release()
 

@@ -16,13 +16,16 @@ from histofactor.concepts.bank.record import bank_hash
 from histofactor.export.weights import SparseWeights
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank
+from histofactor.runs.beacon import lit
 from histofactor.runs.decode_again import Target, decode_again
+from histofactor.runs.derive import deriving
 from histofactor.runs.execute.engine import LOCAL, Engine
 from histofactor.runs.execute.workers import open_workers
-from histofactor.runs.ledger import Ledger, begin, derive, inputs_of, request_of, scan
+from histofactor.runs.ledger import OF_THE_LEDGER, Ledger, begin, inputs_of, request_of, scan
 from histofactor.runs.outcome import Observer, Outcome, Reporter, attempt
-from histofactor.runs.place import Place, Seal, claim, read_seal, seal
+from histofactor.runs.place import Place, Seal, holding, read_seal, seal
 from histofactor.runs.rewrite import rewrite
+from histofactor.runs.shards import Shard
 from histofactor.runs.source import Opening
 from histofactor.runs.staging import as_placed, restore, staged
 from histofactor.runs.status import read_status, tell_status
@@ -76,6 +79,7 @@ def relabel_study(
     arguments: Sequence[str] = (),
     reporter: Reporter | None = None,
     engine: Engine = LOCAL,
+    shard: Shard | None = None,
 ) -> Relabelled:
     """Bring every finished slide of a study up to date with its bank; one that fails does not stop the others.
 
@@ -89,34 +93,43 @@ def relabel_study(
         arguments: what ``run.json`` says this was called with.
         reporter: who is told.
         engine: where slides are worked on.
+        shard: the share of the slides that this process works on; None: all.
 
     Raises:
         OptionError: the folder is no study, has no results, or its bank has fewer concepts.
         BankError: the bank cannot be read, or was changed by something else.
         OutputError: the folder cannot be written.
     """
-    reporter, bank = reporter or Reporter(), find_bank(out)
+    bank = find_bank(out)
     restore(out)
     ledger = scan(out)
-    study = _at(bank, k, arguments)
-    made = Relabelled(bank, study.k)
-    _write_page(out, study)
-    finished = [one for one in ledger.outcomes if one.folder and one.status in {"done", "damaged"}]
-    tasks = [Task(Path(one.input), Place(out, one.folder)) for one in finished]
-    try:
-        with open_workers(engine) as workers:
-            for _, outcome in workers.execute(RelabelJob(study), tasks, Observer(reporter)):
-                made.outcomes.append(outcome)
-                reporter.on_outcome(outcome)
-    finally:
-        reporter.on_stage("writing the report")
-        _note_run(out, ledger, study, made, arguments)
-        derive(out)
+    arguments = arguments if shard is None else shard.joined(arguments)
+    with lit(out, reporter or Reporter(), str(shard or "")) as signal:
+        study = _at(bank, k, arguments)
+        made = Relabelled(bank, study.k)
+        _write_page(out, study)
+        finished = [one for one in ledger.outcomes if one.folder and one.status in {"done", "damaged"}]
+        own = [one for one in finished if shard is None or shard.has(Path(one.input))]
+        tasks, telling = [Task(Path(one.input), Place(out, one.folder)) for one in own], signal.reporter
+        with deriving(out, Observer(telling), signal.is_last if shard is not None else lambda: True):
+            try:
+                _bring_all(tasks, study, engine, made, telling)
+            finally:
+                _note_run(out, ledger, study, made, arguments)
     waiting = {one.folder: one for one in made.outcomes if one.status == "waiting"}
     for folder, outcome in waiting.items():
         path, request = _input_of(Place(out, folder), Path(outcome.input)), request_of(out, folder)
         made.encode.append(Encoding(path, folder, outcome.notes[-1], request))
     return made
+
+
+def _bring_all(tasks: Sequence[Task], study: Study, engine: Engine, made: Relabelled, reporter: Reporter) -> None:
+    """Bring slides up to date, and put down what became of each."""
+    reporter.on_run("", len(tasks))
+    with open_workers(engine) as workers:
+        for _, outcome in workers.execute(RelabelJob(study), tasks, Observer(reporter)):
+            made.outcomes.append(outcome)
+            reporter.on_outcome(outcome)
 
 
 def _at(bank: Path, k: int | None, arguments: Sequence[str]) -> Study:
@@ -138,7 +151,7 @@ def _note_run(out: Path, ledger: Ledger, study: Study, made: Relabelled, argumen
     newest, target = ledger.runs[-1], bank_hash(study.file.banks[study.k])
     if newest.get("bank_sha256") == target and all(one.status != "done" for one in made.outcomes):
         return
-    facts = {name: value for name, value in newest.items() if name not in {"inputs", "started"}}
+    facts = {name: value for name, value in newest.items() if name not in OF_THE_LEDGER}
     now = {"histofactor": histofactor.__version__, "arguments": list(arguments), "concepts": origin(study)}
     begin(out, {**facts, **now, "k": study.k, "bank_sha256": target}, [])
 
@@ -155,12 +168,7 @@ class RelabelJob:
 
     def do(self, state: Study, task: Task, watch: Watch) -> Outcome | None:
         """What became of one slide, told in its status; None where another process works on it."""
-
-        def work() -> Outcome | None:
-            with claim(task.place) as mine:
-                return _bring(task, state) if mine else None
-
-        outcome = attempt(task.name, work)
+        outcome = attempt(task.name, lambda: holding(task.place, lambda: _bring(task, state)))
         return None if outcome is None else _told(outcome, task)
 
     def lost(self, task: Task, cause: str) -> Outcome:

@@ -13,6 +13,7 @@ from histofactor.runs.execute.engine import LOCAL, Engine
 from histofactor.runs.outcome import Observer
 from histofactor.runs.place import key_of
 from histofactor.runs.results import Outputs
+from histofactor.runs.shards import Shard
 from histofactor.runs.source import Opening, Stated
 from histofactor.segmentation.setup import SegmentOptions
 
@@ -35,6 +36,7 @@ class ManyOptions:
         relearn: learn the concepts of the folder anew, from these inputs and all that earlier runs had.
         observer: who is told.
         engine: where inputs are worked on.
+        shard: the share of the inputs that this process works on; the others are told alike. None: all.
     """
 
     mpp: float | None = None
@@ -48,6 +50,7 @@ class ManyOptions:
     relearn: bool = False
     observer: Observer = field(default_factory=Observer)
     engine: Engine = LOCAL
+    shard: Shard | None = None
 
 
 def stated(

@@ -6,19 +6,24 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from histofactor.base.text import counted
 from histofactor.concepts.bank.file import default_k, read_bank_file, recommended_k
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.records import ConceptBank
+from histofactor.runs.beacon import Signal, lit
+from histofactor.runs.derive import deriving
 from histofactor.runs.execute.engine import Workers
 from histofactor.runs.execute.workers import open_workers
-from histofactor.runs.ledger import begin, derive, facts_of, inputs_of, known_inputs, openings_of
+from histofactor.runs.ledger import begin, facts_of, inputs_of, known_inputs, openings_of
+from histofactor.runs.loaded import memory_of
 from histofactor.runs.outcome import Observer, Outcome
 from histofactor.runs.own_concepts import OwnConcepts, StudyOptions, own_concepts
 from histofactor.runs.place import Place
 from histofactor.runs.request import ManyOptions, stated
 from histofactor.runs.results import Outputs
 from histofactor.runs.segment_job import SegmentJob
+from histofactor.runs.shards import Shard
 from histofactor.runs.source import NOTHING
 from histofactor.runs.task import Request, Task
 from histofactor.segmentation.feature_file import encoder_for
@@ -56,10 +61,10 @@ def segment_many(
         options: all else.
 
     Returns:
-        Outcomes in the order of the inputs.
+        Outcomes in the order of the inputs; of a shard, those of its own.
 
     Raises:
-        OptionError: there are no inputs, or one is there twice.
+        OptionError: there are no inputs, or one is there twice; or a shard is to learn concepts anew.
         OutputError: the output folder cannot be written, or not what is derived at the end; the inputs are then done.
         HistofactorError: encoder or concepts cannot be used, or none can be learned, as told by ``segment`` and
             ``own_concepts``.
@@ -67,17 +72,31 @@ def segment_many(
     options = options or ManyOptions()
     paths = [Path(path) for path in inputs]
     _check_inputs(paths)
+    if options.shard is not None and options.relearn:
+        raise OptionError(
+            "--relearn is for one process: every shard would learn the concepts anew",
+            mend="learn them anew without --shard first, or leave --relearn out",
+        )
     if options.opening.source_mpp is not None:
         check_mpp(options.opening.source_mpp, "--source-mpp")
     request = Request(
         encoder=encoder, concepts=concepts, k=k, mpp=options.mpp, method=options.method, options=options.segment
     )
-    with open_workers(options.engine) as workers:
-        return _segment(paths, Path(out), request, options, workers)
+    if options.shard is not None and not any(map(options.shard.has, paths)):
+        share = f"shard {options.shard} has none of the {counted(len(paths), 'input')}"
+        options.observer.reporter.on_note(f"{share}: there is nothing to do for it")
+        return []
+    reporter = options.observer.reporter
+    with open_workers(options.engine) as workers, lit(Path(out), reporter, str(options.shard or "")) as signal:
+        options = replace(options, observer=replace(options.observer, reporter=signal.reporter))
+        return _segment(paths, Path(out), request, options, (workers, signal))
 
 
-def _segment(paths: list[Path], out: Path, request: Request, options: ManyOptions, workers: Workers) -> list[Outcome]:
-    """As ``segment_many``, with workers that are ready."""
+def _segment(
+    paths: list[Path], out: Path, request: Request, options: ManyOptions, ready: tuple[Workers, Signal]
+) -> list[Outcome]:
+    """As ``segment_many``, with workers that are ready, and what others are told by."""
+    workers, signal = ready
     encoder, concepts, k, observer = request.encoder, request.concepts, request.k, options.observer
     request = replace(request, encoder=encoder_for(paths, encoder))
     own = concepts is None and method_of(options.method).needs_bank
@@ -91,19 +110,21 @@ def _segment(paths: list[Path], out: Path, request: Request, options: ManyOption
     outputs = options.outputs if options.outputs.weights is not None else replace(options.outputs, weights=own)
     asked = stated(encoder, concepts, replace(options, outputs=outputs))
     facts = {**facts_of(segmenter, chosen.origin, options.arguments), "request": asked}
+    shard = options.shard or Shard(1, 1)
+    if options.shard is not None:
+        facts |= {"shards": shard.of, "arguments": shard.joined(options.arguments)}
     run, places = begin(out, facts, paths, observer.reporter.on_note)
-    made = (_task(path, place, outputs, options, run) for path, place in zip(paths, places, strict=True))
+    placed = [(path, place) for path, place in zip(paths, places, strict=True) if shard.has(path)]
+    observer.reporter.on_run(run, len(placed))
+    memory_of(workers.shared).keep([path for path, _ in placed])
+    made = (_task(path, place, outputs, options, run) for path, place in placed)
     tasks = [replace(task, aided=workers.number > 1) for task in made]
     outcomes = {}
-    try:
+    with deriving(out, observer, signal.is_last if options.shard is not None else lambda: True):
         for _, outcome in workers.execute(_job(request, chosen, segmenter), tasks, observer):
             outcomes[outcome.input] = outcome
             observer.reporter.on_outcome(outcome)
-    finally:
-        observer.reporter.on_stage("writing the report")
-        with observer.clock("report"):
-            derive(out)
-    return [outcomes[str(path)] for path in paths]
+    return [outcomes[str(path)] for path, _ in placed]
 
 
 def _job(named: Request, chosen: OwnConcepts, segmenter: Segmenter) -> SegmentJob:

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from histofactor.base.fences import ask
 from histofactor.base.files import check_folder, output_error, remove
-from histofactor.runs.place import WORK, Place, claim
-
-_STAGED, _ASIDE = f"{WORK}/staged", f"{WORK}/aside"
+from histofactor.runs.place import ASIDE, STAGED, WORK, Place, claim
 
 
 @contextmanager
@@ -22,12 +21,12 @@ def staged(place: Place) -> Iterator[Place]:
     that fails leaves the results as they were.
 
     Args:
-        place: of the results; whoever calls holds its lock.
+        place: of the results; whoever calls holds its lease.
 
     Raises:
         OutputError: the output folder cannot be written, or a link in it leads elsewhere.
     """
-    beside, aside = Place(place.out / _STAGED, place.name), place.out / _ASIDE / place.name
+    beside, aside = Place(place.out / STAGED, place.name), place.out / ASIDE / place.name
     for folder in (beside.results, aside):
         check_folder(folder, inside=place.out)
         remove(folder, inside=place.out)
@@ -39,6 +38,7 @@ def staged(place: Place) -> Iterator[Place]:
         yield beside
         try:
             aside.parent.mkdir(parents=True, exist_ok=True)
+            ask(place.results)
             place.results.rename(aside)
             beside.results.rename(place.results)
         except OSError as error:
@@ -54,7 +54,7 @@ def staged(place: Place) -> Iterator[Place]:
 
 def as_placed(text: str, out: Path) -> str:
     """A message, with the folder of an input where it names that of its results to be."""
-    return text.replace(str(out / _STAGED), str(out))
+    return text.replace(str(out / STAGED), str(out))
 
 
 def restore(out: Path) -> bool:
@@ -66,7 +66,7 @@ def restore(out: Path) -> bool:
     Raises:
         OutputError: the output folder cannot be written, or a link in it leads elsewhere.
     """
-    found, left = False, (out / _ASIDE, out / _STAGED)
+    found, left = False, (out / ASIDE, out / STAGED)
     for folder in left:
         check_folder(folder, inside=out)
     for name in sorted({path.name for folder in left for path in folder.glob("[!.]*")}):
@@ -75,8 +75,8 @@ def restore(out: Path) -> bool:
                 found = _put_back(Place(out, name)) or found
                 for folder in left:
                     remove(folder / name, inside=out)
-    if not any((out / _STAGED).glob("[!.]*")):
-        remove(out / _STAGED, inside=out)  # with unfinished work of what was staged
+    if not any((out / STAGED).glob("[!.]*")):
+        remove(out / STAGED, inside=out)  # with unfinished work of what was staged
     for folder in (*left, out / WORK):
         with suppress(OSError):  # others are under way, or it was never made
             folder.rmdir()
@@ -84,7 +84,7 @@ def restore(out: Path) -> bool:
 
 
 def _put_back(place: Place) -> bool:
-    aside = place.out / _ASIDE / place.name
+    aside = place.out / ASIDE / place.name
     if place.results.exists() or not aside.exists():
         return False
     try:

@@ -30,7 +30,7 @@ from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import BankError, OptionError
 from histofactor.export.bank_page import write_bank_page
 from histofactor.runs.examples import read_examples
-from histofactor.runs.place import LOCKS, locked
+from histofactor.runs.place import CONCEPTS, LOCKS, locked
 from histofactor.runs.source import Opening
 
 BANK = "concepts.safetensors"
@@ -96,10 +96,11 @@ def study_lock(out: Path, *, blocking: bool = True) -> Iterator[bool]:
         OutputError: the folder cannot be written, or a link in it leads elsewhere.
     """
     check_folder(out / LOCKS, inside=out)
-    with locked(out / LOCKS / "concepts.lock.json", blocking=blocking) as mine:
+    bank = out / BANK
+    files = bank, sample_of(bank), page_of(bank), journal_of(bank)
+    with locked(out / CONCEPTS, blocking=blocking, guards=(*files, history_of(bank))) as mine:
         if mine:
-            bank = out / BANK
-            sweep(out, {path.name for path in (bank, sample_of(bank), page_of(bank), journal_of(bank))})
+            sweep(out, {path.name for path in files})
         yield mine
 
 

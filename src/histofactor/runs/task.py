@@ -19,7 +19,7 @@ from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank
 from histofactor.runs.loaded import keep_encoder, kept_encoder
 from histofactor.runs.outcome import Outcome, attempt
-from histofactor.runs.place import Place, Seal, claim, clear, read_seal, seal, unseal
+from histofactor.runs.place import Place, Seal, clear, holding, read_seal, seal, unseal
 from histofactor.runs.results import Outputs, keep_weights, write_results
 from histofactor.runs.rewrite import rewrite
 from histofactor.runs.source import Opening
@@ -105,11 +105,10 @@ def run_one(
         What became of it, or None where another process works on it.
     """
 
-    def work() -> Outcome | None:
-        with claim(task.place) as mine:
-            return _segment(task, segmenter, watch or Watch(), memory or FeatureMemory()) if mine else None
+    def work() -> Outcome:
+        return _segment(task, segmenter, watch or Watch(), memory or FeatureMemory())
 
-    outcome = attempt(str(task.path), work)
+    outcome = attempt(str(task.path), lambda: holding(task.place, work))
     if outcome is None:
         return None
     return tell_status(outcome, outcome, task.place, task.run)

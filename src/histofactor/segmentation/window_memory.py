@@ -6,7 +6,7 @@ bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +80,11 @@ class FeatureMemory:
     def take(self, path: Path, content: str) -> HeldInput | None:
         """What is held of an input, which then is held no more; None where nothing is, or its content was another."""
         return self._held.pop((path.resolve(), content), None)
+
+    def keep(self, paths: Iterable[Path]) -> None:
+        """Hold no others than these inputs any more."""
+        kept = {path.resolve() for path in paths}
+        self._held = {(path, content): held for (path, content), held in self._held.items() if path in kept}
 
 
 def bytes_of_features(plan: Plan, setup: Setup) -> int:

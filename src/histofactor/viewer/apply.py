@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.errors import HistofactorError, OptionError
-from histofactor.runs.ledger import derive
+from histofactor.runs.derive import derive
 from histofactor.runs.staging import restore
 from histofactor.viewer.slide import error_parts
 

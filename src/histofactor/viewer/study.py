@@ -19,8 +19,9 @@ from histofactor.concepts.hints import hints_of, shown_hint
 from histofactor.errors import BankError, HistofactorError, OptionError, OutputError
 from histofactor.recipe import OutputsRecipe, digest
 from histofactor.records import ConceptBank
+from histofactor.runs.derive import derive
 from histofactor.runs.history import history
-from histofactor.runs.ledger import derive, placed_inputs
+from histofactor.runs.ledger import placed_inputs
 from histofactor.runs.place import LOCKS, locked
 from histofactor.runs.staging import restore
 from histofactor.runs.status import read_status

@@ -1,0 +1,151 @@
+"""The files that tell of all inputs of an output folder, derived by a scan: run.json, tables and the page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from histofactor.base.files import check_folder, write_json
+from histofactor.base.names import COHORT, PAGE, RUN, TABLE
+from histofactor.errors import ImageError
+from histofactor.export.cohort import SlideRow, write_cohort, write_study
+from histofactor.export.report import ReportRun
+from histofactor.export.tables import PhenotypeRow, read_phenotypes
+from histofactor.records import EncoderKey
+from histofactor.runs.ledger import OF_THE_LEDGER, Ledger, scan, shares
+from histofactor.runs.made_with import made_with, told_apart
+from histofactor.runs.outcome import Observer, Outcome
+from histofactor.runs.place import LOCKS, locked
+from histofactor.slides.warnings import is_warning
+
+_OF_A_RUN = ("histofactor", "arguments", "encoder", "method", "k", "concepts", "bank_sha256", "mpp")  # told of each
+_INTERRUPTED_S = 4.0  # that deriving may take once a run was interrupted
+
+
+class _TooLongError(Exception):
+    """There was no time to derive the files."""
+
+
+@contextmanager
+def deriving(out: Path, observer: Observer, is_last: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Derive the files once the block has ended, however; after an interruption only if that takes a few seconds.
+
+    Args:
+        out: the output folder.
+        observer: who is told.
+        is_last: whether no other process will do it.
+
+    Raises:
+        OptionError, OutputError: as ``derive``.
+    """
+    until = None
+    try:
+        yield
+    except KeyboardInterrupt:
+        until = time.monotonic() + _INTERRUPTED_S
+        raise
+    finally:
+        if is_last():
+            _derive_in_time(out, observer, until)
+        else:
+            observer.reporter.on_note("others are still at work: the last of them writes the report")
+
+
+def _derive_in_time(out: Path, observer: Observer, until: float | None) -> None:
+    """Derive the files, and say so where there is no time for it."""
+    observer.reporter.on_stage("writing the report")
+    try:
+        with observer.clock("report"):
+            derive(out, until=until)
+    except _TooLongError:
+        observer.reporter.on_note(f"the report is as it was before: `histofactor report {out}` derives it again")
+
+
+def derive(out: Path, *, until: float | None = None) -> list[Path]:
+    """Write ``run.json``, ``phenotypes.csv``, ``.parquet`` and ``report.html`` of a folder anew; returns their paths.
+
+    One process does it at a time, so what is written last has seen what all have told before.
+
+    Args:
+        out: the output folder.
+        until: when to give up, by ``time.monotonic``; None takes the time that it takes.
+
+    Raises:
+        OptionError: no run ever wrote into it.
+        OutputError: a file cannot be written.
+    """
+
+    def hurry() -> None:
+        if until is not None and time.monotonic() > until:
+            raise _TooLongError
+
+    written = [out / name for name in (RUN, TABLE, COHORT, PAGE)]
+    check_folder(out / LOCKS, inside=out)
+    with locked(out / LOCKS / "derived.lock.json", blocking=until is None, guards=written) as mine:
+        if not mine:
+            raise _TooLongError
+        ledger = scan(out, hurry)
+        newest, rows = ledger.runs[-1], []
+        for outcome in ledger.outcomes:
+            hurry()
+            rows.append(_row(out, outcome, newest))
+        write_json(_told(ledger), out / RUN)
+        hurry()
+        write_cohort(rows, out / TABLE)
+        hurry()
+        write_study(rows, _report_run(newest), out / PAGE)
+    return written
+
+
+def _told(ledger: Ledger) -> dict[str, Any]:
+    """What ``run.json`` tells."""
+    newest = ledger.runs[-1]
+    facts = {name: value for name, value in newest.items() if name not in OF_THE_LEDGER}
+    if "shards" in newest:
+        facts["shards"] = shares(ledger)
+    runs = [{name: run[name] for name in ("started", *_OF_A_RUN)} for run in ledger.runs]
+    return {**facts, "runs": runs, "inputs": [asdict(outcome) for outcome in ledger.outcomes]}
+
+
+def _report_run(facts: Mapping[str, Any]) -> ReportRun:
+    return ReportRun(
+        version=facts["histofactor"],
+        encoder=EncoderKey(**facts["encoder"]),
+        concepts=facts["concepts"],
+        bank_hash=facts["bank_sha256"],
+        k=facts["k"],
+        method=facts["method"],
+        mpp=facts["mpp"],
+        command=" ".join(facts["arguments"]),
+        versions=facts["versions"],
+    )
+
+
+def _row(out: Path, outcome: Outcome, newest: Mapping[str, Any]) -> SlideRow:
+    """What a table of all inputs says of one."""
+    has_results = outcome.status in {"done", "damaged"}
+    phenotypes = _phenotypes(out / outcome.folder) if has_results else ()
+    made = made_with(out / outcome.folder) if has_results else None
+    return SlideRow(
+        name=Path(outcome.input).name,
+        status=outcome.status,
+        folder=outcome.folder,
+        seconds=outcome.seconds,
+        error=outcome.error,
+        phenotypes=tuple(phenotypes),
+        note=told_apart(made, newest) if has_results else "",
+        warnings=tuple(filter(is_warning, outcome.notes)),
+        k=None if made is None else made.k,
+    )
+
+
+def _phenotypes(folder: Path) -> list[PhenotypeRow]:
+    """The table of an input, none where it was taken away since."""
+    try:
+        return read_phenotypes(folder / TABLE)
+    except ImageError:
+        return []

@@ -1,12 +1,15 @@
 """Progress on the terminal."""
 
+from dataclasses import replace
+from datetime import datetime
 from threading import Event, active_count
 
 import pytest
 from rich.progress import BarColumn
 
-from histofactor.cli.progress import at_work, learn_reporter, progress_reporter, shown, start, state
+from histofactor.cli.progress import at_work, learn_reporter, pace_words, progress_reporter, shown, start, state
 from histofactor.runs.outcome import Outcome
+from histofactor.runs.pace import Standing
 
 
 def test_a_line_for_every_finished_input(capsys):
@@ -61,6 +64,26 @@ def test_a_line_a_minute_without_a_terminal(capsys):
     told = capsys.readouterr().err.splitlines()
     assert told == [f"after {minute} min: images[0]: 1,100 of 1,200, x\\x1b.png" for minute in (1, 2, 3)]
     assert clock.waited == [60.0] * 4
+
+
+def test_the_pace_in_words():
+    now = datetime(2030, 1, 2, 13, 0)
+    assert pace_words(Standing(), now) == ""
+    assert pace_words(Standing(inputs=3), now) == "end not known yet"
+    known = Standing(inputs=3, failed=2, windows_per_s=2.345, left_s=5400.0)
+    assert pace_words(known, now) == "2.3 windows/s, 90 min left, until 14:30, 2 failed"
+    assert (
+        pace_words(replace(known, left_s=86_400.0, failed=0), now) == "2.3 windows/s, 24 h left, until Thu 03 Jan 13:00"
+    )
+
+
+def test_the_pace_is_told_with_each_line(capsys):
+    clock = Minutes(1)
+    with shown(BarColumn(), words=lambda: "2.0 windows/s", wait=clock.wait) as progress:
+        progress.add_task("inputs", total=3)
+        clock.begun.set()
+        assert clock.over.wait(10)
+    assert capsys.readouterr().err == "after 1 min: inputs: 0 of 3, 2.0 windows/s\n"
 
 
 def test_work_that_is_soon_done_says_nothing(capsys):

@@ -1,4 +1,4 @@
-"""``histofactor report`` and ``histofactor status``."""
+"""``histofactor report``."""
 
 from PIL import Image
 
@@ -29,14 +29,9 @@ def test_derived_again_and_told(histofactor, tissue, tmp_path):
     for name, content in before.items():
         assert (out / name).read_bytes() == content
         assert f"wrote {out / name}" in told
-    code, told, _ = histofactor("status", out)
-    assert code == 0
-    assert "2 inputs: 1 done, 1 failed" in told
-    assert "none.png does not exist" in told
 
 
 def test_a_folder_that_holds_none(histofactor, tmp_path):
-    for verb in ("report", "status"):
-        code, _, err = histofactor(verb, tmp_path)
-        assert code == 2
-        assert "no results" in err
+    code, _, err = histofactor("report", tmp_path)
+    assert code == 2
+    assert "no results" in err

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from histofactor.cli.report import status
+from histofactor.cli.status import status
 from histofactor.concepts.bank.edit import rename
 from histofactor.concepts.bank.file import load_banks, read_bank_file, save_bank
 from histofactor.concepts.bank.record import bank_hash, new_bank

@@ -62,7 +62,7 @@ class Lease:
 
     def __init__(self, path: Path, token: str, told: Told | None = None) -> None:
         self._path, self._file, self._token, self._told = path, path / token, token, told
-        self._over, self._written = threading.Event(), b""
+        self._over, self._written, self._writing = threading.Event(), b"", threading.Lock()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="lease")
         self._thread.start()
 
@@ -101,7 +101,7 @@ class Lease:
 
     def tell(self) -> None:
         """Renew the lease, with what is told of the work where that has changed; as far as that can be done now."""
-        with suppress(OSError):  # a server that does not answer now is asked again; who writes is told by ``check``
+        with suppress(OSError), self._writing:  # asked again soon; who writes is told by ``check``
             self._tell()
 
     def _beat(self) -> None:

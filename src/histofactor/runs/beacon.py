@@ -30,7 +30,7 @@ class Beacon:
 
     Attributes:
         holder: which process, and whether it lives.
-        told: fields of ``Standing``, and ``run``, ``shard``, ``ended``: whether it is done with its inputs.
+        told: fields of ``Standing``, and ``run``, ``shard``, ``finished``: whether it is done with its inputs.
     """
 
     holder: Holder
@@ -50,23 +50,25 @@ class Signal:
     """
 
     def __init__(self, out: Path, reporter: Reporter, shard: str = "") -> None:
-        self._out, self._shard, self._run, self._ended = out, shard, "", False
+        self._out, self._shard, self._run, self._finished = out, shard, "", False
         self._pace, self._swept = Pace(), time.monotonic()
 
         def on_run(name: str, inputs: int) -> None:
             self._run = name
+            self._pace.on_run(inputs)
+            self._tell()  # others are to know before the first of them is done
             reporter.on_run(name, inputs)
 
-        self.reporter = followed(replace(reporter, on_run=on_run), self._pace)
-        self._path = out / LOCKS / f"{_PREFIX}{uuid.uuid4().hex}{_SUFFIX}"
-        self._lease = take(self._path, self._told)
+        self.reporter = replace(followed(reporter, self._pace), on_run=on_run)
+        self._lease = take(out / LOCKS / f"{_PREFIX}{uuid.uuid4().hex}{_SUFFIX}", self._told)
 
     def is_last(self) -> bool:
         """Whether no other process works on the same run any more; this one tells that it is done with its inputs."""
-        self._ended = True
-        if self._lease is not None:
-            self._lease.tell()
-        others = [one for one in beacons(self._out) if one.told.get("run") == self._run and not one.told.get("ended")]
+        self._finished = True
+        self._tell()
+        others = [
+            one for one in beacons(self._out) if one.told.get("run") == self._run and not one.told.get("finished")
+        ]
         return not any(one.holder.silent_s < EXPIRY_S for one in others)
 
     def release(self) -> None:
@@ -74,12 +76,16 @@ class Signal:
         if self._lease is not None:
             self._lease.release()
 
+    def _tell(self) -> None:
+        if self._lease is not None:
+            self._lease.tell()
+
     def _told(self) -> Mapping[str, Any]:
         if time.monotonic() - self._swept > _SWEEP_S:
             self._swept = time.monotonic()
             with suppress(OutputError):  # it is swept again
                 sweep_leases(self._out / LOCKS, f"{_PREFIX}*")
-        return {**asdict(self._pace.standing()), "run": self._run, "shard": self._shard, "ended": self._ended}
+        return {**asdict(self._pace.standing()), "run": self._run, "shard": self._shard, "finished": self._finished}
 
 
 @contextmanager

@@ -136,7 +136,7 @@ def _left(waiting: int, shards: Sequence[dict[str, Any]], at_work: Sequence[Beac
     idle = [share["shard"] for share in shards if share["waiting"] and not share["at_work"]]
     if idle:
         return None, f"nobody is at shard {', '.join(idle)}"
-    ends = [one.told.get("left_s") for one in at_work if not one.told.get("ended")]
+    ends = [one.told.get("left_s") for one in at_work if not one.told.get("finished")]
     known = [float(one) for one in ends if one is not None]
     if not known or len(known) < len(ends):
         return None, "too few inputs are done yet"

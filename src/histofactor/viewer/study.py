@@ -25,7 +25,7 @@ from histofactor.runs.ledger import placed_inputs
 from histofactor.runs.place import LOCKS, locked
 from histofactor.runs.staging import restore
 from histofactor.runs.status import read_status
-from histofactor.runs.study import BANK, Study, digest_of, open_study
+from histofactor.runs.study import BANK, Study, digest_of, journal_of, open_study
 from histofactor.viewer.ids import by_id
 from histofactor.viewer.slide import SlideView, told
 
@@ -150,7 +150,7 @@ def open_view(out: Path, *, read_only: bool = False, moved: Path | None = None) 
 
 @contextmanager
 def _held(out: Path, folders: Iterable[str]) -> Iterator[str]:
-    """Hold the lock of viewers, and mend what a process that was killed left; yields why that cannot be, or ""."""
+    """Hold the lease of viewers, and mend what a process that was killed left; yields why that cannot be, or ""."""
     try:
         check_folder(out / LOCKS, inside=out)
         (out / LOCKS).mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,8 @@ def _held(out: Path, folders: Iterable[str]) -> Iterator[str]:
     except (OutputError, OSError) as error:
         yield f"the study cannot be written: {error}"
         return
-    with locked(out / LOCKS / "viewer.lock.json", blocking=False) as mine:
+    bank = out / BANK
+    with locked(out / LOCKS / "viewer.lock.json", blocking=False, guards=(bank, journal_of(bank))) as mine:
         yield "" if mine else _BUSY
 
 

@@ -17,6 +17,7 @@ from histofactor.concepts.bank.record import bank_hash, new_bank
 from histofactor.errors import BankError, BankMismatch, ImageError, OptionError
 from histofactor.runs import own_concepts as module
 from histofactor.runs.outcome import Reporter
+from histofactor.runs.place import CONCEPTS
 from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
 from histofactor.runs.source import Opening
 from histofactor.runs.study import BANK, journal_of, open_study, sample_of, write_study
@@ -260,6 +261,25 @@ def test_very_different_resolutions_are_told(images, tiny_encoder, tmp_path):
         [tmp_path / "coarse.png", tmp_path / "fine.png"], tmp_path / "out", encoder=tiny_encoder, options=options
     )
     assert any("worked at 1 to 4 µm/px" in one and "--mpp 4" in one for one in told)
+
+
+def test_who_lost_the_lease_of_the_concepts_writes_none(images, study, tmp_path, monkeypatch):
+    out, real, learned = tmp_path / "out", module.learn, []
+
+    def learn(*given):
+        learned.append((out / BANK).exists())
+        if len(learned) == 1:  # another took over, as after a long stop
+            (token,) = (out / CONCEPTS).iterdir()
+            token.unlink()
+        return real(*given)
+
+    monkeypatch.setattr(module, "learn", learn)
+    outcomes, told = study(images)
+    assert learned == [False, False]
+    assert [outcome.status for outcome in outcomes] == ["done"] * 3
+    assert sum("was taken over by another process" in note for note in told) == 1
+    assert len(journal_of(out / BANK).read_text().splitlines()) == 1
+    assert not (out / ".work").exists()
 
 
 def test_of_many_inputs_some_are_drawn(images, study, tmp_path, monkeypatch):

@@ -75,6 +75,37 @@ def test_who_else_works_on_it_is_left_to_it(task, request_):
     assert not task.place.results.exists()
 
 
+def lose(place):
+    """Another process takes over, as after a long stop."""
+    (token,) = place.lock.iterdir()
+    token.unlink()
+
+
+def test_who_lost_its_lease_leaves_the_input_to_the_new_holder(task, request_, monkeypatch):
+    segmenter, real = request_.load(), module.write_results
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_results", lambda *given: (lose(task.place), real(*given)))
+        assert run_one(task, segmenter) is None
+    assert read_status(task.place.results) is None
+    assert not (task.place.results / SEAL).exists()
+    assert not (task.place.results / "labels.ome.tif").exists()
+    assert (task.place.work / "work.json").exists()  # for the new holder to go on with
+    assert run_one(task, segmenter).status == "done"
+    assert not task.place.out.joinpath(".work").exists()
+
+
+def test_what_goes_wrong_once_the_lease_is_lost_is_no_failure(task, request_, monkeypatch):
+    def fail(*given, **more):
+        lose(task.place)
+        raise FileNotFoundError("a band is gone: the new holder cleared it")
+
+    segmenter = request_.load()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "segment_slide", fail)
+        assert run_one(task, segmenter) is None
+    assert read_status(task.place.results) is None
+
+
 def test_an_error_is_told_in_the_outcome_and_in_the_status(task, request_):
     task.path.write_text("no image")
     outcome = run_one(task, request_.load())

@@ -1,7 +1,6 @@
 """Leases: one holder at a time, whoever is killed or stopped, and nothing of them stays."""
 
 import fcntl
-import json
 import os
 import random
 import signal
@@ -17,7 +16,7 @@ from histofactor.base import lease_state, owner
 from histofactor.base.fences import fenced
 from histofactor.base.files import atomic, atomic_folder, remove
 from histofactor.base.lease import take
-from histofactor.base.lease_state import look, sweep_leases
+from histofactor.base.lease_state import look
 from histofactor.base.owner import me
 from histofactor.errors import LeaseLost, OutputError
 
@@ -280,20 +279,6 @@ def test_what_is_told_of_the_work_is_told_again(path, monkeypatch):
     held.release()
 
 
-def test_what_dead_holders_left_is_swept(path, tmp_path):
-    for name in ("a.lock", ".0123"):
-        process = started(HOLDER, path.with_name(name), "", 1, 60)
-        assert process.stdout.readline() == "True\n"
-        process.kill()
-        ended(process)
-    alive = take(path.with_name("b.lock"))
-    sweep_leases(path.parent)
-    assert [one.name for one in path.parent.iterdir()] == ["b.lock"]
-    alive.check()
-    alive.release()
-    sweep_leases(path.parent)  # nothing is there
-
-
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot write"):
@@ -350,15 +335,3 @@ def test_never_two_whoever_is_killed(path, tmp_path, hosts):
             ended(process)
         assert kills == 5
         fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel took them all back
-
-
-def test_the_file_tells_who_holds_it(path):
-    held = take(path)
-    (token,) = path.iterdir()
-    content = json.loads(token.read_bytes())
-    assert content["pid"] == os.getpid()
-    assert content["host"]
-    assert len(content["boot"]) == 36
-    assert content["start"] > 0
-    assert len(token.name) == 32
-    held.release()

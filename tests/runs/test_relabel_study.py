@@ -23,6 +23,7 @@ from histofactor.runs.place import Place, claim
 from histofactor.runs.relabel_study import relabel_study
 from histofactor.runs.results import Outputs
 from histofactor.runs.segment_many import ManyOptions, segment_many
+from histofactor.runs.shards import Shard, number_of
 from histofactor.runs.source import Opening
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.setup import SegmentOptions
@@ -257,6 +258,21 @@ def test_what_another_process_works_on_is_waited_for(study, monkeypatch):
     monkeypatch.setattr("histofactor.runs.execute.local._POLL_S", 0.01)
     assert sorted(statuses(relabel_study(out))) == ["done"] * 2
     assert order == ["a", "b", "a"]
+
+
+def test_shards_bring_what_is_theirs(study):
+    out, paths = study
+    edit(out, None, named({1: "x"}, {}))
+    of = next(of for of in range(2, 50) if number_of(paths[0], of) != number_of(paths[1], of))
+    done = {}
+    for index in range(1, of + 1):
+        made = relabel_study(out, shard=Shard(index, of), arguments=["relabel", "--shard", f"{index}/{of}"])
+        done |= {one.input: index for one in made.outcomes if one.status == "done"}
+    assert done == {str(path): number_of(path, of) for path in paths}
+    assert all("x" in [row["name"] for row in table(out / name)] for name in "ab")
+    runs = json.loads((out / "run.json").read_text())["runs"]
+    assert [run["arguments"] for run in runs[1:]] == [["relabel", "--shard", f"i/{of}"]]  # one run, of all shards
+    assert statuses(relabel_study(out)) == ["kept"] * 2
 
 
 def test_inputs_with_other_concepts_stay(study, whole_study):

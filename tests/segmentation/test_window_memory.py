@@ -9,7 +9,7 @@ from histofactor.segmentation.encoding import Blender, Planned, encode_features,
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.reading import Pixels
 from histofactor.segmentation.setup import prepare
-from histofactor.segmentation.window_memory import WindowMemory, bytes_of_features
+from histofactor.segmentation.window_memory import FeatureMemory, HeldInput, WindowMemory, bytes_of_features
 from histofactor.slides.phantom import phantom
 from histofactor.slides.reader import open_slide
 
@@ -66,3 +66,12 @@ def test_the_bytes_of_a_plan_are_those_that_are_held(slide):
     memory.keep = counted
     list(encode_features(planned))
     assert bytes_of_features(planned.plan, segmenter.setup) == held > 0
+
+
+def test_inputs_that_others_segment_are_let_go(slide, tmp_path):
+    held = HeldInput(make_plan(slide, prepare(concepts="embedded").setup))
+    memory, paths = FeatureMemory(), [tmp_path / name for name in "abc"]
+    for path in paths:
+        memory.hold(path, "content", held)
+    memory.keep([tmp_path / "x" / ".." / "b", tmp_path / "other"])
+    assert [memory.take(path, "content") for path in paths] == [None, held, None]

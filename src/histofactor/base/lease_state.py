@@ -96,11 +96,14 @@ def clear_dead(path: Path) -> None:
     Raises:
         OSError: it cannot be deleted.
     """
-    for file in files_in(path):
+    files = files_in(path)
+    for file in files:
         if _is_dead(file):
             with suppress(FileNotFoundError):
                 file.unlink()
             _silent.pop(file, None)
+    for gone in [file for file in list(_silent) if file.parent == path and file not in files]:
+        _silent.pop(gone, None)
 
 
 def _is_dead(file: Path) -> bool:

@@ -19,7 +19,7 @@ NOT_RUN = {
     r"histofactor view out": "it serves until it is stopped; tests of the viewer do that",
     r"histofactor benchmark NAME SOURCE .*": "a form with words to fill in",
 }
-OF_OTHERS = {"--before"}  # of benchmarks/same_bytes.py
+OF_OTHERS = {"--before", "--array", "--cpus-per-task", "--gres"}  # of benchmarks/same_bytes.py, and of Slurm
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 COMMAND = typer.main.get_command(app)
 

@@ -52,6 +52,14 @@ def test_several_runs_and_what_waits(tmp_path):
     assert "c.png is damaged" in page
 
 
+def test_what_a_killed_process_left_is_cleared_and_nothing_of_others(tmp_path):
+    begin(tmp_path, FACTS, [Path("a.png")])
+    for name in ("run.json", "report.html", "phenotypes.parquet", "concepts.html"):
+        (tmp_path / f".0123456789ab-{name}").write_text("half")
+    derive(tmp_path)
+    assert [path.name for path in tmp_path.glob(".0*")] == [".0123456789ab-concepts.html"]
+
+
 def test_ten_thousand_inputs_make_a_light_page(tmp_path, monkeypatch):
     names = [f"TCGA-{i:05d}-01Z-00-DX1.svs" for i in range(10_000)]
     rows = [PhenotypeRow(0, "none", None, 1, 1.0, None, None, None)] + [

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from histofactor.base.files import check_folder, write_json
+from histofactor.base.files import check_folder, sweep, write_json
 from histofactor.base.names import COHORT, PAGE, RUN, TABLE
 from histofactor.errors import ImageError
 from histofactor.export.cohort import SlideRow, write_cohort, write_study
@@ -68,7 +68,8 @@ def _derive_in_time(out: Path, observer: Observer, until: float | None) -> None:
 def derive(out: Path, *, until: float | None = None) -> list[Path]:
     """Write ``run.json``, ``phenotypes.csv``, ``.parquet`` and ``report.html`` of a folder anew; returns their paths.
 
-    One process does it at a time, so what is written last has seen what all have told before.
+    One process does it at a time, so what is written last has seen what all have told before; what one that was killed
+    left of them is cleared.
 
     Args:
         out: the output folder.
@@ -88,6 +89,7 @@ def derive(out: Path, *, until: float | None = None) -> list[Path]:
     with locked(out / LOCKS / "derived.lock.json", blocking=until is None, guards=written) as mine:
         if not mine:
             raise _TooLongError
+        sweep(out, {path.name for path in written})
         ledger = scan(out, hurry)
         newest, rows = ledger.runs[-1], []
         for outcome in ledger.outcomes:

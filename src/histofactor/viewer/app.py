@@ -39,8 +39,8 @@ def make_app(server: Server) -> Guard:
         return Route(path, _told_errors(lambda request: answer(server, request), limiter or quick), methods=["GET"])
 
     routes = [
-        route("/", _index),
-        route("/static/{name}", _static),
+        Route("/", _at_once(server, _index), methods=["GET"]),
+        Route("/static/{name}", _at_once(server, _static), methods=["GET"]),
         route("/api/study", _study),
         route("/api/concepts", lambda one, request: JSONResponse(concepts_state(one.view, _k(request)))),
         route("/api/concepts/{label}", _card),
@@ -59,6 +59,15 @@ def make_app(server: Server) -> Guard:
         Route("/api/{what}", _writes(server), methods=["POST"]),
     ]
     return Guard(Starlette(routes=routes), server.access)
+
+
+def _at_once(server: Server, answer: Callable[[Server, Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """An answer from memory, which needs no thread."""
+
+    async def endpoint(request: Request) -> Response:
+        return answer(server, request)
+
+    return endpoint
 
 
 def _told_errors(answer: _Answer, limiter: CapacityLimiter) -> Callable[[Request], Awaitable[Response]]:
@@ -134,11 +143,10 @@ def _static(server: Server, request: Request) -> Response:
 
 def _study(server: Server, request: Request) -> Response:
     view = server.view
-    first = next((id_ for id_ in view.slides if (view.out / view.slides[id_] / SMALL).exists()), None)
     slides = [[id_, view.inputs[id_].name] for id_ in view.slides]
     return JSONResponse({
         "name": view.out.resolve().name, "version": histofactor.__version__, "csrf": server.access.csrf,
-        "why_read_only": view.why_read_only, "slides": slides, "first": first, "tile": TILE_PX,
+        "why_read_only": view.why_read_only, "slides": slides, "first": view.first, "tile": TILE_PX,
         "overlap": OVERLAP_PX, "alone": view.alone,
     })  # fmt: skip
 

@@ -78,16 +78,30 @@ def _check_version(request: Request, version: str) -> None:
 def tile(server: Server, request: Request) -> Response:
     """A tile of a slide."""
     id_, place = request.path_params["id"], _place(request)
+    _check_version(request, tiles_version(server.view.slide(id_).sealed))
+    return Response(tile_file(server, id_, place), media_type="image/jpeg", headers=FOREVER)
+
+
+def tile_file(server: Server, id_: str, place: tuple[int, int, int]) -> bytes:
+    """A tile of a slide as a JPEG file, those that were made last from memory.
+
+    Args:
+        server: what answers are made of.
+        id_: of the slide.
+        place: level, column and row.
+
+    Raises:
+        OptionError: there is no such slide or tile.
+        ImageError: as ``SlideView.open_source``.
+    """
     slide = server.view.slide(id_)
-    _check_version(request, tiles_version(slide.sealed))
     part = tile_of(slide.sealed.size, *place)
 
     def made() -> bytes:
         with server.pool.use(id_, slide.open_source) as opened:
             return read_tile(opened, part)
 
-    key = id_, request.path_params["version"], *place
-    return Response(server.cache.get(key, made), media_type="image/jpeg", headers=FOREVER)
+    return server.cache.get((id_, tiles_version(slide.sealed), *place), made)
 
 
 def label_tile(server: Server, request: Request) -> Response:

@@ -18,6 +18,7 @@ from histofactor.viewer.apply import Applying
 from histofactor.viewer.security import Access, hosts_of
 from histofactor.viewer.server import OPENSEADRAGON, Server, static_files
 from histofactor.viewer.study import open_view
+from histofactor.viewer.warm import warmed
 
 PORT, _TRIES = 8750, 20
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -80,9 +81,10 @@ def serve(target: Path, options: ServeOptions) -> None:
             make_app(server), log_level="error", access_log=False, server_header=False, lifespan="off",
             timeout_graceful_shutdown=3,
         )  # fmt: skip
-        options.on_ready(address, notes)
         try:
-            uvicorn.Server(config).run(sockets=[listener])
+            with warmed(server):
+                options.on_ready(address, notes)
+                uvicorn.Server(config).run(sockets=[listener])
         finally:
             server.applying.close()
             server.pool.close()

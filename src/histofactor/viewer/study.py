@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.base.files import check_folder
-from histofactor.base.names import COHORT, PAGE, SEAL, TABLE
+from histofactor.base.names import COHORT, PAGE, SEAL, SMALL, TABLE
 from histofactor.concepts.bank.nesting import unions
 from histofactor.concepts.bank.one_name import in_one_color
 from histofactor.concepts.bank.record import bank_hash
@@ -82,6 +82,11 @@ class StudyView:
             if len(self._shown) > _SHOWN:
                 self._shown.popitem(last=False)[1].release()
         return view
+
+    @property
+    def first(self) -> str | None:
+        """The slide that a page opens with: the first that has results."""
+        return next((id_ for id_, name in self.slides.items() if (self.out / name / SMALL).exists()), None)
 
     def _view(self, id_: str) -> SlideView:
         name = self.slides[id_]

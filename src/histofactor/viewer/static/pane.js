@@ -9,7 +9,7 @@ import { emit, on, store } from "./store.js";
 
 const OPTIONS = {
   drawer: "canvas", showNavigationControl: false, animationTime: 0.35, springStiffness: 9, maxZoomPixelRatio: 8, minZoomImageRatio: 0.7,
-  visibilityRatio: 0.4, constrainDuringPan: false, zoomPerScroll: 1.25, imageLoaderLimit: 8, crossOriginPolicy: false,
+  visibilityRatio: 0.4, constrainDuringPan: false, zoomPerScroll: 1.25, imageLoaderLimit: 8, maxTilesPerFrame: 16, crossOriginPolicy: false,
   gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true }, gestureSettingsTouch: { clickToZoom: false },
   gestureSettingsPen: { clickToZoom: false }, immediateRender: true, preserveImageSizeOnResize: true,
 };

@@ -1,13 +1,30 @@
 """A client of the viewer that has opened it."""
 
+from pathlib import Path
+
 from starlette.testclient import TestClient
 
+from histofactor.export.read import open_results
+from histofactor.export.tables import read_phenotypes
 from histofactor.viewer.app import make_app
 from histofactor.viewer.apply import Applying
 from histofactor.viewer.security import CSRF_HEADER, Access, hosts_of
 from histofactor.viewer.server import Server
 
 PORT = 8750
+
+
+def contents(out: Path):
+    """What is told of every slide of ``study``: labels, names, and whether all of it is of one state."""
+    found = {}
+    for folder in ("a", "b"):
+        with open_results(out / folder) as results:
+            labels = results.labels[:]
+            rows = read_phenotypes(out / folder / "phenotypes.csv")
+            assert results.recipe["bank"]["k"] == len(rows) - 1
+            assert labels.max() < len(rows)
+            found[folder] = (labels.tobytes(), tuple(row.name for row in rows))
+    return found
 
 
 class Viewer:

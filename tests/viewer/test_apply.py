@@ -20,6 +20,7 @@ from histofactor.runs.edit_study import edit, merged, named
 from histofactor.runs.relabel_study import relabel_study
 from histofactor.viewer.apply import Applying
 from histofactor.viewer.study import open_view
+from viewer_client import contents
 
 
 def ended(applying, limit_s=120):
@@ -75,19 +76,6 @@ def test_it_is_stopped_and_goes_on(viewer):
     assert not any(row["behind"] for row in viewer.json("/api/table").values())
     viewer.post("cancel")  # of nothing
     assert viewer.json("/api/apply")["state"] == "done"
-
-
-def contents(out):
-    """What is told of every slide: labels, names, and whether all of it is of one state."""
-    found = {}
-    for folder in ("a", "b"):
-        with open_results(out / folder) as results:
-            labels = results.labels[:]
-            rows = read_phenotypes(out / folder / "phenotypes.csv")
-            assert results.recipe["bank"]["k"] == len(rows) - 1
-            assert labels.max() < len(rows)
-            found[folder] = (labels.tobytes(), tuple(row.name for row in rows))
-    return found
 
 
 def test_killed_in_the_middle_the_study_is_the_old_or_the_new_one(study, tmp_path):

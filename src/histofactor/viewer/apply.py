@@ -18,6 +18,7 @@ from histofactor.runs.derive import derive
 from histofactor.runs.staging import restore
 from histofactor.viewer.slide import error_parts
 
+BOUND = "bound"  # what tells a worker to end with the server
 _PATIENCE_S = 20.0  # for a slide to be finished after the wish to stop
 
 
@@ -44,7 +45,7 @@ class Applying:
         with self._lock:
             if self._process is not None:
                 raise OptionError("the changes are being applied already")
-            command = [sys.executable, "-m", "histofactor.viewer.worker", str(self.out)]
+            command = [sys.executable, "-m", "histofactor.viewer.worker", str(self.out), BOUND]
             self._told = {
                 "state": "running",
                 "done": 0,
@@ -55,7 +56,7 @@ class Applying:
                 "notes": [],
             }
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
             self._watcher = threading.Thread(target=self._watch, args=(self._process,), daemon=True)
             self._watcher.start()

@@ -1,19 +1,35 @@
-"""The process that derives a study's results again: ``python -m histofactor.viewer.worker OUT``.
+"""The process that derives a study's results again: ``python -m histofactor.viewer.worker OUT [bound]``.
 
-It tells what it does in lines of JSON, and ends well when it is interrupted. It is a process of its own since what it
-needs would stay in the memory of the server.
+It tells what it does in lines of JSON, and ends well when it is interrupted. Where it is ``bound``, its standard input
+is a pipe that the server holds: it closes however the server ends, and the worker ends with it. It is a process of its
+own since what it needs would stay in the memory of the server.
 """
 
 from __future__ import annotations
 
+import _thread
 import json
+import os
 import sys
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from histofactor.errors import HistofactorError
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.relabel_study import relabel_study
+from histofactor.viewer.apply import BOUND
 from histofactor.viewer.slide import error_parts
+
+_PATIENCE_S = 20.0  # for what is under way to be left in order, once the server is gone
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Work as the command line says; returns the exit code."""
+    if BOUND in arguments[1:]:
+        threading.Thread(target=_end_with_server, daemon=True).start()
+    return main(Path(arguments[0]))
 
 
 def main(out: Path) -> int:
@@ -46,5 +62,17 @@ def _tell(**what: object) -> None:
     sys.stdout.flush()
 
 
+def _end_with_server() -> None:
+    """Wait until the server is gone, then stop as where it is interrupted."""
+    while os.read(0, 1):
+        pass
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # no one reads what is told from here on
+        os.dup2(nowhere, stream)
+    _thread.interrupt_main()
+    time.sleep(_PATIENCE_S)
+    os._exit(130)
+
+
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(run(sys.argv[1:]))

@@ -52,32 +52,84 @@ def page(chromium, serve):  # closed before what it looks at
     assert [fault for fault in faults if not any(part in fault for part in one.allowed)] == []
 
 
-def opened(page, address, fragment=""):
-    """Open the viewer and wait until slide and map are drawn."""
-    page.goto(address)
-    page.wait_for_selector("body[data-ready]")
-    if fragment:
-        page.goto(f"{page.url.split('#')[0]}#{fragment}")
-    return page
-
-
-def drawn(page):
-    """Wait until all that is seen was loaded."""
-    page.wait_for_function(
-        """() => window.histofactor.page().panes.every((pane) => pane.slide && pane.viewer.world.getItemCount()
-          && pane.viewer.world.getItemAt(0).getFullyLoaded() && (!pane.layer || pane.layer.ready))"""
-    )
-    page.wait_for_timeout(150)
+DRAWN = """() => window.histofactor.page().panes.every((pane) => pane.slide && pane.viewer.world.getItemCount()
+  && pane.viewer.world.getItemAt(0).getFullyLoaded() && (!pane.layer || pane.layer.ready))"""
 
 
 @pytest.fixture
 def serve():
-    """A function that serves a study until the test ends."""
+    """A function that serves a study until the test ends, or until ``end`` of it is called."""
     with ExitStack() as running:
-        yield lambda out, **options: running.enter_context(served(out, **options))
+
+        def serve(out, **options):
+            return running.enter_context(served(out, **options))
+
+        serve.end = running.close
+        yield serve
+
+
+class Look:
+    """A page that looks at a study.
+
+    Attributes:
+        page: of the browser.
+        out: the study.
+        serve: serves a study, see the fixture.
+    """
+
+    def __init__(self, page, serve, out):
+        self.page, self.out, self.serve = page, out, serve
+
+    def __call__(self, **options):
+        """Serve the study, open it and wait until slide and map are drawn; returns the page."""
+        self.at(**options)
+        self.drawn()
+        return self.page
+
+    def at(self, fragment="", target=None, **options):
+        """Serve the study, or another one, and open it at a fragment of its address; returns the page."""
+        return self.go(self.serve(target or self.out, **options), fragment)
+
+    def go(self, address, fragment=""):
+        """Open what is served; returns the page."""
+        self.page.goto(address)
+        self.page.wait_for_selector("body[data-ready]")
+        if fragment:
+            self.page.goto(f"{self.page.url.split('#')[0]}#{fragment}")
+        return self.page
+
+    def drawn(self):
+        """Wait until all that is seen was loaded."""
+        self.page.wait_for_function(DRAWN)
+        self.page.wait_for_timeout(150)
+
+    def settled(self):
+        """Wait until the server has been told all that was changed."""
+        self.page.evaluate("() => import('/static/store.js').then((store) => store.settled())")
+
+    def choose(self, label):
+        """Put the focus on a line of the legend; returns it."""
+        line = self.page.locator(f'.class[data-label="{label}"]')
+        line.focus()
+        return line
+
+    def name(self, label, text):
+        """Name a phenotype by keys."""
+        self.choose(label)
+        self.page.keyboard.press("n")
+        self.page.locator("dialog input").fill(text)
+        self.page.keyboard.press("Enter")
+        self.settled()
+
+    def apply(self):
+        """Apply what was changed, to the end."""
+        self.page.locator("#apply:visible").wait_for()
+        self.page.locator("#apply").click()
+        self.page.get_by_text("are up to date.").wait_for(timeout=120_000)
+        self.page.get_by_role("button", name="Close").click()
 
 
 @pytest.fixture
-def show(page):
-    """Functions for tests: open, drawn."""
-    return opened, drawn
+def look(page, serve, study):
+    """A page that looks at a copy of a study."""
+    return Look(page, serve, study[0])

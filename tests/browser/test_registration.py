@@ -33,23 +33,21 @@ EDGES = """
 @pytest.fixture(params=[(2, 3.99, 7.9), (4,), ()], ids=str)
 def marked(request, study, tmp_path):
     out, _ = study
-    return out, write_marked(tmp_path / "marked.tif", out / "a", request.param)
+    return write_marked(tmp_path / "marked.tif", out / "a", request.param)
 
 
 @pytest.mark.parametrize("screen_per_l0", [0.17, 0.61, 2.7])
-def test_the_map_lies_within_a_px_of_the_truth(page, show, serve, marked, screen_per_l0):
-    open_, drawn = show
-    out, truth = marked
-    open_(page, serve(out))
+def test_the_map_lies_within_a_px_of_the_truth(look, marked, screen_per_l0):
+    page = look.at()
     page.evaluate("() => window.histofactor.store.ui.hidden.add(2)")
-    for label, slide in zip(truth.labels, truth.slide, strict=True):
+    for label, slide in zip(marked.labels, marked.slide, strict=True):
         x, y = (label[0] + label[2]) / 2, (label[1] + label[3]) / 2
         page.evaluate(
             "([x, y, s]) => { const pane = window.histofactor.page().panes[0]; pane.go({x, y, s}); pane.restyle(); }",
             [x, y, 1 / screen_per_l0],
         )
         page.wait_for_timeout(100)
-        drawn(page)
+        look.drawn()
         view = page.evaluate("() => window.histofactor.page().panes[0].view")
         assert view["scale"] == pytest.approx(screen_per_l0, rel=1e-6)
         for which, box in (("labels", label), ("slide", slide)):

@@ -33,16 +33,14 @@ def asked(page):
     return found
 
 
-def test_hover_tells_what_the_map_holds(page, show, serve, study):
-    open_, drawn = show
-    out, _ = study
-    open_(page, serve(out, read_only=True))
-    labels = tifffile.imread(out / "a" / "labels.ome.tif")
-    names = ["no tissue / unassigned", *bank_of(out).names]
+def test_hover_tells_what_the_map_holds(look):
+    page = look(read_only=True)
+    labels = tifffile.imread(look.out / "a" / "labels.ome.tif")
+    names = ["no tissue / unassigned", *bank_of(look.out).names]
     rng = np.random.default_rng(0)
     for scale in (2.2, 9.0):
         page.evaluate("([s]) => " + PANE + ".go({x: 160, y: 120, s: 1 / s})", [scale])
-        drawn(page)
+        look.drawn()
         view = page.evaluate(f"() => {PANE}.view")
         box = page.locator(".pane .stage").bounding_box()
         for _ in range(25):
@@ -57,11 +55,8 @@ def test_hover_tells_what_the_map_holds(page, show, serve, study):
                 assert page.locator("#under").inner_text() == expected
 
 
-def test_toggling_asks_for_nothing_and_is_seen(page, show, serve, study):
-    open_, drawn = show
-    out, _ = study
-    open_(page, serve(out, read_only=True))
-    drawn(page)
+def test_toggling_asks_for_nothing_and_is_seen(look):
+    page = look(read_only=True)
     page.wait_for_load_state("networkidle")  # the table comes after the slide
     requests, before = asked(page), page.evaluate(CANVAS)
     seen = {before}
@@ -93,12 +88,10 @@ def color_at(page, x, y):
     )
 
 
-def test_a_merge_and_its_undo_are_seen_before_the_server_knows(page, show, serve, study):
+def test_a_merge_and_its_undo_are_seen_before_the_server_knows(look):
     """Whatever is asked of the server is held back: the map changes without it."""
-    open_, drawn = show
-    out, _ = study
-    open_(page, serve(out))
-    drawn(page)
+    out = look.out
+    page = look()
     labels = tifffile.imread(out / "a" / "labels.ome.tif")
     first, second = np.argsort(-np.bincount(labels[labels > 0], minlength=9))[:2] if labels.any() else (1, 2)
     low, high = sorted((int(first), int(second)))
@@ -109,7 +102,7 @@ def test_a_merge_and_its_undo_are_seen_before_the_server_knows(page, show, serve
     held, hold = [], [True]
     page.route("**/api/edit", lambda route: held.append(route) if hold else route.continue_())
     requests = asked(page)
-    page.locator(f'.class[data-label="{high}"]').focus()
+    look.choose(high)
     page.keyboard.press("m")
     page.keyboard.press(str(low))
     page.locator("dialog input").fill("both")
@@ -126,33 +119,25 @@ def test_a_merge_and_its_undo_are_seen_before_the_server_knows(page, show, serve
     assert len(bank_of(out).names) == 8
     hold.clear()
     held[0].continue_()
-    page.evaluate("() => import('/static/store.js').then((store) => store.settled())")
+    look.settled()
     assert page.evaluate(f"() => {STORE}.concepts.redo") == "merged"
     assert len(bank_of(out).names) == 8
     page.keyboard.press("Shift+U")
-    page.evaluate("() => import('/static/store.js').then((store) => store.settled())")
+    look.settled()
     assert bank_of(out).names[low - 1] == "both"
 
 
-def test_a_name_is_in_every_file_after_apply(page, show, serve, study):
-    open_, drawn = show
-    out, _ = study
-    open_(page, serve(out))
-    drawn(page)
+def test_a_name_is_in_every_file_after_apply(look):
+    out = look.out
+    page = look()
     name = "<b>stroma</b> & 'co'"
-    page.locator('.class[data-label="1"]').focus()
-    page.keyboard.press("n")
-    page.locator("dialog input").fill(name)
-    page.keyboard.press("Enter")
-    page.evaluate("() => import('/static/store.js').then((store) => store.settled())")
+    look.name(1, name)
     assert page.locator('.class[data-label="1"] .name').inner_text() == name
     assert bank_of(out).names[0] == name
     assert name not in (out / "a" / "phenotypes.csv").read_text()
     page.locator("#apply:visible").wait_for()
     assert page.locator("#apply").inner_text() == "Apply to 2 slides"
-    page.locator("#apply").click()
-    page.get_by_text("are up to date.").wait_for(timeout=120_000)
-    page.get_by_role("button", name="Close").click()
+    look.apply()
     page.locator("#apply").wait_for(state="hidden")
     for folder in ("a", "b"):
         with (out / folder / "phenotypes.csv").open(newline="") as file:
@@ -165,11 +150,9 @@ def test_a_name_is_in_every_file_after_apply(page, show, serve, study):
         assert name in {row["name"] for row in csv.DictReader(file)}
 
 
-def test_a_name_that_is_refused_stays_in_the_dialog(page, show, serve, study):
-    open_, _ = show
-    out, _ = study
-    open_(page, serve(out))
-    page.locator('.class[data-label="1"]').focus()
+def test_a_name_that_is_refused_stays_in_the_dialog(look):
+    page = look()
+    look.choose(1)
     page.keyboard.press("n")
     page.locator("dialog input").fill("x" * 201)
     page.keyboard.press("Enter")
@@ -177,26 +160,20 @@ def test_a_name_that_is_refused_stays_in_the_dialog(page, show, serve, study):
     assert page.locator("dialog input").input_value() == "x" * 201
     page.locator("dialog input").fill("gland")
     page.allowed.append("409")
-    edit(out, None, named({2: "stroma"}, {}))  # by something else
+    edit(look.out, None, named({2: "stroma"}, {}))  # by something else
     page.keyboard.press("Enter")
     page.get_by_text("changed by something else").wait_for()
     assert page.locator("dialog input").input_value() == "gland"
     page.keyboard.press("Enter")
     page.locator("dialog").wait_for(state="detached")
-    page.evaluate("() => import('/static/store.js').then((store) => store.settled())")
-    assert bank_of(out).names[:2] == ("gland", "stroma")
+    look.settled()
+    assert bank_of(look.out).names[:2] == ("gland", "stroma")
 
 
-def test_names_are_proposed_by_what_is_dragged_onto_and_told_twice(page, show, serve, study):
-    open_, _ = show
-    out, _ = study
-    open_(page, serve(out))
+def test_names_are_proposed_by_what_is_dragged_onto_and_told_twice(look):
+    page = look()
     for label in (8, 5):
-        page.locator(f'.class[data-label="{label}"]').focus()
-        page.keyboard.press("n")
-        page.locator("dialog input").fill("stroma")
-        page.keyboard.press("Enter")
-        page.evaluate("() => import('/static/store.js').then((store) => store.settled())")
+        look.name(label, "stroma")
     page.get_by_text("shown as one, and can be merged with M").wait_for()
     merge = "([from, onto]) => {{ import('/static/actions.js').then((one) => one.ask.merge([from, onto], onto)); }}"
     for pair, proposed in (((5, 2), "stroma"), ((2, 3), "Concept 3"), ((2, 8), "stroma")):
@@ -206,22 +183,16 @@ def test_names_are_proposed_by_what_is_dragged_onto_and_told_twice(page, show, s
         page.locator("dialog").wait_for(state="detached")
 
 
-def test_an_applied_merge_is_the_map(page, show, serve, study):
-    open_, drawn = show
-    out, _ = study
-    before = tifffile.imread(out / "a" / "labels.ome.tif")
-    open_(page, serve(out))
-    drawn(page)
+def test_an_applied_merge_is_the_map(look):
+    before = tifffile.imread(look.out / "a" / "labels.ome.tif")
+    page = look()
     merge = "() => import('/static/store.js').then((one) => one.edit({do: 'merge', labels: [1, 3], name: 'both'}))"
     page.evaluate(merge)
     assert "shares are provisional after a merge" in page.locator(".note").inner_text()
     seen = page.evaluate(CANVAS)
-    page.locator("#apply:visible").wait_for()
-    page.locator("#apply").click()
-    page.get_by_text("are up to date.").wait_for(timeout=120_000)
-    page.get_by_role("button", name="Close").click()
-    drawn(page)
-    after = tifffile.imread(out / "a" / "labels.ome.tif")
+    look.apply()
+    look.drawn()
+    after = tifffile.imread(look.out / "a" / "labels.ome.tif")
     assert set(np.unique(after)) <= set(range(8))
     weighed = np.array([0, 1, 2, 1, 3, 4, 5, 6, 7])[before] == after
     assert weighed.mean() > 0.9  # weights of what was merged add up, so that some px change hands
@@ -231,11 +202,8 @@ def test_an_applied_merge_is_the_map(page, show, serve, study):
     assert len(seen) > 1000
 
 
-def test_the_view_survives_a_reload_by_its_address(page, show, serve, study):
-    open_, drawn = show
-    out, _ = study
-    open_(page, serve(out, read_only=True))
-    drawn(page)
+def test_the_view_survives_a_reload_by_its_address(look):
+    page = look(read_only=True)
     second = page.evaluate(f"() => {STORE}.study.slides[1][0]")
     page.locator("#slides").select_option(second)
     page.wait_for_function(f"(id) => {PANE}?.slide?.id === id", arg=second)
@@ -246,7 +214,7 @@ def test_the_view_survives_a_reload_by_its_address(page, show, serve, study):
     page.locator(".class .eye").nth(4).click()
     page.locator("#heat").select_option("residual")
     page.wait_for_timeout(400)
-    drawn(page)
+    look.drawn()
     told = [page.evaluate(f"() => {PANE}.view"), page.evaluate(CANVAS)]
     address = page.url
     assert "token" not in address
@@ -254,7 +222,7 @@ def test_the_view_survives_a_reload_by_its_address(page, show, serve, study):
     page.goto(address)
     page.wait_for_selector("body[data-ready]")
     page.wait_for_function(f"() => {PANE}.heat?.canvas")
-    drawn(page)
+    look.drawn()
     again = [page.evaluate(f"() => {PANE}.view"), page.evaluate(CANVAS)]
     assert again[0] == pytest.approx(told[0], abs=0.2)
     assert page.evaluate(f"() => {STORE}.ui.only") == 3
@@ -266,30 +234,24 @@ def test_the_view_survives_a_reload_by_its_address(page, show, serve, study):
         page.goto("about:blank")
         page.goto(address.split("#")[0] + wrong)
         page.wait_for_selector("body[data-ready]")
-        drawn(page)
+        look.drawn()
 
 
-def test_a_click_tells_concepts_margin_and_residual(page, show, serve, study):
-    open_, drawn = show
-    out, _ = study
-    open_(page, serve(out, read_only=True))
-    drawn(page)
+def test_a_click_tells_concepts_margin_and_residual(look):
+    page = look(read_only=True)
     box = page.locator(".pane .stage").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.locator(".detail").wait_for()
     assert 1 <= page.locator(".detail .strongest li").count() <= 3
     assert "margin" in page.locator(".detail").inner_text()
-    label = tifffile.imread(out / "a" / "labels.ome.tif")[120, 160]
-    expected = ["no tissue / unassigned", *bank_of(out).names][label]
+    label = tifffile.imread(look.out / "a" / "labels.ome.tif")[120, 160]
+    expected = ["no tissue / unassigned", *bank_of(look.out).names][label]
     assert page.locator(".detail h2").inner_text() == expected
 
 
-def test_a_click_chooses_what_keys_are_for(page, show, serve, study):
-    open_, drawn = show
-    out, _ = study
-    open_(page, serve(out))
-    drawn(page)
-    labels = tifffile.imread(out / "a" / "labels.ome.tif")
+def test_a_click_chooses_what_keys_are_for(look):
+    page = look()
+    labels = tifffile.imread(look.out / "a" / "labels.ome.tif")
     y, x = (int(one) for one in np.argwhere(labels == labels.max())[0])
     view = page.evaluate(f"() => {PANE}.view")
     box = page.locator(".pane .stage").bounding_box()
@@ -301,11 +263,9 @@ def test_a_click_chooses_what_keys_are_for(page, show, serve, study):
     assert page.locator("dialog h2").inner_text() == f"Name of {labels.max()}"
 
 
-def test_keys_that_change_something_say_at_once_why_they_do_not(page, show, serve, study):
-    open_, _ = show
-    out, _ = study
-    open_(page, serve(out, read_only=True))
-    page.locator('.class[data-label="1"]').focus()
+def test_keys_that_change_something_say_at_once_why_they_do_not(look):
+    page = look(read_only=True)
+    look.choose(1)
     for key in "nmx":
         page.locator(".toast").evaluate_all("all => all.forEach((one) => one.remove())")
         page.keyboard.press(key)
@@ -314,16 +274,14 @@ def test_keys_that_change_something_say_at_once_why_they_do_not(page, show, serv
     assert page.locator(".merging").count() == 0
 
 
-def test_the_gallery_sorts_by_share_and_leads_to_slides(page, show, serve, study):
-    open_, _ = show
-    out, _ = study
-    open_(page, serve(out, read_only=True))
+def test_the_gallery_sorts_by_share_and_leads_to_slides(look):
+    page = look(read_only=True)
     page.keyboard.press("g")
     page.locator(".card").nth(1).wait_for()
     page.wait_for_function(f"() => {STORE}.rows.size === 2 && [...{STORE}.rows.values()].every((row) => row.px)")
     shares = {}
     for folder in ("a", "b"):
-        with (out / folder / "phenotypes.csv").open(newline="") as file:
+        with (look.out / folder / "phenotypes.csv").open(newline="") as file:
             shares[folder] = [float(row["fraction"] or 0) for row in csv.DictReader(file)][2]
     page.locator("#gallery-by").select_option("2")
     page.evaluate(FRAMES)
@@ -335,29 +293,25 @@ def test_the_gallery_sorts_by_share_and_leads_to_slides(page, show, serve, study
     assert page.evaluate(f"() => {PANE}.slide.name") == f"{expected[0]}.png"
 
 
-def test_a_concept_page_leads_to_its_places(page, show, serve, study):
-    open_, drawn = show
-    out, _ = study
-    open_(page, serve(out, read_only=True), "page=concepts&concept=2")
+def test_a_concept_page_leads_to_its_places(look):
+    page = look.at("page=concepts&concept=2", read_only=True)
     page.locator(".patches img").first.wait_for()
     page.wait_for_function(
         "() => [...document.querySelectorAll('.patches img')].every((one) => one.naturalWidth === 192)"
     )
-    assert page.locator(".concept h1").inner_text() == bank_of(out).names[1]
+    assert page.locator(".concept h1").inner_text() == bank_of(look.out).names[1]
     assert page.locator(".where").count() >= 2
     page.locator(".patches button").first.click()
     page.wait_for_function(f"() => {PANE}?.slide")
-    drawn(page)
+    look.drawn()
     assert page.evaluate(f"() => {PANE}.view.scale") > 2
 
 
-def test_what_is_not_there_is_told_in_words(page, show, serve, study):
+def test_what_is_not_there_is_told_in_words(look):
     """Patches of a slide that was moved, and a server that has ended."""
-    open_, _ = show
-    out, _ = study
-    page.allowed += ["404", "ERR_FAILED"]
-    page.route("**/patches/**", lambda route: route.fulfill(status=404, json={}))
-    open_(page, serve(out), "page=concepts&concept=2")
+    look.page.allowed += ["404", "ERR_FAILED"]
+    look.page.route("**/patches/**", lambda route: route.fulfill(status=404, json={}))
+    page = look.at("page=concepts&concept=2")
     page.locator(".patches .gone").first.wait_for()
     assert set(page.locator(".patches button").all_inner_texts()) == {"not here"}
     page.route("**/api/edit", lambda route: route.abort())
@@ -368,14 +322,11 @@ def test_what_is_not_there_is_told_in_words(page, show, serve, study):
     assert page.locator("dialog input").input_value() == "gland"
 
 
-def test_two_slides_move_together(page, show, serve, study):
-    open_, drawn = show
-    out, _ = study
-    open_(page, serve(out, read_only=True))
-    drawn(page)
+def test_two_slides_move_together(look):
+    page = look(read_only=True)
     page.keyboard.press("c")
     page.wait_for_function("() => window.histofactor.page().panes.length === 2")
-    drawn(page)
+    look.drawn()
     views = "() => window.histofactor.page().panes.map((pane) => pane.target)"
     page.evaluate(f"() => {PANE}.go({{x: 100, y: 80, s: 0.3}})")
     page.evaluate(FRAMES)
@@ -385,7 +336,7 @@ def test_two_slides_move_together(page, show, serve, study):
     second = page.evaluate(f"() => {STORE}.study.slides[1][0]")
     page.locator("#compare-with").select_option(second)
     page.wait_for_function("(id) => window.histofactor.page().panes[1]?.slide?.id === id", arg=second)
-    drawn(page)
+    look.drawn()
     start = page.evaluate(views)
     page.evaluate("([x, y, s]) => " + PANE + ".go({x, y, s})", [start[0]["x"] + 11, start[0]["y"] - 7, start[0]["s"]])
     page.evaluate(FRAMES)
@@ -394,11 +345,9 @@ def test_two_slides_move_together(page, show, serve, study):
     assert moved[1]["y"] - start[1]["y"] == pytest.approx(-7, abs=1e-6)
 
 
-def test_a_screenshot_has_legend_and_scale_bar(page, show, serve, study, tmp_path):
-    open_, drawn = show
-    out, _ = study
-    open_(page, serve(out, read_only=True))
-    drawn(page)
+def test_a_screenshot_has_legend_and_scale_bar(look, tmp_path):
+    out = look.out
+    page = look(read_only=True)
     with page.expect_download() as got:
         page.keyboard.press("s")
     assert got.value.suggested_filename == f"{out.name}-a.png"
@@ -415,11 +364,8 @@ def test_a_screenshot_has_legend_and_scale_bar(page, show, serve, study, tmp_pat
     assert (shot[-40:, 14:250] == 17).all(-1).any()
 
 
-def test_everything_is_reached_by_keyboard_and_has_a_name(page, show, serve, study):
-    open_, drawn = show
-    out, _ = study
-    open_(page, serve(out))
-    drawn(page)
+def test_everything_is_reached_by_keyboard_and_has_a_name(look):
+    page = look()
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, select, input, [role=application]")].filter((one) =>
           !(one.innerText || one.getAttribute("aria-label") || one.labels?.[0]?.innerText || "").trim()).length"""
@@ -431,7 +377,7 @@ def test_everything_is_reached_by_keyboard_and_has_a_name(page, show, serve, stu
         page.keyboard.press("Tab")
         reached.add(page.evaluate(focus))
     assert {"slides", "compare", "shot", "copy-link", "help", "opacity", "heat", "tool-outline", "1"} <= reached
-    page.locator('.class[data-label="1"]').focus()
+    look.choose(1)
     page.keyboard.press("ArrowDown")
     assert page.evaluate(focus) == "2"
     page.keyboard.press("Enter")
@@ -443,12 +389,9 @@ def test_everything_is_reached_by_keyboard_and_has_a_name(page, show, serve, stu
     assert "single out" in page.get_by_role("dialog").inner_text()
 
 
-def test_what_is_read_only_says_so_and_changes_nothing(page, show, serve, study):
-    open_, drawn = show
-    out, _ = study
-    serve(out)
-    open_(page, serve(out))  # the second on one study
-    drawn(page)
+def test_what_is_read_only_says_so_and_changes_nothing(look):
+    look.serve(look.out)
+    page = look()  # the second on one study
     assert page.locator("#read-only").inner_text() == "read-only"
     assert "another viewer" in page.locator("#read-only").get_attribute("title")
     page.locator('.class[data-label="1"]').click()
@@ -456,37 +399,31 @@ def test_what_is_read_only_says_so_and_changes_nothing(page, show, serve, study)
     assert page.locator("#apply").is_hidden()
 
 
-def test_a_moved_slide_still_shows_its_map(page, show, serve, study, tmp_path):
-    open_, _ = show
-    out, _ = study
-    path = out / "a" / "segmentation.json"
+def test_a_moved_slide_still_shows_its_map(look, tmp_path):
+    path = look.out / "a" / "segmentation.json"
     from histofactor.export.seal import read_seal, write_seal
 
     content = read_seal(path.parent)
     content.pop("digests")
     content["made_by"]["path"] = str(tmp_path / "gone.png")
     write_seal(content, path.parent)
-    open_(page, serve(out, read_only=True))
+    page = look.at(read_only=True)
     page.wait_for_function(f"() => {PANE}.layer?.ready && {PANE}.layer.tiles.size")
     assert "--slides" in page.locator(".banner").inner_text()
     assert page.evaluate(f"() => {PANE}.canvas.getContext('2d').getImageData(0, 0, 900, 700).data.some((one) => one)")
 
 
-def test_a_bank_alone_shows_its_concepts(page, show, serve, study):
-    open_, _ = show
-    out, _ = study
-    open_(page, serve(out / BANK))
+def test_a_bank_alone_shows_its_concepts(look):
+    page = look.at(target=look.out / BANK)
     page.locator(".concept h1").wait_for()
     assert page.locator(".classes .class").count() == 8
     page.locator(".legend-head select").select_option("16")
     page.wait_for_function("() => document.querySelectorAll('.classes .class').length === 16")
 
 
-def test_files_are_taken_away_as_they_are(page, show, serve, study, tmp_path):
-    open_, drawn = show
-    out, _ = study
-    open_(page, serve(out, read_only=True))
-    drawn(page)
+def test_files_are_taken_away_as_they_are(look, tmp_path):
+    out = look.out
+    page = look(read_only=True)
     page.get_by_text("Files", exact=True).click()
     for text, path in (
         ("Table of this slide", out / "a" / "phenotypes.csv"),

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.provenance import Example
 from histofactor.concepts.bank.record import new_bank
 from histofactor.records import EncoderKey
-from histofactor.runs.examples import PATCH_PX, PATCHES, read_examples
+from histofactor.runs.examples import PATCH_PX, PATCHES, choose, read_examples
 from histofactor.runs.source import Opening
 
 
@@ -73,7 +74,7 @@ def colors(patches):
 
 def test_other_slides_come_first(folder):
     patches, missing = read_examples(
-        told([at(0, x) for x in range(6)] + [at(2), at(1), at(1)]), sorted(folder.iterdir())
+        told([at(0, 40 * x) for x in range(4)] + [at(2), at(1), at(1, 40)]), sorted(folder.iterdir())
     )
     assert colors(patches) == [COLORS[name] for name in ("a.png", "c.png", "b.png", "a.png")]
     assert len(patches[1, 1]) == PATCHES
@@ -125,3 +126,10 @@ def test_px_that_are_not_square_need_no_resolution_here(folder):
     patches, missing = read_examples(told([at(0)]), [folder / "a.png"])
     assert colors(patches) == [COLORS["a.png"]]
     assert "a.png" not in " ".join(missing)
+
+
+def test_places_that_overlap_are_not_shown_beside_each_other():
+    side = 32.0
+    near = [Example(0, x, y, side, 0.1) for x, y in ((0.0, 0.0), (31.0, 31.0), (32.0, 0.0), (0.0, 40.0), (33.0, 20.0))]
+    other = [Example(1, 31.0, 31.0, side, 0.1)]
+    assert choose(near + other, 12) == [near[0], other[0], near[2], near[3]]

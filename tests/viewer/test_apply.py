@@ -52,6 +52,7 @@ def test_slides_without_weights_are_told(viewer):
     told = ended(viewer.server.applying)
     assert told["state"] == "done"
     assert sorted(name for name, _ in told["encode"]) == ["a.png", "b.png"]
+    assert shlex.split(told["command"]) == ["histofactor", "relabel", str(viewer.view.out)]
 
 
 def test_a_study_that_cannot_be_read_is_one_message(tmp_path):

@@ -28,6 +28,14 @@ def test_what_is_done_is_in_the_bank_at_once(viewer):
     assert not viewer.edit(do="include", labels=[1]).json()["concepts"][0]["excluded"]
 
 
+def test_what_bears_one_name_is_named_and_coloured_in_one_step(viewer):
+    answer = viewer.edit(do="name", labels=[3, 6], name="stroma", color=[1, 2, 3]).json()
+    assert [one["name"] for one in answer["concepts"]].count("stroma") == 2
+    assert [one["color"] for one in answer["concepts"]].count([1, 2, 3]) == 2
+    assert viewer.edit(do="undo").json()["undo"] is None
+    assert "stroma" not in bank_of(viewer).names
+
+
 def test_everything_is_undone_and_made_again_also_after_a_restart(study):
     out, _ = study
     first = (out / BANK).read_bytes()
@@ -63,6 +71,7 @@ def test_what_was_changed_by_something_else_is_not_overwritten(viewer):
 WRONG = [
     {"do": "erase"}, {"do": None}, {}, {"do": "name", "label": 9, "name": "x"}, {"do": "name", "label": 0, "name": "x"},
     {"do": "name", "label": True, "name": "x"}, {"do": "name", "label": "1", "name": "x"}, {"do": "name", "label": 1},
+    {"do": "name", "labels": [1, 9], "name": "x"}, {"do": "name", "labels": [], "name": "x"},
     {"do": "name", "label": 1, "color": [1, 2]}, {"do": "name", "label": 1, "color": [1, 2, 256]},
     {"do": "merge", "labels": [1], "name": "x"}, {"do": "merge", "labels": [1, 1], "name": "x"},
     {"do": "merge", "labels": [1, 99], "name": "x"}, {"do": "merge", "labels": "12", "name": "x"},

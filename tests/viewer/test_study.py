@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from histofactor.concepts.bank.file import read_bank_file
-from histofactor.errors import BankError, OptionError
+from histofactor.errors import BankError, ImageError, OptionError
 from histofactor.export.tables import read_phenotypes
 from histofactor.runs.edit_study import artefacts, edit, merged, named
 from histofactor.runs.relabel_study import relabel_study
@@ -155,3 +155,26 @@ def test_concepts_of_one_name_have_one_colour_and_what_is_unnamed_has_a_hint(stu
         assert [bool(one["hint"]) for one in after] == [at not in {1, 4} for at in range(8)]
         relabel_study(out)
         assert not any(is_behind(view, id_) for id_ in view.slides)
+
+
+def test_a_damaged_map_is_told_once_it_is_known_and_no_more_once_it_is_mended(study):
+    out, _ = study
+    with open_view(out) as view:
+        first, second = view.slides
+        path = out / view.slides[first] / "labels.ome.tif"
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-40] + bytes(40))
+        assert "fault" not in slide_row(view, first)  # nobody has looked at it
+        with pytest.raises(ImageError):
+            view.slide(first).label_tile(0, 0, 0)
+        told = slide_row(view, first)
+        assert told["fault"]["what"] == f"labels.ome.tif of {view.slides[first]} is damaged"
+        assert told["fault"]["mend"] == "segment the input again"
+        assert sum(told["px"]) > 0  # its table is whole
+        assert "fault" not in slide_row(view, second)
+        path.unlink()
+        view.slide(first).release()
+        assert "cannot be read" in slide_row(view, first)["fault"]["got"]
+        path.write_bytes(whole)
+        view.slide(first).label_tile(0, 0, 0)
+        assert "fault" not in slide_row(view, first)

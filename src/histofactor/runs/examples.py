@@ -96,14 +96,20 @@ def find_slides(slides: Sequence[SlideNote], inputs: Sequence[Path]) -> tuple[di
 
 
 def choose(examples: Sequence[Example], count: int = PATCHES) -> list[Example]:
-    """So many examples: the first of every slide, then the second of every slide, and so on."""
-    seen: dict[int, int] = {}
-    ranks = []
+    """So many examples, none of which overlap: the first of every slide, then the second of every slide, and so on."""
+    found: dict[int, list[Example]] = {}
+    ranked = []
     for example in examples:
-        ranks.append(seen.get(example.slide, 0))
-        seen[example.slide] = ranks[-1] + 1
-    order = sorted(range(len(examples)), key=lambda index: ranks[index])
-    return [examples[index] for index in order[:count]]
+        before = found.setdefault(example.slide, [])
+        if not any(_overlap(example, other) for other in before):
+            ranked.append((len(before), example))
+            before.append(example)
+    return [example for _, example in sorted(ranked, key=lambda one: one[0])[:count]]
+
+
+def _overlap(one: Example, other: Example) -> bool:
+    """Whether two places of one slide share px."""
+    return all(abs(a - b) < min(one.side, other.side) for a, b in ((one.x, other.x), (one.y, other.y)))
 
 
 def _read(path: Path, wanted: Mapping[_Place, Example], opening: Opening) -> dict[_Place, NDArray[np.uint8]]:

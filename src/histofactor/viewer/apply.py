@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -54,6 +55,7 @@ class Applying:
                 "outcomes": [],
                 "encode": [],
                 "notes": [],
+                "command": f"histofactor relabel {shlex.quote(str(self.out))}",
             }
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

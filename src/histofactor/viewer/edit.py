@@ -24,8 +24,8 @@ def change(view: StudyView, wanted: Mapping[str, Any]) -> list[str]:
 
     Args:
         view: the study.
-        wanted: ``do``, ``version`` of the concepts that the page shows, and by what is done ``label`` or ``labels``,
-            1 … K, ``name``, ``color``.
+        wanted: ``do``, ``version`` of the concepts that the page shows, and by what is done ``labels`` (or one
+            ``label``), 1 … K, ``name``, ``color``.
 
     Returns:
         What was not done everywhere, one sentence each.
@@ -57,14 +57,14 @@ def _changes(wanted: Mapping[str, Any]) -> dict[str, Callable[[], tuple[_Do, tup
     """What can be done, each with what the journal says of it."""
 
     def name() -> tuple[_Do, tuple[str, ...]]:
-        label = _label(wanted.get("label"))
-        names = {label: _name(wanted["name"])} if "name" in wanted else {}
-        colors = {label: _color(wanted["color"])} if "color" in wanted else {}
+        labels = _labels(wanted["labels"]) if "labels" in wanted else (_label(wanted.get("label")),)
+        names = dict.fromkeys(labels, _name(wanted["name"])) if "name" in wanted else {}
+        colors = dict.fromkeys(labels, _color(wanted["color"])) if "color" in wanted else {}
         if not names and not colors:
             raise OptionError("nothing to name")
         told = (
-            *(f"{label}={one}" for one in names.values()),
-            *(f"{label}=#{bytes(one).hex()}" for one in colors.values()),
+            *(f"{label}={one}" for label, one in names.items()),
+            *(f"{label}=#{bytes(one).hex()}" for label, one in colors.items()),
         )
         return named(names, colors), told
 

@@ -108,7 +108,7 @@ def label_tile(server: Server, request: Request) -> Response:
     """A tile of a label map."""
     slide = server.view.slide(request.path_params["id"])
     _check_version(request, labels_version(slide.sealed))
-    return _packed(slide.labels.tile(*_place(request)), {})
+    return _packed(slide.label_tile(*_place(request)), {})
 
 
 def heat(server: Server, request: Request) -> Response:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -91,6 +92,7 @@ class SlideView:
     out: Path
     name: str
     moved: Path | None = None
+    _fault: dict[str, str] | None = None
     _held: dict[str, Any] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -126,7 +128,21 @@ class SlideView:
             self._check(LABELS)
             return LabelPyramid(self.folder / LABELS)
 
-        return self._once(LABELS, opened)
+        with self._noted():
+            return self._once(LABELS, opened)
+
+    def label_tile(self, level: int, column: int, row: int) -> bytes:
+        """A tile of its label map; raises ImageError, and OptionError where there is no such tile."""
+        labels = self.labels
+        with self._noted():
+            return labels.tile(level, column, row)
+
+    @property
+    def labels_fault(self) -> dict[str, str] | None:
+        """What is wrong with its label map, as far as it has been looked at; None where nothing is."""
+        if not (self.out / self.name / LABELS).exists():
+            return told(lambda: self.labels)[1]
+        return self._fault
 
     @property
     def has_weights(self) -> bool:
@@ -205,6 +221,16 @@ class SlideView:
 
     def _members(self, weights: SparseWeights) -> list[tuple[int, ...]]:
         return members_of(self.sealed.recipe, len(weights.header.names))
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Keep in mind what is wrong with the label map, or that nothing is any more."""
+        try:
+            yield
+        except ImageError as error:
+            self._fault = error_parts(error)
+            raise
+        self._fault = None
 
     def _check(self, name: str) -> None:
         try:

@@ -231,7 +231,10 @@ def _concept_row(bank: ConceptBank, concept: int, hint: str) -> dict[str, Any]:
 
 
 def slide_row(view: StudyView, id_: str) -> dict[str, Any]:
-    """What a list of slides says of one, JSON types: its status, and px and µm² of every label from 0 on."""
+    """What a list of slides says of one, JSON types: its status, and px and µm² of every label from 0 on.
+
+    ``fault`` tells what is wrong with its label map, once that was looked at or is missing.
+    """
     name = view.slides[id_]
     status = read_status(view.out / name)
     row: dict[str, Any] = {"status": "waiting" if status is None else status.outcome.status}
@@ -246,6 +249,8 @@ def slide_row(view: StudyView, id_: str) -> dict[str, Any]:
         return {**row, "status": "failed", "fault": fault or broken}
     per_px = next((one.area_um2 / one.area_px for one in rows if one.area_um2 and one.area_px), None)
     own = [[one.name, list(one.color or (0, 0, 0)), one.label > 0 and one.fraction is None] for one in rows]
+    if (damaged := slide.labels_fault) is not None:
+        row["fault"] = damaged
     return {
         **row,
         "bank": sealed.bank,

@@ -18,7 +18,7 @@ def setting():
     for number in range(3):
         tokens = rng.gamma(0.7, 1.0, (400, 5)).astype(np.float32)
         keys, norms = sample.quota.draw(str(number), 400).keys, (tokens**2).sum(1)
-        sample.add(tokens, keys, number, Known(norms, rng.random((400, 2)).astype(np.float32)))
+        sample.add(tokens, keys, number, Known(norms, 200 * rng.random((400, 2)).astype(np.float32)))
     sample.sort()
     level = train_levels(sample.tokens, [6])[6]
     return sample, sample.slides.astype(np.int64), level
@@ -49,6 +49,24 @@ def test_examples_are_the_nearest_of_each_slide_in_turn(setting):
             row = np.flatnonzero(own)[distances[own].argmin()]
             assert (one["x"], one["y"]) == pytest.approx(sample.places[row], abs=0.06)
             assert one["side"] == 8.0 + one["slide"]
+
+
+def test_examples_do_not_overlap(setting):
+    """Against a plain search, slide by slide."""
+    sample, slides, level = setting
+    side = 60.0  # of 200 × 200 px
+    known = counts_and_examples(sample, slides, level, [None] * 3, [side] * 3)["examples"]
+    for concept, examples in enumerate(known):
+        distances = np.linalg.norm(sample.tokens - level.vectors[concept], axis=1)
+        for slide in range(3):
+            rows = np.flatnonzero((level.labels == concept) & (slides == slide))
+            wanted = []
+            for row in rows[np.argsort(distances[rows])]:
+                if all(np.abs(sample.places[row] - sample.places[one]).max() >= side for one in wanted):
+                    wanted.append(row)
+            found = [(one["x"], one["y"]) for one in examples if one["slide"] == slide]
+            assert len(found) >= 2
+            assert np.allclose(found, sample.places[wanted[: len(found)]], atol=0.06)
 
 
 def test_the_stain_of_a_concept_is_the_mean_of_what_was_measured(setting):

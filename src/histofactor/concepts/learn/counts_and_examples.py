@@ -77,19 +77,22 @@ def _examples(sample: Sample, slides: Slides, level: Level, sides: Sequence[floa
                 "side": round(sides[int(slides[row])], 1),
                 "distance": round(float(distances[row]), 4),
             }
-            for row in _spread(order[end - count : end], slides)
+            for row in _spread(order[end - count : end], slides, sample.places, sides)
         ]
         for end, count in zip(ends, level.counts, strict=True)
     ]
 
 
-def _spread(rows: NDArray[np.int64], slides: Slides) -> NDArray[np.int64]:
-    """The first rows, those of a slide that came before after all others: first the best of each slide, and so on."""
-    order = np.argsort(slides[rows], kind="stable")
-    starts = np.flatnonzero(np.diff(slides[rows][order], prepend=-1))
-    rank = np.empty(len(rows), np.int64)  # how many of the slide came before
-    rank[order] = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
-    return rows[np.argsort(rank, kind="stable")[:EXAMPLES]]
+def _spread(rows: NDArray[np.int64], slides: Slides, places: NDArray[np.float32], sides: Sequence[float]) -> list[int]:
+    """The first rows whose patches do not overlap: first the best of each slide, then the second of each, and so on."""
+    found: list[int] = []
+    while len(found) < EXAMPLES and len(rows):
+        best = rows[np.sort(np.unique(slides[rows], return_index=True)[1])][: EXAMPLES - len(found)]
+        found += best.tolist()
+        for row in best:
+            apart = np.abs(places[rows] - places[row]).max(1) >= sides[slides[row]]
+            rows = rows[apart | (slides[rows] != slides[row])]
+    return found
 
 
 def _distances(X: Float, level: Level) -> NDArray[np.float32]:

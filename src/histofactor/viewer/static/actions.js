@@ -45,44 +45,48 @@ async function named(title, value, button, act) {
   } while (fault);
 }
 
-export function rename(label) {
-  const concept = () => store.concepts.concepts[label - 1];
+// Labels: one, or all that bear one name and are shown as one.
+export function rename(labels) {
+  const concept = () => store.concepts.concepts[labels[0] - 1];
   if (!concept()) return null;
-  return named(() => `Name of ${label}`, concept().name, "Save", async (name) => {
+  return named(() => `Name of ${labels.join(", ")}`, concept().name, "Save", async (name) => {
     if (name === concept()?.name) return "";
-    const alike = store.concepts.concepts.filter((one, index) => one.name === name && index !== label - 1).length;
-    const fault = await edit({ do: "name", label, name });
-    if (!fault && alike) toast(`“${name}” is the name of ${alike + 1} phenotypes now: they are shown as one, and can be merged with M`);
+    const others = store.concepts.concepts.filter((one, index) => one.name === name && !labels.includes(index + 1)).length;
+    const fault = await edit({ do: "name", labels, name });
+    if (!fault && others) toast(`“${name}” is the name of ${others + labels.length} phenotypes now: they are shown as one, and can be merged with M`);
     return fault;
   });
 }
 
-export const recolor = (label, color) => edit({ do: "name", label, color });
+export const recolor = (labels, color) => edit({ do: "name", labels, color });
 
-export function exclude(label) {
-  const concept = store.concepts.concepts[label - 1];
-  return concept ? edit({ do: concept.excluded ? "include" : "exclude", labels: [label] }) : null;
+export function exclude(labels) {
+  const concept = store.concepts.concepts[labels[0] - 1];
+  return concept ? edit({ do: concept.excluded ? "include" : "exclude", labels }) : null;
 }
 
 let merging = null;
 export const mergeState = () => merging;
 
-export function startMerge(label) {
-  merging = label ? { label, name: store.concepts.concepts[label - 1].name } : null;
+export function startMerge(labels) {
+  merging = labels ? { labels, name: store.concepts.concepts[labels[0] - 1].name } : null;
   emit("merging");
 }
 
-export function mergeWith(label) {
-  const first = merging?.label;
+// What bears one name already becomes one where it is chosen twice.
+export function mergeWith(labels) {
+  const all = [...new Set([...(merging?.labels ?? []), ...labels])];
+  const begun = Boolean(merging);
   startMerge(null);
-  if (first && first !== label && store.concepts.concepts[label - 1]) ask.merge([first, label]);
+  if (begun && all.length > 1 && all.every((label) => store.concepts.concepts[label - 1])) ask.merge(all);
 }
 
 export const ask = {
   // into: the one that the other was dragged onto, whose name it takes where it was given one
   async merge(labels, into = Math.min(...labels)) {
     const sorted = [...labels].sort((a, b) => a - b);
-    const title = () => `Merge ${sorted.map((label) => `“${store.concepts.concepts[label - 1]?.name}”`).join(" and ")} as`;
+    const names = () => new Set(sorted.map((label) => `“${store.concepts.concepts[label - 1]?.name}”`));
+    const title = () => `Merge ${[...names()].join(" and ")} as`;
     await named(title, mergedName(store.concepts, [into, ...sorted]), "Merge", (name) => edit({ do: "merge", labels: sorted, name }));
   },
 };

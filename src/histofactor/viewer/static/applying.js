@@ -4,6 +4,8 @@ import * as api from "./api.js";
 import { $, errorText, fill, h, toast } from "./dom.js";
 import { behind, emit, load, loadTable, settled, store } from "./store.js";
 
+const NAMED = 3; // slides in a sentence
+
 let dialog = null;
 let timer = 0;
 
@@ -51,7 +53,7 @@ async function watch() {
 
 function render() {
   if (!dialog) return;
-  const { state, done, total, at, outcomes = [], encode = [], error } = store.apply;
+  const { state, done, total, at, outcomes = [], encode = [], command, error } = store.apply;
   const running = ["running", "stopping"].includes(state);
   const failed = outcomes.filter((one) => one.status === "failed");
   const applied = failed.length ? `Applied, but for ${failed.length} slide${failed.length > 1 ? "s" : ""}` : "Applied";
@@ -63,12 +65,26 @@ function render() {
     h("progress", { max: String(Math.max(total ?? 1, 1)), value: String(done ?? 0), "aria-label": "Slides" }),
     h("p", { class: "quiet" }, running ? `${done} of ${total || "…"} slides${at ? `; at ${at}` : ""}` : ends || `${outcomes.length} slides looked at`),
     state === "cancelled" && h("p", {}, "Slides that were done are up to date, the others are as they were. Apply goes on from there."),
-    encode.length > 0 && h("p", {}, `${encode.length} slides must be segmented again (${[...new Set(encode.map(([, why]) => why))].join("; ")}): run histofactor relabel on this study.`),
+    encode.length > 0 && toEncode(encode, command),
     failed.map((one) => h("p", { class: "warning" }, `${one.name}: ${one.error}`)),
     error && h("p", { class: "warning" }, errorText(error)),
     h("div", { class: "row" },
       running ? h("button", { disabled: state === "stopping", onclick: () => api.post("cancel") }, "Stop") : h("button", { class: "primary", onclick: () => { dialog.remove(); dialog = null; } }, "Close")),
   );
+}
+
+// Slides that Apply leaves as they are, since they would have to be encoded; and the command that does so.
+function toEncode(encode, command) {
+  const whys = [...new Set(encode.map(([, why]) => why))];
+  const named = (why) => {
+    const names = encode.filter(([, other]) => other === why).map(([name]) => name);
+    return `${names.slice(0, NAMED).join(", ")}${names.length > NAMED ? ` and ${names.length - NAMED} more` : ""}: ${why}`;
+  };
+  const left = encode.length > 1 ? `${encode.length} slides are as they were: they` : "1 slide is as it was: it";
+  return h("div", { class: "encode" },
+    h("p", {}, `${left} must be encoded again, which Apply does not do. In a terminal:`),
+    h("p", {}, h("code", {}, command)),
+    h("ul", {}, whys.map((why) => h("li", { class: "quiet" }, named(why)))));
 }
 
 export function renderButton() {

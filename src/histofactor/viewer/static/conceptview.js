@@ -25,7 +25,7 @@ export class ConceptView {
 
   renderList() {
     const { concepts } = store.concepts;
-    const choose = (label) => (mergeState() ? mergeWith(label) : setUi({ concept: label }));
+    const choose = (label) => (mergeState() ? mergeWith([label]) : setUi({ concept: label }));
     fill(this.list, concepts.map((one, index) => h(
       "li", {},
       h("button", { class: `class plain${store.ui.concept === index + 1 ? " only" : ""}`, "aria-current": store.ui.concept === index + 1 ? "true" : null, onclick: () => choose(index + 1) },
@@ -61,12 +61,12 @@ export class ConceptView {
     fill(
       this.body,
       h("div", { class: "concept-head" },
-        h("input", { type: "color", class: "swatch-input", value: hex(concept.color), disabled: !able, "aria-label": "Colour", onchange: (event) => recolor(label, fromHex(event.target.value)) }),
+        h("input", { type: "color", class: "swatch-input", value: hex(concept.color), disabled: !able, "aria-label": "Colour", onchange: (event) => recolor([label], fromHex(event.target.value)) }),
         h("h1", {}, concept.name), concept.excluded && h("em", {}, "artefact: counts in no share"),
         h("span", { class: "grow" }),
-        h("button", { disabled: !able, onclick: () => rename(label) }, "Name"),
-        h("button", { disabled: !able, onclick: () => startMerge(mergeState() ? null : label) }, mergeState() ? "Choose another…" : "Merge"),
-        h("button", { disabled: !able, onclick: () => exclude(label) }, concept.excluded ? "Include" : "Artefact")),
+        h("button", { disabled: !able, onclick: () => rename([label]) }, "Name"),
+        h("button", { disabled: !able, onclick: () => startMerge(mergeState() ? null : [label]) }, mergeState() ? "Choose another…" : "Merge"),
+        h("button", { disabled: !able, onclick: () => exclude([label]) }, concept.excluded ? "Include" : "Artefact")),
       concept.hint && h("p", { class: "quiet" }, concept.hint),
       card.share !== null && h("p", { class: "quiet" }, `${percent(card.share)} of the tokens that concepts were learned from`),
       card.alone && h("p", { class: "warning" }, `Nearly all of it comes from ${card.alone} alone: it may tell of that place rather than of tissue.`),
@@ -97,7 +97,7 @@ export class ConceptView {
     const here = rows.filter((row) => row.share > 0).length;
     fill(
       this.where,
-      most.map(({ id, share }) => h("li", {}, h("button", { class: "plain", onclick: () => goTo(id, { ui: { only: this.label } }) }, h("img", { class: "tiny", src: `/thumbs/${id}.jpg`, alt: "", loading: "lazy" }), slideName(id)), h("span", { class: "quiet" }, percent(share)))),
+      most.map(({ id, share }) => h("li", {}, h("button", { class: "plain", onclick: () => goTo(id, { ui: { only: this.label, together: false } }) }, h("img", { class: "tiny", src: `/thumbs/${id}.jpg`, alt: "", loading: "lazy" }), slideName(id)), h("span", { class: "quiet" }, percent(share)))),
       h("li", { class: "quiet" }, `on ${here} of ${rows.length} slides`),
     );
   }

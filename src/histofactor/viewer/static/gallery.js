@@ -1,7 +1,7 @@
 // All slides of the study, to be sorted by how much there is of any phenotype.
 
-import { fill, h, percent, rgb } from "./dom.js";
-import { areas, classesOf } from "./model.js";
+import { errorText, fill, h, percent, rgb } from "./dom.js";
+import { areas, classesOf, summed } from "./model.js";
 import { goTo } from "./slideview.js";
 import { loadTable, on, setUi, store } from "./store.js";
 
@@ -18,18 +18,18 @@ export class Gallery {
   }
 
   render() {
-    const options = store.concepts.concepts.map((concept, index) => h("option", { value: String(index + 1) }, concept.name));
-    fill(this.by, h("option", { value: "" }, "(name of the slide)"), options);
-    this.by.value = store.ui.by;
+    const known = summed(store.concepts.concepts, []);
+    const by = known.find(({ labels }) => labels.includes(Number(store.ui.by)))?.index ?? -1;
+    fill(this.by, h("option", { value: "" }, "(name of the slide)"), known.map((one) => h("option", { value: String(one.index + 1) }, one.name)));
+    this.by.value = by >= 0 ? String(by + 1) : "";
     const text = this.search.value.trim().toLowerCase();
-    const by = Number(store.ui.by) - 1;
     const cards = store.study.slides
       .filter(([, name]) => !text || name.toLowerCase().includes(text))
       .map(([id, name]) => {
         const row = store.rows.get(id);
         const told = row?.px ? classesOf(store.concepts, row) : null;
-        const found = told ? areas(told.classes, told.lut, row.px) : [];
-        return { id, name, row, told, found, share: told?.shared ? (found[by]?.share ?? null) : null };
+        const found = told ? summed(told.classes, areas(told.classes, told.lut, row.px)) : [];
+        return { id, name, row, found, share: told?.shared ? (found.find(({ index }) => index === by)?.share ?? null) : null };
       });
     if (by >= 0) cards.sort((a, b) => (b.share ?? -1) - (a.share ?? -1));
     else cards.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
@@ -37,9 +37,8 @@ export class Gallery {
     fill(this.grid, cards.map((card) => this.card(card, by)));
   }
 
-  card({ id, name, row, told, found, share }, by) {
+  card({ id, name, row, found, share }, by) {
     const bars = found
-      .map((area, index) => ({ ...area, color: told.classes[index].color, name: told.classes[index].name }))
       .filter((area) => area.share)
       .sort((a, b) => b.share - a.share)
       .map((area) => h("i", { title: `${area.name} ${percent(area.share)}`, style: { width: `${100 * area.share}%`, background: rgb(area.color) } }));
@@ -50,7 +49,7 @@ export class Gallery {
         finished ? h("img", { src: `/thumbs/${id}.jpg`, alt: "", loading: "lazy", decoding: "async" }) : h("span", { class: "empty" }, row.status),
         h("span", { class: "stack" }, bars),
         h("span", { class: "card-name" }, name, by >= 0 && share !== null && h("b", {}, percent(share)))),
-      row?.status === "failed" && h("p", { class: "quiet" }, row.error ?? row.fault?.what),
+      (row?.status === "failed" || row?.fault) && h("p", { class: "warning" }, row.error ?? errorText(row.fault)),
     );
   }
 

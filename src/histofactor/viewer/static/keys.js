@@ -21,7 +21,8 @@ const KEYS = [
   [",  .", "previous, next slide"],
   ["G, L", "gallery, slide"],
   ["+  -  0, arrows", "zoom, whole slide, move"],
-  ["Tab, arrows, Enter, space", "in the legend: move, single out, hide"],
+  ["Tab, ↑ ↓, Enter, space", "in the legend: move, single out, hide"],
+  ["→  ←", "in the legend: list the phenotypes of one name each, or as one"],
   ["Esc", "end what was begun"],
   ["?", "this list"],
 ];
@@ -39,7 +40,7 @@ export function help() {
   dialog.showModal();
 }
 
-// commands: {compare, shot, slide(by), chosen(), whyNot(label), viewport()}
+// commands: {compare, shot, slide(by), chosen(): labels, whyNot(labels), viewport()}
 export function listen(commands) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
@@ -61,7 +62,7 @@ export function listen(commands) {
       n: () => change(rename),
       m: () => change(startMerge),
       x: () => change(exclude),
-      k: () => { if (chosen && !commands.whyNot(chosen)) setUi({ concept: chosen }); setUi({ page: "concepts" }); emit("page"); },
+      k: () => { if (chosen && !commands.whyNot(chosen)) setUi({ concept: chosen[0] }); setUi({ page: "concepts" }); emit("page"); },
       u: () => step("undo"),
       U: () => step("redo"),
       s: commands.shot,
@@ -75,10 +76,10 @@ export function listen(commands) {
       "-": () => viewport?.zoomBy(1 / 1.5),
       0: () => viewport?.goHome(),
       "?": help,
-      Escape: () => { startMerge(null); setUi({ only: null }); },
+      Escape: () => { startMerge(null); setUi({ only: null, together: false }); },
     };
     const key = event.key.length === 1 && event.key !== "U" ? event.key.toLowerCase() : event.key;
-    if (/^[1-9]$/.test(key)) mergeState() ? mergeWith(Number(key)) : single(Number(key));
+    if (/^[1-9]$/.test(key)) mergeState() ? mergeWith([Number(key)]) : single([Number(key)]);
     else if (does[key]) does[key]();
     else return;
     event.preventDefault();

@@ -2,6 +2,7 @@
 // recoloured or merged asks the server for nothing.
 
 import { labelTile } from "./api.js";
+import { outlines } from "./outline.js";
 
 const TILE = 512;
 const AT_A_TIME = 6;
@@ -15,13 +16,14 @@ export class LabelLayer {
     this.tiles = new Map();
     this.loading = new Map();
     this.wanted = [];
-    this.style = { colors: new Uint32Array(1), outline: false, pattern: false, stamp: 0 };
+    this.style = { colors: new Uint32Array(1), owners: new Int32Array(1), outline: false, pattern: false, stamp: 0 };
     this.fault = "";
   }
 
-  // colors: by label, RGBA as the bytes of an image; 0 is not shown
-  setStyle(colors, outline, pattern) {
-    this.style = { colors, outline, pattern, stamp: this.style.stamp + 1 };
+  // colors: by label, RGBA as the bytes of an image; 0 is not shown. owners: by label, the number of what it is shown as;
+  // outline, pattern: whether there are some
+  setStyle(style) {
+    this.style = { ...style, stamp: this.style.stamp + 1 };
   }
 
   // The level whose px are at most one px of the screen, so that none is left out that could be seen.
@@ -50,6 +52,10 @@ export class LabelLayer {
     this.load();
     context.imageSmoothingEnabled = false;
     const coarsest = this.wanted.length ? this.slide.labels.sizes.length - 1 : level;
+    if (this.style.outline) {
+      this.drawOutlines(context, view, box, [level, coarsest]);
+      return;
+    }
     for (let at = coarsest; at >= level; at -= 1)
       for (const tile of this.under(at, box)) {
         const held = this.tiles.get(tile.key);
@@ -57,9 +63,46 @@ export class LabelLayer {
       }
   }
 
-  paint(context, view, { level, column, row, key }, held) {
+  drawOutlines(context, view, box, [level, coarsest]) {
+    for (let at = coarsest; at >= level; at -= 1) for (const { key } of this.under(at, box)) if (this.tiles.has(key)) this.use(key);
+    const places = Array.from({ length: coarsest - level + 1 }, (_, at) => this.places(view, level + at));
+    const [finest] = places;
+    places.reverse(); // fine ones over coarse ones
+    const labelRow = (y, row) => places.forEach((place) => this.labelRow(place, y, row));
+    const sameAs = (y) => finest.rows[y] === finest.rows[y - 1];
+    const thick = Math.max(1, Math.round(window.devicePixelRatio || 1));
+    context.putImageData(outlines(view, { labelRow, sameAs }, this.style, thick), 0, 0);
+  }
+
+  // The px of a level of the map that lie under the middle of every column and row of the screen.
+  places(view, level) {
+    const along = (axis, start, length) => Int32Array.from({ length }, (_, at) => Math.floor((start + (at + 0.5) / view.scale) / (this.slide.l0_per_px[axis] * 2 ** level)));
+    return { level, columns: along(0, view.x, view.width), rows: along(1, view.y, view.height) };
+  }
+
+  // Labels of one row of the screen, as far as their tiles of a level are here.
+  labelRow({ level, columns, rows }, y, row) {
+    const [width, height] = this.slide.labels.sizes[level];
+    if (rows[y] < 0 || rows[y] >= height) return;
+    const [down, inTile] = [Math.floor(rows[y] / TILE), rows[y] % TILE];
+    let [tile, held] = [-1, null];
+    for (let x = 0; x < row.length; x += 1) {
+      const at = columns[x];
+      if (at < 0 || at >= width) continue;
+      const here = Math.floor(at / TILE);
+      if (here !== tile) [tile, held] = [here, this.tiles.get(`${level}/${here}/${down}`)];
+      if (held) row[x] = held.data[inTile * held.width + (at % TILE)];
+    }
+  }
+
+  use(key) {
+    const held = this.tiles.get(key);
     this.tiles.delete(key); // used last
     this.tiles.set(key, held);
+  }
+
+  paint(context, view, { level, column, row, key }, held) {
+    this.use(key);
     const [scaleX, scaleY] = this.slide.l0_per_px.map((scale) => scale * 2 ** level * view.scale);
     const x0 = Math.round(column * TILE * scaleX - view.x * view.scale);
     const y0 = Math.round(row * TILE * scaleY - view.y * view.scale);
@@ -76,10 +119,9 @@ export class LabelLayer {
     const context = held.canvas.getContext("2d");
     const image = context.createImageData(width, height);
     const out = new Uint32Array(image.data.buffer);
-    const { colors, outline, pattern } = this.style;
-    if (outline) edges(out, data, width, height, colors);
-    else for (let at = 0; at < data.length; at += 1) out[at] = colors[data[at]];
-    if (pattern) hatch(out, data, width, height, column * TILE, row * TILE);
+    const { colors, owners, pattern } = this.style;
+    for (let at = 0; at < data.length; at += 1) out[at] = colors[data[at]];
+    if (pattern) hatch(out, held, owners, column * TILE, row * TILE);
     context.putImageData(image, 0, 0);
     held.stamp = this.style.stamp;
     return held.canvas;
@@ -137,18 +179,6 @@ export class LabelLayer {
   }
 }
 
-// Only px at the edge of a region, one on each side of it.
-function edges(out, data, width, height, colors) {
-  for (let y = 0, at = 0; y < height; y += 1)
-    for (let x = 0; x < width; x += 1, at += 1) {
-      const label = data[at];
-      const inner =
-        (x === 0 || data[at - 1] === label) && (x === width - 1 || data[at + 1] === label) &&
-        (y === 0 || data[at - width] === label) && (y === height - 1 || data[at + width] === label);
-      out[at] = inner ? 0 : colors[label];
-    }
-}
-
 // Six patterns that go on from tile to tile, for eyes that colours alone do not help.
 const PATTERNS = [
   () => false,
@@ -162,10 +192,10 @@ const PATTERNS = [
 
 export const patternOf = (index) => index % PATTERNS.length;
 
-function hatch(out, data, width, height, left, top) {
+function hatch(out, { data, width, height }, owners, left, top) {
   for (let y = 0, at = 0; y < height; y += 1)
     for (let x = 0; x < width; x += 1, at += 1)
-      if (out[at] && PATTERNS[patternOf(data[at] - 1)](left + x, top + y)) out[at] = darker(out[at]);
+      if (out[at] && owners[data[at]] >= 0 && PATTERNS[patternOf(owners[data[at]])](left + x, top + y)) out[at] = darker(out[at]);
 }
 
 const darker = (color) => ((color >>> 1) & 0x007f7f7f) | (color & 0xff000000);

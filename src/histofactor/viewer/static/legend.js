@@ -3,7 +3,7 @@
 import { ask, exclude, recolor, rename, startMerge, mergeState, mergeWith } from "./actions.js";
 import { areaText, fill, fromHex, h, hex, percent } from "./dom.js";
 import { patternOf } from "./layer.js";
-import { areas, isProvisional, studyAreas } from "./model.js";
+import { areas, isProvisional, studyAreas, summed } from "./model.js";
 import { behind, editable, emit, loadTable, on, setUi, store } from "./store.js";
 
 const SORTS = { label: "Number", name: "Name", area: "Area" };
@@ -21,15 +21,26 @@ export class Legend {
     this.actions = h("div", { class: "actions" });
     this.files = h("details", { class: "files" }, h("summary", {}, "Files"));
     fill(box, h("div", { class: "legend-head" }, this.search, this.scope, this.sort), this.note, this.list, this.actions, this.files);
-    this.chosen = null;
-    this.stops = [on("ui", ({ only }) => { if (only) this.chosen = only; })];
+    this.chosen = null; // labels
+    this.apart = new Set(); // names whose phenotypes are listed each
+    this.stops = [on("ui", (changes) => { if (changes.only) this.chosen = this.labelsOf(changes.only, changes.together); })];
     this.stops.push(...["ui", "concepts", "table", "opened", "merging"].map((what) => on(what, () => this.render())));
     this.list.addEventListener("keydown", (event) => this.keys(event));
   }
 
+  // All labels that are listed as one with a label, or it alone where these are listed each.
+  labelsOf(label, together = true) {
+    const row = this.rows().find(({ labels }) => labels.includes(label));
+    return row && together && !this.isApart(row) ? row.labels : [label];
+  }
+
+  isApart(row) {
+    return row.labels.length > 1 && (this.apart.has(row.name) || (!store.ui.together && row.labels.includes(store.ui.only)));
+  }
+
   // What names, merges and the like are done to; null chooses none.
   choose(label) {
-    this.chosen = label;
+    this.chosen = label === null ? null : this.labelsOf(label);
     this.render();
     this.list.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
   }
@@ -52,12 +63,15 @@ export class Legend {
     this.provisional = told.some((row) => isProvisional(store.concepts, row));
     this.told = study ? `${mine.slides} of ${store.study.slides.length} slides` : "";
     if (study) loadTable();
-    return classes.map((one, index) => ({ ...one, index, label: index + 1, ...(found[index] ?? { amount: 0, share: 0 }), um2 }));
+    return summed(classes, found).map((row) => ({
+      ...row, um2, parts: row.labels.map((label) => ({ ...classes[label - 1], labels: [label], index: label - 1, um2, part: true, amount: 0, share: 0, ...found[label - 1] })),
+    }));
   }
 
   render() {
+    if (this.dragging) return; // a line that is taken away ends the drag
     const rows = this.rows();
-    const { sort, hidden, only, scope, pattern } = store.ui;
+    const { sort, scope } = store.ui;
     this.sort.value = sort;
     this.scope.value = scope;
     const text = this.search.value.trim().toLowerCase();
@@ -68,7 +82,8 @@ export class Legend {
     const provisional = this.provisional ? "shares are provisional after a merge: Apply decides anew from the weights" : "";
     this.note.textContent = [this.told, behind, provisional].filter(Boolean).join("; ");
     const focus = document.activeElement?.closest?.(".class")?.dataset.label;
-    fill(this.list, shown.map((row) => this.item(row, { hidden: hidden.has(row.label), only: only === row.label, most, pattern })));
+    const items = (row) => [this.item(row, most), this.isApart(row) && row.parts.map((part) => this.item(part, most))];
+    fill(this.list, shown.map(items));
     if (focus && this.box.contains(document.activeElement) === false) this.list.querySelector(`[data-label="${focus}"]`)?.focus();
     this.renderActions(rows);
     this.renderFiles();
@@ -88,67 +103,80 @@ export class Legend {
     );
   }
 
-  item(row, { hidden, only, most, pattern }) {
-    const merging = mergeState();
+  // Of a phenotype, of all that bear one name, or of a part of these.
+  item(row, most) {
+    const { labels } = row;
+    const several = labels.length > 1;
+    const hidden = labels.every((label) => store.ui.hidden.has(label));
+    const only = labels.includes(store.ui.only) && (store.ui.together ? !row.part : !several);
+    const merging = mergeState()?.labels.join() === labels.join();
+    const chosen = this.chosen?.join() === labels.join();
     const own = !row.own && this.shared && editable();
-    const swatch = h("input", { type: "color", class: "swatch-input", value: hex(row.color), disabled: !own, title: "Colour", "aria-label": `Colour of ${row.name}`, tabindex: "-1", onchange: (event) => recolor(row.label, fromHex(event.target.value)) });
-    const eye = h("button", { class: "eye", tabindex: "-1", "aria-pressed": String(!hidden), "aria-label": `${hidden ? "Show" : "Hide"} ${row.name}`, title: "Show or hide (space)", onclick: (event) => { event.stopPropagation(); toggle(row.label); } }, hidden ? "○" : "●");
+    const called = `${labels.join(", ")} ${row.name}`;
+    const swatch = h("input", { type: "color", class: "swatch-input", value: hex(row.color), disabled: !own, title: "Colour", "aria-label": `Colour of ${row.name}`, tabindex: "-1", onchange: (event) => recolor(labels, fromHex(event.target.value)) });
+    const eye = h("button", { class: "eye", tabindex: "-1", "aria-pressed": String(!hidden), "aria-label": `${hidden ? "Show" : "Hide"} ${row.name}`, title: "Show or hide (space)", onclick: (event) => { event.stopPropagation(); toggle(labels); } }, hidden ? "○" : "●");
+    const apart = this.isApart(row);
+    const fold = several && h("button", { class: "fold", tabindex: "-1", "aria-expanded": String(apart), "aria-label": `List the phenotypes called ${row.name} each`, title: "List each (→), or as one (←)", onclick: (event) => { event.stopPropagation(); this.fold(row, !apart); } }, apart ? "▾" : "▸", ` ${labels.length}`);
     const item = h(
       "li",
       {
-        class: ["class", hidden && "hidden-class", only && "only", this.chosen === row.label && "chosen", row.excluded && "excluded", merging?.label === row.label && "merging"].filter(Boolean).join(" "),
-        tabindex: "0", draggable: own, "aria-label": `${row.label} ${row.name}, ${row.share === null ? "artefact" : percent(row.share)}, ${areaText(row.amount, row.um2)}${only ? ", singled out" : ""}${hidden ? ", hidden" : ""}`,
+        class: ["class", row.part && "part", hidden && "hidden-class", only && "only", chosen && "chosen", row.excluded && "excluded", merging && "merging"].filter(Boolean).join(" "),
+        tabindex: "0", draggable: own, "aria-label": `${called}, ${row.share === null ? "artefact" : percent(row.share)}, ${areaText(row.amount, row.um2)}${only ? ", singled out" : ""}${hidden ? ", hidden" : ""}`,
       },
       swatch,
-      h("span", { class: `number${pattern ? ` pattern-${patternOf(row.index)}` : ""}` }, String(row.label)),
+      several ? fold : h("span", { class: `number${store.ui.pattern ? ` pattern-${patternOf(row.index)}` : ""}` }, String(labels[0])),
       h("span", { class: "name", title: row.name }, row.name, row.excluded && h("em", {}, " artefact"), row.hint && h("small", {}, ` ${row.hint}`)),
       h("span", { class: "share" }, percent(row.share)),
       h("span", { class: "area" }, areaText(row.amount, row.um2)),
       eye,
       h("span", { class: "bar" }, h("i", { style: { width: `${(100 * (row.share ?? 0)) / most}%`, background: hex(row.color) } })),
     );
-    item.dataset.label = row.label;
+    item.dataset.label = labels.join("+");
     item.addEventListener("click", (event) => {
       if (event.target === swatch) return;
-      if (mergeState()) mergeWith(row.label);
-      else single(row.label);
-      this.choose(row.label);
+      if (mergeState()) mergeWith(labels);
+      else single(labels);
+      this.chosen = labels;
+      this.render();
     });
-    item.addEventListener("dblclick", () => own && rename(row.label));
+    item.addEventListener("dblclick", () => own && rename(labels));
     item.addEventListener("focus", () => {
-      this.chosen = row.label;
+      this.chosen = labels;
       for (const one of this.list.children) one.classList.toggle("chosen", one === item);
       this.renderActions(this.rows());
     });
-    item.addEventListener("pointerenter", () => this.pane()?.glowOn(row.index));
+    item.addEventListener("pointerenter", () => this.pane()?.glowOn(labels.map((label) => label - 1)));
     item.addEventListener("pointerleave", () => this.pane()?.glowOn(undefined));
-    item.addEventListener("dragstart", (event) => event.dataTransfer.setData("text/plain", String(row.label)));
+    item.addEventListener("dragstart", (event) => { this.dragging = true; event.dataTransfer.setData("text/plain", labels.join("+")); });
+    item.addEventListener("dragend", () => { this.dragging = false; this.render(); });
     item.addEventListener("dragover", (event) => { if (own) { event.preventDefault(); item.classList.add("drop"); } });
     item.addEventListener("dragleave", () => item.classList.remove("drop"));
     item.addEventListener("drop", (event) => {
       event.preventDefault();
       item.classList.remove("drop");
-      const label = Number(event.dataTransfer.getData("text/plain"));
-      if (own && label && label !== row.label) ask.merge([label, row.label], row.label);
+      const dragged = event.dataTransfer.getData("text/plain").split("+").map(Number);
+      const known = dragged.every((label) => label >= 1 && label <= store.concepts.k);
+      if (own && known && !dragged.some((label) => labels.includes(label))) ask.merge([...dragged, ...labels], labels[0]);
     });
     return item;
   }
 
   renderActions(rows) {
-    const row = rows.find((one) => one.label === this.chosen);
+    const row = rows.flatMap((one) => [one, ...one.parts]).find(({ labels }) => labels.join() === this.chosen?.join());
     const able = row && !row.own && this.shared && editable();
     const button = (text, title, onclick) => h("button", { title, onclick, disabled: !able }, text);
     const merging = mergeState();
     if (merging) {
-      fill(this.actions, h("p", { class: "hint" }, `Merge “${merging.name}” with: choose another (or Esc)`), h("button", { onclick: () => startMerge(null) }, "Cancel"));
+      const several = merging.labels.length > 1;
+      fill(this.actions, h("p", { class: "hint" }, `Merge “${merging.name}” with: choose another (or Esc)`), several && h("button", { onclick: () => mergeWith(merging.labels) }, `Only these ${merging.labels.length}`), h("button", { onclick: () => startMerge(null) }, "Cancel"));
       return;
     }
     fill(
       this.actions,
-      button("Name", "Name (N)", () => rename(row.label)),
-      button("Merge", "Merge with another (M)", () => startMerge(row.label)),
-      button(row?.excluded ? "Include" : "Artefact", "Exclude from shares (X)", () => exclude(row.label)),
-      h("button", { disabled: !row || row.own || !store.concepts?.k, title: "Its page (K)", onclick: () => { setUi({ page: "concepts", concept: row.label }); emit("page"); } }, "Concept"),
+      button("Name", "Name (N)", () => rename(row.labels)),
+      button("Merge", "Merge with another (M)", () => startMerge(row.labels)),
+      button(row?.excluded ? "Include" : "Artefact", "Exclude from shares (X)", () => exclude(row.labels)),
+      h("button", { disabled: !row || row.own || !store.concepts?.k, title: "Its page (K)", onclick: () => { setUi({ page: "concepts", concept: row.labels[0] }); emit("page"); } }, "Concept"),
     );
   }
 
@@ -156,16 +184,28 @@ export class Legend {
     const items = [...this.list.children];
     const at = items.indexOf(document.activeElement);
     if (at < 0) return;
-    const label = Number(items[at].dataset.label);
+    const labels = items[at].dataset.label.split("+").map(Number);
+    const row = this.rows().find((one) => one.labels.length > 1 && one.labels.includes(labels[0]));
     const moves = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 };
     if (event.key in moves) items[Math.max(0, Math.min(moves[event.key], items.length - 1))].focus();
-    else if (event.key === "Enter") mergeState() ? mergeWith(label) : single(label);
-    else if (event.key === " ") toggle(label);
+    else if (event.key === "Enter") mergeState() ? mergeWith(labels) : single(labels);
+    else if (event.key === " ") toggle(labels);
+    else if (row && event.key === "ArrowRight") this.fold(row, true);
+    else if (row && event.key === "ArrowLeft") this.fold(row, false);
     else return;
     event.preventDefault();
     event.stopPropagation();
-    const again = this.list.querySelector(`[data-label="${event.key in moves ? this.chosen : label}"]`);
-    again?.focus();
+    const again = event.key in moves || event.key === "ArrowLeft" ? this.chosen.join("+") : items[at].dataset.label;
+    this.list.querySelector(`[data-label="${again}"]`)?.focus();
+  }
+
+  // List phenotypes of one name each, or as one; one of them that is singled out is shown together with the rest then.
+  fold(row, apart) {
+    if (apart) this.apart.add(row.name);
+    else this.apart.delete(row.name);
+    if (!apart) this.chosen = row.labels;
+    if (!apart && row.labels.includes(store.ui.only)) setUi({ together: true });
+    this.render();
   }
 
   destroy() {
@@ -173,10 +213,16 @@ export class Legend {
   }
 }
 
-export const single = (label) => setUi({ only: store.ui.only === label ? null : label });
+// Several labels bear one name, and are singled out together.
+export function single(labels) {
+  const together = labels.length > 1;
+  const already = labels.includes(store.ui.only) && store.ui.together === together;
+  setUi({ only: already ? null : labels[0], together });
+}
 
-export function toggle(label) {
+export function toggle(labels) {
   const hidden = new Set(store.ui.hidden);
-  if (!hidden.delete(label)) hidden.add(label);
+  const all = labels.every((label) => hidden.has(label));
+  for (const label of labels) all ? hidden.delete(label) : hidden.add(label);
   setUi({ hidden });
 }

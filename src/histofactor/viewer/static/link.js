@@ -4,7 +4,7 @@ import { store, setUi } from "./store.js";
 
 const NUMBERS = ["x", "y", "s", "opacity", "only", "concept", "k"];
 const WORDS = ["page", "slide", "other", "compare", "heat", "sort", "by", "scope"];
-const FLAGS = { outline: false, shown: true, pattern: false };
+const FLAGS = { outline: false, shown: true, pattern: false, together: false };
 const DEFAULTS = { page: "slide", opacity: 45, sort: "label", scope: "slide", concept: 1 };
 
 export function write(ui) {

@@ -61,6 +61,13 @@ async function copyLink() {
 
 const shot = () => page instanceof SlideView && page.panes[0]?.slide && screenshot(page.panes);
 
+// What keys name, merge and exclude: what the legend has chosen, or what is singled out.
+function chosenLabels() {
+  const { page: kind, concept, only, together } = store.ui;
+  if (kind === "concepts") return [concept];
+  return page.legend?.chosen ?? (only ? (page.legend?.labelsOf(only, together) ?? [only]) : null);
+}
+
 function wire() {
   for (const tab of document.querySelectorAll("[data-page]"))
     tab.addEventListener("click", () => { setUi({ page: tab.dataset.page }); emit("page"); });
@@ -84,8 +91,8 @@ function wire() {
   window.addEventListener("hashchange", () => { setUi(read(location.hash)); open(); });
   listen({
     compare, shot, slide: otherSlide,
-    chosen: () => (store.ui.page === "concepts" ? store.ui.concept : (page.legend?.chosen ?? store.ui.only)),
-    whyNot: (label) => (!page.legend || page.legend.isShared(label) ? "" : "this slide is labelled by other concepts than those of the study: they are not changed here"),
+    chosen: chosenLabels,
+    whyNot: ([label]) => (!page.legend || page.legend.isShared(label) ? "" : "this slide is labelled by other concepts than those of the study: they are not changed here"),
     viewport: () => page.panes?.[0]?.viewer.viewport,
   });
 }

@@ -22,15 +22,14 @@ function moveMaps(maps, moved) {
 
 export function change(state, wanted) {
   if (wanted.do === "merge") return merge(state, wanted.labels, wanted.name);
+  const named = wanted.color && new Set(wanted.labels.map((label) => state.concepts[label - 1].name));
   const concepts = state.concepts.map((concept, index) => {
-    const label = index + 1;
-    if (wanted.do === "name" && label === wanted.label) {
-      const hint = wanted.name === undefined ? concept.hint : ""; // a name says more
-      return { ...concept, hint, name: wanted.name ?? concept.name, color: wanted.color ?? concept.color };
-    }
-    if (wanted.do === "exclude" && wanted.labels.includes(label)) return { ...concept, excluded: true };
-    if (wanted.do === "include" && wanted.labels.includes(label)) return { ...concept, excluded: false };
-    return concept;
+    const color = named?.has(concept.name) ? wanted.color : concept.color; // of all that bear the name
+    if (!wanted.labels.includes(index + 1)) return { ...concept, color };
+    if (wanted.do === "exclude") return { ...concept, excluded: true };
+    if (wanted.do === "include") return { ...concept, excluded: false };
+    const hint = wanted.name === undefined ? concept.hint : ""; // a name says more
+    return { ...concept, hint, name: wanted.name ?? concept.name, color };
   });
   return { ...state, concepts };
 }
@@ -50,6 +49,34 @@ export function classesOf(state, row) {
 }
 
 const own = ([name, color, excluded]) => ({ name, color, excluded, own: true });
+
+// Indexes of classes that are shown and summed as one, since they bear one name; artefacts stay apart from the rest.
+export function alike(classes) {
+  const found = new Map();
+  classes.forEach((one, index) => {
+    const key = `${Boolean(one.excluded)} ${one.name}`;
+    if (!found.has(key)) found.set(key, []);
+    found.get(key).push(index);
+  });
+  return [...found.values()];
+}
+
+// The classes that are singled out, as indexes; null where all are shown. Together: with all that bear the name.
+export function singled(classes, { only, together }) {
+  if (!only) return null;
+  const same = together ? alike(classes).find((indexes) => indexes.includes(only - 1)) : null;
+  return new Set(same ?? [only - 1]);
+}
+
+// Classes with what there is of them, those of one name as one; labels are those of its classes, the lowest first.
+export function summed(classes, found) {
+  return alike(classes).map((indexes) => {
+    const parts = indexes.map((index) => ({ amount: 0, share: 0, ...found[index] }));
+    const share = parts.some((part) => part.share === null) ? null : parts.reduce((sum, part) => sum + part.share, 0);
+    const [index] = indexes;
+    return { ...classes[index], index, labels: indexes.map((one) => one + 1), amount: parts.reduce((sum, part) => sum + part.amount, 0), share };
+  });
+}
 
 // Whether labels of a slide were united for the page alone; files are decided anew from the weights, by Apply.
 export function isProvisional(state, row) {

@@ -4,7 +4,7 @@
 import * as api from "./api.js";
 import { errorText, h } from "./dom.js";
 import { LabelLayer, heatCanvas, packed } from "./layer.js";
-import { classesOf } from "./model.js";
+import { alike, classesOf, singled } from "./model.js";
 import { emit, on, store } from "./store.js";
 
 const OPTIONS = {
@@ -81,6 +81,12 @@ export class Pane {
     this.banner.textContent = fault;
   }
 
+  // Of the map, found as its tiles were asked for: told here and, from now on, in the gallery.
+  tellFault({ error, message }) {
+    this.tell(errorText(error ?? message));
+    if (error) store.rows.set(this.slide.id, { ...store.rows.get(this.slide.id), fault: error });
+  }
+
   // Screen px per level-0 px, and the level-0 px at the upper left, as they are at this moment.
   get view() {
     const viewport = this.viewer.viewport;
@@ -119,24 +125,31 @@ export class Pane {
   restyle() {
     if (!this.slide) return;
     if (this.layer) {
-      const { hidden, only, outline, pattern } = store.ui;
-      const { lut } = this.classes;
-      const { classes } = this.classes;
-      const colors = Uint32Array.from({ length: this.slide.labels.bytes === 2 ? 65536 : 256 }, (_, label) => {
+      const { hidden, outline, pattern } = store.ui;
+      const { classes, lut } = this.classes;
+      const alone = singled(classes, store.ui);
+      const firsts = new Map(alike(classes).flatMap((same) => same.map((index) => [index, same[0]])));
+      const length = this.slide.labels.bytes === 2 ? 65536 : 256;
+      const colors = Uint32Array.from({ length }, (_, label) => {
         const at = lut[label];
         if (at === undefined || at < 0 || hidden.has(at + 1)) return 0;
-        if (this.glow !== undefined && this.glow !== at) return packed(classes[at].color, 60);
-        return only && only !== at + 1 ? 0 : packed(classes[at].color);
+        if (this.glow && !this.glow.includes(at)) return packed(classes[at].color, 60);
+        return alone && !alone.has(at) ? 0 : packed(classes[at].color);
       });
-      this.layer.setStyle(colors, outline, pattern);
+      const owners = Int32Array.from({ length }, (_, label) => {
+        const at = lut[label] ?? -1;
+        if (at < 0 || hidden.has(at + 1) || (alone && !alone.has(at))) return -1;
+        return alone ? Math.min(...alone) : firsts.get(at);
+      });
+      this.layer.setStyle({ colors, owners, outline, pattern });
     }
     this.loadHeat();
     this.draw();
   }
 
-  // Let one class stand out, as the pointer rests on it in the legend.
-  glowOn(index) {
-    this.glow = index;
+  // Let some classes stand out, as the pointer rests on them in the legend.
+  glowOn(indexes) {
+    this.glow = indexes;
     this.restyle();
   }
 
@@ -166,7 +179,7 @@ export class Pane {
     const screen = { ...view, scale: view.scale * ratio, width, height };
     if (this.options.map && shown && heat && this.heat?.canvas) this.drawHeat(context, screen);
     else if (this.options.map && shown && this.layer && !heat) this.layer.draw(context, screen);
-    if (this.layer?.fault && this.banner.hidden) this.tell(errorText(this.layer.fault.error ?? this.layer.fault.message));
+    if (this.layer?.fault && this.banner.hidden) this.tellFault(this.layer.fault);
     this.drawBar(view);
   }
 

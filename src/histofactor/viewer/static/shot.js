@@ -1,7 +1,7 @@
 // The view as a picture, with its legend and scale bar.
 
 import { areaText, h, percent, rgb } from "./dom.js";
-import { areas } from "./model.js";
+import { areas, singled, summed } from "./model.js";
 import { store } from "./store.js";
 
 const ROW = 22;
@@ -54,10 +54,10 @@ function bar(context, pane, left, height) {
 function legendRows(pane) {
   const { classes, lut } = pane.classes;
   const found = areas(classes, lut, pane.slide.row.px);
-  const { hidden, only } = store.ui;
-  return classes
-    .map((one, index) => ({ ...one, ...found[index], label: index + 1 }))
-    .filter((row) => row.amount && !hidden.has(row.label) && (!only || only === row.label))
+  const alone = singled(classes, store.ui);
+  const shown = (index) => !store.ui.hidden.has(index + 1) && (!alone || alone.has(index));
+  return summed(classes, found.map((one, index) => (shown(index) ? one : { ...one, amount: 0, share: one.share && 0 })))
+    .filter((row) => row.amount)
     .sort((a, b) => b.amount - a.amount);
 }
 
@@ -71,7 +71,7 @@ function legend(context, pane, left) {
     context.fillStyle = rgb(row.color);
     context.fillRect(left + 18, y - 12, 14, 14);
     context.fillStyle = "#111";
-    context.fillText(`${row.label} ${row.name}${row.excluded ? " (artefact)" : ""}`, left + 40, y, 150);
+    context.fillText(`${row.labels.join(", ")} ${row.name}${row.excluded ? " (artefact)" : ""}`, left + 40, y, 150);
     context.fillStyle = "#555";
     context.fillText(percent(row.share), left + 200, y, 50);
     context.fillText(areaText(row.amount, pane.slide.row.um2_per_px), left + 252, y, WIDE - 260);

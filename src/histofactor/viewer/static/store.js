@@ -13,7 +13,7 @@ export const store = {
   apply: { state: "idle" },
   ui: {
     page: "slide", slide: null, other: null, compare: "", x: null, y: null, s: null,
-    opacity: 45, outline: false, shown: true, hidden: new Set(), only: null, heat: "", pattern: false,
+    opacity: 45, outline: false, shown: true, hidden: new Set(), only: null, together: false, heat: "", pattern: false,
     sort: "label", by: "", concept: 1, scope: "slide",
   },
 };
@@ -51,12 +51,21 @@ function show(state) {
   emit("concepts");
 }
 
+function keysOf(concepts) {
+  const seen = new Map(); // several may bear one name
+  return concepts.map(({ name, color }) => {
+    const key = `${name}\n${color}`;
+    seen.set(key, (seen.get(key) ?? 0) + 1);
+    return `${key}\n${seen.get(key)}`;
+  });
+}
+
 function remapUi(before, after) {
   // labels that are hidden or singled out follow their concepts
   if (before.k === after.k) return;
-  const key = (concept) => `${concept?.name}\n${concept?.color}`; // two may bear one name
-  const labels = new Map(after.concepts.map((concept, index) => [key(concept), index + 1]));
-  const follow = (label) => labels.get(key(before.concepts[label - 1]));
+  const labels = new Map(keysOf(after.concepts).map((key, index) => [key, index + 1]));
+  const keys = keysOf(before.concepts);
+  const follow = (label) => labels.get(keys[label - 1]);
   const hidden = new Set([...store.ui.hidden].map(follow).filter(Boolean));
   setUi({ hidden, only: store.ui.only ? (follow(store.ui.only) ?? null) : null, concept: 1 });
 }

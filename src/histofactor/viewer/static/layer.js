@@ -16,12 +16,12 @@ export class LabelLayer {
     this.tiles = new Map();
     this.loading = new Map();
     this.wanted = [];
-    this.style = { colors: new Uint32Array(1), owners: new Int32Array(1), outline: false, pattern: false, stamp: 0 };
+    this.style = { colors: new Uint32Array(1), owners: new Int32Array(1), outline: 0, pattern: false, stamp: 0 };
     this.fault = "";
   }
 
   // colors: by label, RGBA as the bytes of an image; 0 is not shown. owners: by label, the number of what it is shown as;
-  // outline, pattern: whether there are some
+  // outline: px of the screen on each side of a border, 0 for areas; pattern: whether there are some
   setStyle(style) {
     this.style = { ...style, stamp: this.style.stamp + 1 };
   }
@@ -70,7 +70,7 @@ export class LabelLayer {
     places.reverse(); // fine ones over coarse ones
     const labelRow = (y, row) => places.forEach((place) => this.labelRow(place, y, row));
     const sameAs = (y) => finest.rows[y] === finest.rows[y - 1];
-    const thick = Math.max(1, Math.round(window.devicePixelRatio || 1));
+    const thick = Math.max(1, Math.round(this.style.outline * (window.devicePixelRatio || 1)));
     context.putImageData(outlines(view, { labelRow, sameAs }, this.style, thick), 0, 0);
   }
 

@@ -116,7 +116,7 @@ export class Legend {
     const swatch = h("input", { type: "color", class: "swatch-input", value: hex(row.color), disabled: !own, title: "Colour", "aria-label": `Colour of ${row.name}`, tabindex: "-1", onchange: (event) => recolor(labels, fromHex(event.target.value)) });
     const eye = h("button", { class: "eye", tabindex: "-1", "aria-pressed": String(!hidden), "aria-label": `${hidden ? "Show" : "Hide"} ${row.name}`, title: "Show or hide (space)", onclick: (event) => { event.stopPropagation(); toggle(labels); } }, hidden ? "○" : "●");
     const apart = this.isApart(row);
-    const fold = several && h("button", { class: "fold", tabindex: "-1", "aria-expanded": String(apart), "aria-label": `List the phenotypes called ${row.name} each`, title: "List each (→), or as one (←)", onclick: (event) => { event.stopPropagation(); this.fold(row, !apart); } }, apart ? "▾" : "▸", ` ${labels.length}`);
+    const fold = several && h("button", { class: "fold", tabindex: "-1", "aria-expanded": String(apart), "aria-label": `List the phenotypes called ${row.name} each`, title: "List each (→), or as one (←)", onclick: (event) => { event.stopPropagation(); this.fold(row, !apart); } }, apart ? "▾" : "▸", `${labels.length}×`);
     const item = h(
       "li",
       {

@@ -88,7 +88,7 @@ function wire() {
   on("saved", async () => { store.changed = true; await loadTable(true); renderBar(); });
   on("relabelled", () => { store.changed = false; renderBar(); });
   on("merging", () => { const one = mergeState(); $("spoken").textContent = one ? `Merge ${one.name} with: choose another` : ""; });
-  window.addEventListener("hashchange", () => { setUi(read(location.hash)); open(); });
+  window.addEventListener("hashchange", ({ newURL }) => { setUi(read(new URL(newURL).hash)); open(); }); // as it was then: the address is kept up to date
   listen({
     compare, shot, slide: otherSlide,
     chosen: chosenLabels,

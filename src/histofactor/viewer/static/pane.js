@@ -141,7 +141,7 @@ export class Pane {
         if (at < 0 || hidden.has(at + 1) || (alone && !alone.has(at))) return -1;
         return alone ? Math.min(...alone) : firsts.get(at);
       });
-      this.layer.setStyle({ colors, owners, outline, pattern });
+      this.layer.setStyle({ colors, owners, outline: outline && (alone ? 2 : 1), pattern }); // no line of another beside it
     }
     this.loadHeat();
     this.draw();

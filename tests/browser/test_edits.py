@@ -207,6 +207,15 @@ def test_what_bears_one_name_is_renamed_and_merged_together(look, alike):
     assert len(names_of(look.out)) == 7
 
 
+def test_a_click_tells_phenotypes_of_one_name_apart(look, alike):
+    page, _, high = alike
+    labels = tifffile.imread(look.out / "a" / "labels.ome.tif")
+    page.mouse.click(*on_map(page, high, labels))
+    page.locator(".detail").wait_for()
+    assert page.locator(".detail h2").inner_text() == "stroma"
+    assert f"stroma ({high})" in page.locator(".strongest .name").all_text_contents()
+
+
 def test_the_gallery_sorts_by_all_that_bear_one_name(look, alike):
     page, low, high = alike
     page.keyboard.press("Escape")

@@ -173,12 +173,13 @@ export class SlideView {
       const { label, token } = await api.get(`/api/slides/${pane.slide.id}/point?x=${x.toFixed(3)}&y=${y.toFixed(3)}`);
       const { classes, lut } = pane.classes;
       const name = (at) => classes[at]?.name ?? "";
+      const several = (at) => classes.filter((one) => one.name === name(at)).length > 1;
       const merged = new Map();
       for (const [concept, share] of token?.strongest ?? []) {
         const at = lut[concept + 1];
         merged.set(at, (merged.get(at) ?? 0) + share);
       }
-      const rows = [...merged].map(([at, share]) => h("li", {}, h("span", { class: "swatch", style: { background: rgb(classes[at].color) } }), h("span", { class: "name" }, name(at)), h("span", { class: "number" }, percent(share))));
+      const rows = [...merged].map(([at, share]) => h("li", {}, h("span", { class: "swatch", style: { background: rgb(classes[at].color) } }), h("span", { class: "name" }, several(at) ? `${name(at)} (${at + 1})` : name(at)), h("span", { class: "number" }, percent(share))));
       const at = lut[label];
       if (here.label === null) this.choose(pane, at);
       this.detail.hidden = false;

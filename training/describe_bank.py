@@ -23,6 +23,7 @@ from histofactor.runs.source import Source, Sources
 from histofactor.segmentation.setup import learning_setup
 
 TOKENS = 60_000  # as in make_bank.py
+COLORED = 16  # K up to which colours are given anew: the worst pairs of more were further apart before
 
 
 def main() -> None:
@@ -52,10 +53,11 @@ def main() -> None:
     for k, bank in file.banks.items():
         check_features(bank, setup.encoder.spec.key)
         level = level_by(bank, sample.tokens[: sample.size])
-        told = counts_of(bank)
-        print(f"K = {k}: {np.abs(level.counts - told).sum() / 2:.0f} of {sample.size} tokens count elsewhere")
+        counts = counts_of(bank)
+        print(f"K = {k}: {np.abs(level.counts - counts).sum() / 2:.0f} of {sample.size} tokens count elsewhere")
         stains = counts_and_examples(sample, slides, level, [None] * len(used), sides)["stains"]
-        banks[k] = colored(replace(bank, provenance={**bank.provenance, "stains": stains}))
+        told = replace(bank, provenance={**bank.provenance, "stains": stains})
+        banks[k] = colored(told) if k <= COLORED else told
         assert bank_hash(banks[k]) == bank_hash(bank)
     write_bank_file(replace(file, banks=banks), arguments.bank)
 

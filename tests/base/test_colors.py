@@ -27,7 +27,7 @@ def distances(lab):
 
 
 @pytest.mark.parametrize(
-    ("k", "normal", "dichromat"), [(8, 34, 23), (16, 17, 11), (32, 10, 6.5), (64, 6.5, 4.5), (256, 2.5, 1.5)]
+    ("k", "normal", "dichromat"), [(8, 34, 23), (16, 16, 11), (32, 10, 6.5), (64, 6.5, 4.5), (256, 2.5, 1.5)]
 )
 def test_colors_keep_their_distance_over_tissue_in_every_vision(k, normal, dichromat):
     seen = distances(seen_over_tissue(palette(k), 0.45))
@@ -69,9 +69,26 @@ def test_spreading_helps_those_that_a_palette_has_close():
     assert distances(seen_over_tissue(spread_colors(together)[8:], 0.45)).min() > max(before, 16)
 
 
+@pytest.mark.parametrize("k", [9, 12, 16])
+@pytest.mark.parametrize("stain", [(207, 160, 196), (187, 115, 198), (186, 105, 184), (174, 114, 207), (207, 161, 244)])
+def test_every_two_of_up_to_sixteen_concepts_are_told_apart_over_pale_and_dense_tissue(k, stain):
+    found = spread_colors(np.ones((k, k)))
+    assert len(set(found)) == k
+    over = np.rint(blend(np.array(found), np.array(stain))).astype(np.uint8)
+    assert distances(perceived_lab(over)).min() >= 15
+
+
+def test_dark_and_pale_colors_go_to_what_matters_least():
+    matters = np.arange(16.0)
+    lightness = rgb2lab(np.array(spread_colors(np.minimum.outer(matters, matters))) / 255)[:, 0]
+    extreme = np.abs(lightness - 65)
+    assert np.all(np.diff(extreme) < 0.5)
+    assert extreme[-4:].max() < 20
+    assert extreme[:4].min() > 25
+
+
 def test_few_concepts_get_the_palette_by_what_matters():
-    together = np.diag(np.ones(4), 1) + np.diag(np.ones(4), -1)  # those in the middle have two neighbours
-    assert spread_colors(together[1:4, 1:4])[1] == palette(1)[0]
+    assert spread_colors(np.ones((3, 3)) + np.diag([0, 1, 0]))[1] == palette(1)[0]
 
 
 def test_another_color_is_far_from_those_that_are_taken():

@@ -35,11 +35,14 @@ _MIN_CHROMA = 22.0  # greys vanish when blended over tissue
 _STAIN_HUES = (293.0, 21.0)  # CIELAB hue from haematoxylin's violet through eosin's pink, in degrees
 _FULL_VISION = 0.7  # normal vision spans more of CIELAB, so a palette asks it to tell colours further apart
 _CROWDED = 0.9  # the same where there are more concepts than colours that every vision tells apart easily
-_BENEATH = np.array([207, 160, 196])  # H&E of mean density, over which colours are compared
+_BENEATH = np.array([207, 160, 196])  # H&E of mean density, over which swatches are shown
+_STAINS = (_BENEATH, np.array([185, 110, 190]), np.array([205, 165, 235]))  # over which colours are compared
 _FIRST = 8  # colours that are chosen together: of so many phenotypes most of a field consists
-_STARTS = 40  # of choosing them
-_ENOUGH = 18.0  # distance beyond which colours need not be further apart
-_STEPS, _LEAST_STEPS = 2**16, 64  # of the search for the colours of K concepts: a K-th of the first
+_ALL_APART = 16  # concepts of which every two can be told apart in every vision
+_STARTS = 40  # of choosing colours together
+_ENOUGH = 16.2  # distance beyond which colours of concepts that are seen together need not be further apart
+_CLOSE, _EVERYWHERE = 14.0, 0.2  # the same of any two in normal vision, and how much that matters
+_STEPS, _LEAST_STEPS, _SEARCHES = 2**16, 64, 4  # of a search for the colours of K concepts: a K-th of the first
 _TABU = 40  # steps for which a concept does not go back to a colour, at most
 
 
@@ -47,10 +50,10 @@ def palette(k: int) -> tuple[Color, ...]:
     """Return ``k`` distinct colours; a shorter palette is always the beginning of a longer one.
 
     Distinct means as they are seen in an overlay: a distance is the smallest one in CIELAB between two colours that
-    lie over tissue at 45 % transparency, under protanopia, deuteranopia and, times 0.7, normal vision. The first eight
-    are chosen together, so that the smallest distance among them is large; from there on the next colour is the one
-    whose smallest distance to those before it is largest. The first of all are neither dark nor pale. The pinks and
-    purples of H&E, greys, near-black and near-white are left out.
+    lie over tissue of three stains at 45 % transparency, under protanopia, deuteranopia and, times 0.7, normal vision.
+    The first eight are chosen together, so that the smallest distance among them is large; from there on the next
+    colour is the one whose smallest distance to those before it is largest. The first of all are neither dark nor pale.
+    The pinks and purples of H&E, greys, near-black and near-white are left out.
 
     Args:
         k: how many, 1 … 256.
@@ -99,12 +102,17 @@ def seen_color(color: Color) -> Color:
 def spread_colors(together: NDArray[np.float64]) -> tuple[Color, ...]:
     """Choose colours for K concepts, so that those which are seen together are far apart.
 
-    Makes Σ together[i, j] · max(0, 18 − distance)² over pairs small, with distances as in ``palette``: concepts begin
-    with the colours of ``palette``, the one that matters most with the first; then, step by step, whichever change of
-    one colour helps most is made, and none is taken back soon (tabu search: Glover, ORSA J. Computing 1(3), 1989).
+    Up to eight get those of ``palette``, up to sixteen as many that are chosen together: every two are then told apart
+    in every vision. The concepts that matter most get those that are neither dark nor pale. Of more than sixteen, distances d
+    as in ``palette``, a search makes Σ together[i, j] · max(0, 1 − d / 16.2) + 0.2 · max(0, 1 − n / 14)² over pairs
+    small, with n in normal vision alone: two that are not seen together may look alike, first of all to colour-blind
+    eyes. It begins with the colours of ``palette``; then, step by step, whichever change of one colour helps most is
+    made, and none is taken back soon (tabu search: Glover, ORSA J. Computing 1(3), 1989); of four searches the best
+    counts.
 
     Args:
-        together: (K, K) ≥ 0, symmetric: how much it matters that two are told apart.
+        together: (K, K) from 0 to 1, symmetric: how much it matters that two are told apart; on its diagonal, how much
+            each one matters.
 
     Returns:
         K different 8-bit sRGB triples, the same for the same argument.
@@ -112,16 +120,25 @@ def spread_colors(together: NDArray[np.float64]) -> tuple[Color, ...]:
     Raises:
         OptionError: K is out of range.
     """
-    k, rgb, apart = len(together), _candidates(), _apart(_CROWDED)
+    k, rgb = len(together), _candidates()
     weights = np.asarray(together, np.float32) * (1 - np.eye(k, dtype=np.float32))
-    lacks = np.maximum(_ENOUGH - apart, 0) ** 2
-    order = np.argsort(-weights.sum(axis=1), kind="stable")
     color = np.empty(k, np.intp)
-    color[order] = _places(rgb, palette(k))
-    barred = np.zeros((k, len(rgb)), np.int32)
-    best, least, rng = color.copy(), np.inf, np.random.default_rng(0)
-    costs = weights @ lacks[color]  # k n: of every concept, were it of every colour
-    for step in range(max(_LEAST_STEPS, _STEPS // max(k, _FIRST))):
+    color[np.argsort(-np.diag(together), kind="stable")] = (
+        _chosen(_CROWDED, k) if _FIRST < k <= _ALL_APART else _places(rgb, palette(k))
+    )
+    if k > _ALL_APART:
+        color = min((_searched(weights, color, seed) for seed in range(_SEARCHES)), key=lambda found: found[0])[1]
+    return tuple((int(r), int(g), int(b)) for r, g, b in rgb[color])
+
+
+def _searched(weights: NDArray[np.float32], start: NDArray[np.intp], seed: int) -> tuple[float, NDArray[np.intp]]:
+    """What one search makes small, and the places (K,) of the colours: see ``spread_colors``."""
+    k, apart, rng = len(weights), _apart(_CROWDED), np.random.default_rng(seed)
+    lacks = np.maximum(1 - apart / _ENOUGH, 0)
+    alike = _EVERYWHERE * np.maximum(1 - _apart(1.0, visions=1) / _CLOSE, 0) ** 2
+    color, barred, best, least = start.copy(), np.zeros((k, len(apart)), np.int32), start.copy(), np.inf
+    costs = weights @ lacks[color] + alike[color].sum(axis=0) - alike[color]  # k n: of each concept in each colour
+    for step in range(max(_LEAST_STEPS, _STEPS // k)):
         now = costs[np.arange(k), color]
         if (total := float(now.sum())) < least:
             best, least = color.copy(), total
@@ -131,10 +148,13 @@ def spread_colors(together: NDArray[np.float64]) -> tuple[Color, ...]:
         gains[:, color] = np.inf
         gains[barred > step] = np.inf
         concept, chosen = np.unravel_index(gains.argmin(), gains.shape)
-        barred[concept, color[concept]] = step + 1 + rng.integers(_TABU // 2, _TABU)
-        costs += np.outer(weights[:, concept], lacks[chosen] - lacks[color[concept]])
+        before = color[concept]
+        barred[concept, before] = step + 1 + rng.integers(_TABU // 2, _TABU)
+        change = alike[chosen] - alike[before]
+        costs += np.outer(weights[:, concept], lacks[chosen] - lacks[before]) + change
+        costs[concept] -= change
         color[concept] = chosen
-    return tuple((int(r), int(g), int(b)) for r, g, b in rgb[best])
+    return least, best
 
 
 def another_color(taken: Sequence[Color]) -> Color:
@@ -148,11 +168,7 @@ def another_color(taken: Sequence[Color]) -> Color:
 
 @cache
 def _all_colors() -> tuple[Color, ...]:
-    rgb, apart = _candidates(), _apart(_FULL_VISION)
-    starts = np.linspace(0, len(rgb) - 1, _STARTS).astype(int)
-    _, chosen = max((_together(apart, int(start)) for start in starts), key=lambda found: found[0])
-    lightness = perceived_lab(rgb)[0, :, 0]
-    chosen.sort(key=lambda one: abs(float(lightness[one]) - _MIDDLE))  # the largest phenotypes hide no nuclei
+    rgb, apart, chosen = _candidates(), _apart(_FULL_VISION), _chosen(_FULL_VISION, _FIRST)
     nearest = apart[chosen].min(axis=0)
     while len(chosen) < MAX_COLORS:
         chosen.append(int(nearest.argmax()))
@@ -160,26 +176,35 @@ def _all_colors() -> tuple[Color, ...]:
     return tuple((int(r), int(g), int(b)) for r, g, b in rgb[chosen])
 
 
-def _together(apart: NDArray[np.float32], start: int) -> tuple[float, list[int]]:
-    """How far apart eight colours are at least, and which: one after another, then each again as long as it helps."""
+def _chosen(full_vision: float, count: int) -> list[int]:
+    """Places of colours that are chosen together, so that the smallest distance is large; dark and pale ones last."""
+    apart = _apart(full_vision)
+    starts = np.linspace(0, len(apart) - 1, _STARTS).astype(int)
+    _, chosen = max((_together(apart, int(start), count) for start in starts), key=lambda found: found[0])
+    lightness = perceived_lab(_candidates())[0, :, 0]
+    return sorted(chosen, key=lambda one: abs(float(lightness[one]) - _MIDDLE))  # the largest phenotypes hide no nuclei
+
+
+def _together(apart: NDArray[np.float32], start: int, count: int) -> tuple[float, list[int]]:
+    """How far apart colours are at least, and which: one after another, then each again as long as it helps."""
     chosen = [start]
-    while len(chosen) < _FIRST:
+    while len(chosen) < count:
         chosen.append(int(apart[chosen].min(axis=0).argmax()))
     before: list[int] = []
     while chosen != before:
         before = list(chosen)
-        for place in range(_FIRST):
+        for place in range(count):
             nearest = np.delete(apart[chosen], place, axis=0).min(axis=0)
             if nearest.max() > nearest[chosen[place]]:
                 chosen[place] = int(nearest.argmax())
     rows = apart[np.ix_(chosen, chosen)]
-    return float(rows[~np.eye(_FIRST, dtype=bool)].min()), chosen
+    return float(rows[~np.eye(count, dtype=bool)].min()), chosen
 
 
 @cache
-def _apart(full_vision: float) -> NDArray[np.float32]:
-    """How far apart (n, n) the candidates are as they are seen; normal vision counts as far as is told."""
-    lab = _seen(_candidates(), full_vision).astype(np.float32)
+def _apart(full_vision: float, visions: int = len(_VISIONS)) -> NDArray[np.float32]:
+    """How far apart (n, n) the candidates are as they are seen; normal vision, the first, counts as far as is told."""
+    lab = _seen(_candidates(), full_vision, visions).astype(np.float32)
     found = np.full((lab.shape[1],) * 2, np.inf, np.float32)
     for one in lab:
         squares = (one**2).sum(axis=1)
@@ -188,11 +213,12 @@ def _apart(full_vision: float) -> NDArray[np.float32]:
     return apart
 
 
-def _seen(rgb: NDArray[np.uint8], full_vision: float) -> NDArray[np.float64]:
-    """CIELAB (3, n, 3) of colours over tissue, by every vision."""
-    lab = perceived_lab(np.rint(blend(rgb, _BENEATH)).astype(np.uint8))
-    lab[0] *= full_vision
-    return lab
+def _seen(rgb: NDArray[np.uint8], full_vision: float, visions: int = len(_VISIONS)) -> NDArray[np.float64]:
+    """CIELAB (stains × visions, n, 3) of colours over tissue of every stain, by the first visions."""
+    lab = np.stack([perceived_lab(np.rint(blend(rgb, stain)).astype(np.uint8)) for stain in _STAINS])
+    lab[:, 0] *= full_vision
+    seen: NDArray[np.float64] = lab[:, :visions].reshape(len(_STAINS) * visions, len(rgb), 3)
+    return seen
 
 
 def _places(rgb: NDArray[np.uint8], colors: Sequence[Color]) -> list[int]:

@@ -12,8 +12,7 @@ from histofactor.concepts.bank.provenance import counts_of, per_slide_of
 from histofactor.records import ConceptBank
 
 _LARGEST = 8  # phenotypes of a slide that matter most
-_EVERYWHERE = 0.05  # how much any two matter, which may be large together in a slide that is not known yet
-_SMALLER = 3  # power with which concepts smaller than the largest matter less
+_SMALLER = 2  # power with which concepts smaller than the largest matter less
 
 
 def colored(bank: ConceptBank) -> ConceptBank:
@@ -29,9 +28,10 @@ def colored(bank: ConceptBank) -> ConceptBank:
 
 
 def _together(tokens: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much it matters (K, K) that two are told apart: the mean over slides of the share of the smaller one.
+    """How much it matters (K, K) that two are told apart: the share of the smaller, where both are largest in a slide.
 
-    A share is that of the eighth-largest concept of the slide, at most 1, to the third power.
+    A share is that of the eighth-largest concept of the slide, at most 1, squared. On the diagonal, how much each
+    matters: its mean part of a slide.
 
     Args:
         tokens: (S, K) of every slide and concept.
@@ -40,5 +40,6 @@ def _together(tokens: NDArray[np.float64]) -> NDArray[np.float64]:
     shares = np.minimum(tokens / np.maximum(eighth, 1)[:, None], 1) ** _SMALLER
     found = np.zeros((tokens.shape[1],) * 2)
     for share in shares:
-        found += np.minimum.outer(share, share)
-    return found / len(tokens) + _EVERYWHERE
+        np.maximum(found, np.minimum.outer(share, share), out=found)
+    np.fill_diagonal(found, (tokens / np.maximum(tokens.sum(axis=1, keepdims=True), 1)).mean(axis=0))
+    return found

@@ -103,12 +103,12 @@ def spread_colors(together: NDArray[np.float64]) -> tuple[Color, ...]:
     """Choose colours for K concepts, so that those which are seen together are far apart.
 
     Up to eight get those of ``palette``, up to sixteen as many that are chosen together: every two are then told apart
-    in every vision. The concepts that matter most get those that are neither dark nor pale. Of more than sixteen, distances d
-    as in ``palette``, a search makes Σ together[i, j] · max(0, 1 − d / 16.2) + 0.2 · max(0, 1 − n / 14)² over pairs
-    small, with n in normal vision alone: two that are not seen together may look alike, first of all to colour-blind
-    eyes. It begins with the colours of ``palette``; then, step by step, whichever change of one colour helps most is
-    made, and none is taken back soon (tabu search: Glover, ORSA J. Computing 1(3), 1989); of four searches the best
-    counts.
+    in every vision. The concepts that matter most get those that are neither dark nor pale. Of more than sixteen,
+    distances d as in ``palette``, a search makes Σ together[i, j] · max(0, 1 − d / 16.2) + 0.2 · max(0, 1 − n / 14)²
+    over pairs small, with n in normal vision alone: two that are not seen together may look alike, first of all to
+    colour-blind eyes. It begins with the colours of ``palette``; then, step by step, whichever change of one colour
+    helps most is made, and none is taken back soon (tabu search: Glover, ORSA J. Computing 1(3), 1989); of four
+    searches the best counts.
 
     Args:
         together: (K, K) from 0 to 1, symmetric: how much it matters that two are told apart; on its diagonal, how much

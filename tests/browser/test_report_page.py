@@ -329,7 +329,7 @@ def test_inputs_are_sorted_by_any_column(chromium, tmp_path):
         SlideRow("s9.svs", "done", "s9", 7.5, "", ()),
         SlideRow("s11.svs", "waiting", "", 0.0, "", ()),
     ]
-    write_study(rows, RUN, tmp_path / "report.html")
+    write_study(rows, [RUN], tmp_path / "report.html")
     page = chromium.new_page()
     page.goto((tmp_path / "report.html").as_uri())
 

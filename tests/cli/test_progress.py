@@ -103,7 +103,7 @@ def test_reporters_tell_inputs_windows_and_stages(reporting):
         reporter.on_stage("learning concepts")
         lines["stage"] = [state(task) for task in bars.tasks]
     assert lines == {
-        "window": ["inputs: 0 of 7", "a.png: 3 of 40"],
+        "window": ["inputs: 0 of 7", "a.png: 3 of 40 windows"],
         "stage": ["inputs: 0 of 7", "learning concepts"],
     }
 

@@ -38,7 +38,7 @@ def test_a_line_for_every_slide_and_phenotype(tmp_path):
 
 @pytest.mark.parametrize("status", ["failed", "waiting", "damaged"])
 def test_what_is_not_done_is_said(tmp_path, status):
-    write_study([SlideRow("b<i>.svs", status, "b", 0.1, "it is <cut>", ROWS)], RUN, tmp_path / "report.html")
+    write_study([SlideRow("b<i>.svs", status, "b", 0.1, "it is <cut>", ROWS)], [RUN], tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert status in page
     assert "it is &lt;cut&gt;" in page
@@ -47,7 +47,7 @@ def test_what_is_not_done_is_said(tmp_path, status):
 
 
 def test_the_largest_are_named_and_pages_linked(tmp_path):
-    write_study([SlideRow("a.svs", "done", "a b", 61.0, "", ROWS)], RUN, tmp_path / "report.html")
+    write_study([SlideRow("a.svs", "done", "a b", 61.0, "", ROWS)], [RUN], tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert "tumour, solid: 75 % · stroma: 25 %" in page
     assert 'href="a%20b/report.html"' in page
@@ -62,7 +62,7 @@ def test_names_that_mean_something_to_spreadsheets_and_browsers(tmp_path):
     with (tmp_path / "phenotypes.csv").open(newline="", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     assert (row["slide"], row["name"]) == ("'=a", "'=1+1")
-    write_study(slides, RUN, tmp_path / "report.html")
+    write_study(slides, [RUN], tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert r"caf\udce9\x1b.svs" in page
     assert "\x1b" not in page
@@ -76,17 +76,17 @@ def test_artefacts_have_an_area_and_no_share(tmp_path):
         assert [(row["area_mm2"], row["share"]) for row in csv.DictReader(file)] == [
             ("3.000000", ""), ("", "1.000000"),
         ]  # fmt: skip
-    write_study(slides, RUN, tmp_path / "report.html")
+    write_study(slides, [RUN], tmp_path / "report.html")
     assert "stroma: 100 %" in (tmp_path / "report.html").read_text()
     assert "tumour" not in (tmp_path / "report.html").read_text()
 
 
 def test_the_concepts_of_a_study_are_linked(tmp_path):
     rows = [SlideRow("a.svs", "done", "a", 1.0, "", ROWS)]
-    write_study(rows, RUN, tmp_path / "report.html")
+    write_study(rows, [RUN], tmp_path / "report.html")
     assert "concepts.html" not in (tmp_path / "report.html").read_text(encoding="utf-8")
     (tmp_path / "concepts.html").write_text("page")
-    write_study(rows, RUN, tmp_path / "report.html")
+    write_study(rows, [RUN], tmp_path / "report.html")
     assert '<a href="concepts.html">' in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
@@ -96,19 +96,19 @@ def test_warnings_and_other_concepts_are_told_in_the_row_and_at_the_top(tmp_path
         SlideRow("b.svs", "done", "b", 1.0, "", ROWS, "with other concepts than the newest run, K = 4"),
         SlideRow("c.svs", "done", "c", 1.0, "", (), "", ("no tissue <found>: do this",)),
     ]
-    write_study(slides, RUN, tmp_path / "report.html")
+    write_study(slides, [RUN], tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     top = page[page.index('aria-label="Warnings"') : page.index("<table>")]
     assert "1 of 3 inputs have other concepts" in top
     assert "1 of 3 inputs have warnings" in top
     assert "K = 4</i>" in page
     assert '<i title="no tissue &lt;found&gt;: do this">no tissue &lt;found&gt;</i>' in page
-    write_study(slides[:1], RUN, tmp_path / "report.html")
+    write_study(slides[:1], [RUN], tmp_path / "report.html")
     assert 'aria-label="Warnings"' not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_page_runs_its_own_script_alone(tmp_path):
-    write_study([SlideRow("<script>x</script>.svs", "done", "a", 1.0, "", ROWS)], RUN, tmp_path / "report.html")
+    write_study([SlideRow("<script>x</script>.svs", "done", "a", 1.0, "", ROWS)], [RUN], tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     (script,) = re.findall("<script>(.*?)</script>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -184,5 +184,5 @@ def test_a_parquet_file_that_cannot_be_written_leaves_the_one_before(tmp_path, m
 
 def test_the_largest_add_up_by_name(tmp_path):
     rows = [replace(row, name="stroma") for row in ROWS]
-    write_study([SlideRow("a.svs", "done", "a", 1.0, "", (*ROWS[:1], *rows[1:]), k=2)], RUN, tmp_path / "report.html")
+    write_study([SlideRow("a.svs", "done", "a", 1.0, "", (*ROWS[:1], *rows[1:]), k=2)], [RUN], tmp_path / "report.html")
     assert "stroma: 100 %" in (tmp_path / "report.html").read_text()

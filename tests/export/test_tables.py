@@ -59,7 +59,7 @@ def test_an_absent_phenotype_keeps_its_row_with_empty_means(make_segmentation, t
 
 
 TYPICAL, DENSE = [0.14, 0.36, 0.1, 0.01, 0.05], [0.3, 0.45, 0.2, 0.0, 0.5]
-HINTED = ["", "average stain", "average stain", "average stain", "many dark nuclei, haematoxylin-rich, dense"]
+HINTED = ["", "", "", "", "many dark nuclei, haematoxylin-rich, dense"]
 
 
 def hinted(segmentation, **recipe):

@@ -55,7 +55,7 @@ def estimate(  # noqa: PLR0913 - one parameter an option
     how = SegmentOptions(**choice.given(), tissue=tissue, tissue_mask=tissue_mask)
     request = Request(encoder=choice.encoder, concepts=concepts, k=k, mpp=choice.mpp, method=method, options=how)
     options = ManyOptions(mpp=choice.mpp, opening=choice.opening(), known=known, method=method, segment=how)
-    with progress_reporter() as reporter:
+    with progress_reporter(inputs=paths) as reporter:
         found = estimated(paths, request, options, reporter)
     _print(found)
     raise typer.Exit(1 if any(one.error for one in found.inputs) else 0)
@@ -66,11 +66,12 @@ def _print(found: Estimate) -> None:
     from rich.table import Table
 
     from histofactor.base.text import about, printable
+    from histofactor.runs.source import shown_names
 
     table = Table("input", "size (px)", "µm/px", "tissue (mm²)", "windows", "time", box=None)
-    readable = [one for one in found.inputs if not one.error]
+    readable, names = [one for one in found.inputs if not one.error], shown_names(one.path for one in found.inputs)
     for one in readable:
-        table.add_row(printable(one.path.name), *_cells(one))
+        table.add_row(printable(names[str(one.path)]), *_cells(one))
     Console().print(table)
     for one in found.inputs:
         if one.error:

@@ -31,10 +31,14 @@ def features(  # noqa: PLR0913 - one parameter an option
     tissue: TissueOption = True,
     tissue_mask: TissueMaskOption = None,
     resume: Annotated[bool, typer.Option(help="Keep features that were made in the same way; else all anew.")] = True,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over features that were made in another way.")
+    ] = False,
     choice: EncoderChoice,
 ) -> None:
     """Write the dense features of inputs: OUT/NAME.features.zarr of each, a Zarr 3 group with tokens (h, w, d).
 
+    Features that are there and were made in another way are not written over without --overwrite.
     `segment` and `concepts train` take these folders instead of the images, and encode nothing. Features are made
     split-root where no --transform is given, as concepts are learned from. Inputs that fail are reported and do not
     stop the others; the exit code is then 1.
@@ -49,7 +53,7 @@ def features(  # noqa: PLR0913 - one parameter an option
     paths, known = inputs_of(inputs, table)
     how = SegmentOptions(**choice.given(), tissue=tissue, tissue_mask=tissue_mask)
     try:
-        with progress_reporter() as reporter:
+        with progress_reporter(inputs=paths) as reporter:
             options = ManyOptions(
                 mpp=choice.mpp,
                 opening=choice.opening(),
@@ -58,7 +62,9 @@ def features(  # noqa: PLR0913 - one parameter an option
                 resume=resume,
                 observer=Observer(reporter),
             )
-            outcomes = write_many_features(paths, out, encoder=choice.encoder, options=options, dtype=dtype)
+            outcomes = write_many_features(
+                paths, out, encoder=choice.encoder, options=options, dtype=dtype, overwrite=overwrite
+            )
     except KeyboardInterrupt:
         say(INTERRUPTED, err=True)
         raise typer.Exit(130) from None

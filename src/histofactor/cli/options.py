@@ -240,5 +240,7 @@ def inputs_of(
     paths = tell_groups(group_inputs(named or [], passed), passed)
     if any(path.is_dir() for path in named or []) and (note := folder_note(paths)):
         say(f"note: {note}", err=True)
-    known = {} if table is None else read_table(table, paths, group)
+    known = (
+        {} if table is None else read_table(table, paths, group, lambda sentence: say(f"note: {sentence}", err=True))
+    )
     return paths or list(known), known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from rich.text import Text
 from histofactor.base.text import about, printable
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.pace import Pace, Standing, followed, told_time
+from histofactor.runs.source import shown_names
 
 _LINE_S = 60.0  # between two lines where there is no terminal to draw bars on
 
@@ -57,8 +58,8 @@ class _Bars:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._inputs = progress.add_task("inputs", total=None)
-        self._windows = progress.add_task("windows", total=None)
+        self._inputs = progress.add_task("inputs", total=None, unit="")
+        self._windows = progress.add_task("windows", total=None, unit=" windows")
         self._begun = 0
 
     def on_input(self, name: str, total: int) -> None:
@@ -146,8 +147,10 @@ def _tell(progress: Progress, words: Callable[[], str], wait: Callable[[float], 
 
 
 def state(task: Task) -> str:
-    """How far a bar is."""
-    return task.description if task.total is None else f"{task.description}: {task.completed:,.0f} of {task.total:,.0f}"
+    """How far a bar is, and in what."""
+    if task.total is None:
+        return task.description
+    return f"{task.description}: {task.completed:,.0f} of {task.total:,.0f}{task.fields.get('unit', '')}"
 
 
 @contextmanager
@@ -158,12 +161,20 @@ def _bars(pace: Pace) -> Iterator[_Bars]:
 
 
 @contextmanager
-def progress_reporter(outcomes: list[Outcome] | None = None) -> Iterator[Reporter]:
+def progress_reporter(
+    outcomes: list[Outcome] | None = None, inputs: Sequence[Path] = ()
+) -> Iterator[Reporter]:
     """Yield a reporter that shows inputs and windows on stderr, and a line for every finished input.
 
     Args:
         outcomes: every outcome is added to them, so that they can be told whatever comes later.
+        inputs: which will be told of, so that those of one file name are told apart.
     """
+    names = shown_names(inputs)
+
+    def called(name: str) -> str:
+        return names.get(name) or (name if inputs else Path(name).name)  # what is learned from is told apart already
+
     pace = Pace()
     with _bars(pace) as bars:
 
@@ -172,13 +183,13 @@ def progress_reporter(outcomes: list[Outcome] | None = None) -> Iterator[Reporte
             if outcomes is not None:
                 outcomes.append(outcome)
             what = f"{outcome.seconds:.1f} s" if outcome.status == "done" else outcome.status
-            bars.say(f"{Path(outcome.input).name}: {what}", *(f"  {note}" for note in outcome.notes))
+            bars.say(f"{called(outcome.input)}: {what}", *(f"  {note}" for note in outcome.notes))
 
         reporter = Reporter(
-            lambda name, index, total: bars.on_input(Path(name).name, total),
+            lambda name, index, total: bars.on_input(called(name), total),
             bars.on_window,
             on_outcome,
-            lambda name: bars.say(f"{Path(name).name}: another process is at it"),
+            lambda name: bars.say(f"{called(name)}: another process is at it"),
             bars.say,
             bars.on_stage,
         )

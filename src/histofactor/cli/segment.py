@@ -63,7 +63,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
     min_area: Annotated[
         float | None,
         typer.Option(
-            metavar="µm²", help="Merge pieces below this area into what surrounds them; default: all pieces stay."
+            metavar="µm²", help="Merge pieces below this area into what surrounds them; default 0: all pieces stay."
         ),
     ] = None,
     resume: Annotated[
@@ -113,7 +113,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
     outcomes: list[Outcome] = []
     try:
         with (
-            progress_reporter(outcomes) as shown,
+            progress_reporter(outcomes, paths) as shown,
             logged(log_of(log, own), shown, sys.argv[1:]) as reporter,
             clock("in all"),
         ):

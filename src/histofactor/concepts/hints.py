@@ -11,7 +11,7 @@ median over concepts, weighed by their tokens. The words, at most three, and wha
 - ``eosin-rich``, ``haematoxylin-rich``: the share of eosin in both stains is 0.07 above, or below, the median. An
   eosin-rich concept with few nuclei may be collagen, muscle, keratin, colloid, or blood: the hint cannot tell.
 - ``pale``, ``dense``: the optical density is at most 0.72 times the median, or at least 1.25 times.
-- ``average stain``: none of these.
+Where none of these holds, there is no hint.
 
 The two stains are told apart by the vectors of Ruifrok & Johnston (2001), see ``slides.stain``. At 2 µm/px and coarser
 nuclei are not seen singly, and no word on them is to be trusted.
@@ -40,7 +40,7 @@ Values = NDArray[np.float64]
 
 
 def hints_of(provenance: Mapping[str, Any], k: int) -> tuple[str, ...]:
-    """The hint of each of K concepts, "" where their stain was not measured.
+    """The hint of each of K concepts, "" where their stain was not measured or is like that of most.
 
     Args:
         provenance: of their bank, as the bank itself or ``segmentation.json`` has it.
@@ -58,7 +58,7 @@ def hints_of(provenance: Mapping[str, Any], k: int) -> tuple[str, ...]:
 
 
 def in_words(stains: Values, weights: Values) -> tuple[str, ...]:
-    """The stain of concepts in words, see the module.
+    """The stain of concepts in words, see the module; "" where nothing sets it apart.
 
     Args:
         stains: (K, 5) as ``slides.stain`` measures them, NaN where nothing was measured.
@@ -99,7 +99,7 @@ def _words(empty: float, measured: list[float], typical: list[float]) -> str:
         found.append("pale")
     elif density >= DENSE * their_density:
         found.append("dense")
-    return ", ".join(found[:_WORDS]) or "average stain"
+    return ", ".join(found[:_WORDS])
 
 
 def _median(values: Values, weights: Values) -> float:

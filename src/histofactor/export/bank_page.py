@@ -12,6 +12,7 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.colors import seen_color
 from histofactor.base.files import atomic
 from histofactor.base.text import finalize
 from histofactor.concepts.bank.file import BankFile, recommended_k
@@ -30,7 +31,7 @@ def write_bank_page(
     path: str | os.PathLike[str],
     title: str,
     patches: Mapping[tuple[int, int], Sequence[NDArray[np.uint8]]],
-    shown: int | None = None,
+    used: int | None = None,
 ) -> None:
     """Write one self-contained page: it holds its images and styles, loads nothing and runs no script.
 
@@ -39,7 +40,8 @@ def write_bank_page(
         path: the page to write.
         title: what the bank is called.
         patches: typical patches (h, w, 3) by K and label; may be empty.
-        shown: the K whose concepts are seen at once; None takes the recommended one, else the smallest.
+        used: the K that the slides of a study are segmented with, whose concepts are seen at once; None, where there is
+            no study, shows those of the recommended one, else of the smallest.
 
     Raises:
         BankError: what the bank tells of itself cannot be read.
@@ -47,13 +49,15 @@ def write_bank_page(
     """
     environment = jinja2.Environment(autoescape=True, finalize=finalize, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"hex": hex_color, "jpeg": lambda rgb: data_uri(jpeg(rgb))}
+    environment.filters["seen"] = seen_color
     source = resources.files("histofactor.export").joinpath("bank_page.html.jinja").read_text(encoding="utf-8")
     first = next(iter(file.banks.values()))
     check_card(file.card)
     choice = file.card.get("choice")
     page = environment.from_string(source).stream(
         title=title,
-        shown=shown if shown in file.banks else recommended_k(file) or min(file.banks),
+        shown=used if used in file.banks else recommended_k(file) or min(file.banks),
+        used=used,
         encoder=first.encoder,
         mpp=first.mpp,
         card=file.card,

@@ -97,7 +97,7 @@ def _csv_field(value: str | float | None) -> str:
     return "" if value is None else csv_safe(str(value))
 
 
-def write_study(rows: Sequence[SlideRow], run: ReportRun, path: str | os.PathLike[str]) -> None:
+def write_study(rows: Sequence[SlideRow], runs: Sequence[ReportRun], path: str | os.PathLike[str]) -> None:
     """Write ``report.html``: a line for every input with its largest phenotypes, linking its own page.
 
     The page of the study's concepts is linked where it lies beside it.
@@ -106,7 +106,7 @@ def write_study(rows: Sequence[SlideRow], run: ReportRun, path: str | os.PathLik
 
     Args:
         rows: the inputs, in the order shown.
-        run: the newest run.
+        runs: all of them, the newest last.
         path: the file to write.
 
     Raises:
@@ -118,7 +118,7 @@ def write_study(rows: Sequence[SlideRow], run: ReportRun, path: str | os.PathLik
     counts = Counter(row.status for row in rows)
     concepts = CONCEPTS_PAGE if Path(path).with_name(CONCEPTS_PAGE).exists() else None
     page = environment.from_string(source).stream(
-        rows=rows, run=run, counts=counts, concepts=concepts, script=load_script("study.js"),
+        rows=rows, run=runs[-1], runs=runs, counts=counts, concepts=concepts, script=load_script("study.js"),
         mixed=sum(bool(row.note) for row in rows), warned=sum(bool(row.warnings) for row in rows),
     )  # fmt: skip
     with atomic(path) as temporary, temporary.open("wb") as file:
@@ -129,4 +129,10 @@ def _largest(row: SlideRow) -> str:
     """The largest phenotypes of an input, and their shares."""
     present = [phenotype for phenotype in map(summed, by_name(row.phenotypes)) if phenotype.fraction]
     first = sorted(present, key=lambda phenotype: -(phenotype.fraction or 0))[:_LARGEST]
-    return " · ".join(f"{phenotype.name[:_NAMED_PX]}: {100 * (phenotype.fraction or 0):.0f} %" for phenotype in first)
+    return " · ".join(f"{_named(phenotype)}: {100 * (phenotype.fraction or 0):.0f} %" for phenotype in first)
+
+
+def _named(phenotype: PhenotypeRow) -> str:
+    """The name of a phenotype, and its label where the name has another number."""
+    told = f" ({phenotype.told_label})" if phenotype.told_label else ""
+    return phenotype.name[:_NAMED_PX] + told

@@ -49,6 +49,7 @@ class ReportRun:
         mpp: working µm/px asked for, or None if each input has its own.
         command: the command line, or "".
         versions: further versions by name.
+        started: when, or "".
     """
 
     version: str
@@ -60,6 +61,7 @@ class ReportRun:
     mpp: float | None = None
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    started: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,7 @@ from histofactor.records import Color, Segmentation
 UNASSIGNED = "no tissue / unassigned"
 COLUMNS = ("label", "name", "color", "area_px", "area_um2", "fraction", "mean_margin", "mean_residual", "hint")
 _BAND_PX = 2**22  # px measured at a time
+_NUMBERED = re.compile(r"Concept ([0-9]+)")  # a name that nobody gave
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,12 @@ class PhenotypeRow:
     def shown_hint(self) -> str:
         """The hint to show beside the name: none where somebody gave that name."""
         return shown_hint(self.name, self.hint)
+
+    @property
+    def told_label(self) -> str:
+        """``label 5`` where the name has another number, as after a merge; else ""."""
+        found = _NUMBERED.fullmatch(self.name)
+        return f"label {self.label}" if found and int(found[1]) != self.label else ""
 
     @property
     def excluded(self) -> bool:

@@ -30,6 +30,22 @@ Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
+class Merging:
+    """What merging small pieces did to a map.
+
+    Attributes:
+        labels: the merged map.
+        share: of the px of label 1 and above that have another label now, in [0, 1].
+        before, after: how many labels above 0 the map had, and has.
+    """
+
+    labels: Raster
+    share: float
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Pieces:
     """Pieces of a whole map; those of bands are numbered from top to bottom, and several may be one.
 
@@ -83,11 +99,22 @@ def merge_small(labels: Raster, min_px: float | None, rows: int = _ROWS) -> Rast
     Returns:
         The merged map, (height, width): an array for an array, else one that is computed as it is read.
     """
-    if min_px is None:
-        return labels
+    return labels if min_px is None else merging(labels, min_px, rows).labels
+
+
+def merging(labels: Raster, min_px: float, rows: int = _ROWS) -> Merging:
+    """As ``merge_small``, with what it did to the map."""
     pieces = _find(labels, rows)
-    merged = _Merged(labels, rows, pieces.first, _merged_labels(pieces, min_px)[pieces.whole].astype(labels.dtype))
-    return merged[:] if isinstance(labels, np.ndarray) else merged
+    new = _merged_labels(pieces, min_px)
+    merged = _Merged(labels, rows, pieces.first, new[pieces.whole].astype(labels.dtype))
+    counted = pieces.label > 0
+    changed, of_all = pieces.area[new != pieces.label].sum(), pieces.area[counted].sum()
+    return Merging(
+        merged[:] if isinstance(labels, np.ndarray) else merged,
+        float(changed / of_all) if of_all else 0.0,
+        len(np.unique(pieces.label[counted])),
+        len(np.unique(new[counted])),
+    )
 
 
 class _Merged:

@@ -20,6 +20,7 @@ from histofactor.runs.ledger import OF_THE_LEDGER, Ledger, scan, shares
 from histofactor.runs.made_with import made_with, told_apart
 from histofactor.runs.outcome import Observer, Outcome
 from histofactor.runs.place import LOCKS, locked
+from histofactor.runs.source import shown_names
 from histofactor.slides.warnings import is_warning
 
 _OF_A_RUN = ("histofactor", "arguments", "encoder", "method", "k", "concepts", "bank_sha256", "mpp")  # told of each
@@ -91,15 +92,15 @@ def derive(out: Path, *, until: float | None = None) -> list[Path]:
             raise _TooLongError
         sweep(out, {path.name for path in written})
         ledger = scan(out, hurry)
-        newest, rows = ledger.runs[-1], []
+        newest, rows, names = ledger.runs[-1], [], shown_names(one.input for one in ledger.outcomes)
         for outcome in ledger.outcomes:
             hurry()
-            rows.append(_row(out, outcome, newest))
+            rows.append(_row(out, outcome, names[outcome.input], newest))
         write_json(_told(ledger), out / RUN)
         hurry()
         write_cohort(rows, out / TABLE)
         hurry()
-        write_study(rows, _report_run(newest), out / PAGE)
+        write_study(rows, [_report_run(run) for run in ledger.runs], out / PAGE)
     return written
 
 
@@ -124,16 +125,17 @@ def _report_run(facts: Mapping[str, Any]) -> ReportRun:
         mpp=facts["mpp"],
         command=" ".join(facts["arguments"]),
         versions=facts["versions"],
+        started=facts["started"][:16].replace("T", " "),
     )
 
 
-def _row(out: Path, outcome: Outcome, newest: Mapping[str, Any]) -> SlideRow:
+def _row(out: Path, outcome: Outcome, name: str, newest: Mapping[str, Any]) -> SlideRow:
     """What a table of all inputs says of one."""
     has_results = outcome.status in {"done", "damaged"}
     phenotypes = _phenotypes(out / outcome.folder) if has_results else ()
     made = made_with(out / outcome.folder) if has_results else None
     return SlideRow(
-        name=Path(outcome.input).name,
+        name=name,
         status=outcome.status,
         folder=outcome.folder,
         seconds=outcome.seconds,

@@ -5,34 +5,49 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import histofactor
 from histofactor.base.clock import Watch
-from histofactor.base.files import check_folder
+from histofactor.base.files import check_folder, sweep
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.recipe import fingerprint
 from histofactor.runs.outcome import Outcome, attempt
-from histofactor.runs.place import name_folders
+from histofactor.runs.place import LOCKS, locked, name_folders
 from histofactor.runs.request import ManyOptions
 from histofactor.runs.source import NOTHING
-from histofactor.segmentation.feature_file import recipe_in
+from histofactor.segmentation.feature_file import recipe_in, told_of
 from histofactor.segmentation.feature_writer import DTYPES, write_features
 from histofactor.segmentation.plan import mask_of
 from histofactor.segmentation.setup import Setup, learning_setup, with_mask
 from histofactor.slides.slide_parts import FEATURES, files_of, is_features
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is written: float16 or float32, and whether over features that were made in another way."""
+
+    dtype: str
+    overwrite: bool
+
+
 def write_many_features(
-    inputs: Sequence[Path], out: Path, *, encoder: str | Encoder, options: ManyOptions, dtype: str = "float16"
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    encoder: str | Encoder,
+    options: ManyOptions,
+    dtype: str = "float16",
+    overwrite: bool = False,
 ) -> list[Outcome]:
     """Encode many inputs and write ``OUT/NAME.features.zarr`` of each; one that fails does not stop the others.
 
-    Features that are there and were made in the same way are kept. Where no transform is asked for they are
-    ``split-root``, as concepts are learned from.
+    Features that are there and were made in the same way are kept; others are not written over unless that is asked
+    for, and the input counts as failed. What a process that was killed left behind is cleared. Where no transform is
+    asked for they are ``split-root``, as concepts are learned from.
 
     Args:
         inputs: files.
@@ -40,6 +55,7 @@ def write_many_features(
         encoder: name of an encoder, or one that is loaded.
         options: how inputs are opened and encoded, and who is told.
         dtype: ``float16`` or ``float32``.
+        overwrite: write over features that were made in another way.
 
     Returns:
         Outcomes in the order of the inputs.
@@ -54,18 +70,25 @@ def write_many_features(
     if dtype not in DTYPES:
         raise OptionError(f"unknown type {dtype!r}", expected=f"one of {', '.join(DTYPES)}")
     setup, reporter, outcomes = learning_setup(encoder, options.mpp, options.segment), options.observer.reporter, []
-    check_folder(out, inside=out)
+    check_folder(out / LOCKS, inside=out)
     for index, (path, name) in enumerate(zip(inputs, name_folders(inputs, {}), strict=True)):
         reporter.on_input(str(path), index, len(inputs))
-        write = partial(_write, path, out / f"{name}{FEATURES}", setup, options, dtype)
-        outcome = attempt(str(path), write)
+        folder = out / f"{name}{FEATURES}"
+        outcome = attempt(str(path), partial(_write, path, folder, setup, options, _Wanted(dtype, overwrite)))
         reporter.on_outcome(outcome)
         outcomes.append(outcome)
     return outcomes
 
 
-def _write(path: Path, folder: Path, setup: Setup, options: ManyOptions, dtype: str) -> Outcome:
-    """The features of one input."""
+def _write(path: Path, folder: Path, setup: Setup, options: ManyOptions, wanted: _Wanted) -> Outcome:
+    """The features of one input, by one process at a time, which clears what a killed one left of them."""
+    with locked(folder.parent / LOCKS / f"{folder.name}.lock.json", guards=[folder]):
+        sweep(folder.parent, {folder.name})
+        return _written(path, folder, setup, options, wanted)
+
+
+def _written(path: Path, folder: Path, setup: Setup, options: ManyOptions, wanted: _Wanted) -> Outcome:
+    """What became of one input."""
     if is_features(path):
         raise OptionError(f"{path} holds features already", mend="name an image")
     known = options.known.get(path, NOTHING)
@@ -76,13 +99,21 @@ def _write(path: Path, folder: Path, setup: Setup, options: ManyOptions, dtype: 
     recipe = [
         histofactor.__version__, str(path.resolve()), fingerprint(*files_of(path)), opening.source_mpp, opening.series,
         asdict(encoder.spec), encoder.precision, encoder.repaired, setup.mpp, setup.views, setup.shift_px,
-        setup.tissue.find, mask, dtype,
+        setup.tissue.find, mask, wanted.dtype,
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
-    if options.resume and recipe_in(folder) == digest:
+    before = recipe_in(folder)
+    if options.resume and before == digest:
         return Outcome(str(path), "kept", folder.name)
+    if before not in {"", digest} and not wanted.overwrite:
+        raise OptionError(
+            f"{folder} holds features that were made in another way",
+            expected=f"{wanted.dtype} of {encoder.spec.name}, made now with these options from this input",
+            got=told_of(folder),
+            mend="give --overwrite, or another output folder",
+        )
     with opening.open(path) as slide:
         watch = Watch(options.observer.reporter.on_window, options.observer.clock)
-        n = write_features(slide, setup, folder, recipe=digest, dtype=dtype, watch=watch)
+        n = write_features(slide, setup, folder, recipe=digest, dtype=wanted.dtype, watch=watch)
         notes = (*slide.info.notes, *([] if n else ["no tissue"]))
     return Outcome(str(path), "done", folder.name, notes=notes)

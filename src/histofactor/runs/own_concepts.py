@@ -228,7 +228,7 @@ def _while_learning(reporter: Reporter) -> Reporter:
 
     return replace(
         reporter,
-        on_input=lambda name, index, total: reporter.on_input(f"{Path(name).name}, to learn from", index, total),
+        on_input=lambda name, index, total: reporter.on_input(f"{name}, to learn from", index, total),
         on_outcome=on_outcome,
     )
 

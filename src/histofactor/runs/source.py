@@ -40,7 +40,7 @@ class Opening:
         if is_features(path):
             from histofactor.segmentation.feature_file import FeatureSlide  # loads PyTorch, which pixels do not need
 
-            return FeatureSlide(path, lambda image: self.open(image, mpp))
+            return FeatureSlide(path, lambda image: self.open(image, mpp), mpp)
         return open_slide(path, source_mpp=mpp, series=self.series, max_image_gb=self.max_image_gb)
 
 
@@ -132,6 +132,25 @@ def content_of(path: Path) -> str:
         return fingerprint(*files_of(path))
     except ImageError:
         return ""
+
+
+def shown_names(inputs: Iterable[str | Path]) -> dict[str, str]:
+    """What inputs are called where they are listed: their file names, with as many folders above as tell them apart.
+
+    Args:
+        inputs: paths as they were given.
+
+    Returns:
+        By path.
+    """
+    alike: dict[str, list[str]] = {}
+    for path in dict.fromkeys(map(str, inputs)):
+        alike.setdefault(Path(path).name, []).append(path)
+    return {
+        path: source.name
+        for same in alike.values()
+        for path, source in zip(same, name_sources(same), strict=True)
+    }
 
 
 def name_sources(paths: Sequence[str | Path]) -> list[Source]:

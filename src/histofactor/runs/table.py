@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,17 +28,25 @@ class _Table:
     group: str  # the column of groups
 
 
-def read_table(table: Path, inputs: Sequence[Path] = (), group: str | None = None) -> dict[Path, Stated]:
+def read_table(
+    table: Path,
+    inputs: Sequence[Path] = (),
+    group: str | None = None,
+    on_note: Callable[[str], None] = lambda sentence: None,
+) -> dict[Path, Stated]:
     """Read what a CSV says of inputs: of those that are given, or else of those that its column ``path`` names.
 
     A column ``path`` holds paths relative to the table; without it the first column holds names of files, with or
     without suffix. Columns ``mpp``, ``group`` and ``mask`` (relative to the table too) are read where they are there; a
-    cell may be empty, but for one of the column of groups that is asked for.
+    cell may be empty, but for one of the column of groups that is asked for. Columns are known in any case of letters;
+    others are told. An input without a row is worked as if there were no table, unless groups are asked for, or
+    there is none of any input.
 
     Args:
         table: the file, with a header.
         inputs: those of which it tells; none: its rows are the inputs.
         group: the column that holds the groups; default ``group``.
+        on_note: called with a sentence on columns that are not read, and on inputs without a row.
 
     Returns:
         By path, in the order of the inputs or of the rows.
@@ -49,13 +57,16 @@ def read_table(table: Path, inputs: Sequence[Path] = (), group: str | None = Non
         ResolutionError, ImageError: one row has no plausible µm/px, or names a folder that is no single input.
     """
     read = _read(table, group)
+    if unread := [name for name in read.header if name not in {read.key, read.group, *_COLUMNS, ""}]:
+        on_note(f"columns of {table} that are not read: {', '.join(unread)}")
     if not inputs and read.key != _PATH:
         raise OptionError(
             f"{table} has no column {_PATH!r}, and no inputs are named",
             expected="inputs, or paths of them in the table",
             got=", ".join(read.header),
         )
-    rows = _matched(read, inputs) if inputs else [(line, cells, _path(read, cells)) for line, cells in read.rows]
+    named = [(line, cells, _path(read, cells)) for line, cells in read.rows]
+    rows = _matched(read, inputs, on_note) if inputs else named
     found: dict[Path, Stated] = {}
     lines: dict[Path, int] = {}
     faults: list[HistofactorError] = []
@@ -90,7 +101,7 @@ def _read(table: Path, group: str | None) -> _Table:
             lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except (OSError, ValueError, csv.Error) as error:
         raise OptionError(f"cannot read the table {table}", expected="a CSV file", got=str(error)) from error
-    header = tuple(cell.strip() for cell in lines[0][1]) if lines else ()
+    header = tuple(_known(cell.strip(), group) for cell in lines[0][1]) if lines else ()
     rows = tuple((line, dict(zip(header, cells, strict=False))) for line, cells in lines[1:])
     key = _PATH if _PATH in header else header[0] if header else ""
     others = set(header) - {key}
@@ -103,7 +114,15 @@ def _read(table: Path, group: str | None) -> _Table:
     return _Table(table, header, rows, key, group or "group")
 
 
-def _matched(table: _Table, inputs: Sequence[Path]) -> list[tuple[int, Mapping[str, str], Path]]:
+def _known(column: str, group: str | None) -> str:
+    """A column by the name that it is read by, whatever the case of its letters; that of groups is as it was named."""
+    plain = column.casefold()
+    return plain if column != group and plain in {_PATH, *_COLUMNS} else column
+
+
+def _matched(
+    table: _Table, inputs: Sequence[Path], on_note: Callable[[str], None]
+) -> list[tuple[int, Mapping[str, str], Path]]:
     """The row of every input: by its path, or else by what tells it from the others, its name, or its stem."""
     by_path: dict[Path, tuple[int, Mapping[str, str]]] = {}
     by_name: dict[str, list[tuple[int, Mapping[str, str]]]] = {}
@@ -112,20 +131,31 @@ def _matched(table: _Table, inputs: Sequence[Path]) -> list[tuple[int, Mapping[s
         by_name.setdefault(name, []).append(row)
         if table.key == _PATH and name:
             by_path[_path(table, row[1]).resolve()] = row
-    found = []
+    found, left_out = [], list[str]()
     for path, source in zip(inputs, name_sources(inputs), strict=True):
         at = by_path.get(path.resolve())
         names = (source.name, path.name, path.stem)
         rows = [at] if at else next((by_name[name] for name in names if name in by_name), [])
+        if not rows and table.group == "group":
+            left_out.append(source.name)
+            continue
         if not rows or (table.group != "group" and not _cell(rows[0][1], table.group)):
-            wanted = table.group if table.group in table.header else "mpp"
-            raise OptionError(f"{table.path} does not say the {wanted} of {source.name}", mend="add a row for it")
+            raise OptionError(f"{table.path} does not say the {table.group} of {source.name}", mend="add a row for it")
         if len(rows) > 1:
             again = ", ".join(str(line) for line, _ in rows)
             raise OptionError(
                 f"{table.path} names {source.name} more than once", expected="one row", got=f"lines {again}"
             )
         found.append((*rows[0], path))
+    if inputs and not found:
+        raise OptionError(
+            f"{table.path} has no row for any of the inputs",
+            expected=f"in its column {table.key!r}, names such as {left_out[0]}",
+            got=f"names such as {_cell(table.rows[0][1], table.key)}",
+        )
+    if left_out:
+        some = ", ".join(left_out[:_TOLD]) + (", …" if len(left_out) > _TOLD else "")
+        on_note(f"{table.path} says nothing of {len(left_out)} of {len(inputs)} inputs, worked as without it: {some}")
     return found
 
 

@@ -44,6 +44,22 @@ def recipe_in(path: Path) -> str:
         return ""
 
 
+def told_of(path: Path) -> str:
+    """What features are, in a few words: their type, encoder, version and µm/px.
+
+    Raises:
+        ImageError: they cannot be read.
+    """
+    header = _read_header(path)
+    try:
+        tokens: Any = zarr.open_group(path, mode="r", zarr_format=3)["tokens"]
+        key, mpp = header["key"], header["grid"]["mpp"]
+        at = "" if mpp is None else f" at {mpp:g} µm/px"
+        return f"{tokens.dtype} of {key['name']}, {key['layer']}, {key['transform']}{at}, by {header['version']}"
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
 def _read_header(path: Path) -> Mapping[str, Any]:
     try:
         header: Any = dict(zarr.open_group(path, mode="r", zarr_format=3).attrs)["histofactor"]
@@ -94,12 +110,14 @@ class FeatureSlide:
     Args:
         path: folder that ``write_features`` wrote.
         opened: opens the image.
+        source_mpp: µm/px that is stated of the image; the features were made at those that they tell.
 
     Raises:
         ImageError: the folder cannot be read.
+        OptionError: other µm/px are stated.
     """
 
-    def __init__(self, path: Path, opened: Callable[[Path], Slide]) -> None:
+    def __init__(self, path: Path, opened: Callable[[Path], Slide], source_mpp: float | None = None) -> None:
         self.path, self._header = path, _read_header(path)
         self._image: Slide | None = None
         try:
@@ -110,6 +128,13 @@ class FeatureSlide:
             self.info = SlideInfo(path, size, known["mpp"], (1.0,), str(known["reader"]), notes)
         except (KeyError, TypeError, ValueError) as error:
             raise _damaged(path, error) from error
+        if source_mpp is not None and source_mpp != self.info.mpp:
+            ours = "an image without µm/px" if self.info.mpp is None else f"an image of {self.info.mpp:g} µm/px"
+            raise OptionError(
+                f"{path} holds features of {ours}",
+                got=f"--source-mpp {source_mpp:g}",
+                mend="leave it out, or give it to `histofactor features` with the image",
+            )
         self._open_image(image, opened)
 
     def _open_image(self, image: Path | None, opened: Callable[[Path], Slide]) -> None:
@@ -199,7 +224,7 @@ class FeatureSlide:
 def open_input(source: str | Path | NDArray[Any], source_mpp: float | None = None) -> Slide:
     """Open an image, a whole slide or features; arguments and errors as for ``open_slide``."""
     if isinstance(source, str | Path) and is_features(Path(source)):
-        return FeatureSlide(Path(source), lambda image: open_slide(image, source_mpp=source_mpp))
+        return FeatureSlide(Path(source), lambda image: open_slide(image, source_mpp=source_mpp), source_mpp)
     return open_slide(source, source_mpp=source_mpp)
 
 

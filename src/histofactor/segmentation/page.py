@@ -18,7 +18,7 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.masks import unlike
 from histofactor.masks.bands import Band, Decoder, Decoding
-from histofactor.masks.small import least_px, merge_small
+from histofactor.masks.small import least_px, merging
 from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, Weights
 from histofactor.segmentation.encoding import Blended, Blender, Planned, encode_features, encode_rows
 from histofactor.segmentation.feature_cache import FeatureCache, mean_of_cache, respond_from
@@ -32,7 +32,7 @@ from histofactor.segmentation.store import Maps, MemoryStore, Store
 from histofactor.segmentation.window_memory import HeldInput
 from histofactor.slides.geometry.frame import Frame
 from histofactor.slides.reader import Slide
-from histofactor.slides.warnings import NO_TISSUE
+from histofactor.slides.warnings import NO_TISSUE, erased
 
 _FEATURE_BYTES = 4 * 2**30  # features that methods without a fixed bank may hold
 
@@ -129,11 +129,13 @@ def segment_slide(
             band = _decode(part, solved, decoder)
         with watch.clock("store"):
             store.put(band, {**blender.state(), **decoder.state()} if part.ends_row else None)
-    maps = store.maps()
-    if min_px is not None:
+    maps, note = store.maps(), ""
+    if segmenter.min_area_um2 is not None and min_px is not None:
         with watch.clock("merge"):
-            maps = replace(maps, labels=merge_small(maps.labels, min_px))
-    return _assemble(slide, segmenter, plan, maps, bank)
+            merged = merging(maps.labels, min_px)
+        maps = replace(maps, labels=merged.labels)
+        note = erased(segmenter.min_area_um2, merged.share, merged.before, merged.after)
+    return _assemble(slide, segmenter, plan, maps, bank, note)
 
 
 def tissue_features(slide: Slide, setup: Setup) -> NDArray[np.float32]:
@@ -215,12 +217,14 @@ def _check_memory(needed: int, method: str) -> None:
         )
 
 
-def _assemble(slide: Slide, segmenter: Segmenter, plan: Plan, maps: Maps, bank: ConceptBank) -> Segmentation:
+def _assemble(
+    slide: Slide, segmenter: Segmenter, plan: Plan, maps: Maps, bank: ConceptBank, note: str
+) -> Segmentation:
     """All bands and what is known of the input, as one record."""
     frame = plan.frame
     lost, places = unreadable_share(maps.unreadable, plan)
     empty = "" if maps.tokens.label.any() else NO_TISSUE
-    notes = (*slide.info.notes, *segmenter.setup.encoder.notes, *filter(None, [frame.note, empty, places]))
+    notes = (*slide.info.notes, *segmenter.setup.encoder.notes, *filter(None, [frame.note, empty, note, places]))
     info = replace(slide.info, notes=notes)
     weights = maps.weights
     names, colors = unlike.legend(bank.names, bank.colors, with_unlike=segmenter.unlike is not None)

@@ -41,7 +41,8 @@ class SegmentOptions:
         shift_px: move the window layout by this many working px; labels must not care.
         unlike: residual in (0, 1) above which tissue gets a label of its own, "unlike the bank", or ``auto`` for the
             bank's limit; None gives all tissue the label of a concept.
-        min_area_um2: pieces of fewer µm² are merged into what surrounds them, see ``masks.small``; None keeps all.
+        min_area_um2: pieces of fewer µm² are merged into what surrounds them, see ``masks.small``; 0 and None keep
+            all.
     """
 
     weights: str | Path | None = None
@@ -179,8 +180,8 @@ def check_options(k: int | None, method: Method, options: SegmentOptions) -> Non
     if options.seed < 0:
         raise OptionError("the seed is out of range", expected="0 or more", got=str(options.seed))
     area = options.min_area_um2
-    if area is not None and not 0 < area < math.inf:  # also refuses NaN
-        raise OptionError("--min-area is out of range", expected="µm² above 0", got=f"{area!r}")
+    if area is not None and not 0 <= area < math.inf:  # also refuses NaN
+        raise OptionError("--min-area is out of range", expected="µm², or 0 to keep all pieces", got=f"{area!r}")
     if options.unlike is not None:
         check_unlike(options.unlike, method)
 
@@ -239,7 +240,7 @@ def prepare(
         check_features(bank, loaded.spec.key)
         check_width(bank, loaded)
     components = k if not how.needs_bank and k is not None else options.components
-    return Segmenter(setup, how, bank, Factorization(components, options.seed), limit, options.min_area_um2)
+    return Segmenter(setup, how, bank, Factorization(components, options.seed), limit, options.min_area_um2 or None)
 
 
 def _load(name: str, bank: ConceptBank | None, options: SegmentOptions) -> Encoder:

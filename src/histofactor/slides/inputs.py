@@ -18,6 +18,7 @@ _WILDCARD = re.compile(r"[*?[]")
 _TOLD = 3  # names of a kind
 OWN = "of histofactor's own results"
 _HIDDEN, _OTHER, _AGAIN = "hidden", "not named like images", "reached before by another link"
+_TWICE = "reached by several paths, and worked once"
 _CLOSED, _FOLDER = "that may not be listed", "folders that a glob names: name them, or use **"
 
 
@@ -85,6 +86,8 @@ def group_inputs(
                     slides[path.parent] = slides_of_parts(path.parent)
                 slide = path.with_name(slides[path.parent].get(path.name, path.name))
             real = _real(slide)
+            if slide == path and os.path.abspath(named.setdefault(real, slide)) != os.path.abspath(slide):  # noqa: PTH100 - links stay
+                passed.add(_TWICE, slide)
             named.setdefault(real, slide)
             if slide != path:
                 parts.setdefault(real, {}).setdefault(_real(path), path)

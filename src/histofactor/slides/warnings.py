@@ -10,8 +10,10 @@ UNKNOWN_MPP = (
     "no µm/px is known: the map is made at the input's own pixel size and may be meaningless, and areas in µm² stay "
     "empty; state it with --source-mpp"
 )
+_MOST_RELABELLED, _FEWEST = 0.5, 2  # share of the tissue, and phenotypes, beyond which a map is told to be erased
 _COARSE = "coarse µm/px"
-_OPENINGS = ("no tissue", "no µm/px", _COARSE)
+_ERASED = "--min-area"
+_OPENINGS = ("no tissue", "no µm/px", _COARSE, _ERASED)
 
 
 def coarse(mpp: float, asked: float) -> str:
@@ -25,6 +27,22 @@ def coarse(mpp: float, asked: float) -> str:
         f"{_COARSE}: worked at its own {mpp:g} µm/px, which is coarser than the {asked:g} µm/px that is right for the "
         f"encoder or asked for; it sees everything {mpp / asked:.2g} times smaller, so phenotypes may be wrong: give a "
         f"finer scan, or state --source-mpp where {mpp:g} is not true"
+    )
+
+
+def erased(min_area_um2: float, share: float, before: int, after: int) -> str:
+    """The sentence for a map of which merging small pieces left little; "" where it left enough.
+
+    Args:
+        min_area_um2: µm² below which pieces were merged.
+        share: of the tissue that has another label by that.
+        before, after: phenotypes in the map.
+    """
+    if share <= _MOST_RELABELLED and not after < _FEWEST <= before:
+        return ""
+    return (
+        f"{_ERASED} {min_area_um2:g} µm² leaves {after} of {before} phenotypes, and {share:.0%} of the tissue has "
+        f"another label by it: give a smaller one"
     )
 
 

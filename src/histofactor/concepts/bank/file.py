@@ -152,7 +152,10 @@ def load_bank(path: str | Path, k: int | None = None) -> ConceptBank:
     banks, k = file.banks, default_k(file) if k is None else k
     if k not in banks:
         has = ", ".join(map(str, banks))
-        raise BankError(f"{path} has no bank of K = {k}", mend=f"choose K from {has}")
+        raise BankError(
+            f"{path} has no bank of K = {k}",
+            mend=f"choose K from {has}, or learn it with: histofactor concepts train INPUT... -o BANK -k {k}",
+        )
     return banks[k]
 
 

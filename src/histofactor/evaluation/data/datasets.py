@@ -37,8 +37,8 @@ IGNORED = -1
 MAX_LABEL_PX = 2**27  # of a label image: reading one holds some 8 bytes a px, and a bomb may be a few kB
 MAX_TEXT_BYTES = 2**24  # of dataset.json, of images.csv and of lists of names
 NO_PATIENTS = (
-    "no patients are given in images.csv, so every image counts as a patient of its own: if several are of one "
-    "patient, scores are too good and intervals too narrow; add a column patient"
+    "no patients are given (a column patient of images.csv tells them), so every image counts as a patient of its own: "
+    "if several are of one patient, scores are too good and intervals too narrow"
 )
 _UNKNOWN = -2
 _MAX_CLASSES = 1000

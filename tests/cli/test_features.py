@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import tifffile
+import zarr
 from PIL import Image
 
 from histofactor.concepts.bank.file import read_bank_file
@@ -46,7 +47,14 @@ def test_segment_reads_features_back(histofactor, tissue, tmp_path):
     _, stdout, _ = histofactor("features", tmp_path / "in", "-o", folder, "--source-mpp", 1, "--fast")
     assert "(2 by an earlier run)" in stdout
     assert (folder / "a.features.zarr/zarr.json").stat().st_mtime_ns == stamp
-    _, stdout, _ = histofactor("features", tmp_path / "in", "-o", folder, "--source-mpp", 0.9, "--fast")
+    again = ("features", tmp_path / "in", "-o", folder, "--source-mpp", 0.9, "--fast")
+    code, stdout, err = histofactor(*again)
+    assert (code, "features of 0 of 3" in stdout) == (1, True)
+    assert "float16 of embedded" in err
+    assert "give --overwrite" in err
+    assert (folder / "a.features.zarr/zarr.json").stat().st_mtime_ns == stamp
+    _, stdout, _ = histofactor(*again, "--overwrite")
+    assert "features of 2 of 3" in stdout
     assert "earlier run" not in stdout
     (tmp_path / "in/a.png").unlink()
     code, _, err = histofactor(*segment, folder / "a.features.zarr", "-o", tmp_path / "gone")
@@ -82,3 +90,31 @@ def test_a_type_that_there_is_not(histofactor, tissue, tmp_path):
     code, _, err = histofactor("features", tmp_path / "in", "-o", tmp_path / "F", "--dtype", "int8")
     assert code == 2
     assert "float16, float32" in err
+
+
+def test_other_features_are_not_written_over_and_what_was_killed_is_cleared(histofactor, tissue, tmp_path):
+    make(tissue, tmp_path / "in")
+    given = ("features", tmp_path / "in/a.png", "-o", tmp_path / "F", "--source-mpp", 1, "--fast")
+    (tmp_path / "F/.0123456789ab-a.features.zarr").mkdir(parents=True)
+    code, _, err = histofactor(*given, "--dtype", "float32")
+    assert code == 0, err
+    assert [path.name for path in (tmp_path / "F").iterdir()] == ["a.features.zarr"]
+    for more in ([], ["--no-resume"]):
+        code, _, err = histofactor(*given, *more)
+        assert code == 1
+        assert "got float32 of embedded" in err.replace("\n", " ")
+        assert zarr.open_group(tmp_path / "F/a.features.zarr", mode="r")["tokens"].dtype == np.float32
+    assert histofactor(*given, "--overwrite")[0] == 0
+    assert zarr.open_group(tmp_path / "F/a.features.zarr", mode="r")["tokens"].dtype == np.float16
+
+
+def test_resolutions_that_features_do_not_have_are_refused(histofactor, tissue, tmp_path):
+    make(tissue, tmp_path / "in")
+    histofactor("features", tmp_path / "in/a.png", "-o", tmp_path / "F", "--source-mpp", 1, "--fast")
+    segment = ("segment", tmp_path / "F", "-o", tmp_path / "out", "--concepts", "embedded", "--fast")
+    code, _, err = histofactor(*segment, "--source-mpp", 0.25)
+    assert code == 1
+    assert "features of an image of 1 µm/px" in err
+    assert "--source-mpp 0.25" in err
+    code, _, err = histofactor(*segment, "--source-mpp", 1)
+    assert code == 0, err

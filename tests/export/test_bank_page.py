@@ -7,10 +7,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from histofactor.base.colors import seen_color
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.learn.levels import banks_from_features
 from histofactor.errors import BankError
 from histofactor.export.bank_page import write_bank_page
+from histofactor.export.tables import hex_color
 from histofactor.records import EncoderKey
 
 CHOICE = {
@@ -149,3 +151,18 @@ def test_a_concept_without_a_name_shows_what_is_measured_of_it(tmp_path):
     assert re.search(r"Concept 2 <[^>]*>· many dark nuclei, haematoxylin-rich, dense<", found)
     assert re.search(r"Concept 1</td>", found)  # whose stain is like that of most
     assert "mostly empty" not in found  # which somebody called glass
+
+
+def test_the_k_in_use_is_told_beside_the_one_recommended_and_swatches_look_like_bars(tmp_path):
+    X = np.random.default_rng(0).gamma(0.6, 1.0, (300, 5)).astype(np.float32)
+    banks = {len(bank.names): bank for bank in banks_from_features(X, [2, 4, 8], EncoderKey("e", None, "l", "relu"))}
+    file, told = BankFile(banks, {"choice": CHOICE}), "the slides of this study are segmented with K = 2"
+    for used, expected in ((2, True), (4, False), (None, False)):
+        write_bank_page(file, tmp_path / "p.html", "my bank", {}, used)
+        text = (tmp_path / "p.html").read_text(encoding="utf-8")
+        assert "K = 4 is recommended" in text
+        assert (told in text) == expected
+    color = hex_color(seen_color(banks[4].colors[0]))
+    assert f'class="swatch" style="background:{color}"' in text
+    assert re.search(rf'<i style="width:[0-9.]+%;background:{color}">', text)
+    assert hex_color(banks[4].colors[0]) not in text

@@ -186,3 +186,24 @@ def test_the_largest_add_up_by_name(tmp_path):
     rows = [replace(row, name="stroma") for row in ROWS]
     write_study([SlideRow("a.svs", "done", "a", 1.0, "", (*ROWS[:1], *rows[1:]), k=2)], [RUN], tmp_path / "report.html")
     assert "stroma: 100 %" in (tmp_path / "report.html").read_text()
+
+
+def test_all_runs_are_told_and_what_failed_has_no_time(tmp_path):
+    runs = [replace(RUN, k=5, started="2024-01-01 10:00", command="segment first"), RUN]
+    slides = [SlideRow("a.svs", "done", "a", 61.0, "", ROWS), SlideRow("b.svs", "failed", "", 0.04, "why", ())]
+    write_study(slides, runs, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "All 2 runs, the newest first" in page
+    assert page.index("segment &lt;x&gt;") < page.index("segment first")
+    assert "2024-01-01 10:00" in page
+    assert "1 min 1 s" in page
+    assert "0.0 s" not in page
+    write_study(slides, runs[1:], tmp_path / "report.html")
+    assert "runs, the newest first" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_label_is_told_where_the_name_has_another_number(tmp_path):
+    rows = (PhenotypeRow(5, "Concept 6", (9, 9, 9), 9, None, 0.6, None, None),
+            PhenotypeRow(7, "Concept 7", (9, 9, 8), 6, None, 0.4, None, None))  # fmt: skip
+    write_study([SlideRow("a.svs", "done", "a", 1.0, "", rows)], [RUN], tmp_path / "report.html")
+    assert "Concept 6 (label 5): 60 % · Concept 7: 40 %" in (tmp_path / "report.html").read_text()

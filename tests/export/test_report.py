@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from histofactor.base.colors import seen_color
 from histofactor.errors import OutputError
 from histofactor.export.report import ReportRun, report_entry, write_page
-from histofactor.export.tables import with_shares
+from histofactor.export.tables import hex_color, with_shares
 from histofactor.records import EncoderKey
 from histofactor.slides.reader import open_slide
 from histofactor.slides.warnings import NO_TISSUE, UNKNOWN_MPP, coarse
@@ -214,3 +215,16 @@ def test_artefacts_are_marked_and_have_no_share(entry, run, tmp_path):
     assert f"Phenotype 1 excluded 8 µm² {row.mean_margin:.2f}" in table
     assert page.count(f'title="{row.name} ·') == 0
     assert page.count(f'title="{one.rows[2].name} ·') == 1
+
+
+def test_the_legend_tells_labels_and_swatches_look_like_bars(entry, run, tmp_path):
+    made = entry()
+    rows = tuple(dataclasses.replace(row, name="Concept 3") if row.label == 2 else row for row in made.rows)
+    html = written(tmp_path, dataclasses.replace(made, rows=rows), run)
+    cells = re.findall(r'<tr data-label="([0-9]+)">\s*<td class="r">([0-9 +]+)</td>', html)
+    assert sorted(cells) == [("1", "1"), ("2", "2"), ("3", "3")]
+    assert html.count('Concept 3</span><small class="hint">label 2</small>') == 2  # in the legend and in the table
+    for row in rows[1:4]:
+        seen = hex_color(seen_color(row.color))
+        assert f"background:{hex_color(row.color)}" not in html
+        assert html.count(f"background:{seen}") == 4  # of the legend, the table, its bar, and the bar of all

@@ -103,7 +103,7 @@ def test_the_file_has_the_documented_header_and_one_row_a_label(make_segmentatio
         assert float(line["area_um2"]) == row.area_um2
         if row.label:
             assert line["color"] == hex_color(row.color)
-    assert read(tmp_path / "phenotypes.csv")[1]["color"] == "#cc8888"
+    assert read(tmp_path / "phenotypes.csv")[1]["color"] == "#dd8888"
 
 
 def test_unknown_mpp_leaves_the_area_in_um2_empty(make_segmentation, tmp_path):

@@ -1,6 +1,6 @@
 """Inputs of a run: names that tell them apart, what is said of them, files that are fetched."""
 
-from histofactor.runs.source import Source, Stated, file_sources, manifest_sources, name_sources
+from histofactor.runs.source import Source, Stated, file_sources, manifest_sources, name_sources, shown_names
 from histofactor.tcga.fetch import FetchOptions
 
 
@@ -35,3 +35,10 @@ def test_the_content_of_files_counts(tmp_path):
         contents.append(file_sources([path]).all[0].content)
     assert contents[0] == ""
     assert len(set(contents)) == 3
+
+
+def test_inputs_of_one_file_name_are_shown_with_what_tells_them_apart():
+    paths = ["in/a/1.png", "in/b/1.png", "in/2.png", "x/a/1.png"]
+    assert shown_names(paths) == {"in/a/1.png": "in/a/1.png", "in/b/1.png": "in/b/1.png", "in/2.png": "2.png",
+                                  "x/a/1.png": "x/a/1.png"}  # fmt: skip
+    assert shown_names(["a/1.png", "b/1.png", "b/1.png"]) == {"a/1.png": "a/1.png", "b/1.png": "b/1.png"}

@@ -85,3 +85,22 @@ def test_every_bad_row_is_told_by_its_line(table, tmp_path):
 def test_a_table_that_names_no_inputs(table, text):
     with pytest.raises(HistofactorError, match=r"path|rows"):
         read_table(table(text))
+
+
+def test_columns_are_known_in_any_case_and_others_are_told(table, tmp_path):
+    notes = []
+    path = table("Path,MPP,Age,GROUP\na.png,0.5,60,north\n")
+    assert list(read_table(path, on_note=notes.append).items()) == [(tmp_path / "a.png", Stated(0.5, "north"))]
+    assert notes == [f"columns of {path} that are not read: Age"]
+    assert [one.group for one in read_table(table("file,Group\n1,x\n"), [Path("1.png")], "Group").values()] == ["x"]
+
+
+def test_inputs_without_a_row_are_told_and_left_to_themselves(table):
+    notes, inputs = [], [Path("1.png"), Path("2.png"), Path("3.png")]
+    path = table("file,mpp\n2,0.25\n")
+    assert read_table(path, inputs, on_note=notes.append) == {Path("2.png"): Stated(0.25)}
+    assert notes == [f"{path} says nothing of 2 of 3 inputs, worked as without it: 1.png, 3.png"]
+    with pytest.raises(OptionError, match=r"no row for any of the inputs.*names such as 1.png.*names such as 2"):
+        read_table(path, [Path("1.png")])
+    with pytest.raises(OptionError, match=r"does not say the hospital of 1.png"):
+        read_table(table("file,hospital\n2,x\n"), inputs, "hospital")

@@ -15,6 +15,7 @@ from histofactor.segmentation import page
 from histofactor.segmentation.method import METHODS
 from histofactor.segmentation.page import segment
 from histofactor.segmentation.setup import SegmentOptions
+from histofactor.slides.warnings import is_warning
 
 
 @pytest.fixture
@@ -240,7 +241,24 @@ def test_small_pieces_are_merged_in_the_labels_alone(tiny_encoder, tiny_bank, ti
     np.testing.assert_array_equal(half.label_map.labels, merge_small(run(mpp=0.5).label_map.labels, 100))
 
 
-@pytest.mark.parametrize(("area", "told"), [(0.0, "above 0"), (-1.0, "above 0"), (float("nan"), "above 0")])
+def test_an_area_of_zero_merges_nothing_and_one_that_erases_the_map_is_told(tiny_encoder, tiny_bank, tissue):
+    def run(area):
+        options = SegmentOptions(views=1, min_area_um2=area)
+        return segment(tissue, encoder=tiny_encoder, concepts=tiny_bank, source_mpp=1.0, options=options)
+
+    plain, off, erased = run(None), run(0.0), run(1e9)
+    np.testing.assert_array_equal(off.label_map.labels, plain.label_map.labels)
+    assert off.recipe["min_area_um2"] is None
+    assert not any(note.startswith("--min-area") for note in (*plain.slide.notes, *run(400.0).slide.notes))
+    before, left = (np.unique(made.label_map.labels[made.label_map.labels > 0]) for made in (plain, erased))
+    (note,) = (note for note in erased.slide.notes if note.startswith("--min-area 1e+09 µm²"))
+    tissue_px = plain.label_map.labels > 0
+    changed = (erased.label_map.labels != plain.label_map.labels)[tissue_px].mean()
+    assert f"leaves {len(left)} of {len(before)} phenotypes, and {changed:.0%} of the tissue" in note
+    assert is_warning(note)
+
+
+@pytest.mark.parametrize(("area", "told"), [(-1.0, "or 0 to keep"), (float("nan"), "or 0 to keep")])
 def test_an_area_that_makes_no_sense(tiny_encoder, tiny_bank, tissue, area, told):
     with pytest.raises(OptionError, match=told):
         segment(tissue, encoder=tiny_encoder, concepts=tiny_bank, options=SegmentOptions(min_area_um2=area))

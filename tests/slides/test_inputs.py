@@ -271,3 +271,14 @@ def test_the_working_folder_is_a_folder(folder, monkeypatch):
     assert names(find_inputs(["."])) == ["s1.tif", "s2.PNG", "s10.png", "deep.png"]
     monkeypatch.chdir(folder / "sub")
     assert names(find_inputs([".."])) == ["s1.tif", "s2.PNG", "s10.png", "deep.png"]
+
+
+def test_a_file_that_several_paths_lead_to_is_told_once_and_worked_once(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"x")
+    (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
+    passed = PassedOver()
+    assert list(group_inputs([tmp_path], passed)) == [tmp_path / "a.png"]
+    assert passed.note() == "1 reached by several paths, and worked once (b.png)"
+    passed = PassedOver()
+    group_inputs([tmp_path / "a.png", tmp_path / "a.png", tmp_path / "." / "a.png"], passed)
+    assert passed.note() == ""

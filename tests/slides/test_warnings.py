@@ -3,7 +3,7 @@
 import pytest
 
 from histofactor.slides.resolution import settle_mpp
-from histofactor.slides.warnings import NO_TISSUE, UNKNOWN_MPP, coarse, is_warning
+from histofactor.slides.warnings import NO_TISSUE, UNKNOWN_MPP, coarse, erased, is_warning
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,12 @@ def test_how_much_coarser_is_told():
 def test_other_notes_are_none():
     (note,) = settle_mpp((), 0.5, "a.png")[1] or ("16 bits a sample were seen as 8",)
     assert not is_warning(note)
+
+
+@pytest.mark.parametrize(("share", "before", "after", "told"), [
+    (0.2, 8, 6, False), (0.51, 8, 6, True), (0.2, 8, 1, True), (0.0, 1, 1, False), (0.0, 0, 0, False),
+])  # fmt: skip
+def test_a_map_that_is_erased_is_told(share, before, after, told):
+    note = erased(500, share, before, after)
+    assert bool(note) == told == is_warning(note)
+    assert not told or f"leaves {after} of {before} phenotypes" in note

@@ -12,6 +12,7 @@ from histofactor.cli.options import (
     InputsArgument,
     KOption,
     MethodOption,
+    MinAreaOption,
     TableOption,
     TissueMaskOption,
     TissueOption,
@@ -37,6 +38,7 @@ def estimate(  # noqa: PLR0913 - one parameter an option
     method: MethodOption = "project",
     tissue: TissueOption = True,
     tissue_mask: TissueMaskOption = None,
+    min_area: MinAreaOption = None,
     choice: EncoderChoice,
 ) -> None:
     """Say what `segment` would take with these inputs and options: tissue, windows, time, memory, and room on disk.
@@ -52,7 +54,7 @@ def estimate(  # noqa: PLR0913 - one parameter an option
 
     choice.check()
     paths, known = inputs_of(inputs, table)
-    how = SegmentOptions(**choice.given(), tissue=tissue, tissue_mask=tissue_mask)
+    how = SegmentOptions(**choice.given(), tissue=tissue, tissue_mask=tissue_mask, min_area_um2=min_area)
     request = Request(encoder=choice.encoder, concepts=concepts, k=k, mpp=choice.mpp, method=method, options=how)
     options = ManyOptions(mpp=choice.mpp, opening=choice.opening(), known=known, method=method, segment=how)
     with progress_reporter(inputs=paths) as reporter:

@@ -35,6 +35,12 @@ TissueOption = Annotated[bool, typer.Option(help="Find tissue first; else everyt
 TissueMaskOption = Annotated[
     Path | None, typer.Option(help="Image of the tissue (> 0), or a folder of such images named like the inputs.")
 ]
+MinAreaOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="µm²", help="Merge pieces below this area into what surrounds them; default 0: all pieces stay."
+    ),
+]
 TableOption = Annotated[
     Path | None,
     typer.Option(

@@ -161,9 +161,7 @@ def _bars(pace: Pace) -> Iterator[_Bars]:
 
 
 @contextmanager
-def progress_reporter(
-    outcomes: list[Outcome] | None = None, inputs: Sequence[Path] = ()
-) -> Iterator[Reporter]:
+def progress_reporter(outcomes: list[Outcome] | None = None, inputs: Sequence[Path] = ()) -> Iterator[Reporter]:
     """Yield a reporter that shows inputs and windows on stderr, and a line for every finished input.
 
     Args:

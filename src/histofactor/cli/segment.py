@@ -15,6 +15,7 @@ from histofactor.cli.options import (
     InputsArgument,
     KOption,
     MethodOption,
+    MinAreaOption,
     TableOption,
     TissueMaskOption,
     TissueOption,
@@ -60,12 +61,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
             help='Label tissue whose residual is above this "unlike the bank"; auto: above the bank\'s limit.',
         ),
     ] = None,
-    min_area: Annotated[
-        float | None,
-        typer.Option(
-            metavar="µm²", help="Merge pieces below this area into what surrounds them; default 0: all pieces stay."
-        ),
-    ] = None,
+    min_area: MinAreaOption = None,
     resume: Annotated[
         bool, typer.Option(help="Keep what an earlier run finished, and go on where it stopped; else begin anew.")
     ] = True,

@@ -22,6 +22,8 @@ from histofactor.concepts.learn.from_sample import (
 from histofactor.concepts.learn.levels import TrainOptions
 from histofactor.concepts.learn.sample import Known, Sample
 from histofactor.errors import HistofactorError, OptionError
+from histofactor.export.overlay import LONG_SIDE_PX, thumbnail_size
+from histofactor.export.picture import IMAGE_PX
 from histofactor.records import SlideInfo
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.own_concepts import MOST_INPUTS
@@ -45,8 +47,11 @@ _WINDOWS = 3  # that are measured, after one that is not
 _ALIKE = 0.05  # by which tokens that are made differ from one that was seen
 _CLUSTERED = 2**14  # tokens whose clustering is measured, at most
 _MPX_S, _INPUT_S = 0.6, 0.7  # of one free core: to decode and write a Mpx of labels, and the files of an input
-_INPUT_BYTES, _MPX_BYTES = 2e6, 4e5  # on disk: pictures and pages of an input; labels and regions of a Mpx
+_MERGE_S = 0.3  # of one free core: to merge the small pieces of a Mpx of labels
+_OVERLAY_BYTES, _PAGE_BYTES = 1.8, 2.5  # on disk: a px of the overlay, and of the picture that two pages hold
+_INPUT_BYTES, _MPX_BYTES = 2e5, 4e5  # on disk: what else is told of an input; labels and regions of a Mpx
 _WEIGHT_BYTES = 30  # on disk of a token, where weights are kept
+_STUDY_BYTES = 4e6  # on disk: the concepts of a study with their page
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,10 @@ def estimate(inputs: Sequence[Path], request: Request, options: ManyOptions, rep
             rows.append(InputEstimate(path, error=str(error)))
     learning = _learning(list(plans.values()), setup, request.options.seed) if own else _Learning()
     measured = _measure(plans, setup, options, learning.tokens)
-    done = [replace(row, seconds=_seconds(plans[row.path], measured)) if row.path in plans else row for row in rows]
+    merges = bool(request.options.min_area_um2)
+    done = [
+        replace(row, seconds=_seconds(plans[row.path], measured, merges)) if row.path in plans else row for row in rows
+    ]
     sample_bytes = learning.tokens * (4 * setup.encoder.spec.dim + 16)
     return Estimate(
         inputs=tuple(done),
@@ -154,7 +162,7 @@ def estimate(inputs: Sequence[Path], request: Request, options: ManyOptions, rep
         window_s=measured.window_s,
         learning_s=learning.windows * measured.window_s + learning.tokens * measured.token_s,
         memory_bytes=_memory(plans, learning.held_bytes + 3 * sample_bytes),
-        disk_bytes=int(sum(_disk(plan, own) for plan in plans.values()) + sample_bytes),
+        disk_bytes=int(sum(_disk(plan, own) for plan in plans.values()) + (sample_bytes + _STUDY_BYTES if own else 0)),
     )
 
 
@@ -217,9 +225,10 @@ def _clustering(seen: Sample, setup: Setup, side: float, tokens: int) -> float:
     return (time.perf_counter() - started) / n
 
 
-def _seconds(plan: Plan, measured: _Measured) -> float:
-    """Seconds to segment one input."""
-    return plan.windows * measured.window_s + measured.busy * (_INPUT_S + _MPX_S * _mpx(plan))
+def _seconds(plan: Plan, measured: _Measured, merges: bool) -> float:
+    """Seconds to segment one input, small pieces merged or not."""
+    labels_s = _MPX_S + (_MERGE_S if merges else 0)
+    return plan.windows * measured.window_s + measured.busy * (_INPUT_S + labels_s * _mpx(plan))
 
 
 def _mpx(plan: Plan) -> float:
@@ -229,7 +238,15 @@ def _mpx(plan: Plan) -> float:
 def _disk(plan: Plan, weights: bool) -> float:
     """Bytes that are written of an input."""
     kept = _WEIGHT_BYTES * int(plan.g_tissue.sum()) if weights else 0
-    return _INPUT_BYTES + _MPX_BYTES * _mpx(plan) + kept
+    pictures = _OVERLAY_BYTES * _shown_px(plan) + _PAGE_BYTES * _shown_px(plan, IMAGE_PX)
+    return _INPUT_BYTES + pictures + _MPX_BYTES * _mpx(plan) + kept
+
+
+def _shown_px(plan: Plan, long_side_px: int = LONG_SIDE_PX) -> int:
+    """The px of an input in a picture."""
+    (width, height), (across, down) = plan.frame.t_size, plan.frame.l0_per_px
+    size = thumbnail_size((round(width * across), round(height * down)), long_side_px)
+    return size[0] * size[1]
 
 
 def _memory(plans: Mapping[Path, Plan], learning: int) -> int | None:

@@ -146,11 +146,7 @@ def shown_names(inputs: Iterable[str | Path]) -> dict[str, str]:
     alike: dict[str, list[str]] = {}
     for path in dict.fromkeys(map(str, inputs)):
         alike.setdefault(Path(path).name, []).append(path)
-    return {
-        path: source.name
-        for same in alike.values()
-        for path, source in zip(same, name_sources(same), strict=True)
-    }
+    return {path: source.name for same in alike.values() for path, source in zip(same, name_sources(same), strict=True)}
 
 
 def name_sources(paths: Sequence[str | Path]) -> list[Source]:

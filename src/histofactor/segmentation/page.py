@@ -217,9 +217,7 @@ def _check_memory(needed: int, method: str) -> None:
         )
 
 
-def _assemble(
-    slide: Slide, segmenter: Segmenter, plan: Plan, maps: Maps, bank: ConceptBank, note: str
-) -> Segmentation:
+def _assemble(slide: Slide, segmenter: Segmenter, plan: Plan, maps: Maps, bank: ConceptBank, note: str) -> Segmentation:
     """All bands and what is known of the input, as one record."""
     frame = plan.frame
     lost, places = unreadable_share(maps.unreadable, plan)

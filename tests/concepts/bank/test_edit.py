@@ -182,3 +182,14 @@ def test_merged_concepts_are_weighed_by_what_they_were(file):
     twice = merge(merge(file, 6, [((1, 2), "a")]), 5, [((1, 3), "b")]).banks[4]
     np.testing.assert_array_equal(twice.parts.vectors, file.banks[6].vectors)
     assert twice.parts.owners == (0, 0, 1, 0, 2, 3)
+
+
+def test_the_name_that_a_concept_has_by_its_number_is_no_name_for_another(file):
+    for names in ({3: "Concept 6"}, {1: "Concept 9", 2: "Concept 9"}):
+        with pytest.raises(OptionError, match=r"cannot be called 'Concept"):
+            rename(file, 6, names)
+    named = rename(file, 6, {6: "stroma"})
+    with pytest.raises(OptionError, match=r"label 3 cannot be called 'Concept 6'.*that of label 6"):
+        rename(named, 6, {3: "Concept 6"})
+    assert rename(named, 6, {6: "Concept 6", 3: "Concept 3"}).banks[6].names == file.banks[6].names
+    assert rename(file, 6, {2: "stroma", 4: "stroma"}).banks[6].names[1] == "stroma"

@@ -88,3 +88,20 @@ def test_inputs_without_resolution_or_windows(run, tmp_path):
 def test_options_are_checked_as_for_segment(run, images):
     with pytest.raises(OptionError, match="k ≥ 1"):
         run(images, concepts=None, k=0)
+
+
+def test_the_room_on_disk_is_that_of_a_run(run, segmented, tissue, tmp_path):
+    large = np.tile(tissue, (4, 4, 1))
+    Image.fromarray(large + np.random.default_rng(0).integers(0, 12, large.shape, np.uint8)).save(tmp_path / "a.png")
+    told = run([tmp_path / "a.png"]).disk_bytes
+    segmented([tmp_path / "a.png"], tmp_path / "out")
+    written = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert 0.5 * written < told < 2 * written
+
+
+def test_small_pieces_take_time_to_merge(images, tiny_encoder):
+    with open_slide(images[0], source_mpp=1.0) as slide:
+        plan = make_plan(slide, load_setup(tiny_encoder, options=SegmentOptions(views=1)))
+    measured = module._Measured(1.0)
+    extra = module._seconds(plan, measured, merges=True) - module._seconds(plan, measured, merges=False)
+    assert extra == pytest.approx(0.3 * np.prod(plan.frame.t_size) / 1e6)

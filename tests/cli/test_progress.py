@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from threading import Event, active_count
 
 import pytest
@@ -120,3 +121,18 @@ def test_an_error_ends_the_lines():
         work()
     assert during == [threads + 1]
     assert active_count() == threads
+
+
+def test_inputs_of_one_file_name_are_told_apart(capsys):
+    with progress_reporter(inputs=[Path("in/a/1.png"), Path("in/b/1.png"), Path("in/2.png")]) as reporter:
+        bars = reporter.on_note.__self__._progress
+        reporter.on_input("in/b/1.png", 0, 2)
+        assert bars.tasks[1].description == "b/1.png"
+        reporter.on_input("a/1.png, to learn from", 0, 2)
+        assert bars.tasks[1].description == "a/1.png, to learn from"
+        reporter.on_outcome(Outcome("in/a/1.png", "done", seconds=2.0))
+        reporter.on_outcome(Outcome("in/2.png", "kept"))
+        reporter.on_wait("in/b/1.png")
+    assert capsys.readouterr().err.splitlines() == [
+        "a/1.png: 2.0 s", "2.png: kept", "b/1.png: another process is at it",
+    ]  # fmt: skip

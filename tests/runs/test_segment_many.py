@@ -399,3 +399,12 @@ def test_a_run_that_fails_leaves_results_that_were_finished_in_another_way(segme
     assert segmented([image], out)[0].status == "kept"
     assert [entry["status"] for entry in run_of(out)["inputs"]] == ["done"]
     assert segmented([image], out, source_mpp=2.0)[0].status == "done"
+
+
+def test_inputs_of_one_file_name_are_told_apart_in_the_report(segmented, tmp_path, tissue):
+    for name in ("a/1.png", "b/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(tissue[:64, :64]).save(tmp_path / name)
+    segmented([tmp_path / name for name in ("a/1.png", "b/1.png", "b/2.png")], tmp_path / "out")
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert [page.count(f">{name}</a>") for name in ("a/1.png", "b/1.png", "2.png", "1.png")] == [1, 1, 1, 0]

@@ -89,7 +89,10 @@ def test_default_k(path, ks, default):
 def test_a_k_that_is_not_there_lists_those_that_are(path):
     save_bank([bank(8), bank(2)], path)
     assert len(load_bank(path, 8).vectors) == 8
-    with pytest.raises(BankError, match="choose K from 2, 8"):
+    with pytest.raises(
+        BankError,
+        match=r"K = 3.*choose K from .*, or learn it with: histofactor concepts train INPUT\.\.\. -o BANK -k 3",
+    ):
         load_bank(path, 3)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from histofactor.segmentation.feature_writer import DTYPES, write_features
 from histofactor.segmentation.plan import mask_of
 from histofactor.segmentation.setup import Setup, learning_setup, with_mask
 from histofactor.slides.slide_parts import FEATURES, files_of, is_features
+
+_TOLD = 32  # letters of a folder's name that its temporary one ends with, see ``base.files``
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,10 @@ def write_many_features(
 
 def _write(path: Path, folder: Path, setup: Setup, options: ManyOptions, wanted: _Wanted) -> Outcome:
     """The features of one input, by one process at a time, which clears what a killed one left of them."""
-    with locked(folder.parent / LOCKS / f"{folder.name}.lock.json", guards=[folder]):
-        sweep(folder.parent, {folder.name})
+    end, locks = folder.name[-_TOLD:], folder.parent / LOCKS
+    with locked(locks / f"{folder.name}.lock.json", guards=[folder]):
+        if not any(other.name != f"{folder.name}.lock.json" for other in locks.glob(f"*{glob.escape(end)}.lock.json")):
+            sweep(folder.parent, {end})
         return _written(path, folder, setup, options, wanted)
 
 

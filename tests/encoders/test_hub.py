@@ -10,7 +10,8 @@ import huggingface_hub.constants
 import pytest
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from histofactor.encoders.hub import answers, commit_of, fetch_weights
+from histofactor.encoders.check import access
+from histofactor.encoders.hub import answers, fetch_weights
 from histofactor.encoders.registry import get
 from histofactor.errors import EncoderError
 
@@ -67,9 +68,18 @@ def test_a_server_that_refuses_answers_too(gdc):
     assert answers(gdc.endpoint)
 
 
-def test_commits_of_the_cache(tmp_path):
-    assert commit_of(tmp_path / "models--a--b/snapshots/abc123/model.safetensors") == "abc123"
-    assert commit_of(tmp_path / "model.safetensors") is None
+def test_offline_nobody_is_asked(monkeypatch):
+    def asked(*_args, **_options):
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("histofactor.encoders.hub.answers", asked)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", asked)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_args, **_options: None)
+    with pytest.raises(EncoderError, match="HF_HUB_OFFLINE is set") as error:
+        fetch_weights(get("uni"))
+    assert "--weights" in error.value.mend
+    assert access(get("uni")).startswith("not asked: HF_HUB_OFFLINE is set")
 
 
 def test_weights_beside_a_folder_of_transformers(tmp_path):

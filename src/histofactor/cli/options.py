@@ -75,6 +75,12 @@ class EncoderChoice:
     remote_code: Annotated[
         str | None, typer.Option(metavar="COMMIT", help="Run the code of the encoder's repository at this commit.")
     ] = None
+    window: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PX", help="Side of the encoder's windows, a multiple of its patch; default as for the concepts."
+        ),
+    ] = None
     fast: Annotated[bool, typer.Option("--fast", help="Encode every window once; default: in four views.")] = False
     mpp: Annotated[float | None, typer.Option(help="µm/px to work at; default the encoder's own.")] = None
     source_mpp: Annotated[
@@ -100,6 +106,7 @@ class EncoderChoice:
             compiled=self.compiled,
             repair_tokens=self.repair_tokens,
             remote_code=self.remote_code,
+            window_px=self.window,
         )
 
     def opening(self) -> Opening:

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from histofactor.encoders import registry
 from histofactor.encoders.encoder import Encoder, Inference, check_inference, run_as, with_transform
-from histofactor.encoders.hub import commit_of, fetch_weights
+from histofactor.encoders.hub import fetch_weights
 from histofactor.encoders.joint import join
 from histofactor.encoders.layers import compile_blocks, dense_at, prefix_of
+from histofactor.encoders.misfit import explain
 from histofactor.encoders.networks import adapt, build_network, build_remote
 from histofactor.encoders.prefix import fit_names
 from histofactor.encoders.transforms import TRANSFORMS
-from histofactor.encoders.weights import as_float, embedded_path, load_state
+from histofactor.encoders.weights import as_float, embedded_path, load_state, misfit
 from histofactor.encoders.weights_file import file_revision, read_weights
+from histofactor.encoders.weights_place import commit_at, find_file
+from histofactor.encoders.window import at_window
 from histofactor.errors import EncoderError, OptionError
 from histofactor.records import EncoderSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """A network with its weights.
+
+    Attributes:
+        spec: its row, with the revision in use.
+        network: with its weights.
+        notes: what was assumed of them, one sentence each.
+        path: the file that they are of, or None.
+        tensors: how many the file has; 0 where there is none.
+    """
+
+    spec: EncoderSpec
+    network: torch.nn.Module
+    notes: tuple[str, ...] = ()
+    path: Path | None = None
+    tensors: int = 0
 
 
 def load_encoder(
@@ -35,16 +57,18 @@ def load_encoder(
     Args:
         name: a name of the registry, ``timm:NAME``, ``transformers:ID``, or several with commas between, joined into
             one (see ``encoders.joint``).
-        weights: a local file of weights; else the package's own or the hub's at the pinned revision.
+        weights: a local file of weights, or a folder that holds it, as a snapshot of the hub does; else the package's
+            own or the hub's at the pinned revision.
         layer: where to take features, for example ``blocks[-2]``, ``blocks[-1]+norm``, ``blocks[9].keys`` or
             ``layer2`` (see ``encoders.layers``); default as in the registry.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         transform: what makes features non-negative, see ``encoders.transforms``; default as in the registry.
-        inference: number format and the like.
+        inference: number format, size of the windows, and the like.
 
     Raises:
         EncoderError: the encoder is unknown or its weights cannot be had.
-        OptionError: the layer, the device, the transform or the precision does not exist.
+        OptionError: the layer, the device, the transform or the precision does not exist, or the network takes no such
+            windows.
     """
     inference = inference or Inference()
     check_inference(inference)
@@ -54,15 +78,13 @@ def load_encoder(
         if weights is not None or layer is not None or transform not in {None, "relu"}:
             raise _not_for_joint(name)
         return _load_joint(name, device, inference)
-    spec, target = registry.get(name), choose_device(device)
-    if inference.remote_code is not None and not spec.source.remote_code:
-        raise _no_remote_code(name)
-    spec, network, notes = _with_weights(spec, None if weights is None else Path(weights), inference)
+    target = choose_device(device)
+    found = with_weights(name, weights, inference)
     if inference.compiled:
-        compile_blocks(network)
-    encoder = assemble(spec, network, layer=layer, device=target)
+        compile_blocks(found.network)
+    encoder = assemble(found.spec, found.network, layer=layer, device=target)
     encoder = encoder if transform is None else with_transform(encoder, transform)
-    return replace(run_as(encoder, inference), notes=notes)
+    return replace(run_as(encoder, inference), notes=found.notes)
 
 
 def _load_joint(name: str, device: str, inference: Inference) -> Encoder:
@@ -80,10 +102,12 @@ def _load_joint(name: str, device: str, inference: Inference) -> Encoder:
     )
 
 
-def _with_weights(
-    spec: EncoderSpec, path: Path | None, inference: Inference
-) -> tuple[EncoderSpec, torch.nn.Module, tuple[str, ...]]:
-    """The row with the revision in use, its network with its weights, and what was assumed of them."""
+def with_weights(name: str, weights: str | Path | None = None, inference: Inference | None = None) -> Weighted:
+    """The network of an encoder with its weights; arguments and errors as for ``load_encoder``."""
+    inference, path = inference or Inference(), None if weights is None else Path(weights)
+    spec = row_of(name, inference.window_px)
+    if inference.remote_code is not None and not spec.source.remote_code:
+        raise _no_remote_code(name)
     if spec.source.remote_code:
         if path is not None:
             raise OptionError(
@@ -91,17 +115,28 @@ def _with_weights(
                 mend="leave out --weights",
             )
         spec = replace(spec, source=replace(spec.source, revision=inference.remote_code))
-        return spec, build_remote(spec), ()
+        return Weighted(spec, build_remote(spec))
     if path is not None:
-        spec = replace(spec, source=replace(spec.source, revision=file_revision(path)))
+        path = path if spec.source.library == "plugin" else find_file(path, spec)
+        revision = commit_at(path) or file_revision(path)
+        spec = replace(spec, source=replace(spec.source, revision=revision))
     if spec.source.library == "plugin":
-        return spec, registry.plugins()[spec.name].build(path), ()
+        return Weighted(spec, registry.plugins()[spec.name].build(path), path=path)
     if path is None:
         path, spec = _find_weights(spec)
-    network = build_network(spec)
-    state, notes = fit_names(network, read_weights(path), spec)
-    load_state(network, adapt(network, as_float(state), spec), spec.name)
-    return spec, network, notes
+    network, tensors = build_network(spec), read_weights(path)
+    state, notes = fit_names(network, tensors, spec)
+    state = adapt(network, as_float(state), spec)
+    if differ := misfit(network, state):
+        raise explain(spec, network, tensors, differ)
+    load_state(network, state, spec.name)
+    return Weighted(spec, network, notes, path, len(tensors))
+
+
+def row_of(name: str, window_px: int | None = None) -> EncoderSpec:
+    """The row of an encoder, with windows of the size that is asked for; errors as for ``load_encoder``."""
+    spec = registry.get(name)
+    return spec if window_px is None else at_window(spec, window_px)
 
 
 def _find_weights(spec: EncoderSpec) -> tuple[Path, EncoderSpec]:
@@ -109,7 +144,7 @@ def _find_weights(spec: EncoderSpec) -> tuple[Path, EncoderSpec]:
     if spec.source.library == "embedded":
         return embedded_path(spec.source.filename), spec
     path = fetch_weights(spec)
-    revision = spec.source.revision or commit_of(path) or file_revision(path)
+    revision = spec.source.revision or commit_at(path) or file_revision(path)
     return path, replace(spec, source=replace(spec.source, revision=revision))
 
 

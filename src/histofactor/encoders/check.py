@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from histofactor.encoders.build import Weighted
 from histofactor.encoders.encode import encode, normalise
 from histofactor.encoders.encoder import Encoder
+from histofactor.encoders.own_forward import Compared, compare
 from histofactor.encoders.repair import outliers
 from histofactor.records import EncoderSpec
 from histofactor.slides.phantom import phantom
@@ -73,6 +75,25 @@ def check_encoder(encoder: Encoder) -> Checked:
 
 
 @torch.inference_mode()
+def compare_forward(spec: EncoderSpec, given: Weighted, device: torch.device) -> Compared | None:
+    """Compare tokens of procedural tissue with those of the encoder's own forward, see ``encoders.own_forward``.
+
+    Args:
+        spec: the row, with windows of the size that it was published for.
+        given: its network and weights.
+        device: where the network is.
+
+    Returns:
+        The comparison, or None where there is no other forward.
+    """
+    if not spec.prefix_tokens:
+        return None
+    side = spec.window.size_px
+    pixels = normalise(phantom((side, side), seed=0, mpp=spec.mpp).image[None], spec, device)
+    return compare(spec, given.network, given.path, pixels)
+
+
+@torch.inference_mode()
 def raw(encoder: Encoder, pixels: np.ndarray) -> torch.Tensor:
     """The feature map (n, d, h, w) of RGB (n, height, width, 3) before the transform."""
     return encoder.dense(normalise(pixels, encoder.spec, encoder.device)).float()
@@ -82,12 +103,17 @@ def access(spec: EncoderSpec) -> str:
     """Whether the hub would hand out the weights, as a sentence."""
     if not spec.source.repository:
         return "needs no hub"
+    from huggingface_hub import constants
+
+    return "not asked: HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _asked(spec.source.repository)
+
+
+def _asked(repository: str) -> str:
     from huggingface_hub import auth_check, constants
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
     from histofactor.encoders.hub import answers
 
-    repository = spec.source.repository
     if not answers(constants.ENDPOINT):
         return "the hub cannot be reached"
     try:

@@ -48,12 +48,15 @@ class Inference:
         compiled: let ``torch.compile`` work on the blocks of the network; the first windows then take long.
         repair_tokens: replace tokens whose norm stands out, see ``encoders.repair``.
         remote_code: the commit of an encoder's repository whose code may run here, for those that are such code.
+        window_px: side of the windows in px, see ``encoders.window``; default as for the concepts, else as in the
+            registry.
     """
 
     precision: str | None = None
     compiled: bool = False
     repair_tokens: bool = False
     remote_code: str | None = None
+    window_px: int | None = None
 
 
 def check_inference(inference: Inference) -> None:

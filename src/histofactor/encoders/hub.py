@@ -52,6 +52,8 @@ def fetch_file(
         held = try_to_load_from_cache(repository, filename, revision=revision)
         if isinstance(held, str):
             return Path(held)
+        if constants.HF_HUB_OFFLINE:
+            raise ConnectionError("HF_HUB_OFFLINE is set, so that the hub is not asked")
         if not answers(constants.ENDPOINT):
             raise ConnectionError(f"no answer from {constants.ENDPOINT}")
         return Path(hf_hub_download(repository, filename, revision=revision))
@@ -93,12 +95,6 @@ def answers(address: str) -> bool:
     thread.start()
     thread.join(_PATIENCE_S)
     return bool(found) and found[0]
-
-
-def commit_of(path: Path) -> str | None:
-    """The commit that a file of the hub's cache is of, or None for a file elsewhere."""
-    parts = path.parts
-    return parts[parts.index("snapshots") + 1] if "snapshots" in parts[:-1] else None
 
 
 def _page(endpoint: str, repository: str) -> str:

@@ -20,6 +20,7 @@ from histofactor.records import EncoderSpec
 
 Dense = Callable[[torch.Tensor], torch.Tensor]
 PARTS = ("queries", "keys", "values")
+_BLOCKS = "blocks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ def _blocks(network: Any) -> Any:
     if (encoder := getattr(network, "encoder", None)) is not None:
         return getattr(encoder, "layer", None) or getattr(encoder, "layers", None)
     if getattr(network, "config", None) is not None:
-        return getattr(network, "layers", None) or getattr(network, "layer", None)
+        listed = getattr(network, "layers", None) or getattr(network, "layer", None)
+        return listed or getattr(_holder(network), _BLOCKS, None)
     return getattr(network, "blocks", None) if hasattr(network, "num_prefix_tokens") else None
 
 
@@ -124,7 +126,9 @@ def _tokens(network: Any, blocks: Any, layer: _Layer, pixels: torch.Tensor) -> t
         try:
             forward(pixels, **options)
         except _FoundError as found:
-            return found.output[..., cut]
+            side_by_side = getattr(network, "side_by_side", None)  # tokens of several passes
+            tokens = found.output[..., cut]
+            return tokens if side_by_side is None else side_by_side(tokens)
     raise EncoderError("the network does not pass through the layer that was asked for")
 
 
@@ -150,8 +154,15 @@ def _projection(block: Any, part: str) -> tuple[torch.nn.Module, slice]:
 
 
 def _final_norm(network: Any) -> torch.nn.Module:
-    norm: torch.nn.Module = getattr(network, "layernorm", None) or network.norm
+    holder = network if hasattr(network, "layernorm") or hasattr(network, "norm") else _holder(network)
+    norm: torch.nn.Module = getattr(holder, "layernorm", None) or holder.norm
     return norm
+
+
+def _holder(network: torch.nn.Module) -> Any:
+    """The part of a network with a repository's own code that has the blocks, or None."""
+    lists = (torch.nn.ModuleList, torch.nn.Sequential)
+    return next((part for part in network.modules() if isinstance(getattr(part, _BLOCKS, None), lists)), None)
 
 
 def _interpolates(network: Any) -> bool:

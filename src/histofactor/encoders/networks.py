@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from histofactor.encoders.published import as_plain
 from histofactor.encoders.weights_file import State
 from histofactor.errors import EncoderError
 from histofactor.records import EncoderSpec
@@ -121,6 +122,9 @@ def adapt(network: torch.nn.Module, state: State, spec: EncoderSpec) -> State:
     prefix = spec.source.key_prefix
     if prefix and any(key.startswith(prefix) for key in state):
         state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    if state.keys() >= network.state_dict().keys():
+        return state
+    state = as_plain(state, spec.source)
     if state.keys() >= network.state_dict().keys():
         return state
     if spec.source.library == "transformers":

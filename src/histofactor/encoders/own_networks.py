@@ -1,7 +1,7 @@
 """Networks that no library has in the form in which their weights were published.
 
 CTransPath (Wang et al., MedIA 2022) is Swin-T behind a convolutional stem. MUSK (Xiang et al., Nature 2025) is BEiT-3
-(Wang et al., CVPR 2023); images go through its vision experts alone.
+(Wang et al., CVPR 2023); images go through its vision experts alone. GenBio-PathFM has a module of its own.
 """
 
 from __future__ import annotations
@@ -12,8 +12,13 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.swin_transformer import SwinTransformer
 from torch import nn
+
+from histofactor.encoders.pathfm import PathFM
+
+__all__ = ["CTransPath", "Musk", "PathFM"]
 
 State = dict[str, torch.Tensor]
 
@@ -39,10 +44,15 @@ class _ConvStem(nn.Module):
 
 
 class CTransPath(SwinTransformer):
-    """Swin-T with a convolutional stem, 32 px a token; windows of 224 px."""
+    """Swin-T with a convolutional stem, 32 px a token.
 
-    def __init__(self, depths: tuple[int, ...] = (2, 2, 6, 2)) -> None:
-        super().__init__(num_classes=0, embed_layer=_ConvStem, depths=tuple(depths))
+    Args:
+        depths: number of blocks of every stage.
+        side: side of the window in px, a multiple of 32; attention stays within 7 × 7 tokens of a stage.
+    """
+
+    def __init__(self, depths: tuple[int, ...] = (2, 2, 6, 2), side: int = 224) -> None:
+        super().__init__(img_size=side, num_classes=0, embed_layer=_ConvStem, depths=tuple(depths), window_size=7)
 
     @staticmethod
     def convert(state: State, network: CTransPath) -> State:
@@ -91,13 +101,13 @@ class _Block(nn.Module):
 
 
 class Musk(nn.Module):
-    """The image path of MUSK: ViT-L/16 with sub-LN; windows of 384 px.
+    """The image path of MUSK: ViT-L/16 with sub-LN; positions are interpolated for windows of other sizes.
 
     Args:
         depth: number of blocks.
         dim: channels of a token.
         heads: attention heads.
-        side: side of the window in px.
+        side: side in px of the window that it has positions for.
     """
 
     num_prefix_tokens = 1
@@ -111,9 +121,11 @@ class Musk(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(n, 3, side, side) to tokens (n, 1 + grid, d)."""
-        grid = self.patch(pixels).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.cls_token.expand(len(grid), -1, -1), grid], 1) + self.positions
+        """(n, 3, height, width) to tokens (n, 1 + grid, d)."""
+        grid = self.patch(pixels)
+        positions = resample_abs_pos_embed(self.positions[None], list(grid.shape[2:]))
+        grid = grid.flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.cls_token.expand(len(grid), -1, -1), grid], 1) + positions
         for block in self.blocks:
             tokens = block(tokens)
         return cast(torch.Tensor, self.norm(tokens))

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 GROUP = "histofactor.encoders"
 _SHOWN = 8  # names in a message
+_COLUMNS = (
+    *("name", "network", "channels", "patch px", "prefix", "µm/px", "window px", "licence", "commercial use"),
+    *("sharing what is made with it", "robustness", "access", "facts"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,28 +114,34 @@ def get(name: str) -> EncoderSpec:
 def markdown_table(specs: Sequence[EncoderSpec]) -> str:
     """The table of the docs, one row an encoder."""
     lines = [
-        "| name | network | channels | patch px | prefix | µm/px | window px | licence | access | facts |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(_COLUMNS)} |",
+        f"|{'---|' * len(_COLUMNS)}",
     ]
     for spec in specs:
-        access = "in the package" if not spec.source.repository else "gated" if spec.gated else "open"
         cells = (
             *(f"`{spec.name}`", f"{spec.source.library} {spec.source.architecture}", spec.dim, spec.patch_px),
-            *(spec.prefix_tokens, f"{spec.mpp:g}", spec.window.size_px, spec.licence, access, spec.facts),
+            *(spec.prefix_tokens, f"{spec.mpp:g}", spec.window.size_px, spec.licence, spec.commercial),
+            *(spec.derivatives, spec.robustness or "not found", access_of(spec), spec.facts),
         )
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def access_of(spec: EncoderSpec) -> str:
+    """Where the weights are, in a word or three."""
+    return "in the package" if not spec.source.repository else "gated" if spec.gated else "open"
 
 
 @cache
 def _rows() -> dict[str, EncoderSpec]:
     text = resources.files("histofactor.encoders").joinpath("registry.toml").read_text(encoding="utf-8")
     table = tomllib.loads(text)
-    return {name: _spec(name, row, table["norms"]) for name, row in table["encoders"].items()}
+    return {name: _spec(name, row, table) for name, row in table["encoders"].items()}
 
 
-def _spec(name: str, row: dict[str, Any], norms: dict[str, list[list[float]]]) -> EncoderSpec:
-    mean, std = norms[row["norm"]]
+def _spec(name: str, row: dict[str, Any], table: dict[str, Any]) -> EncoderSpec:
+    mean, std = table["norms"][row["norm"]]
+    commercial, derivatives = table["licences"][row["licence"]]
     side, overlap, halo = row["window"]
     return EncoderSpec(
         name=name,
@@ -144,6 +154,7 @@ def _spec(name: str, row: dict[str, Any], norms: dict[str, list[list[float]]]) -
             row["revision"] or None,
             row.get("key_prefix", ""),
             row.get("remote_code", False),
+            row.get("lora_alpha", 0.0),
         ),
         patch_px=row["patch_px"],
         dim=row["dim"],
@@ -159,4 +170,7 @@ def _spec(name: str, row: dict[str, Any], norms: dict[str, list[list[float]]]) -
         facts=row["facts"],
         precision=row["precision"],
         centring=row.get("centring", 0.0),
+        commercial=commercial,
+        derivatives=derivatives,
+        robustness=row.get("robustness", ""),
     )

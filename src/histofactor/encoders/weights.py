@@ -25,6 +25,32 @@ def load_state(network: torch.nn.Module, state: State, name: str) -> None:
         EncoderError: tensors are missing, unknown, of another shape or kind, or hold NaN or infinity.
     """
     wanted = network.state_dict()
+    if differ := misfit(network, state):
+        raise EncoderError(
+            f"the weights do not fit {name}",
+            expected=f"{len(wanted)} tensors such as {next(iter(wanted))}",
+            got=differ,
+            mend="check that the file belongs to this encoder",
+        )
+    given = {key: value for key, value in state.items() if key in wanted}
+    if odd := [told for key in given if (told := _oddity(key, given[key], wanted[key]))]:
+        raise EncoderError(
+            f"the weights cannot be those of {name}",
+            expected="finite numbers of the kind that the network has",
+            got=f"{len(odd)} tensors that are not: {', '.join(sorted(odd)[:3])}",
+            mend="get a fresh copy of the file, or convert it again",
+        )
+    network.load_state_dict(given, strict=False)
+
+
+def misfit(network: torch.nn.Module, state: State) -> str:
+    """Which tensors are missing, unknown or of another shape, or "".
+
+    Args:
+        network: whose tensors they are to become.
+        state: tensors by the network's names.
+    """
+    wanted = network.state_dict()
     given = {key: value for key, value in state.items() if key in wanted or not _dispensable(key)}
     missing = [key for key in wanted if key not in given and not key.endswith("num_batches_tracked")]
     unknown = [key for key in given if key not in wanted]
@@ -33,25 +59,11 @@ def load_state(network: torch.nn.Module, state: State, name: str) -> None:
         for key in given.keys() & wanted
         if given[key].shape != wanted[key].shape
     ]
-    if missing or unknown or shapes:
-        raise EncoderError(
-            f"the weights do not fit {name}",
-            expected=f"{len(wanted)} tensors such as {next(iter(wanted))}",
-            got="; ".join(
-                f"{len(keys)} {what}: {', '.join(sorted(keys)[:3])}"
-                for what, keys in (("missing", missing), ("unknown", unknown), ("of another shape", shapes))
-                if keys
-            ),
-            mend="check that the file belongs to this encoder",
-        )
-    if odd := [told for key in given.keys() & wanted if (told := _oddity(key, given[key], wanted[key]))]:
-        raise EncoderError(
-            f"the weights cannot be those of {name}",
-            expected="finite numbers of the kind that the network has",
-            got=f"{len(odd)} tensors that are not: {', '.join(sorted(odd)[:3])}",
-            mend="get a fresh copy of the file, or convert it again",
-        )
-    network.load_state_dict(given, strict=False)
+    return "; ".join(
+        f"{len(keys)} {what}: {', '.join(sorted(keys)[:3])}"
+        for what, keys in (("missing", missing), ("unknown", unknown), ("of another shape", shapes))
+        if keys
+    )
 
 
 def _oddity(key: str, given: torch.Tensor, wanted: torch.Tensor) -> str:

@@ -42,6 +42,7 @@ class WeightsSource:
         revision: pinned commit of the repository, or version of the shipped weights; None where none is known.
         key_prefix: what the names of the network's tensors begin with in the file; others are left aside.
         remote_code: whether the network is code of the repository, which runs only if the user allows it.
+        lora_alpha: of low-rank updates that the file keeps beside the weights, see ``encoders.published``; 0: none.
     """
 
     library: str
@@ -52,6 +53,7 @@ class WeightsSource:
     revision: str | None = None
     key_prefix: str = ""
     remote_code: bool = False
+    lora_alpha: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,9 @@ class EncoderSpec(Shown):
         precision: number format of its inference on an accelerator; ``float32`` on a CPU.
         centring: share of a slide's own mean that is taken from its tokens where concepts are learned, see
             ``records.Centring``; 0 where it was not measured to help.
+        commercial: whether the licence allows commercial use: ``yes``, ``no`` or ``unknown``.
+        derivatives: whether it allows to share what is made with the weights, as concepts are; the same words.
+        robustness: what was published of how far it tells tissue rather than hospitals; "" where nothing was found.
     """
 
     name: str
@@ -109,6 +114,9 @@ class EncoderSpec(Shown):
     facts: str
     precision: str = "float32"
     centring: float = 0.0
+    commercial: str = "unknown"
+    derivatives: str = "unknown"
+    robustness: str = ""
 
     @property
     def key(self) -> EncoderKey:

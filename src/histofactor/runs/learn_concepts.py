@@ -99,7 +99,8 @@ def learn(builder: SampleBuilder, ks: Callable[[int], Sequence[int]]) -> Learned
     sides = [builder.slides[source.name]["side"] for source in used]
     origin = Origin(slides, [source.group for source in used], sides)
     mpp, single = options.mpp or spec.mpp, options.pool == "token"
-    features = Features(encoder=spec.key, mpp=mpp, single=single, centring=builder.centring)
+    window_px = spec.window.size_px
+    features = Features(encoder=spec.key, mpp=mpp, single=single, centring=builder.centring, window_px=window_px)
     banks, choice = learn_from_sample(sample, origin, ks(sample.size), features, options.train)
     stated = None if choice is None else {**asdict(choice), "rows": [asdict(row) for row in choice.rows]}
     return Learned(banks, {**_provenance(builder, used, slides), "choice": stated})

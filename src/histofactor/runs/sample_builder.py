@@ -228,7 +228,7 @@ class SampleBuilder:
         opening = [options.opening.source_mpp, options.opening.series]
         inputs = [[asdict(source), source.mask and content_of(Path(source.mask))] for source in self.sources]
         tissue = [self.setup.tissue.find, None if mask is None else fingerprint(mask)]
-        run = [encoder.precision, encoder.repaired, self.setup.views]
+        run = [encoder.precision, encoder.repaired, self.setup.views, asdict(self.spec.window)]
         known = [histofactor.__version__, asdict(self.spec.key), run, sampling, thrift, opening, tissue, inputs]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 

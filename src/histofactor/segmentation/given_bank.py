@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from histofactor.concepts.bank.file import load_bank
-from histofactor.concepts.bank.provenance import residual_limit_of
+from histofactor.concepts.bank.provenance import residual_limit_of, window_of
 from histofactor.encoders.encoder import Encoder
 from histofactor.encoders.weights import embedded_path
 from histofactor.errors import BankMismatch, OptionError
@@ -57,6 +58,18 @@ def check_width(bank: ConceptBank, encoder: Encoder) -> None:
             got=f"{bank.vectors.shape[1]} channels",
             mend="give a bank that was learned on this encoder",
         )
+
+
+def told_of_window(bank: ConceptBank, encoder: Encoder) -> Encoder:
+    """The encoder, with a note where its windows are not those that the concepts were learned with.
+
+    Tokens of a transformer see all of their window, and differ where it does; those of convolutions do not.
+    """
+    learned, rule = window_of(bank), encoder.spec.window
+    if learned in {None, rule.size_px} or not rule.fixed:
+        return encoder
+    note = f"its windows are of {rule.size_px} px, and the concepts were learned with windows of {learned} px"
+    return replace(encoder, notes=(*encoder.notes, note))
 
 
 def check_unlike(wanted: str | float, method: Method) -> None:

@@ -53,7 +53,7 @@ def learn_from_one(
     sample.sort()
     spec = setup.encoder.spec
     origin = Origin(np.zeros(sample.size, np.int64), [None], [taken.side])
-    features = Features(encoder=spec.key, mpp=setup.mpp or spec.mpp)
+    features = Features(encoder=spec.key, mpp=setup.mpp or spec.mpp, window_px=spec.window.size_px)
     options = TrainOptions(kmeans=KMeansOptions(seed))
     banks, choice = learn_from_sample(sample, origin, bearable_ks(sample.size, k), features, options)
     bank = level_of(banks, None if choice is None else choice.recommended, k)

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from histofactor.concepts.bank.one_name import in_one_color
+from histofactor.concepts.bank.provenance import window_of
 from histofactor.concepts.bank.record import check_features
 from histofactor.encoders.build import load_encoder
 from histofactor.encoders.encoder import Encoder, Inference
 from histofactor.encoders.registry import get
 from histofactor.errors import BankError, OptionError
 from histofactor.records import ConceptBank
-from histofactor.segmentation.given_bank import check_unlike, check_width, find_bank, find_limit
+from histofactor.segmentation.given_bank import check_unlike, check_width, find_bank, find_limit, told_of_window
 from histofactor.segmentation.method import Directions, Factorization, Method, method_of
 from histofactor.slides.resolution import check_mpp
 
@@ -239,20 +240,22 @@ def prepare(
     if bank is not None:
         check_features(bank, loaded.spec.key)
         check_width(bank, loaded)
+        setup = replace(setup, encoder=told_of_window(bank, loaded))
     components = k if not how.needs_bank and k is not None else options.components
     return Segmenter(setup, how, bank, Factorization(components, options.seed), limit, options.min_area_um2 or None)
 
 
 def _load(name: str, bank: ConceptBank | None, options: SegmentOptions) -> Encoder:
-    """The encoder, with the layer and the transform that its concepts were learned with unless others are asked for."""
-    layer, transform = options.layer, options.transform
+    """The encoder, with the layer, transform and windows of its concepts unless others are asked for."""
+    layer, transform, inference = options.layer, options.transform, options.inference
     if bank is not None and bank.encoder.name == name and "," not in name:
         layer, transform = layer or bank.encoder.layer, transform or bank.encoder.transform
+        inference = replace(inference, window_px=inference.window_px or window_of(bank))
     return load_encoder(
         name,
         weights=options.weights,
         layer=layer,
         device=options.device,
         transform=transform,
-        inference=options.inference,
+        inference=inference,
     )

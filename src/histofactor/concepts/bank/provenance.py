@@ -2,9 +2,9 @@
 
 Of one K, in ``provenance``: ``counts`` (sampled tokens of every concept), ``per_group`` and ``per_slide`` (the same by
 group, or for every slide), ``leaf_counts`` (the same by leaf), ``stains`` (how the tissue of every concept is stained,
-as ``slides.stain`` measures it, or None), ``examples`` (typical tokens of every concept), and
-``residual_limit`` (as in the choice of K). Of all K, in the ``card``: ``slides``, of which an example names one by its
-place, and free text.
+as ``slides.stain`` measures it, or None), ``examples`` (typical tokens of every concept), ``residual_limit`` (as in the
+choice of K), and ``window_px`` (side of the windows whose tokens were sampled). Of all K, in the ``card``: ``slides``,
+of which an example names one by its place, and free text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ Counts = NDArray[np.float64]
 Stains = NDArray[np.float64]
 CHOICE = ("stability", "inertia", "residual")  # what the choice of K tells of each
 STAIN_DIGITS = 4  # after the point, of what is told of stain
+_MOST_PX = 2**20  # of a window
 _MOST_STAIN = 10.0  # an optical density beyond which nothing was measured
+WINDOW = "window_px"
 LIMIT = "residual_limit"  # what it may tell too, and the provenance of each K with it
 
 
@@ -162,15 +164,29 @@ def residual_limit_of(bank: ConceptBank) -> float | None:
     return limit
 
 
-def stays_true(bank: ConceptBank) -> dict[str, Any]:
-    """What a bank tells that is true of levels made of it too: texts (licence, source, …), and the residual limit.
+def window_of(bank: ConceptBank) -> int | None:
+    """Side in px of the windows whose tokens concepts were learned from, or None where it is not told.
 
     Raises:
-        BankError: the limit is no such number.
+        BankError: it is no such number.
+    """
+    window = bank.provenance.get(WINDOW)
+    if window is not None and not (is_a(int, window) and 0 < window < _MOST_PX):
+        raise _damaged(WINDOW, "a number of px", window)
+    return window
+
+
+def stays_true(bank: ConceptBank) -> dict[str, Any]:
+    """What a bank tells that is true of levels made of it too: texts (licence, source, …), residual limit and window.
+
+    Raises:
+        BankError: one of the two is no such number.
     """
     found: dict[str, Any] = {name: value for name, value in bank.provenance.items() if isinstance(value, str)}
     if (limit := residual_limit_of(bank)) is not None:
         found[LIMIT] = limit
+    if (window := window_of(bank)) is not None:
+        found[WINDOW] = window
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.concepts.bank.provenance import LIMIT
+from histofactor.concepts.bank.provenance import LIMIT, WINDOW
 from histofactor.concepts.learn.choose_k import Choice, compare_ks
 from histofactor.concepts.learn.counts_and_examples import counts_and_examples
 from histofactor.concepts.learn.levels import TrainOptions, banks_from_levels, train_levels
@@ -44,12 +44,14 @@ class Features:
         mpp: µm/px they were taken at, or None.
         single: whether they are single tokens, whose views tell a limit of the residual; else means of tiles.
         centring: share of what a slide's mean differs from the mean of all that is taken from its tokens; 0: none.
+        window_px: side of the windows that they are of, or None.
     """
 
     encoder: EncoderKey
     mpp: float | None
     single: bool = True
     centring: float = 0.0
+    window_px: int | None = None
 
 
 def learn_from_sample(
@@ -76,6 +78,8 @@ def learn_from_sample(
     known = {
         k: counts_and_examples(sample, origin.slides, level, origin.groups, origin.sides) for k, level in levels.items()
     }
+    if features.window_px is not None:
+        known = {k: {**told, WINDOW: features.window_px} for k, told in known.items()}
     norms = sample.sq_norms[: sample.size] if features.single else None
     choice = compare_ks(tokens, origin.slides, levels, options, norms)
     for row in () if choice is None or norms is None else choice.rows:

@@ -158,6 +158,7 @@ def check_geometry(encoder, height, width, power=1):
     if spec.prefix_tokens:
         assert np.unravel_index(change.argmax(), change.shape) == (row, column)
     else:
+        change = change**power
         centre = [(change.sum(1 - axis) * np.arange(change.shape[axis])).sum() / change.sum() for axis in (0, 1)]
         np.testing.assert_allclose(centre, (row, column), atol=0.5)
 

@@ -36,6 +36,7 @@ class Compared:
         return self.difference <= _SAME
 
 
+@torch.inference_mode()
 def compare(spec: EncoderSpec, network: torch.nn.Module, path: Path | None, pixels: torch.Tensor) -> Compared | None:
     """Compare the tokens after the final norm with those of the model's own forward.
 

@@ -48,6 +48,7 @@ _FOREIGN = (
         "log in, ask for access where the licence asks for it, and download the file again",
     ),
 )
+_UNSAFE = "Unsupported"  # what torch says of a class or a function that a pickle names
 _MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 _INERT = (
     *("argparse.Namespace", "numpy.dtype", "numpy.ndarray", "pathlib.PosixPath", "pathlib.WindowsPath"),
@@ -190,9 +191,10 @@ def _read_torch(path: Path, head: bytes, size: int) -> Any:
                 return torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             named = _unsafe_names(path)
-            if not named:
+            if not named and _UNSAFE not in str(error):
                 raise
-            got = f"a pickle of more than tensors ({', '.join(named)[:120]}), which could run code and was refused"
+            names = f" ({', '.join(named)[:120]})" if named else ""
+            got = f"a pickle of more than tensors{names}, which could run code and was refused"
             mend = "where you trust the file, load it and save model.state_dict() alone; or convert it to safetensors"
             raise refuse(path, got, mend) from error
 

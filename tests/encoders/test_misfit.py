@@ -1,0 +1,116 @@
+"""Eight wrong files, and eight answers: each says first what to do."""
+
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from histofactor.cli.encoder_page import what_to_do_first
+from histofactor.encoders import registry
+from histofactor.encoders.build import with_weights
+from histofactor.encoders.networks import build_network
+from histofactor.errors import EncoderError
+
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:5bca\nsize 9787839208\n"
+
+
+@pytest.fixture
+def tokens_of(monkeypatch):
+    """Rows with four blocks, under their own names; returns the tensors of one."""
+    rows = {
+        spec.name: replace(spec, source=replace(spec.source, arguments={**spec.source.arguments, "depth": 4}))
+        for spec in registry.list_encoders()
+        if spec.name in {"uni", "dinov2-base", "kaiko-b16", "gpfm", "lunit-s16", "dinov2-large-reg"}
+    }
+    rows["resnet50"] = registry.get("resnet50")
+    monkeypatch.setattr(registry, "_rows", lambda: rows)
+
+    def tensors(name):
+        torch.manual_seed(0)
+        return build_network(rows[name]).state_dict()
+
+    return tensors
+
+
+def wrong_files(folder, tensors_of):
+    """What is wrong, the path, the first words of the message, and words that tell what was found."""
+    uni = tensors_of("uni")
+
+    def saved(name, tensors):
+        save_file({key: value.contiguous() for key, value in tensors.items()}, folder / name)
+        return folder / name
+
+    whole = saved("whole.safetensors", uni)
+    cut = folder / "cut.safetensors"
+    cut.write_bytes(whole.read_bytes()[:-1000])
+    pickled = folder / "pickled.bin"
+    pickled.write_bytes(pickle.dumps({"weight": replace(registry.get("uni").window)}))
+    (folder / "pointer.bin").write_text(LFS)
+    (folder / "nothing").mkdir()
+    (folder / "nothing" / "config.json").write_text("{}")
+    half = {name: value for name, value in uni.items() if not name.startswith(("blocks.2", "blocks.3"))}
+    lost = {name: value for name, value in uni.items() if name != "cls_token"}
+    return {
+        "truncated": (cut, "download it again", "cut short or damaged"),
+        "another model's keys": (
+            saved("resnet.safetensors", tensors_of("resnet50")),
+            "give pytorch_model.bin of MahmoodLab/UNI: these are of another kind of network",
+            "no vision transformer",
+        ),
+        "wrong width": (
+            saved("base.safetensors", tensors_of("kaiko-b16")),
+            "name the encoder that they are of, which may be kaiko-b16, or give pytorch_model.bin",
+            "tokens of 768 channels, where it has 1024",
+        ),
+        "wrong patch": (
+            saved("patch14.safetensors", tensors_of("gpfm")),
+            "name the encoder that they are of, which may be gpfm, or give pytorch_model.bin",
+            "patches of 14 px, where it has 16 px",
+        ),
+        "half of the blocks": (
+            saved("half.safetensors", half),
+            "get the whole file, pytorch_model.bin of MahmoodLab/UNI: blocks are missing",
+            "2 of 4 blocks",
+        ),
+        "a missing key": (
+            saved("lost.safetensors", lost),
+            "get pytorch_model.bin of MahmoodLab/UNI as it was published",
+            "1 missing: cls_token",
+        ),
+        "pickle": (pickled, "where you trust the file, load it and save model.state_dict()", "which could run code"),
+        "LFS pointer": (folder / "pointer.bin", "fetch the file itself: `git lfs pull`", "Git LFS pointer"),
+        "folder without weights": (folder / "nothing", "name the file, or the folder", "config.json"),
+    }
+
+
+def test_every_wrong_file_has_an_answer_of_its_own(tmp_path, tokens_of):
+    told = {}
+    for what, (path, first, found) in wrong_files(tmp_path, tokens_of).items():
+        with pytest.raises(EncoderError) as error:
+            with_weights("uni", path)
+        message = str(what_to_do_first(error.value))
+        assert message.startswith(first), (what, message)
+        assert found in message, (what, message)
+        told[what] = message
+    assert len(set(told.values())) == len(told) == 9
+
+
+def test_registers_are_told_apart(tmp_path, tokens_of):
+    save_file(tokens_of("dinov2-large-reg"), tmp_path / "w.safetensors")
+    with pytest.raises(EncoderError, match="4 registers, where it has 0") as error:
+        with_weights("gpfm", tmp_path / "w.safetensors")
+    assert "which may be dinov2-large-reg" in error.value.mend
+
+
+def test_the_right_file_is_taken_wherever_it_lies(tmp_path, tokens_of):
+    commit = "b55a5ec6cade1a39edfe6534189a9b8ca7a022f0"
+    folder = tmp_path / "models--MahmoodLab--UNI" / "snapshots" / commit
+    folder.mkdir(parents=True)
+    torch.save(tokens_of("uni"), folder / "pytorch_model.bin")
+    for path in (folder / "pytorch_model.bin", folder, tmp_path):
+        found = with_weights("uni", path)
+        assert found.spec.source.revision == commit
+        assert found.path == folder / "pytorch_model.bin"
+        assert found.tensors == len(tokens_of("uni"))

@@ -1,9 +1,17 @@
 """``histofactor encoders``."""
 
 import json
+import re
 from pathlib import Path
 
-from histofactor.encoders.registry import list_encoders
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from histofactor.encoders.registry import get, list_encoders
 
 
 def test_table_names_every_encoder(histofactor):
@@ -39,3 +47,73 @@ def test_check_of_a_plug_in_or_a_name_that_is_not_there(histofactor):
     code, _, err = histofactor("encoders", "check", "embeded")
     assert code == 2
     assert "did you mean 'embedded'" in err
+
+
+TINY = "timm:vit_tiny_patch16_224"
+
+
+@pytest.fixture
+def vit(tmp_path, monkeypatch):
+    """A file of weights of timm's smallest vision transformer, under a prefix; the hub is not asked."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    torch.manual_seed(0)
+    state = timm.create_model("vit_tiny_patch16_224").state_dict()
+    torch.save({f"model.{name}": value for name, value in state.items()}, tmp_path / "vit.bin")
+    return tmp_path / "vit.bin"
+
+
+def test_the_page_of_a_file_of_weights(histofactor, vit, tmp_path):
+    seen, image = tmp_path / "seen.html", tmp_path / "tissue.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 96, 3), np.uint8)).save(image)
+    options = ("--window", 96, "--picture", image, "--pca", seen, "--device", "cpu")
+    code, out, _ = histofactor("encoders", "check", TINY, "--weights", tmp_path, *options)
+    assert code == 0
+    assert re.search(r"tensors: all \d+ of the network are there; the file has \d+", out)
+    assert "begin with 'model.', which was taken off" in out
+    assert "6 × 6 tokens of 192 channels a window of 96 px" in out
+    assert "geometry: right" in out
+    assert "its own forward: timm gives the same tokens" in out
+    assert "sharing what is made with it: unknown" in out
+    page = seen.read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert "tissue.png, 96 × 80 px" in page
+
+
+def test_a_map_alone_lies_on_the_picture(histofactor, vit, tmp_path):
+    code, out, _ = histofactor("encoders", "check", TINY, "--weights", vit, "--pca", tmp_path / "seen.png")
+    assert code == 0
+    assert "procedural tissue" in out
+    with Image.open(tmp_path / "seen.png") as seen:
+        assert seen.size == (1024, 1024)
+
+
+def test_what_to_do_comes_first(histofactor, vit, tmp_path):
+    (tmp_path / "pointer.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n")
+    code, _, err = histofactor("encoders", "check", TINY, "--weights", tmp_path / "pointer.bin")
+    assert code == 2
+    assert "error: fetch the file itself: `git lfs pull`" in err
+    code, _, err = histofactor("encoders", "check", "uni", "--weights", vit)
+    assert code == 2
+    assert "error: name the encoder that they are of" in err
+    assert "tokens of 192 channels, where it has 1024" in err
+
+
+def test_windows_and_maps_that_cannot_be(histofactor, tmp_path):
+    code, _, err = histofactor("encoders", "check", "uni", "--random", "--window", 500)  # before the hub is asked
+    assert code == 2
+    assert "a multiple of 16 px from 32 to 4096" in err
+    assert "--window 496" in err
+    assert histofactor("encoders", "check", "embedded", "--pca", tmp_path / "seen.jpg")[0] == 2
+    assert histofactor("encoders", "check", "embedded", "--picture", tmp_path / "a.png")[0] == 2
+
+
+def test_licences_are_told(histofactor):
+    known = {"yes", "no", "unknown"}
+    for spec in list_encoders():
+        assert {spec.commercial, spec.derivatives} <= known
+        if "CC-BY-NC-ND" in spec.licence and "differ" not in spec.licence:
+            assert (spec.commercial, spec.derivatives) == ("no", "no")
+    assert get("prov-gigapath").commercial == "no"
+    assert get("keep").derivatives == "yes"
+    assert get("gpfm").commercial == "unknown"
+    assert "PathoROB 0.87" in get("virchow2").robustness

@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import replace
 
+import huggingface_hub.constants
 import joblib
 import numpy as np
 import tifffile
@@ -44,6 +45,7 @@ def make_world(folder, monkeypatch, gdc):
     write_weights(folder, monkeypatch)
     gdc.fill_with_images()
     monkeypatch.setattr(gdc_module, "ENDPOINT", gdc.endpoint)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(cluster_rows, "TILE_PX", 64)  # of slides this small, 256 concepts need more tiles
 
 

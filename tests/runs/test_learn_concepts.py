@@ -39,6 +39,7 @@ def test_banks_that_segment(images, tiny_encoder):
     assert [len(bank.vectors) for bank in banks] == [3, 5]
     assert banks[0].encoder == tiny_encoder.spec.key
     assert banks[0].mpp == 1.0
+    assert [bank.provenance["window_px"] for bank in banks] == [128, 128]
     assert [slide["name"] for slide in card["slides"]] == ["0.png", "1.png"]
     assert sum(slide["sampled"] for slide in card["slides"]) == card["options"]["tokens"]
     assert list(card["left_out"]) == ["bad.png"]

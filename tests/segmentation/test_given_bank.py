@@ -7,12 +7,14 @@ import pytest
 
 from histofactor.concepts.bank.file import save_bank
 from histofactor.concepts.bank.record import new_bank
+from histofactor.encoders.encoder import Inference
 from histofactor.encoders.registry import get
 from histofactor.errors import BankError, BankMismatch, EncoderError, OptionError
 from histofactor.masks import unlike
+from histofactor.records import WindowRule
 from histofactor.segmentation import setup
-from histofactor.segmentation.given_bank import check_width, find_bank, find_limit
-from histofactor.segmentation.setup import prepare
+from histofactor.segmentation.given_bank import check_width, find_bank, find_limit, told_of_window
+from histofactor.segmentation.setup import SegmentOptions, prepare
 
 
 def test_the_bank_that_is_meant(tiny_bank, tmp_path):
@@ -59,3 +61,36 @@ def test_limits_and_widths(tiny_encoder, tiny_bank):
     check_width(tiny_bank, tiny_encoder)
     with pytest.raises(BankMismatch, match="12 channels"):
         check_width(new_bank(np.ones((2, 5), np.float32), tiny_bank.encoder), tiny_encoder)
+
+
+def test_windows_that_are_not_those_of_the_concepts_are_told(tiny_encoder, tiny_bank):
+    """Of a transformer, whose tokens see all of their window; where concepts do not tell theirs, nothing is told."""
+    learned = replace(tiny_bank, provenance={"window_px": 224})
+    spec = replace(tiny_encoder.spec, window=WindowRule(128, 64))
+    fixed = replace(tiny_encoder, spec=spec, notes=("a note",))
+    assert told_of_window(learned, fixed).notes == (
+        "a note",
+        "its windows are of 128 px, and the concepts were learned with windows of 224 px",
+    )
+    assert told_of_window(tiny_bank, fixed) is fixed
+    assert told_of_window(replace(tiny_bank, provenance={"window_px": 128}), fixed) is fixed
+    assert told_of_window(learned, tiny_encoder) is tiny_encoder
+    assert len(prepare(encoder=fixed, concepts=learned).setup.encoder.notes) == 2
+
+
+def test_the_windows_of_the_concepts_are_taken_unless_others_are_asked_for(monkeypatch, tiny_encoder, tiny_bank):
+    asked = []
+
+    def load(name, *, inference, **options):
+        asked.append(inference.window_px)
+        return replace(tiny_encoder, spec=replace(tiny_encoder.spec, window=WindowRule(inference.window_px, 64)))
+
+    monkeypatch.setattr(setup, "load_encoder", load)
+    monkeypatch.setattr(setup, "name_of", lambda encoder: "tiny")
+    learned = replace(tiny_bank, provenance={"window_px": 256})
+    assert prepare(encoder="tiny", concepts=learned).setup.encoder.notes == ()
+    options = SegmentOptions(inference=Inference(window_px=512))
+    (note,) = prepare(encoder="tiny", concepts=learned, options=options).setup.encoder.notes
+    assert asked == [256, 512]
+    assert "512 px" in note
+    assert "256 px" in note

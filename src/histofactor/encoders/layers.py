@@ -51,7 +51,7 @@ def dense_at(spec: EncoderSpec, network: Any, layer: str) -> tuple[Dense, Encode
     Raises:
         OptionError: the network has no such layer.
     """
-    blocks = _blocks(network)
+    blocks = blocks_of(network)
     if blocks is None:
         return _stage(spec, network, layer)
     found = _find(spec, layer, len(blocks))
@@ -75,7 +75,7 @@ def dense_at(spec: EncoderSpec, network: Any, layer: str) -> tuple[Dense, Encode
 
 def compile_blocks(network: torch.nn.Module, **options: Any) -> None:
     """Let ``torch.compile`` work on the blocks of a transformer, which are alike, or on another network as a whole."""
-    for block in _blocks(network) or [network]:
+    for block in blocks_of(network) or [network]:
         block.compile(**options)
 
 
@@ -87,7 +87,7 @@ def prefix_of(network: Any) -> int:
     return 1 + int(getattr(config, "num_register_tokens", 0) or 0) if config is not None else 0
 
 
-def _blocks(network: Any) -> Any:
+def blocks_of(network: Any) -> Any:
     """The blocks of a transformer that keeps one grid of tokens, or None."""
     if (encoder := getattr(network, "encoder", None)) is not None:
         return getattr(encoder, "layer", None) or getattr(encoder, "layers", None)

@@ -14,6 +14,8 @@ from histofactor.concepts.bank.provenance import (
     per_slide_of,
     residual_limit_of,
     slides_of,
+    stays_true,
+    window_of,
 )
 from histofactor.concepts.bank.record import new_bank
 from histofactor.errors import BankError
@@ -33,11 +35,14 @@ def test_everything_may_be_missing():
     assert per_slide_of(bank()) == []
     assert examples_of(bank()) == [(), ()]
     assert residual_limit_of(bank()) is None
+    assert window_of(bank()) is None
     assert slides_of({}) == []
 
 
 def test_what_is_told_is_read():
     assert residual_limit_of(bank(residual_limit=0.75)) == 0.75
+    assert window_of(bank(window_px=224)) == 224
+    assert stays_true(bank(window_px=224, licence="MIT", counts=[3, 1])) == {"licence": "MIT", "window_px": 224}
     told = bank(counts=[3, 1], per_group={"A": [3, 0]}, per_slide=[[1, 1], [2, 0]], examples=[[EXAMPLE], []])
     assert counts_of(told).tolist() == [3, 1]
     assert {name: counts.tolist() for name, counts in per_group_of(told).items()} == {"A": [3, 0]}
@@ -66,6 +71,9 @@ NONSENSE = {
     "example of slide 1.0": (examples_of, {"examples": [[{**EXAMPLE, "slide": 1.0}], []]}),
     "example without side": (examples_of, {"examples": [[{**EXAMPLE, "side": 0}], []]}),
     "example far away": (examples_of, {"examples": [[{**EXAMPLE, "x": 1e300}], []]}),
+    "window text": (window_of, {"window_px": "224"}),
+    "window bool": (window_of, {"window_px": True}),
+    "window of none": (window_of, {"window_px": 0}),
     "limit text": (residual_limit_of, {"residual_limit": "0.7"}),
     "limit bool": (residual_limit_of, {"residual_limit": True}),
     "limit above 1": (residual_limit_of, {"residual_limit": 1.5}),

@@ -79,8 +79,8 @@ def test_the_page_of_a_file_of_weights(histofactor, vit, tmp_path):
     assert "tissue.png, 96 × 80 px" in page
 
 
-def test_a_map_alone_lies_on_the_picture(histofactor, vit, tmp_path):
-    code, out, _ = histofactor("encoders", "check", TINY, "--weights", vit, "--pca", tmp_path / "seen.png")
+def test_a_map_alone_lies_on_the_picture(histofactor, tmp_path):
+    code, out, _ = histofactor("encoders", "check", "embedded", "--device", "cpu", "--pca", tmp_path / "seen.png")
     assert code == 0
     assert "procedural tissue" in out
     with Image.open(tmp_path / "seen.png") as seen:
@@ -92,10 +92,10 @@ def test_what_to_do_comes_first(histofactor, vit, tmp_path):
     code, _, err = histofactor("encoders", "check", TINY, "--weights", tmp_path / "pointer.bin")
     assert code == 2
     assert "error: fetch the file itself: `git lfs pull`" in err
-    code, _, err = histofactor("encoders", "check", "uni", "--weights", vit)
+    code, _, err = histofactor("encoders", "check", "kaiko-s16", "--weights", vit)
     assert code == 2
     assert "error: name the encoder that they are of" in err
-    assert "tokens of 192 channels, where it has 1024" in err
+    assert "tokens of 192 channels, where it has 384" in err
 
 
 def test_windows_and_maps_that_cannot_be(histofactor, tmp_path):

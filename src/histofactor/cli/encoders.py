@@ -40,11 +40,12 @@ def list_(
     from rich.console import Console
     from rich.table import Column, Table
 
-    columns = ("dim", "patch px", "µm/px", "access", "licence", "commercial", "sharing", "robustness")
+    licence = Column("licence", overflow="fold")
+    columns = ("dim", "patch px", "µm/px", "access", licence, "commercial", "sharing", "robustness")
     table = Table(Column("name", no_wrap=True), *columns, box=None)
     for spec in specs:
         cells = (str(spec.dim), str(spec.patch_px), f"{spec.mpp:g}", access_of(spec), spec.licence)
-        table.add_row(spec.name, *cells, spec.commercial, spec.derivatives, spec.robustness)
+        table.add_row(spec.name, *cells, spec.commercial, spec.derivatives, spec.robustness.replace(" / ", "/"))
     Console().print(table)
     typer.echo("commercial: whether the licence allows commercial use; sharing: to share concepts learned with them")
     typer.echo("also timm:NAME for any network of timm, transformers:ID for a repository or folder, and a,b for both")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 
@@ -89,9 +90,10 @@ def _theirs(spec: EncoderSpec) -> str:
 
 def _alike(spec: EncoderSpec, build: _Build) -> str:
     """Encoders of the table that are built so."""
+    libraries = {"timm", "own", *({"transformers"} if find_spec("transformers") else ())}
     found = []
     for other in registry.list_encoders():
-        known = other.source.library in {"timm", "transformers", "own"} and not other.source.remote_code
+        known = other.source.library in libraries and not other.source.remote_code
         near = other.patch_px == build.patch_px and other.dim % build.dim == 0 and other.name != spec.name
         if known and near:
             with torch.device("meta"):

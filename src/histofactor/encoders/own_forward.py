@@ -49,15 +49,16 @@ def compare(spec: EncoderSpec, network: torch.nn.Module, path: Path | None, pixe
     Returns:
         The comparison, or None for a network that has no forward of tokens but ours.
     """
-    ours = dense_at(spec, network, "blocks[-1]+norm")[0](pixels)
     package, own = _OWN.get(spec.name, ("", None))
     installed = bool(package) and find_spec(package) is not None
     if installed and own is not None and path is not None:
-        return Compared(package, _difference(ours, own(path, pixels), spec))
-    if spec.source.library not in {"timm", "transformers"} or spec.source.remote_code:
+        who, theirs = package, own(path, pixels)
+    elif spec.source.library in {"timm", "transformers"} and not spec.source.remote_code:
+        who, theirs = spec.source.library, _of_library(spec, network, pixels)
+    else:
         return None
-    theirs = _of_library(spec, network, pixels)
-    return Compared(spec.source.library, _difference(ours, theirs, spec), "" if installed else package)
+    ours = dense_at(spec, network, "blocks[-1]+norm")[0](pixels)
+    return Compared(who, _difference(ours, theirs, spec), "" if installed else package)
 
 
 def _difference(ours: torch.Tensor, theirs: torch.Tensor, spec: EncoderSpec) -> float:

@@ -78,7 +78,7 @@ def segmented(tiny_encoder, tiny_bank):
 
     def run(inputs, out, reporter=None, clock=None, source_mpp=1.0, **options):
         observer = Observer(reporter or Reporter(), clock or Clock())
-        many = ManyOptions(opening=Opening(source_mpp=source_mpp), observer=observer, **options)
+        many = ManyOptions(**{"opening": Opening(source_mpp=source_mpp), "observer": observer} | options)
         return segment_many(inputs, out, encoder=tiny_encoder, concepts=tiny_bank, options=many)
 
     return run

@@ -12,6 +12,7 @@ from PIL import Image
 
 from histofactor.base.clock import Clock
 from histofactor.errors import OutputError, UnreadableRegion
+from histofactor.runs import source
 from histofactor.runs import task as module
 from histofactor.runs.execute import local
 from histofactor.runs.outcome import Reporter
@@ -380,7 +381,7 @@ def test_a_damaged_file_of_a_run_is_told_and_costs_no_results(segmented, image, 
 def test_another_file_of_a_slide_makes_results_anew(segmented, image, tmp_path, monkeypatch):
     beside = tmp_path / "in" / "Data0000.dat"
     beside.write_bytes(b"one")
-    monkeypatch.setattr(module, "files_of", lambda path: [path, beside])
+    monkeypatch.setattr(source, "files_of", lambda path: [path, beside])
     out = tmp_path / "out"
     statuses = [segmented([image], out)[0].status for _ in range(2)]
     beside.write_bytes(b"two")

@@ -90,7 +90,7 @@ def test_records_of_others_make_no_own_results(folder, text):
     for path in (folder / RUNS / "1.json", folder / "sub" / SEAL, folder / "sub" / STATUS):
         path.write_text(text)
     assert "deep.png" in names(find_inputs([folder]))
-    assert {SEAL, STATUS} == set(own_output._TOLD)
+    assert {SEAL, STATUS} == set(own_output.TOLD)
 
 
 def test_folders_end_where_links_lead_in_circles(folder):

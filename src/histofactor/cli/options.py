@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,6 +15,7 @@ import typer
 
 from histofactor.base.text import printable
 from histofactor.errors import OptionError
+from histofactor.records.urls import Input, Url, as_input
 
 if TYPE_CHECKING:
     from histofactor.encoders.encoder import Inference
@@ -26,8 +28,10 @@ _NUMBER = "[0-9]{1,9}"  # more digits count nothing here
 INTERRUPTED = "interrupted; what is finished is kept, and the same command goes on from there"
 
 InputsArgument = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="INPUT...", help="Slides, images, folders with all below them, or globs."),
+    list[Any] | None,  # ``Input``
+    typer.Argument(
+        metavar="INPUT...", parser=as_input, help="Slides, images, folders with all below them, globs, or URLs of such."
+    ),
 ]
 KOption = Annotated[int | None, typer.Option("-k", help="Number of concepts; default: the recommended one.")]
 MethodOption = Annotated[str, typer.Option(help="project, cluster, raw, factorize or single.")]
@@ -91,6 +95,10 @@ class EncoderChoice:
         str | None, typer.Option(metavar="NAME|N", help="Image of files that hold several; default the largest.")
     ] = None
     max_image_gb: Annotated[float, typer.Option(help="GB of memory that a plain image may take.")] = 2.0
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder that inputs of stores are fetched to; default a temporary one.")
+    ] = None
+    cache_gb: Annotated[float, typer.Option(help="GB that they take there at most, for each process.")] = 16.0
 
     @property
     def views(self) -> int:
@@ -114,7 +122,13 @@ class EncoderChoice:
         from histofactor.runs.source import Opening
 
         series = int(self.series) if self.series is not None and re.fullmatch(_NUMBER, self.series) else self.series
-        return Opening(source_mpp=self.source_mpp, series=series, max_image_gb=self.max_image_gb)
+        return Opening(
+            source_mpp=self.source_mpp,
+            series=series,
+            max_image_gb=self.max_image_gb,
+            cache=None if self.cache is None else str(self.cache.absolute()),
+            cache_gb=self.cache_gb,
+        )
 
     def given(self) -> dict[str, Any]:
         """What ``SegmentOptions`` takes of it."""
@@ -134,6 +148,8 @@ class EncoderChoice:
             if mpp is not None:
                 check_mpp(mpp, name)
         check_limit(self.max_image_gb)
+        if not 0 < self.cache_gb < math.inf:
+            raise OptionError("--cache-gb is out of range", expected="more than 0", got=f"{self.cache_gb:g}")
 
 
 def encoder_options(verb: Callable[..., None]) -> Callable[..., None]:
@@ -220,7 +236,7 @@ def say(text: str, *, err: bool = False) -> None:
     typer.echo(printable(text), err=err)
 
 
-def tell_groups(groups: Mapping[Path, Sequence[Path]], passed: PassedOver | None = None) -> list[Path]:
+def tell_groups(groups: Mapping[Input, Sequence[Path]], passed: PassedOver | None = None) -> list[Input]:
     """The slides of ``group_inputs``; which files are no inputs of their own is told on stderr."""
     from histofactor.slides.inputs import grouping_notes
 
@@ -231,8 +247,8 @@ def tell_groups(groups: Mapping[Path, Sequence[Path]], passed: PassedOver | None
 
 
 def inputs_of(
-    named: Sequence[Path] | None, table: Path | None, group: str | None = None
-) -> tuple[list[Path], dict[Path, Stated]]:
+    named: Sequence[Input] | None, table: Path | None, group: str | None = None
+) -> tuple[list[Input], dict[Input, Stated]]:
     """The inputs that a verb works on, and what a table says of them; what is passed over is told on stderr.
 
     Args:
@@ -251,7 +267,7 @@ def inputs_of(
         raise OptionError("there is nothing to work on", expected="INPUT..., or a table of inputs", got="neither")
     passed = PassedOver()
     paths = tell_groups(group_inputs(named or [], passed), passed)
-    if any(path.is_dir() for path in named or []) and (note := folder_note(paths)):
+    if any(isinstance(path, Url) or path.is_dir() for path in named or []) and (note := folder_note(paths)):
         say(f"note: {note}", err=True)
     known = (
         {} if table is None else read_table(table, paths, group, lambda sentence: say(f"note: {sentence}", err=True))

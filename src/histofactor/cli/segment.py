@@ -24,6 +24,7 @@ from histofactor.cli.options import (
     say,
 )
 from histofactor.cli.share import LogOption, ShardOption, log_of, share
+from histofactor.records.urls import told
 
 if TYPE_CHECKING:
     from histofactor.base.clock import Clock
@@ -124,7 +125,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
                 outputs=Outputs(keep_weights, ome_zarr),
                 resume=resume,
                 relearn=relearn,
-                arguments=sys.argv[1:],
+                arguments=[told(one) for one in sys.argv[1:]],
                 observer=Observer(reporter, clock),
                 shard=own,
             )

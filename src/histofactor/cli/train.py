@@ -13,6 +13,7 @@ import typer
 from histofactor.base.text import counted
 from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, say
 from histofactor.cli.share import LogOption
+from histofactor.records.urls import Input, as_input, check_here
 
 if TYPE_CHECKING:
     from histofactor.runs.learn_concepts import Learned
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 @encoder_options
 def train(  # noqa: PLR0913 - one parameter an option
     inputs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="INPUT...", help="Images, slides, folders with all below them, globs, or one manifest."),
+        list[Any] | None,  # ``Input``
+        typer.Argument(
+            metavar="INPUT...",
+            parser=as_input,
+            help="Images, slides, folders with all below them, globs, URLs of such, or one manifest.",
+        ),
     ] = None,
     *,
     out: Annotated[Path, typer.Option("-o", "--out", help="Bank to write, NAME.safetensors.")],
@@ -89,12 +94,14 @@ def train(  # noqa: PLR0913 - one parameter an option
     if preset == "tcga":
         pool, independent, choice = "tile", True, replace(choice, transform="relu", fast=True)
     ks = numbers(k, "-k")
-    manifest = inputs[0] if inputs and len(inputs) == 1 and inputs[0].suffix in {".tsv", ".txt"} else None
+    check_here(out)
+    one = inputs[0] if inputs and len(inputs) == 1 else None
+    manifest = one if isinstance(one, Path) and one.suffix in {".tsv", ".txt"} else None
     paths, known = ([], {}) if manifest is not None else inputs_of(inputs, table, group)
     if manifest is not None:
         sources = _fetched(manifest, download or out.with_name(f"{out.name}.slides"), endpoint)
     else:
-        sources = file_sources(paths, known)
+        sources = file_sources(paths, known, choice.opening())
     options = LearnOptions(
         mpp=choice.mpp,
         opening=choice.opening(),
@@ -140,7 +147,7 @@ def _fetched(manifest: Path, folder: Path, endpoint: str | None) -> Sources:
     return manifest_sources(read_manifest(manifest), folder, FetchOptions(endpoint or ENDPOINT))
 
 
-def _write(learned: Learned, out: Path, paths: list[Path], opening: Opening) -> Path:
+def _write(learned: Learned, out: Path, paths: list[Input], opening: Opening) -> Path:
     """Write the bank, and beside it the page to look at, whose path is returned."""
     from histofactor.concepts.bank.file import read_bank_file, save_bank
     from histofactor.export.bank_page import write_bank_page

@@ -14,6 +14,7 @@ from histofactor.export.picture import Maps
 from histofactor.export.report import ReportEntry
 from histofactor.export.tables import PhenotypeRow
 from histofactor.records import SlideInfo
+from histofactor.records.urls import as_input
 
 
 def write_preview(entry: ReportEntry, folder: Path) -> None:
@@ -30,7 +31,7 @@ def read_preview(folder: Path) -> ReportEntry | None:
     try:
         content = read_digested(folder / PREVIEW)
         slide = content["slide"]
-        slide |= {"path": None if slide["path"] is None else Path(slide["path"])}
+        slide |= {"path": None if slide["path"] is None else as_input(slide["path"])}
         slide |= {name: tuple(slide[name]) for name in ("size", "level_downsamples", "notes", "associated")}
         rows = (row | {"color": None if row["color"] is None else tuple(row["color"])} for row in content["rows"])
         maps = content["maps"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.records.shown import Shown
+from histofactor.records.urls import Input
 
 Color = tuple[int, int, int]
 Float = NDArray[np.float32]
@@ -36,7 +36,7 @@ class SlideInfo(Shown):
     """What is known of an input before its pixels are read.
 
     Attributes:
-        path: the file, or None for an array in memory.
+        path: the file, the URL of one that was fetched, or None for an array in memory.
         size: (width, height) in level-0 px.
         mpp: µm per level-0 px, or None where neither header nor user states it.
         level_downsamples: downsample of every level stored, 1.0 first.
@@ -48,7 +48,7 @@ class SlideInfo(Shown):
         associated: names of the images that go with it, such as its label; ``read_associated`` of a slide reads them.
     """
 
-    path: Path | None
+    path: Input | None
     size: tuple[int, int]
     mpp: float | None
     level_downsamples: tuple[float, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import histofactor
@@ -22,11 +21,12 @@ from histofactor.export.tables import phenotype_table
 from histofactor.export.weights import WeightsHeader
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest
 from histofactor.records import ConceptBank, Segmentation
+from histofactor.records.urls import Input
 from histofactor.runs.place import Place, clear, seal, unseal
 from histofactor.runs.relabel import Legend, assemble, bands, groups_of
 from histofactor.runs.results import Outputs, write_files, write_results
 from histofactor.runs.rewrite import gone
-from histofactor.runs.source import Opening
+from histofactor.runs.source import Opening, is_there
 from histofactor.runs.task import stated_outputs
 from histofactor.segmentation.store import DiskStore
 
@@ -57,7 +57,7 @@ class Target:
         return [Group(*group) for group in named]
 
 
-def decode_again(place: Place, target: Target, source: Path, opening: Opening) -> list[str]:
+def decode_again(place: Place, target: Target, source: Input, opening: Opening) -> list[str]:
     """Decode the labels of one input anew, write all its files and seal them; the weights stay as they are.
 
     Args:
@@ -77,7 +77,7 @@ def decode_again(place: Place, target: Target, source: Path, opening: Opening) -
     legend = Legend(bank.names, bank.colors, tuple(concept + 1 for concept in bank.excluded))
     with open_results(place.results) as results:
         weights, entry = results.weights, read_preview(place.results)
-        if weights is None or (entry is None and not source.exists()):
+        if weights is None or (entry is None and not is_there(source)):
             raise ImageError(f"what the report shows of {place.results} is gone", mend="segment the input again")
         content, before = _content(results.recipe, weights.header, target), groups_of(results, weights)
         store = DiskStore(place.work, f"decoded again: {labels}")
@@ -86,7 +86,7 @@ def decode_again(place: Place, target: Target, source: Path, opening: Opening) -
                 store.put(band, None)
             segmentation = assemble(weights, results.recipe, legend, store.maps(), content)
             outputs = Outputs(ome_zarr=(place.results / OME_ZARR).exists())
-            if source.exists():
+            if is_there(source):
                 notes = _write(segmentation, place, outputs, source, opening)
             elif entry is not None:
                 patches = _patches(entry, before, target.groups)
@@ -115,7 +115,7 @@ def _content(parent: Mapping[str, Any], header: WeightsHeader, target: Target) -
     }
 
 
-def _write(segmentation: Segmentation, place: Place, outputs: Outputs, source: Path, opening: Opening) -> list[str]:
+def _write(segmentation: Segmentation, place: Place, outputs: Outputs, source: Input, opening: Opening) -> list[str]:
     """Write the files of an input that is at hand."""
     with opening.open(source) as slide:
         notes = tuple(segmentation.recipe["source"]["notes"])

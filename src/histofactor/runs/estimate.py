@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,11 +24,12 @@ from histofactor.errors import HistofactorError, OptionError
 from histofactor.export.overlay import LONG_SIDE_PX, thumbnail_size
 from histofactor.export.picture import IMAGE_PX
 from histofactor.records import SlideInfo
+from histofactor.records.urls import Input
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.own_concepts import MOST_INPUTS
 from histofactor.runs.request import ManyOptions
 from histofactor.runs.sample_builder import LearnOptions
-from histofactor.runs.source import NOTHING
+from histofactor.runs.source import NOTHING, one_ahead, settled
 from histofactor.runs.task import Request
 from histofactor.runs.thrift import Thrift, allot, looked_at
 from histofactor.segmentation.encoding import LANES, Planned, batches
@@ -68,7 +68,7 @@ class InputEstimate:
         error: why it cannot be read, or "".
     """
 
-    path: Path
+    path: Input
     size: tuple[int, int] = (0, 0)
     mpp: float | None = None
     tissue_mm2: float | None = None
@@ -121,7 +121,7 @@ class _Learning:
     held_bytes: int = 0
 
 
-def estimate(inputs: Sequence[Path], request: Request, options: ManyOptions, reporter: Reporter) -> Estimate:
+def estimate(inputs: Sequence[str | Input], request: Request, options: ManyOptions, reporter: Reporter) -> Estimate:
     """Say what ``segment_many`` would take for inputs; nothing is written.
 
     Args:
@@ -139,9 +139,9 @@ def estimate(inputs: Sequence[Path], request: Request, options: ManyOptions, rep
     if options.opening.source_mpp is not None:
         check_mpp(options.opening.source_mpp, "--source-mpp")
     setup = learning_setup(request.encoder, request.mpp, request.options) if own else request.load().setup
-    plans: dict[Path, Plan] = {}
+    plans: dict[Input, Plan] = {}
     rows: list[InputEstimate] = []
-    for index, path in enumerate(inputs):
+    for index, path in enumerate(one_ahead(settled(inputs), options.opening)):
         reporter.on_input(str(path), index, len(inputs))
         try:
             with _open(path, options) as slide:
@@ -166,13 +166,13 @@ def estimate(inputs: Sequence[Path], request: Request, options: ManyOptions, rep
     )
 
 
-def _open(path: Path, options: ManyOptions) -> Slide:
+def _open(path: Input, options: ManyOptions) -> Slide:
     if is_features(path):
         raise OptionError(f"{path} holds features: nothing of it is encoded", mend="name images")
     return options.opening.open(path, options.known.get(path, NOTHING).mpp)
 
 
-def _counted(path: Path, info: SlideInfo, plan: Plan) -> InputEstimate:
+def _counted(path: Input, info: SlideInfo, plan: Plan) -> InputEstimate:
     width, height = info.size
     area = None if info.mpp is None else float(plan.thumbnail.mean()) * width * height * (info.mpp / 1000) ** 2
     return InputEstimate(path, info.size, info.mpp, area, plan.windows)
@@ -189,7 +189,7 @@ def _learning(plans: Sequence[Plan], setup: Setup, seed: int) -> _Learning:
     return _Learning(windows, min(tokens, LearnOptions().tokens), sum(one.held for _, one in allotted))
 
 
-def _measure(plans: Mapping[Path, Plan], setup: Setup, options: ManyOptions, tokens: int) -> _Measured:
+def _measure(plans: Mapping[Input, Plan], setup: Setup, options: ManyOptions, tokens: int) -> _Measured:
     """Encode a few windows of the input that has most, and cluster their tokens where concepts would be learned."""
     path = max(plans, key=lambda one: plans[one].windows, default=None)
     if path is None or not plans[path].windows:
@@ -249,7 +249,7 @@ def _shown_px(plan: Plan, long_side_px: int = LONG_SIDE_PX) -> int:
     return size[0] * size[1]
 
 
-def _memory(plans: Mapping[Path, Plan], learning: int) -> int | None:
+def _memory(plans: Mapping[Input, Plan], learning: int) -> int | None:
     """Bytes at the peak: what this process took to encode, and what grows with the inputs."""
     if sys.platform == "win32":
         return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.provenance import Example, SlideNote, examples_of, slides_of
 from histofactor.errors import HistofactorError, ImageError
 from histofactor.records import Region
+from histofactor.records.urls import Input
 from histofactor.runs.source import Opening
 from histofactor.slides.blocks import read_blocks
 from histofactor.slides.reader import Slide
@@ -20,11 +22,12 @@ from histofactor.slides.reader import Slide
 PATCHES, PATCH_PX = 4, 96  # for each concept, and the side of each
 _ANY_MPP = 1.0  # places and sides are told in level-0 px, so that µm/px are of no account here
 
+Given = TypeVar("Given", bound=Input)
 Patches = dict[tuple[int, int], list[NDArray[np.uint8]]]  # by K and label
 _Place = tuple[int, int, int]  # K, label, rank
 
 
-def read_examples(file: BankFile, inputs: Sequence[Path], opening: Opening | None = None) -> tuple[Patches, list[str]]:
+def read_examples(file: BankFile, inputs: Sequence[Input], opening: Opening | None = None) -> tuple[Patches, list[str]]:
     """Read the typical patches that a bank tells of, slide by slide, from different slides as far as there are.
 
     An input is the slide on the card that has its file name; where several share it, the SHA-256 decides.
@@ -42,7 +45,7 @@ def read_examples(file: BankFile, inputs: Sequence[Path], opening: Opening | Non
         BankError: what the bank tells of its concepts cannot be read.
     """
     slides, opening = slides_of(file.card), opening or Opening()
-    paths, missing = find_slides(slides, inputs)
+    paths, missing = find_slides(slides, inputs, opening)
     wanted = {
         (k, label): choose([one for one in examples if one.slide in paths])
         for k, bank in file.banks.items()
@@ -66,25 +69,31 @@ def read_examples(file: BankFile, inputs: Sequence[Path], opening: Opening | Non
     return patches, missing
 
 
-def find_slides(slides: Sequence[SlideNote], inputs: Sequence[Path]) -> tuple[dict[int, Path], list[str]]:
+def find_slides(
+    slides: Sequence[SlideNote], inputs: Sequence[Given], opening: Opening | None = None
+) -> tuple[dict[int, Given], list[str]]:
     """The input of each slide by its place on the card, and what is wrong with the others.
 
     Args:
         slides: on the card.
         inputs: of them, or some; others are passed over.
+        opening: how they are opened.
     """
     names = [PurePosixPath(slide.name).name for slide in slides]
     given = [path.name for path in inputs]
-    paths: dict[int, Path] = {}
+    paths: dict[int, Given] = {}
     missing = []
     for path in inputs:
         places = [place for place, name in enumerate(names) if name == path.name]
         if places and (len(places) > 1 or given.count(path.name) > 1):
             try:
-                with path.open("rb") as file:
+                with (opening or Opening()).local(path) as local, local.open("rb") as file:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
             except OSError as error:
                 missing.append(f"{path} cannot be read: {error.strerror or error}")
+                continue
+            except HistofactorError as error:
+                missing.append(str(error))
                 continue
             places = [place for place in places if slides[place].sha256 == digest]
         paths |= dict.fromkeys(places, path)
@@ -112,14 +121,14 @@ def _overlap(one: Example, other: Example) -> bool:
     return all(abs(a - b) < min(one.side, other.side) for a, b in ((one.x, other.x), (one.y, other.y)))
 
 
-def _read(path: Path, wanted: Mapping[_Place, Example], opening: Opening) -> dict[_Place, NDArray[np.uint8]]:
+def _read(path: Input, wanted: Mapping[_Place, Example], opening: Opening) -> dict[_Place, NDArray[np.uint8]]:
     if not wanted:
         return {}
     with opening.open(path, opening.source_mpp or _ANY_MPP) as slide:
         return {place: read_blocks(slide, region_of(slide, path, one))[0] for place, one in wanted.items()}
 
 
-def region_of(slide: Slide, path: Path, one: Example, side_px: int = PATCH_PX) -> Region:
+def region_of(slide: Slide, path: Input, one: Example, side_px: int = PATCH_PX) -> Region:
     """The square that shows an example, moved inwards where it would leave the slide.
 
     Args:

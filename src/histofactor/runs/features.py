@@ -16,15 +16,16 @@ from histofactor.base.files import check_folder, sweep
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.recipe import fingerprint
+from histofactor.records.urls import Input, check_here
 from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.place import LOCKS, locked, name_folders
 from histofactor.runs.request import ManyOptions
-from histofactor.runs.source import NOTHING
+from histofactor.runs.source import NOTHING, one_ahead, settled
 from histofactor.segmentation.feature_file import recipe_in, told_of
 from histofactor.segmentation.feature_writer import DTYPES, write_features
 from histofactor.segmentation.plan import mask_of
 from histofactor.segmentation.setup import Setup, learning_setup, with_mask
-from histofactor.slides.slide_parts import FEATURES, files_of, is_features
+from histofactor.slides.slide_parts import FEATURES, is_features
 
 _TOLD = 32  # letters of a folder's name that its temporary one ends with, see ``base.files``
 
@@ -38,7 +39,7 @@ class _Wanted:
 
 
 def write_many_features(
-    inputs: Sequence[Path],
+    inputs: Sequence[str | Input],
     out: Path,
     *,
     encoder: str | Encoder,
@@ -72,18 +73,21 @@ def write_many_features(
         raise OptionError("there is nothing to encode", expected="at least one input", got="none")
     if dtype not in DTYPES:
         raise OptionError(f"unknown type {dtype!r}", expected=f"one of {', '.join(DTYPES)}")
+    check_here(out)
+    paths = settled(inputs)
     setup, reporter, outcomes = learning_setup(encoder, options.mpp, options.segment), options.observer.reporter, []
     check_folder(out / LOCKS, inside=out)
-    for index, (path, name) in enumerate(zip(inputs, name_folders(inputs, {}), strict=True)):
-        reporter.on_input(str(path), index, len(inputs))
+    for index, (path, name) in enumerate(zip(one_ahead(paths, options.opening), name_folders(paths, {}), strict=True)):
+        reporter.on_input(str(path), index, len(paths))
         folder = out / f"{name}{FEATURES}"
         outcome = attempt(str(path), partial(_write, path, folder, setup, options, _Wanted(dtype, overwrite)))
+        options.opening.discard(path)
         reporter.on_outcome(outcome)
         outcomes.append(outcome)
     return outcomes
 
 
-def _write(path: Path, folder: Path, setup: Setup, options: ManyOptions, wanted: _Wanted) -> Outcome:
+def _write(path: Input, folder: Path, setup: Setup, options: ManyOptions, wanted: _Wanted) -> Outcome:
     """The features of one input, by one process at a time, which clears what a killed one left of them."""
     end, locks = folder.name[-_TOLD:], folder.parent / LOCKS
     with locked(locks / f"{folder.name}.lock.json", guards=[folder]):
@@ -92,7 +96,7 @@ def _write(path: Path, folder: Path, setup: Setup, options: ManyOptions, wanted:
         return _written(path, folder, setup, options, wanted)
 
 
-def _written(path: Path, folder: Path, setup: Setup, options: ManyOptions, wanted: _Wanted) -> Outcome:
+def _written(path: Input, folder: Path, setup: Setup, options: ManyOptions, wanted: _Wanted) -> Outcome:
     """What became of one input."""
     if is_features(path):
         raise OptionError(f"{path} holds features already", mend="name an image")
@@ -102,7 +106,7 @@ def _written(path: Path, folder: Path, setup: Setup, options: ManyOptions, wante
     mask = None if setup.tissue.mask is None else fingerprint(mask_of(setup.tissue.mask, path))
     encoder = setup.encoder
     recipe = [
-        histofactor.__version__, str(path.resolve()), fingerprint(*files_of(path)), opening.source_mpp, opening.series,
+        histofactor.__version__, str(path.resolve()), opening.content(path), opening.source_mpp, opening.series,
         asdict(encoder.spec), encoder.precision, encoder.repaired, setup.mpp, setup.views, setup.shift_px,
         setup.tissue.find, mask, wanted.dtype,
     ]  # fmt: skip

@@ -18,6 +18,7 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError
 from histofactor.records import ConceptBank
 from histofactor.records.shown import Shown
+from histofactor.records.urls import Input
 from histofactor.runs.execute.workers import open_workers
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
@@ -38,7 +39,7 @@ class Learned(Shown):
 
 
 def learn_concepts(
-    inputs: Sequence[str | Path] | Sources,
+    inputs: Sequence[str | Input] | Sources,
     ks: Sequence[int],
     *,
     encoder: str | Encoder = "embedded",
@@ -71,7 +72,7 @@ def learn_concepts(
     """
     options = options or LearnOptions()
     check_ks(ks)
-    sources = inputs if isinstance(inputs, Sources) else file_sources(inputs)
+    sources = inputs if isinstance(inputs, Sources) else file_sources(inputs, opening=options.opening)
     with open_workers(options.engine) as workers:
         builder = SampleBuilder(sources, encoder, options, work=work, reporter=reporter, workers=workers)
         builder.gather()

@@ -23,6 +23,7 @@ from histofactor.base.files import check_folder, output_error
 from histofactor.base.names import RUNS
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import OptionError
+from histofactor.records.urls import Input, as_input
 from histofactor.runs.asked import known_of, of_input
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.place import LOCKS, Place, key_of, locked, name_folders
@@ -74,7 +75,7 @@ def facts_of(segmenter: Segmenter, concepts: str, arguments: Sequence[str]) -> d
 
 
 def begin(
-    out: Path, facts: Mapping[str, Any], inputs: Sequence[Path], on_note: Callable[[str], None] = lambda sentence: None
+    out: Path, facts: Mapping[str, Any], inputs: Sequence[Input], on_note: Callable[[str], None] = lambda sentence: None
 ) -> tuple[str, list[Place]]:
     """Write down a run, and give every input its place; files of runs that are damaged are renamed, and so told once.
 
@@ -97,7 +98,7 @@ def begin(
         for path in damaged:
             on_note(_set_aside(path))
         named = {folder: key for run in runs for _, folder, key in run["inputs"]}
-        taken = {folder: key_of(Path(outcome.input)) for folder, outcome in _unnamed(out, named)} | named
+        taken = {folder: key_of(as_input(outcome.input)) for folder, outcome in _unnamed(out, named)} | named
         folders = name_folders(inputs, taken)
         listed = [[str(path), folder, key_of(path)] for path, folder in zip(inputs, folders, strict=True)]
         content = {**facts, "inputs": listed}
@@ -107,12 +108,12 @@ def begin(
     return name, [Place(out, folder) for folder in folders]
 
 
-def inputs_of(out: Path) -> list[Path]:
+def inputs_of(out: Path) -> list[Input]:
     """The inputs of all runs, each once, in the order of the runs."""
-    return list(dict.fromkeys(Path(path) for run in _read_runs(out)[0] for path, _, _ in run["inputs"]))
+    return list(dict.fromkeys(as_input(path) for run in _read_runs(out)[0] for path, _, _ in run["inputs"]))
 
 
-def openings_of(out: Path) -> dict[Path, Mapping[str, Any]]:
+def openings_of(out: Path) -> dict[Input, Mapping[str, Any]]:
     """How the inputs of all runs were opened last, see ``source.Opening``; without those of which it is not known."""
     return {
         path: opening
@@ -121,17 +122,17 @@ def openings_of(out: Path) -> dict[Path, Mapping[str, Any]]:
     }
 
 
-def known_inputs(out: Path) -> dict[Path, Stated]:
+def known_inputs(out: Path) -> dict[Input, Stated]:
     """What was said of inputs of earlier runs, see ``source.Stated``."""
     found = {path: known_of(request, key) for path, (request, key) in _asked(out).items()}
     return {path: one for path, one in found.items() if one is not None}
 
 
-def _asked(out: Path) -> dict[Path, tuple[Mapping[str, Any], str]]:
+def _asked(out: Path) -> dict[Input, tuple[Mapping[str, Any], str]]:
     """What the newest run of every input was asked for, and the key of the input."""
     asked = [(run, run.get("request")) for run in _read_runs(out)[0]]
     return {
-        Path(path): (request, key)
+        as_input(path): (request, key)
         for run, request in asked
         if isinstance(request, dict)
         for path, _, key in run["inputs"]
@@ -164,7 +165,7 @@ def shares(ledger: Ledger) -> list[dict[str, Any]]:
     counts = [Counter[str]() for _ in range(of)]
     for outcome in ledger.outcomes:
         if outcome.input in own:
-            counts[number_of(Path(outcome.input), of) - 1][outcome.status] += 1
+            counts[number_of(as_input(outcome.input), of) - 1][outcome.status] += 1
     return [
         {"shard": f"{index}/{of}", "inputs": count.total(), **{name: count[name] for name in _STATUSES}}
         for index, count in enumerate(counts, 1)

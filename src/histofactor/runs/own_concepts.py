@@ -16,6 +16,7 @@ from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions
 from histofactor.encoders.registry import get
 from histofactor.errors import BankMismatch, LeaseLost
+from histofactor.records.urls import Input
 from histofactor.runs.beacon import WAITING
 from histofactor.runs.execute.engine import Workers
 from histofactor.runs.execute.local import LocalWorkers
@@ -62,7 +63,7 @@ class StudyOptions:
     opening: Opening = field(default_factory=Opening)
     relearn: bool = False
     thrift: Thrift = field(default_factory=Thrift)
-    known: Mapping[Path, Stated] = field(default_factory=dict)
+    known: Mapping[Input, Stated] = field(default_factory=dict)
     workers: Workers = field(default_factory=LocalWorkers)
 
 
@@ -80,7 +81,7 @@ class OwnConcepts:
 
 
 def own_concepts(
-    out: Path, inputs: Sequence[Path], request: Request, options: StudyOptions, reporter: Reporter
+    out: Path, inputs: Sequence[Input], request: Request, options: StudyOptions, reporter: Reporter
 ) -> OwnConcepts:
     """Take the concepts of a study, or learn them from its inputs where there are none.
 
@@ -125,7 +126,7 @@ def _study_lock(out: Path, reporter: Reporter) -> Iterator[None]:
 
 
 def _kept(
-    path: Path, inputs: Sequence[Path], request: Request, options: StudyOptions, reporter: Reporter
+    path: Path, inputs: Sequence[Input], request: Request, options: StudyOptions, reporter: Reporter
 ) -> OwnConcepts:
     """The concepts that are there, at the K that is asked for."""
     study = open_study(path)
@@ -168,7 +169,7 @@ def _at_mpp(request: Request, learned_mpp: float | None, reporter: Reporter) -> 
 
 
 def _learned(
-    path: Path, inputs: Sequence[Path], request: Request, options: StudyOptions, reporter: Reporter
+    path: Path, inputs: Sequence[Input], request: Request, options: StudyOptions, reporter: Reporter
 ) -> OwnConcepts:
     """Concepts learned from the inputs, written down with their page."""
     seed = request.options.seed
@@ -181,7 +182,8 @@ def _learned(
         thrift=options.thrift,
         checkpoint_s=_CHECKPOINT_S,
     )
-    sources, quiet = file_sources(_drawn(inputs, seed, reporter), options.known), _while_learning(reporter)
+    sources = file_sources(_drawn(inputs, seed, reporter), options.known, options.opening)
+    quiet = _while_learning(reporter)
     work, workers = sample_of(path), options.workers
     builder = SampleBuilder(sources, request.encoder, learning, work=work, reporter=quiet, workers=workers)
     builder.gather()
@@ -209,7 +211,7 @@ def _learned(
     return OwnConcepts(request, origin(study))
 
 
-def _drawn(inputs: Sequence[Path], seed: int, reporter: Reporter) -> list[Path]:
+def _drawn(inputs: Sequence[Input], seed: int, reporter: Reporter) -> list[Input]:
     """The inputs that concepts are learned from, in their order."""
     if len(inputs) <= MOST_INPUTS:
         return list(inputs)
@@ -233,7 +235,7 @@ def _while_learning(reporter: Reporter) -> Reporter:
     )
 
 
-def _tell_new(file: BankFile, inputs: Sequence[Path], reporter: Reporter) -> None:
+def _tell_new(file: BankFile, inputs: Sequence[Input], reporter: Reporter) -> None:
     """Say which inputs the concepts were not learned for."""
     given = file.card.get("given")
     known = set(given) if isinstance(given, list) else set()
@@ -254,5 +256,5 @@ def _tell_mpp(builder: SampleBuilder, reporter: Reporter) -> None:
         )
 
 
-def _digits(path: Path) -> str:
+def _digits(path: Input) -> str:
     return key_of(path)[:_DIGITS]

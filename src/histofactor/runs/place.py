@@ -25,6 +25,7 @@ from histofactor.errors import LeaseLost
 from histofactor.export.seal import read_seal as sealed_in
 from histofactor.export.seal import write_seal
 from histofactor.recipe import FORMAT
+from histofactor.records.urls import Input
 from histofactor.slides.slide_parts import slide_name
 
 _OLDER = "they are of an earlier version, which told what they depend on in another way"
@@ -91,7 +92,7 @@ class Seal:
     fault: str = ""
 
 
-def name_folders(inputs: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
+def name_folders(inputs: Sequence[Input], taken: Mapping[str, str]) -> list[str]:
     """A folder name for every input: what the slide is called, made safe for any file system.
 
     An input keeps the name that it has. Of others, those that share theirs with another input (whatever its case), or
@@ -112,7 +113,7 @@ def name_folders(inputs: Sequence[Path], taken: Mapping[str, str]) -> list[str]:
     ]
 
 
-def safe_name(path: Path) -> str:
+def safe_name(path: Input) -> str:
     """What a slide is called as the name of a folder: never hidden, reserved, or longer than ``LONGEST`` bytes.
 
     A name that had to be changed gets digits of a hash of the file's name after it.
@@ -128,9 +129,9 @@ def safe_name(path: Path) -> str:
     return f"{name or 'input'}-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:_HASH]}"
 
 
-def key_of(path: Path) -> str:
-    """What tells an input from all others: a hash of its resolved path."""
-    return hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+def key_of(path: Input) -> str:
+    """What tells an input from all others: a hash of its resolved path, or of its URL as it is told."""
+    return hashlib.sha256(os.fsencode(str(path.resolve()))).hexdigest()
 
 
 @contextmanager

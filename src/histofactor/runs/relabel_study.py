@@ -14,8 +14,9 @@ from histofactor.concepts.bank.nesting import sums, unions
 from histofactor.concepts.bank.one_name import in_one_color
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.export.weights import SparseWeights
-from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
+from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest
 from histofactor.records import ConceptBank
+from histofactor.records.urls import Input, as_input
 from histofactor.runs.beacon import lit
 from histofactor.runs.decode_again import Target, decode_again
 from histofactor.runs.derive import deriving
@@ -26,13 +27,12 @@ from histofactor.runs.outcome import Observer, Outcome, Reporter, attempt
 from histofactor.runs.place import Place, Seal, holding, read_seal, seal
 from histofactor.runs.rewrite import rewrite
 from histofactor.runs.shards import Shard
-from histofactor.runs.source import Opening
+from histofactor.runs.source import Opening, is_there
 from histofactor.runs.staging import as_placed, restore, staged
 from histofactor.runs.status import read_status, tell_status
 from histofactor.runs.study import Study, at_level, find_bank, open_study, origin, page_of, study_lock, write_page
 from histofactor.runs.task import Task, stated_outputs
 from histofactor.segmentation.method import method_of, nearest
-from histofactor.slides.slide_parts import files_of
 
 _NO_WEIGHTS = "its weights were not kept, or are of other concepts"
 _NO_UNIONS = "the new concepts are no unions of its own"
@@ -49,7 +49,7 @@ class Encoding:
         request: what it was segmented with, see ``runs.request``; None where it is not known.
     """
 
-    path: Path
+    path: Input
     folder: str
     why: str
     request: Mapping[str, Any] | None
@@ -109,8 +109,8 @@ def relabel_study(
         made = Relabelled(bank, study.k)
         _write_page(out, study)
         finished = [one for one in ledger.outcomes if one.folder and one.status in {"done", "damaged"}]
-        own = [one for one in finished if shard is None or shard.has(Path(one.input))]
-        tasks, telling = [Task(Path(one.input), Place(out, one.folder)) for one in own], signal.reporter
+        own = [one for one in finished if shard is None or shard.has(as_input(one.input))]
+        tasks, telling = [Task(as_input(one.input), Place(out, one.folder)) for one in own], signal.reporter
         with deriving(out, Observer(telling), signal.is_last if shard is not None else lambda: True):
             try:
                 _bring_all(tasks, study, engine, made, telling)
@@ -118,7 +118,7 @@ def relabel_study(
                 _note_run(out, ledger, study, made, arguments)
     waiting = {one.folder: one for one in made.outcomes if one.status == "waiting"}
     for folder, outcome in waiting.items():
-        path, request = _input_of(Place(out, folder), Path(outcome.input)), request_of(out, folder)
+        path, request = _input_of(Place(out, folder), as_input(outcome.input)), request_of(out, folder)
         made.encode.append(Encoding(path, folder, outcome.notes[-1], request))
     return made
 
@@ -143,7 +143,7 @@ def _write_page(out: Path, study: Study) -> None:
     """Write the page of the bank anew, where the bank was changed since."""
     page = page_of(study.path)
     if not page.exists() or page.stat().st_mtime_ns < study.path.stat().st_mtime_ns:
-        write_page(study, [path for path in inputs_of(out) if path.exists()])
+        write_page(study, [path for path in inputs_of(out) if is_there(path)])
 
 
 def _note_run(out: Path, ledger: Ledger, study: Study, made: Relabelled, arguments: Sequence[str]) -> None:
@@ -201,8 +201,8 @@ def _bring(task: Task, study: Study) -> Outcome:
         return _waiting(outcome, f"its results do not bear it: {fault}")
     if recipe.bank is None:
         return replace(outcome, status="kept", notes=("it has concepts of its own, by method single",))
-    source = Path(recipe.path)
-    if source.exists() and fingerprint(*files_of(source)) != recipe.content:
+    source = as_input(recipe.path)
+    if is_there(source) and task.opening.content(source) != recipe.content:
         return _waiting(outcome, "the input has changed since")
     outcome = replace(outcome, notes=tuple(sealed.content["notes"]))
     return _put(task, study, sealed, recipe, outcome)
@@ -210,7 +210,7 @@ def _bring(task: Task, study: Study) -> Outcome:
 
 def _put(task: Task, study: Study, sealed: Seal, recipe: LabelsRecipe, outcome: Outcome) -> Outcome:
     """Put whole results in the concepts of the study."""
-    place, target, source = task.place, in_one_color(study.file.banks[study.k]), Path(recipe.path)
+    place, target, source = task.place, in_one_color(study.file.banks[study.k]), as_input(recipe.path)
     opening = Opening(source_mpp=recipe.source_mpp, series=recipe.series)
     outputs = OutputsRecipe(
         files=tuple(sealed.content["files"]), names=target.names, colors=target.colors, excluded=target.excluded
@@ -268,8 +268,8 @@ def _weights_bank(place: Place, sealed: Seal, study: Study) -> ConceptBank | Non
     return next((bank for bank in study.file.banks.values() if bank_hash(bank) == of["bank"]), None)
 
 
-def _input_of(place: Place, given: Path) -> Path:
+def _input_of(place: Place, given: Input) -> Input:
     """Where an input lies, however it was given."""
     sealed = read_seal(place)
     made_by = {} if sealed is None else sealed.content.get("made_by", {})
-    return Path(made_by.get("path", given))
+    return as_input(made_by.get("path", given))

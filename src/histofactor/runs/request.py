@@ -9,6 +9,7 @@ from typing import Any
 
 from histofactor.encoders.encoder import Encoder, Inference
 from histofactor.records import ConceptBank
+from histofactor.records.urls import Input
 from histofactor.runs.execute.engine import LOCAL, Engine
 from histofactor.runs.outcome import Observer
 from histofactor.runs.place import key_of
@@ -41,7 +42,7 @@ class ManyOptions:
 
     mpp: float | None = None
     opening: Opening = field(default_factory=Opening)
-    known: Mapping[Path, Stated] = field(default_factory=dict)
+    known: Mapping[Input, Stated] = field(default_factory=dict)
     method: str = "project"
     segment: SegmentOptions = field(default_factory=SegmentOptions)
     outputs: Outputs = field(default_factory=Outputs)

@@ -28,8 +28,9 @@ from histofactor.export.report import ReportEntry, page_image, run_from, write_p
 from histofactor.export.tables import PhenotypeRow, with_shares, write_rows
 from histofactor.export.zarr import NAME, describe_labels
 from histofactor.records import ConceptBank, LabelMap, SlideInfo
+from histofactor.records.urls import Input
 from histofactor.runs.place import Place, unseal
-from histofactor.runs.source import Opening
+from histofactor.runs.source import Opening, is_there
 from histofactor.slides.thumbnail import read_thumbnail
 
 
@@ -42,7 +43,7 @@ class _Renamed:
     l0_per_px: tuple[float, float]
 
 
-def rewrite(place: Place, bank: ConceptBank, source: Path, opening: Opening) -> list[str]:
+def rewrite(place: Place, bank: ConceptBank, source: Input, opening: Opening) -> list[str]:
     """Write the files of one input again with other names, colours and artefacts, and take off their seal.
 
     Labels, outlines, areas and weights stay as they are; the file of labels is written again for the names in it. The
@@ -92,10 +93,10 @@ def rewrite(place: Place, bank: ConceptBank, source: Path, opening: Opening) -> 
 
 
 def _images(
-    source: Path, opening: Opening, entry: ReportEntry
+    source: Input, opening: Opening, entry: ReportEntry
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[str]]:
     """The whole input for its overlay and for its page, and what is to be told of them."""
-    if not source.exists():
+    if not is_there(source):
         image = page_image(entry)
         return image, image, [gone(source)]
     with opening.open(source) as slide:
@@ -104,7 +105,7 @@ def _images(
     return rgb, small, []
 
 
-def gone(source: Path) -> str:
+def gone(source: Input) -> str:
     """The sentence for an input that is not there any more."""
     return f"{source} is gone: {OVERLAY} was drawn from the small image of its page"
 

@@ -17,8 +17,9 @@ from histofactor.base.text import counted
 from histofactor.concepts.learn.levels import TrainOptions, check_algorithm
 from histofactor.concepts.learn.sample import Sample, read_note
 from histofactor.encoders.encoder import Encoder
-from histofactor.errors import OptionError
+from histofactor.errors import HistofactorError, OptionError
 from histofactor.recipe import fingerprint
+from histofactor.records.urls import Input
 from histofactor.runs.execute.engine import LOCAL, Engine, Workers
 from histofactor.runs.execute.local import LocalWorkers
 from histofactor.runs.outcome import Observer, Outcome, Reporter
@@ -179,16 +180,18 @@ class SampleBuilder:
                 reporter.on_outcome(outcome)
 
     def _worked(
-        self, todo: Sequence[Source], task: Callable[[Source, Path], LookTask | TakeTask], reporter: Reporter
+        self, todo: Sequence[Source], task: Callable[[Source, Input], LookTask | TakeTask], reporter: Reporter
     ) -> Iterator[Outcome]:
         """What came of inputs; those that failed are left out, and the sample is saved now and then."""
         reached = zip(todo, self._find(todo), strict=True)
         for few in [list(reached)] if self._together else ([one] for one in reached):
-            there = [(source, path) for source, path in few if isinstance(path, Path)]
+            there = [(source, path) for source, path in few if not isinstance(path, HistofactorError)]
             lost = [
                 Outcome(source.name, "failed", error=str(path)) for source, path in few if source not in dict(there)
             ]
-            made = self._workers.execute(self._job, Tasks(there, task), Observer(reporter))
+            made = self._workers.execute(
+                self._job, Tasks(there, task, ahead=self._workers.number == 1), Observer(reporter)
+            )
             for outcome in (*lost, *(outcome for _, outcome in made)):
                 if outcome.error:
                     self.left_out[outcome.input] = outcome.error
@@ -196,7 +199,7 @@ class SampleBuilder:
                 yield outcome
                 self._save(self.options.checkpoint_s)
 
-    def _task(self, source: Source, path: Path) -> TakeTask:
+    def _task(self, source: Source, path: Input) -> TakeTask:
         name = source.name if len(self.sources) > 1 else ""  # alone, it gives the same whatever it is called
         whose = Whose(name, 1 / self._members[source.group])
         return TakeTask(source, path, self._rule, self._allotted.get(source.name, _ALL), whose, self.sample.quota)

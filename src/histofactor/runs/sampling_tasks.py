@@ -11,9 +11,10 @@ from histofactor.base.clock import Watch
 from histofactor.base.digests import path_digest
 from histofactor.concepts.learn.sample import Quota
 from histofactor.encoders.encoder import Encoder
+from histofactor.records.urls import Input
 from histofactor.runs.loaded import keep_encoder, memory_of
 from histofactor.runs.outcome import Outcome, attempt
-from histofactor.runs.source import Opening, Source
+from histofactor.runs.source import Opening, Source, file_of
 from histofactor.runs.thrift import Allotment, Looked, looked_at
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.feature_cache import FeatureCache
@@ -23,7 +24,6 @@ from histofactor.segmentation.sampling import Taken, Whose, WindowRule, draw_win
 from histofactor.segmentation.setup import SegmentOptions, Setup, learning_setup, with_mask
 from histofactor.segmentation.window_memory import FeatureMemory, HeldInput, WindowMemory
 from histofactor.slides.reader import Slide
-from histofactor.slides.slide_parts import files_of
 
 _SETUP, _PLANS = "setup", "plans"  # what a worker keeps
 
@@ -36,11 +36,13 @@ class LookTask:
         source: what it is.
         path: where it lies.
         rule: by which windows would be drawn.
+        after: the input that comes next, which is fetched meanwhile where it lies on a store; or None.
     """
 
     source: Source
-    path: Path
+    path: Input
     rule: WindowRule
+    after: Input | None = None
 
     @property
     def name(self) -> str:
@@ -59,14 +61,16 @@ class TakeTask:
         allotted: what of these is encoded.
         whose: how its tokens are drawn.
         quota: what the sample wants.
+        after: as of a ``LookTask``.
     """
 
     source: Source
-    path: Path
+    path: Input
     rule: WindowRule
     allotted: Allotment
     whose: Whose
     quota: Quota
+    after: Input | None = None
 
     @property
     def name(self) -> str:
@@ -80,18 +84,24 @@ class Tasks(Sequence[LookTask | TakeTask]):
     Args:
         inputs: with where each lies.
         make: a task of one.
+        ahead: whether the next one is fetched while one is worked on, see ``LookTask``.
     """
 
     def __init__(
-        self, inputs: Sequence[tuple[Source, Path]], make: Callable[[Source, Path], LookTask | TakeTask]
+        self,
+        inputs: Sequence[tuple[Source, Input]],
+        make: Callable[[Source, Input], LookTask | TakeTask],
+        *,
+        ahead: bool = False,
     ) -> None:
-        self._inputs, self._make = inputs, make
+        self._inputs, self._make, self._ahead = inputs, make, ahead
 
     def __len__(self) -> int:
         return len(self._inputs)
 
     def __getitem__(self, index: Any, /) -> Any:
-        return self._make(*self._inputs[index])
+        task, following = self._make(*self._inputs[index]), self._inputs[index + 1 : index + 2]
+        return replace(task, after=following[0][1]) if self._ahead and following else task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +133,7 @@ class Workplace:
     opening: Opening
     pool: str = "token"
     memory: FeatureMemory | None = None
-    plans: dict[Path, Plan] = field(default_factory=dict)
+    plans: dict[Input, Plan] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +174,10 @@ class SampleJob:
         """``Looked`` or ``Sampled``, or what went wrong."""
         if isinstance(task, LookTask):
             return attempt(task.name, lambda: _look(task, state))
-        return attempt(task.name, lambda: _take(task, state, watch))
+        outcome = attempt(task.name, lambda: _take(task, state, watch))
+        if not self.segments:
+            state.opening.discard(task.path)
+        return outcome
 
     def lost(self, task: LookTask | TakeTask, cause: str) -> Outcome:
         """The input has failed."""
@@ -172,7 +185,7 @@ class SampleJob:
 
 
 def _look(task: LookTask, at: Workplace) -> Looked:
-    with _opened(task.source, task.path, at) as slide:
+    with _opened(task, at) as slide:
         setup, cache, plan = _planned(task.source, slide, at)
     at.plans[task.path] = plan
     name = task.source.name
@@ -184,7 +197,7 @@ def _look(task: LookTask, at: Workplace) -> Looked:
 def _take(task: TakeTask, at: Workplace, watch: Watch) -> Sampled:
     """The input counts only once all of it is there."""
     source, allotted = task.source, task.allotted
-    with _opened(source, task.path, at) as slide:
+    with _opened(task, at) as slide:
         setup, cache, whole = _planned(source, slide, at, at.plans.pop(task.path, None))
         drawn = whole if cache is not None else draw_windows(whole, setup, task.rule)
         plan = drawn if allotted.any else replace(whole, rows=())
@@ -203,12 +216,14 @@ def _take(task: TakeTask, at: Workplace, watch: Watch) -> Sampled:
             known |= {"tokens": taken.seen, "side": taken.side}
             if at.memory is not None and cache is None:
                 at.memory.hold(task.path, source.content, HeldInput(whole, memory, taken.mean))
-    known["sha256"] = path_digest(files_of(task.path)[0])
+        known["sha256"] = path_digest(file_of(slide, task.path))
     return Sampled(source.name, "done", notes=slide.info.notes, known=known, taken=taken)
 
 
-def _opened(source: Source, path: Path, at: Workplace) -> Slide:
-    return at.opening.open(path, source.mpp)
+def _opened(task: LookTask | TakeTask, at: Workplace) -> Slide:
+    slide = at.opening.open(task.path, task.source.mpp)
+    at.opening.ahead([] if task.after is None else [task.after])
+    return slide
 
 
 def _planned(

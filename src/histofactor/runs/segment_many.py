@@ -11,6 +11,7 @@ from histofactor.concepts.bank.file import default_k, read_bank_file, recommende
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.records import ConceptBank
+from histofactor.records.urls import Input, check_here
 from histofactor.runs.beacon import Signal, lit
 from histofactor.runs.derive import deriving
 from histofactor.runs.execute.engine import Workers
@@ -24,7 +25,7 @@ from histofactor.runs.request import ManyOptions, stated
 from histofactor.runs.results import Outputs
 from histofactor.runs.segment_job import SegmentJob
 from histofactor.runs.shards import Shard
-from histofactor.runs.source import NOTHING
+from histofactor.runs.source import NOTHING, is_there, settled
 from histofactor.runs.task import Request, Task
 from histofactor.segmentation.feature_file import encoder_for
 from histofactor.segmentation.given_bank import EMBEDDED
@@ -37,7 +38,7 @@ _OPENED = ("source_mpp", "series")  # of an opening: what changes the px that ar
 
 
 def segment_many(
-    inputs: Sequence[str | Path],
+    inputs: Sequence[str | Input],
     out: str | Path,
     *,
     encoder: str | Encoder = "embedded",
@@ -55,7 +56,7 @@ def segment_many(
     derived at the end, also after an interruption, and tell of all runs into the folder.
 
     Args:
-        inputs: files; see ``find_inputs`` for folders and globs.
+        inputs: files and URLs; see ``find_inputs`` for folders and globs.
         out: the output folder.
         encoder, concepts, k: as for ``segment``.
         options: all else.
@@ -69,8 +70,9 @@ def segment_many(
         HistofactorError: encoder or concepts cannot be used, or none can be learned, as told by ``segment`` and
             ``own_concepts``.
     """
+    check_here(out)
     options = options or ManyOptions()
-    paths = [Path(path) for path in inputs]
+    paths = settled(inputs)
     _check_inputs(paths)
     if options.shard is not None and options.relearn:
         raise OptionError(
@@ -93,7 +95,7 @@ def segment_many(
 
 
 def _segment(
-    paths: list[Path], out: Path, request: Request, options: ManyOptions, ready: tuple[Workers, Signal]
+    paths: list[Input], out: Path, request: Request, options: ManyOptions, ready: tuple[Workers, Signal]
 ) -> list[Outcome]:
     """As ``segment_many``, with workers that are ready, and what others are told by."""
     workers, signal = ready
@@ -119,6 +121,8 @@ def _segment(
     memory_of(workers.shared).keep([path for path, _ in placed])
     made = (_task(path, place, outputs, options, run) for path, place in placed)
     tasks = [replace(task, aided=workers.number > 1) for task in made]
+    if workers.number == 1:  # of several, nobody knows which will have the next one
+        tasks = [replace(task, after=after) for task, after in zip(tasks, [*tasks[1:], None], strict=True)]
     outcomes = {}
     with deriving(out, observer, signal.is_last if options.shard is not None else lambda: True):
         for _, outcome in workers.execute(_job(request, chosen, segmenter), tasks, observer):
@@ -134,14 +138,14 @@ def _job(named: Request, chosen: OwnConcepts, segmenter: Segmenter) -> SegmentJo
     return SegmentJob(request, segmenter)
 
 
-def _task(path: Path, place: Place, outputs: Outputs, options: ManyOptions, run: str) -> Task:
+def _task(path: Input, place: Place, outputs: Outputs, options: ManyOptions, run: str) -> Task:
     """One input with what is said of it."""
     known, opening = options.known.get(path, NOTHING), options.opening
     opening = replace(opening, source_mpp=known.mpp or opening.source_mpp)
     return Task(path, place, outputs, opening, options.resume, run, known.mask)
 
 
-def _own(out: Path, paths: Sequence[Path], request: Request, options: ManyOptions, workers: Workers) -> OwnConcepts:
+def _own(out: Path, paths: Sequence[Input], request: Request, options: ManyOptions, workers: Workers) -> OwnConcepts:
     """The concepts of the folder."""
     how = StudyOptions(opening=options.opening, relearn=options.relearn, known=options.known, workers=workers)
     return own_concepts(out, paths, request, how, options.observer.reporter)
@@ -159,12 +163,12 @@ def _given(request: Request, options: ManyOptions) -> OwnConcepts:
     return OwnConcepts(request, origin)
 
 
-def _former(out: Path, paths: Sequence[Path], options: ManyOptions) -> list[Path]:
+def _former(out: Path, paths: Sequence[Input], options: ManyOptions) -> list[Input]:
     """Inputs of earlier runs that are still there, where concepts are learned anew from all."""
     if not options.relearn:
         return []
     given = {path.resolve() for path in paths}
-    former = [path for path in inputs_of(out) if path.resolve() not in given and path.exists()]
+    former = [path for path in inputs_of(out) if path.resolve() not in given and is_there(path)]
     now, before = asdict(options.opening), openings_of(out)
     own = known_inputs(out)
     changed = [
@@ -179,13 +183,13 @@ def _former(out: Path, paths: Sequence[Path], options: ManyOptions) -> list[Path
     return former
 
 
-def _remembered(out: Path, former: Sequence[Path], options: ManyOptions) -> ManyOptions:
+def _remembered(out: Path, former: Sequence[Input], options: ManyOptions) -> ManyOptions:
     """Options with what earlier runs were told of their inputs."""
     known = {path: one for path, one in known_inputs(out).items() if path in former} if former else {}
     return replace(options, known={**known, **options.known})
 
 
-def _check_inputs(paths: Sequence[Path]) -> None:
+def _check_inputs(paths: Sequence[Input]) -> None:
     """There is something to do, once."""
     if not paths:
         raise OptionError("there is nothing to segment", expected="at least one input", got="none")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from histofactor.errors import OptionError
+from histofactor.records.urls import Input
 from histofactor.runs.place import key_of
 
 _SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
@@ -31,7 +31,7 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.index}/{self.of}"
 
-    def has(self, path: Path) -> bool:
+    def has(self, path: Input) -> bool:
         """Whether an input belongs to it; that hangs on the input alone, so more inputs move none."""
         return number_of(path, self.of) == self.index
 
@@ -44,7 +44,7 @@ class Shard:
         return told
 
 
-def number_of(path: Path, shards: int) -> int:
+def number_of(path: Input, shards: int) -> int:
     """The shard, from 1 on, that an input belongs to."""
     return int(key_of(path)[:_DIGITS], 16) % shards + 1
 

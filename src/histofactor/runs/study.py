@@ -29,6 +29,7 @@ from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import BankError, OptionError
 from histofactor.export.bank_page import write_bank_page
+from histofactor.records.urls import Input
 from histofactor.runs.examples import read_examples
 from histofactor.runs.place import CONCEPTS, LOCKS, locked
 from histofactor.runs.source import Opening
@@ -226,7 +227,7 @@ def at_level(study: Study, k: int, arguments: Sequence[str]) -> Study:
     return replace(study, file=file, k=k)
 
 
-def write_page(study: Study, inputs: Sequence[Path], opening: Opening | None = None) -> None:
+def write_page(study: Study, inputs: Sequence[Input], opening: Opening | None = None) -> None:
     """Write the page of a study's concepts, with patches from its slides.
 
     Raises:

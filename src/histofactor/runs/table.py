@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histofactor.errors import HistofactorError, ImageError, OptionError, ResolutionError
+from histofactor.records.urls import Input, Url, as_input, is_url, told
 from histofactor.runs.source import Stated, name_sources
 from histofactor.slides.inputs import find_inputs
 from histofactor.slides.resolution import check_mpp
@@ -30,17 +31,17 @@ class _Table:
 
 def read_table(
     table: Path,
-    inputs: Sequence[Path] = (),
+    inputs: Sequence[Input] = (),
     group: str | None = None,
     on_note: Callable[[str], None] = lambda sentence: None,
-) -> dict[Path, Stated]:
+) -> dict[Input, Stated]:
     """Read what a CSV says of inputs: of those that are given, or else of those that its column ``path`` names.
 
-    A column ``path`` holds paths relative to the table; without it the first column holds names of files, with or
-    without suffix. Columns ``mpp``, ``group`` and ``mask`` (relative to the table too) are read where they are there; a
-    cell may be empty, but for one of the column of groups that is asked for. Columns are known in any case of letters;
-    others are told. An input without a row is worked as if there were no table, unless groups are asked for, or
-    there is none of any input.
+    A column ``path`` holds paths relative to the table, or URLs; without it the first column holds names of files, with
+    or without suffix. Columns ``mpp``, ``group`` and ``mask`` (relative to the table too) are read where they are
+    there; a cell may be empty, but for one of the column of groups that is asked for. Columns are known in any case of
+    letters; others are told. An input without a row is worked as if there were no table, unless groups are asked for,
+    or there is none of any input.
 
     Args:
         table: the file, with a header.
@@ -67,8 +68,8 @@ def read_table(
         )
     named = [(line, cells, _path(read, cells)) for line, cells in read.rows]
     rows = _matched(read, inputs, on_note) if inputs else named
-    found: dict[Path, Stated] = {}
-    lines: dict[Path, int] = {}
+    found: dict[Input, Stated] = {}
+    lines: dict[Input, int] = {}
     faults: list[HistofactorError] = []
     for line, cells, path in rows:
         try:
@@ -78,15 +79,15 @@ def read_table(
             real = one.resolve()
             if real in lines:
                 raise OptionError(
-                    f"{_cell(cells, read.key)} is there again", expected=f"once, as in line {lines[real]}"
+                    f"{told(_cell(cells, read.key))} is there again", expected=f"once, as in line {lines[real]}"
                 )
             found[one], lines[real] = _stated(read, cells, group is not None), line
         except HistofactorError as error:
             faults.append(type(error)(f"line {line} of {table}: {error.what}", expected=error.expected, got=error.got))
     if len(faults) > 1:
-        told = "; ".join(str(fault).removeprefix("line ").replace(f" of {table}", "", 1) for fault in faults[:_TOLD])
+        listed = "; ".join(str(fault).removeprefix("line ").replace(f" of {table}", "", 1) for fault in faults[:_TOLD])
         more = f"; and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
-        raise OptionError(f"{len(faults)} rows of {table} cannot be used", got=f"in lines {told}{more}")
+        raise OptionError(f"{len(faults)} rows of {table} cannot be used", got=f"in lines {listed}{more}")
     if faults:
         raise faults[0]
     return found
@@ -121,10 +122,10 @@ def _known(column: str, group: str | None) -> str:
 
 
 def _matched(
-    table: _Table, inputs: Sequence[Path], on_note: Callable[[str], None]
-) -> list[tuple[int, Mapping[str, str], Path]]:
+    table: _Table, inputs: Sequence[Input], on_note: Callable[[str], None]
+) -> list[tuple[int, Mapping[str, str], Input]]:
     """The row of every input: by its path, or else by what tells it from the others, its name, or its stem."""
-    by_path: dict[Path, tuple[int, Mapping[str, str]]] = {}
+    by_path: dict[Input, tuple[int, Mapping[str, str]]] = {}
     by_name: dict[str, list[tuple[int, Mapping[str, str]]]] = {}
     for row in table.rows:
         name = _cell(row[1], table.key)
@@ -159,9 +160,9 @@ def _matched(
     return found
 
 
-def _inputs(path: Path, given: Sequence[Path]) -> list[Path]:
+def _inputs(path: Input, given: Sequence[Input]) -> list[Input]:
     """The one input that a row is of."""
-    found = [path] if given or not path.is_dir() else find_inputs([path])
+    found = [path] if given or isinstance(path, Url) or not path.is_dir() else find_inputs([path])
     if len(found) > 1:
         raise ImageError(f"{path} is no single input", expected="one slide a row", got=f"{len(found)} of them")
     return found
@@ -169,13 +170,15 @@ def _inputs(path: Path, given: Sequence[Path]) -> list[Path]:
 
 def _stated(table: _Table, cells: Mapping[str, str], group_needed: bool) -> Stated:
     name, mask, group = (_cell(cells, column) for column in (table.key, "mask", table.group))
+    name = told(name)
     if group_needed and not group:
         raise OptionError(f"no {table.group} of {name}")
     return Stated(_mpp(_cell(cells, "mpp"), name), group or None, table.path.parent / mask if mask else None)
 
 
-def _path(table: _Table, cells: Mapping[str, str]) -> Path:
-    return table.path.parent / _cell(cells, table.key)
+def _path(table: _Table, cells: Mapping[str, str]) -> Input:
+    cell = _cell(cells, table.key)
+    return as_input(cell) if is_url(cell) else table.path.parent / cell
 
 
 def _cell(cells: Mapping[str, str], column: str) -> str:

@@ -17,6 +17,7 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError, OutputError
 from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
 from histofactor.records import ConceptBank
+from histofactor.records.urls import Input, Url
 from histofactor.runs.loaded import keep_encoder, kept_encoder
 from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.place import Place, Seal, clear, holding, read_seal, seal, unseal
@@ -30,7 +31,6 @@ from histofactor.segmentation.rows_ahead import RowsAhead
 from histofactor.segmentation.setup import Segmenter, SegmentOptions, prepare, with_mask
 from histofactor.segmentation.store import DiskStore, MemoryStore
 from histofactor.segmentation.window_memory import FeatureMemory
-from histofactor.slides.slide_parts import files_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +73,10 @@ class Task:
         run: name of the run in the ledger.
         mask: image of the tissue of this input, or None for what the segmenter has.
         aided: whether other workers may leave rows of its windows meanwhile, see ``segment_job.Aid``.
+        after: the task that comes next, whose input is fetched meanwhile where it lies on a store; or None.
     """
 
-    path: Path
+    path: Input
     place: Place
     outputs: Outputs = field(default_factory=Outputs)
     opening: Opening = field(default_factory=Opening)
@@ -83,6 +84,7 @@ class Task:
     run: str = ""
     mask: Path | None = None
     aided: bool = False
+    after: Task | None = None
 
     @property
     def name(self) -> str:
@@ -109,8 +111,10 @@ def run_one(
         return _segment(task, segmenter, watch or Watch(), memory or FeatureMemory())
 
     outcome = attempt(str(task.path), lambda: holding(task.place, work))
+    task.opening.discard(task.path)
     if outcome is None:
         return None
+    outcome = _scrubbed(outcome, task.path)
     return tell_status(outcome, outcome, task.place, task.run)
 
 
@@ -118,7 +122,7 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemo
     """One input from file to results, by whoever holds its lock."""
     place = task.place
     segmenter = replace(segmenter, setup=with_mask(segmenter.setup, task.mask))
-    if task.path.resolve().is_relative_to(place.results.resolve()):
+    if isinstance(task.path, Path) and task.path.resolve().is_relative_to(place.results.resolve()):
         raise OutputError(
             f"results of {task.path} would be written over it",
             expected="an input outside the folder of its results",
@@ -139,6 +143,7 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemo
     if not task.resume:
         clear(place)
     with task.opening.open(task.path) as slide, _rows_ahead(task, segmenter, labels) as rows:
+        _fetch_ahead(task.after, segmenter)
         store = _store(place, labels, segmenter, task.outputs, rows)
         segmentation = segment_slide(slide, segmenter, store=store, watch=watch, held=held)
         unseal(place)  # not before: results that were finished in another way stay whole where this one fails
@@ -154,6 +159,27 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemo
     clear(place)
     damaged = segmentation.slide.notes[-1] if segmentation.recipe["unreadable"] else ""
     return Outcome(str(task.path), "damaged" if damaged else "done", place.name, error=damaged, notes=notes)
+
+
+def _fetch_ahead(task: Task | None, segmenter: Segmenter) -> None:
+    """Begin to fetch the input of a task, if it lies on a store and is not finished."""
+    if task is None or not isinstance(task.path, Url):
+        return
+    try:
+        own = replace(segmenter, setup=with_mask(segmenter.setup, task.mask))
+        labels, outputs = digest(labels_recipe(task, own)), digest(outputs_recipe(task, own))
+    except ImageError:  # told when its turn has come
+        return
+    sealed = read_seal(task.place)
+    if not task.resume or sealed is None or (sealed.labels, sealed.outputs) != (labels, outputs):
+        task.opening.ahead([task.path])
+
+
+def _scrubbed(outcome: Outcome, path: Input) -> Outcome:
+    """An outcome without secrets of an address, whoever put them into a message."""
+    if not isinstance(path, Url):
+        return outcome
+    return replace(outcome, error=path.scrub(outcome.error), traceback=path.scrub(outcome.traceback))
 
 
 def _rewritten(task: Task, segmenter: Segmenter, sealed: Seal) -> bool:
@@ -181,7 +207,7 @@ def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:
     return LabelsRecipe(
         version=histofactor.__version__,
         path=str(task.path.resolve()),
-        content=fingerprint(*files_of(task.path)),
+        content=task.opening.content(task.path),
         source_mpp=task.opening.source_mpp,
         series=None if task.opening.series is None else str(task.opening.series),
         encoder=(asdict(spec.key), spec.patch_px, asdict(spec.window), inference),

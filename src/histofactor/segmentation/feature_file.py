@@ -8,7 +8,7 @@ and which encoder made them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,7 @@ from histofactor.base.text import counted
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import BankMismatch, HistofactorError, ImageError, OptionError
 from histofactor.records import EncoderSpec, Region, SlideInfo, WeightsSource, WindowRule
+from histofactor.records.urls import Input
 from histofactor.segmentation.encoding import Blended, bands_of
 from histofactor.segmentation.feature_cache import FeatureCache
 from histofactor.segmentation.plan import Plan, lay_windows
@@ -237,19 +238,20 @@ def encoder_of(path: Path) -> Encoder:
         raise _damaged(path, error) from error
 
 
-def encoder_for(paths: list[Path], asked: str | Encoder) -> str | Encoder:
+def encoder_for(paths: Sequence[Input], asked: str | Encoder) -> str | Encoder:
     """The encoder to work inputs with: that of the first where all of them are features, else the one asked for.
 
     Raises:
         BankMismatch: the features are of another encoder than the one asked for.
         ImageError: the first cannot be read.
     """
-    if isinstance(asked, Encoder) or not paths or not all(map(is_features, paths)):
+    first = next(iter(paths), None)
+    if isinstance(asked, Encoder) or not isinstance(first, Path) or not all(map(is_features, paths)):
         return asked
-    found = encoder_of(paths[0])
+    found = encoder_of(first)
     if asked not in {"embedded", found.spec.name}:
         raise BankMismatch(
-            f"{paths[0]} holds features of another encoder", expected=asked, got=found.spec.name,
+            f"{first} holds features of another encoder", expected=asked, got=found.spec.name,
             mend=f"leave --encoder out, or give --encoder {found.spec.name}",
         )  # fmt: skip
     return found

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from histofactor.errors import ImageError, ResolutionError
 from histofactor.records import WindowRule
+from histofactor.records.urls import Input
 from histofactor.segmentation.setup import Setup, TissueRule
 from histofactor.slides.geometry.frame import Frame, make_frame
 from histofactor.slides.geometry.views import cell_px, rule_of_views, views_of
@@ -172,7 +173,7 @@ def _find_tissue(slide: Slide, rule: TissueRule, frame: Frame) -> Mask:
     return tissue_mask(rgb, mpp) | ~readable
 
 
-def mask_of(masks: Path, source: Path | None) -> Path:
+def mask_of(masks: Path, source: Input | None) -> Path:
     """The mask of an input: the file given, or the one called like the slide in the folder given."""
     if not masks.is_dir() or source is None:
         return masks

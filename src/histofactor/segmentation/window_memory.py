@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from histofactor.records import Features, SlideMean
+from histofactor.records.urls import Input
 from histofactor.segmentation.plan import Plan
 from histofactor.segmentation.setup import Setup
 from histofactor.slides.blocks import Block
@@ -71,17 +71,17 @@ class FeatureMemory:
     """Inputs that were encoded to learn from them and are yet to be segmented, by path and content."""
 
     def __init__(self) -> None:
-        self._held: dict[tuple[Path, str], HeldInput] = {}
+        self._held: dict[tuple[Input, str], HeldInput] = {}
 
-    def hold(self, path: Path, content: str, held: HeldInput) -> None:
+    def hold(self, path: Input, content: str, held: HeldInput) -> None:
         """Hold an input; ``content`` is the ``fingerprint`` of its files."""
         self._held[path.resolve(), content] = held
 
-    def take(self, path: Path, content: str) -> HeldInput | None:
+    def take(self, path: Input, content: str) -> HeldInput | None:
         """What is held of an input, which then is held no more; None where nothing is, or its content was another."""
         return self._held.pop((path.resolve(), content), None)
 
-    def keep(self, paths: Iterable[Path]) -> None:
+    def keep(self, paths: Iterable[Input]) -> None:
         """Hold no others than these inputs any more."""
         kept = {path.resolve() for path in paths}
         self._held = {(path, content): held for (path, content), held in self._held.items() if path in kept}

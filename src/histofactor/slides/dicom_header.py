@@ -42,10 +42,22 @@ def read_dicom_header(path: Path) -> DicomHeader | None:
     """
     try:
         with path.open("rb") as file:
-            if file.read(132)[128:] != b"DICM":
-                return None
-            values = _elements(file)
-    except (OSError, ValueError, struct.error):
+            return dicom_header(file)
+    except OSError:
+        return None
+
+
+def dicom_header(file: BinaryIO) -> DicomHeader | None:
+    """As ``read_dicom_header``, of an open file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        if file.read(132)[128:] != b"DICM":
+            return None
+        values = _elements(file)
+    except (ValueError, struct.error):
         return None
     if _text(values, _CLASS) != WHOLE_SLIDE or not _text(values, _SERIES):
         return None

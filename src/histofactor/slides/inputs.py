@@ -8,10 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from histofactor.errors import ImageError
+from histofactor.records.urls import Input, Url, as_input
 from histofactor.slides.own_output import holds_results, is_own_output
+from histofactor.slides.remote.listing import find_remote
 from histofactor.slides.slide_parts import IMAGE_EXTENSIONS, PART_EXTENSIONS, is_features, is_image, slides_of_parts
 
 _WILDCARD = re.compile(r"[*?[]")
@@ -30,9 +32,9 @@ class PassedOver:
         kinds: why, and the files and folders for which it is so.
     """
 
-    kinds: dict[str, list[Path]] = field(default_factory=dict)
+    kinds: dict[str, list[PurePath]] = field(default_factory=dict)
 
-    def add(self, kind: str, path: Path) -> None:
+    def add(self, kind: str, path: PurePath) -> None:
         """Note one more."""
         self.kinds.setdefault(kind, []).append(path)
 
@@ -41,7 +43,7 @@ class PassedOver:
         return "; ".join(f"{len(paths)} {kind} ({_few(paths)})" for kind, paths in self.kinds.items())
 
 
-def find_inputs(patterns: Sequence[str | Path], *, deep: bool = True) -> list[Path]:
+def find_inputs(patterns: Sequence[str | Input], *, deep: bool = True) -> list[Input]:
     """List the slides and images that files, folders and globs name, in order and each once.
 
     As ``group_inputs``, without the other files of each slide and without what was passed over.
@@ -53,8 +55,8 @@ def find_inputs(patterns: Sequence[str | Path], *, deep: bool = True) -> list[Pa
 
 
 def group_inputs(
-    patterns: Sequence[str | Path], passed: PassedOver | None = None, *, deep: bool = True
-) -> dict[Path, tuple[Path, ...]]:
+    patterns: Sequence[str | Input], passed: PassedOver | None = None, *, deep: bool = True
+) -> dict[Input, tuple[Path, ...]]:
     """List the slides and images that files, folders and globs name, with what else was named of each.
 
     A folder stands for the images in it and in the folders below, sorted naturally (``s2`` before ``s10``); hidden ones
@@ -64,7 +66,7 @@ def group_inputs(
     slide) stands for the slide, whichever of its files come first.
 
     Args:
-        patterns: files, folders and globs (``**`` crosses folders).
+        patterns: files, folders and globs (``**`` crosses folders), and URLs of such, where a folder ends in ``/``.
         passed: told what folders and globs hold that is no input.
         deep: whether folders below those that are named are entered.
 
@@ -73,13 +75,17 @@ def group_inputs(
 
     Raises:
         ImageError: a folder or a glob holds no image, or a folder that is named may not be read.
+        OptionError: nothing reads the store of a URL, or what does is not installed.
     """
     passed = PassedOver() if passed is None else passed
     slides: dict[Path, dict[str, str]] = {}  # folder → name of a part → name of its slide
-    named: dict[str, Path] = {}  # real path of a slide → path as named
+    named: dict[str, Input] = {}  # real path of a slide → path as named
     parts: dict[str, dict[str, Path]] = {}  # the same → real path of another file of it → path as named
-    for pattern in patterns:
-        for path in _expand(Path(pattern), passed, deep):
+    for pattern in map(as_input, patterns):
+        if isinstance(pattern, Url):
+            named |= {str(url): url for url in find_remote(pattern, passed.add) if str(url) not in named}
+            continue
+        for path in _expand(pattern, passed, deep):
             slide = path
             if path.suffix.lower() in PART_EXTENSIONS:
                 if path.parent not in slides:
@@ -94,13 +100,14 @@ def group_inputs(
     return {path: tuple(parts.get(real, {}).values()) for real, path in named.items()}
 
 
-def grouping_notes(groups: Mapping[Path, Sequence[Path]]) -> list[str]:
+def grouping_notes(groups: Mapping[Input, Sequence[Path]]) -> list[str]:
     """Say which files were not taken for inputs of their own, and which are results, a sentence for each slide.
 
     Args:
         groups: from ``group_inputs``.
     """
-    notes, own = [], {folder for folder in {slide.parent for slide in groups} if is_own_output(folder)}
+    folders = {slide.parent for slide in groups if isinstance(slide, Path)}
+    notes, own = [], {folder for folder in folders if is_own_output(folder)}
     for slide, parts in groups.items():
         if parts:
             files = ", ".join(part.name for part in parts)
@@ -110,7 +117,7 @@ def grouping_notes(groups: Mapping[Path, Sequence[Path]]) -> list[str]:
     return notes
 
 
-def folder_note(inputs: Sequence[Path]) -> str:
+def folder_note(inputs: Sequence[Input]) -> str:
     """How many inputs lie in which folder, the fullest first; "" where all lie in one."""
     counts = Counter(path.parent for path in inputs)
     if len(counts) < 2:
@@ -120,7 +127,7 @@ def folder_note(inputs: Sequence[Path]) -> str:
     return f"{len(inputs)} inputs in {len(counts)} folders: {told}{more}"
 
 
-def _few(paths: Sequence[Path]) -> str:
+def _few(paths: Sequence[PurePath]) -> str:
     names = list(dict.fromkeys(path.name for path in paths))
     return ", ".join(names[:_TOLD]) + (", …" if len(names) > _TOLD else "")
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from histofactor.base.names import RUNS, SEAL, STATUS
 
-_TOLD = {  # of one input: file, and what it states
+TOLD = {  # of one input: file, and what it states
     SEAL: {"recipe_sha256"},
     STATUS: {"format", "input", "folder", "run"},
 }
-_LONGEST = 2**26  # bytes of a record that is looked into
+LONGEST = 2**26  # bytes of a record that is looked into
 
 
 def is_own_output(folder: Path) -> bool:
@@ -23,7 +23,7 @@ def is_own_output(folder: Path) -> bool:
 
 def holds_results(folder: Path) -> bool:
     """Whether a folder itself is that of one input, wherever it lies."""
-    return any(keys <= _read(folder / name).keys() for name, keys in _TOLD.items()) or folder.name in _places(
+    return any(keys <= _read(folder / name).keys() for name, keys in TOLD.items()) or folder.name in _places(
         folder.parent
     )
 
@@ -38,21 +38,21 @@ def _places(out: Path) -> frozenset[str]:
 
 @lru_cache(maxsize=64)
 def _known_places(runs: Path, _: int) -> frozenset[str]:
-    found = set[str]()
-    for path in runs.glob("*.json"):
-        inputs = _read(path).get("inputs")
-        found |= (
-            {str(one[1]) for one in inputs if isinstance(one, list) and len(one) == 3}
-            if isinstance(inputs, list)
-            else set()
-        )
-    return frozenset(found)
+    return frozenset().union(*(places_in(_read(path)) for path in runs.glob("*.json")))
+
+
+def places_in(run: Any) -> set[str]:
+    """Names of the folders of the inputs of a run, as its file holds it."""
+    inputs = run.get("inputs") if isinstance(run, dict) else None
+    if not isinstance(inputs, list):
+        return set()
+    return {str(one[1]) for one in inputs if isinstance(one, list) and len(one) == 3}
 
 
 def _read(path: Path) -> dict[str, Any]:
     """A record, empty where there is none that can be read."""
     try:
-        if not path.is_file() or path.stat().st_size > _LONGEST:
+        if not path.is_file() or path.stat().st_size > LONGEST:
             return {}
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):  # not there, or not ours

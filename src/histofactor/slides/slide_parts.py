@@ -9,11 +9,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
-from histofactor.slides.dicom_header import DicomHeader, read_dicom_header
+from histofactor.records.urls import Input, Url
+from histofactor.slides.dicom_header import DicomHeader, dicom_header
 from histofactor.slides.slide_files import SLIDE_SUFFIXES
 
 IMAGE_EXTENSIONS = frozenset(
@@ -23,17 +25,17 @@ IMAGE_EXTENSIONS = frozenset(
     | {".dcm"}
 )
 PART_EXTENSIONS = frozenset({".dcm", ".jpeg", ".jpg"})  # of files that may be a part of a slide
-_INDEX_EXTENSIONS = frozenset({".vms", ".vmu"})
+INDEX_EXTENSIONS = frozenset({".vms", ".vmu"})
 _INDEX_HEADS = ("[Virtual Microscope Specimen]", "[Uncompressed Virtual Microscope Specimen]")
 _INDEX_BYTES = 2**20
-
+Opened = Callable[[str], BinaryIO]  # opens a file of a folder by its name
 
 FEATURES = ".features.zarr"  # folders of dense features of one input, see ``segmentation.feature_file``
 
 
-def is_features(path: Path) -> bool:
+def is_features(path: Input) -> bool:
     """Whether a path is a folder that is named like features."""
-    return path.name.endswith(FEATURES) and not path.name.startswith(".") and path.is_dir()
+    return isinstance(path, Path) and path.name.endswith(FEATURES) and not path.name.startswith(".") and path.is_dir()
 
 
 def is_image(path: Path) -> bool:
@@ -48,8 +50,33 @@ def slides_of_parts(folder: Path) -> dict[str, str]:
     For a DICOM series that is its largest level, for a VMS or VMU slide its index. Parts of a DICOM slide that have a
     series of their own (its label, say) are found by its study.
     """
-    names = sorted(path.name for path in _children(folder))
-    return _slides_of_series(folder, names) | _slides_of_indexes(folder, names)
+    return owners_of([path.name for path in _children(folder)], lambda name: (folder / name).open("rb"))
+
+
+def owners_of(names: Iterable[str], opened: Opened) -> dict[str, str]:
+    """As ``slides_of_parts``, wherever the folder lies.
+
+    Args:
+        names: of its files.
+        opened: opens one of them to read.
+    """
+    headers = headers_of(sorted(names), opened)
+    return _slides_of_series(headers) | _slides_of_indexes(sorted(names), opened)
+
+
+def headers_of(names: Iterable[str], opened: Opened) -> dict[str, DicomHeader]:
+    """The headers of those files that are DICOM slides or parts of such."""
+    found = {}
+    for name in names:
+        if name.lower().endswith(".dcm"):
+            try:
+                with opened(name) as file:
+                    header = dicom_header(file)
+            except OSError:  # whoever opens it says why
+                continue
+            if header is not None:
+                found[name] = header
+    return found
 
 
 def files_of(path: Path) -> list[Path]:
@@ -59,7 +86,7 @@ def files_of(path: Path) -> list[Path]:
         return [path / "zarr.json"]  # tells what they were made of; each chunk has its own checksum
     if suffix == ".mrxs":
         return [path, *filter(Path.is_dir, [path.with_suffix("")])]
-    if suffix not in {".dcm"} | _INDEX_EXTENSIONS:
+    if suffix not in {".dcm"} | INDEX_EXTENSIONS:
         return [path]
     try:
         owners = _known_slides(folder, folder.stat().st_mtime_ns)
@@ -74,11 +101,13 @@ def _known_slides(folder: Path, _: int) -> dict[str, str]:
     return slides_of_parts(folder)
 
 
-def slide_name(path: Path) -> str:
+def slide_name(path: Input) -> str:
     """What the results of a slide are called; never empty, ``.`` or ``..``, but otherwise any text that names a file.
 
     That is the stem of its file, or, for a DICOM slide that has a folder of its own, the name of that folder.
     """
+    if isinstance(path, Url):
+        return path.called or (path.stem if path.stem.strip(".") else path.name)
     if path.name.endswith(FEATURES) and path.name != FEATURES:
         return path.name.removesuffix(FEATURES)
     if path.suffix.lower() == ".dcm" and _has_own_folder(path):
@@ -86,11 +115,7 @@ def slide_name(path: Path) -> str:
     return path.stem if path.stem.strip(".") else path.name
 
 
-def _slides_of_series(folder: Path, names: list[str]) -> dict[str, str]:
-    headers: dict[str, DicomHeader] = {}
-    for name in names:
-        if name.lower().endswith(".dcm") and (header := read_dicom_header(folder / name)):
-            headers[name] = header
+def _slides_of_series(headers: Mapping[str, DicomHeader]) -> dict[str, str]:
     by_series: dict[str, str] = {}
     by_study: dict[str, str] = {}
     for name in sorted(headers, key=lambda name: -headers[name].size[0] * headers[name].size[1]):  # equal ones by name
@@ -106,19 +131,19 @@ def _slides_of_series(folder: Path, names: list[str]) -> dict[str, str]:
     return owners
 
 
-def _slides_of_indexes(folder: Path, names: list[str]) -> dict[str, str]:
+def _slides_of_indexes(names: list[str], opened: Opened) -> dict[str, str]:
     owners: dict[str, str] = {}
     for index in names:
-        if Path(index).suffix.lower() in _INDEX_EXTENSIONS:
-            held = set(_named_in(folder / index)) & set(names) - {index}
+        if Path(index).suffix.lower() in INDEX_EXTENSIONS:
+            held = set(_named_in(index, opened)) & set(names) - {index}
             owners |= {name: index for name in held if name not in owners}
     return owners
 
 
-def _named_in(index: Path) -> Iterator[str]:
+def _named_in(index: str, opened: Opened) -> Iterator[str]:
     """Values of the keys of an index of Hamamatsu's."""
     try:
-        with index.open("rb") as file:
+        with opened(index) as file:
             lines = file.read(_INDEX_BYTES).decode("utf-8", "surrogateescape").splitlines()
     except OSError:  # whoever opens the slide says why
         return
@@ -129,13 +154,25 @@ def _named_in(index: Path) -> Iterator[str]:
 
 def _has_own_folder(path: Path) -> bool:
     """Whether all images of the folder are files of this DICOM slide."""
-    own = read_dicom_header(path)
+    names = [other.name for other in _children(path.parent) if is_image(other)]
+    return owns_folder(path.name, names, lambda name: (path.parent / name).open("rb"))
+
+
+def owns_folder(name: str, names: Iterable[str], opened: Opened) -> bool:
+    """Whether all images of a folder are files of one DICOM slide.
+
+    Args:
+        name: of the file that stands for the slide.
+        names: of the images in its folder.
+        opened: opens one of them to read.
+    """
+    own = headers_of([name], opened).get(name)
     if own is None:
         return False
-    for other in _children(path.parent):
-        if other.name == path.name or not is_image(other):
+    for other in names:
+        if other == name:
             continue
-        header = read_dicom_header(other) if other.suffix.lower() == ".dcm" else None
+        header = headers_of([other], opened).get(other)
         if header is None or (header.series != own.series and (header.is_volume or header.study != own.study)):
             return False
     return True

@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def load_dataset(folder: str | Path) -> Dataset:
         raise _wrong(folder / "dataset.json", "ignore as an integer of up to 31 bits, or null", reprlib.repr(ignore))
     classes = _parse_classes(folder / "dataset.json", facts.get("classes"), ignore)
     images: dict[str, Path] = {}
-    for path in find_inputs([folder / "images"], deep=False):
+    for path in cast("list[Path]", find_inputs([folder / "images"], deep=False)):  # no URL is named
         if path.stem in images:
             raise ImageError(f"two images are named {path.stem}", got=f"{images[path.stem]} and {path}")
         images[path.stem] = path

@@ -18,8 +18,15 @@ NOT_RUN = {
     r"histofactor encoders check uni": "it asks the hub",
     r"histofactor view out": "it serves until it is stopped; tests of the viewer do that",
     r"histofactor benchmark NAME SOURCE .*": "a form with words to fill in",
+    r"histofactor .*--engine ray.*": "it starts Ray; tests of the engine do that",
+    r"histofactor .*s3://.*": "it asks a store; tests do that on loopback",
 }
-OF_OTHERS = {"--before", "--array", "--cpus-per-task", "--gres"}  # of benchmarks/same_bytes.py, and of Slurm
+OF_OTHERS = {
+    "--before",  # of benchmarks/same_bytes.py
+    "--array", "--cpus-per-task", "--gres", "--mem", "--nodes", "--ntasks-per-node", "--requeue", "--time",  # of Slurm
+    "--min-nodes",  # of Ray
+    "--build-arg", "--gpus", "--network", "--rm", "--shm-size",  # of Docker
+}  # fmt: skip
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 COMMAND = typer.main.get_command(app)
 

@@ -1,18 +1,23 @@
 """Inputs on stores: the same results as of files, no secret anywhere, nothing left in the cache."""
 
 import json
-import shutil
-from dataclasses import replace
+import time
 
 import fsspec
 import pytest
 import tifffile
 
+from histofactor.base.clock import Clock
 from histofactor.errors import ImageError, OptionError, OutputError
 from histofactor.records.urls import Url, as_input
 from histofactor.runs.features import write_many_features
+from histofactor.runs.ledger import inputs_of
+from histofactor.runs.outcome import Observer, Reporter
+from histofactor.runs.regroup import Regrouping
+from histofactor.runs.relabel import relabel
 from histofactor.runs.request import ManyOptions
-from histofactor.runs.source import Opening, file_sources, settled
+from histofactor.runs.results import Outputs
+from histofactor.runs.source import Opening, file_sources, is_there, settled
 from histofactor.runs.table import read_table
 from histofactor.segmentation.setup import SegmentOptions
 from histofactor.slides.inputs import PassedOver, find_inputs, group_inputs
@@ -85,6 +90,30 @@ def test_results_are_those_of_the_file_but_for_its_name(segmented, slides, store
             one.pop(name, None)
         del one["made_by"]["path"], one["made_by"]["content"]
     assert sealed == before
+
+
+def test_the_next_input_is_fetched_while_one_is_worked(segmented, slides, store, opening, tmp_path):
+    fetched = []
+
+    def on_window(done, total):
+        end = time.monotonic() + 10
+        while done == 1 and store.fetches("/c.tif") == 0 and time.monotonic() < end:
+            time.sleep(0.01)
+        fetched.append((store.fetches("/a b.tif"), store.fetches("/c.tif")))
+
+    reporter = Reporter(on_window=on_window)
+    observer = Observer(reporter, Clock())
+    segmented(put(store, slides), tmp_path / "out", opening=opening, observer=observer)
+    assert fetched[0] == (1, 1)
+    assert fetched[-1] == (1, 1)  # once is enough
+
+
+def test_what_is_finished_is_not_fetched_ahead(segmented, slides, store, opening, tmp_path):
+    urls = put(store, slides)
+    segmented(urls[1:], tmp_path / "out", opening=opening)
+    store.requests.clear()
+    segmented(urls, tmp_path / "out", opening=opening)
+    assert (store.fetches("/a b.tif"), store.fetches("/c.tif")) == (1, 0)
 
 
 def test_a_finished_input_is_not_fetched_again(segmented, slides, store, opening, tmp_path):
@@ -177,7 +206,6 @@ def test_features_are_those_of_the_files(slides, store, opening, tmp_path, tiny_
 
 def test_estimates_count_what_the_files_hold(slides, store, opening, tiny_encoder, tiny_bank):
     from histofactor.runs.estimate import estimate
-    from histofactor.runs.outcome import Reporter
     from histofactor.runs.task import Request
 
     request = Request(encoder=tiny_encoder, concepts=tiny_bank)
@@ -356,12 +384,22 @@ def test_results_go_to_a_folder(segmented, slides, tmp_path, opening, tiny_encod
         write_many_features(slides, "s3://bucket/out", encoder=tiny_encoder, options=ManyOptions())
 
 
-def test_a_study_is_relabelled_from_the_store(slides, store, opening, tmp_path, segmented):
-    out = tmp_path / "out"
-    segmented(put(store, slides), out, opening=opening)
-    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
-    from histofactor.runs.ledger import inputs_of
-    from histofactor.runs.source import is_there
+def test_inputs_of_earlier_runs_are_known_by_their_urls(slides, store, opening, tmp_path, segmented):
+    out, (open_url, other) = tmp_path / "out", put(store, slides)
+    segmented([open_url, f"{other}?sig={SECRET}"], out, opening=opening)
+    first, second = inputs_of(out)
+    assert (is_there(first), is_there(second)) == (True, False)
+    assert opening.content(first) == opening.content(as_input(open_url))
+    with pytest.raises(ImageError, match="cannot be asked for; expected the address with its secrets"):
+        opening.content(second)
 
-    assert all(isinstance(one, Url) and is_there(one) for one in inputs_of(out))
-    assert replace(opening, cache=None).content(inputs_of(out)[0]) == opening.content(as_input(put(store, slides)[0]))
+
+def test_weights_are_relabelled_with_the_picture_from_the_store(slides, store, opening, tmp_path, segmented, tiny_bank):
+    out, (_, url) = tmp_path / "out", put(store, slides)
+    segmented([url], out, opening=opening, outputs=Outputs(weights=True))
+    notes = relabel(out / "c", tmp_path / "merged", Regrouping(renames={1: "stroma"}))
+    assert notes == []
+    assert (tmp_path / "merged/overlay.png").exists()
+    store.status["/c.tif"] = 404
+    (note,) = relabel(out / "c", tmp_path / "again", Regrouping(renames={1: "stroma"}))
+    assert f"{url} does not exist" in note

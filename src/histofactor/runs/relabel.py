@@ -29,12 +29,13 @@ from histofactor.masks import unlike
 from histofactor.masks.bands import Band, Decoder, Decoding
 from histofactor.masks.small import least_px, merge_small
 from histofactor.records import Color, LabelMap, Segmentation, SlideInfo
+from histofactor.records.urls import Input, as_input
 from histofactor.runs.place import Place, claim, clear, seal, unseal
 from histofactor.runs.regroup import Regrouping, coarser, combine
+from histofactor.runs.source import Opening
 from histofactor.runs.status import read_status
 from histofactor.segmentation.method import method_of, nearest
 from histofactor.segmentation.store import DiskStore, Maps
-from histofactor.slides.reader import open_slide
 from histofactor.slides.thumbnail import read_thumbnail
 
 _BAND_ROWS = 32  # token rows decoded at a time
@@ -258,9 +259,8 @@ def assemble(
         recipe: of the new segmentation.
     """
     header, source = weights.header, parent["source"]
-    info = SlideInfo(
-        Path(header.slide) if header.slide else None, tuple(source["size"]), source["mpp"], (1.0,), source["reader"]
-    )
+    path = as_input(header.slide) if header.slide else None
+    info = SlideInfo(path, tuple(source["size"]), source["mpp"], (1.0,), source["reader"])
     names, colors = unlike.legend(legend.names, legend.colors, with_unlike=parent.get("unlike") is not None)
     labels = merge_small(maps.labels, least_px(parent.get("min_area_um2"), header.mpp))
     label_map = LabelMap(labels, header.mpp, (0, 0), names, colors, legend.excluded)
@@ -283,7 +283,7 @@ def _read_input(
     if path is None:
         return None, [f"{OVERLAY} is left out: where the input lies is not known; give it with --slide"]
     try:
-        with open_slide(path, source_mpp=parent["source"]["mpp"], series=parent.get("series")) as slide:
+        with Opening(source_mpp=parent["source"]["mpp"], series=parent.get("series")).open(path) as slide:
             if list(slide.info.size) != parent["source"]["size"]:
                 expected, got = (f"{tuple(size)} px" for size in (parent["source"]["size"], slide.info.size))
                 raise ImageError(f"{path} is not the input of this segmentation", expected=expected, got=got)
@@ -294,7 +294,7 @@ def _read_input(
         return None, [f"{OVERLAY} is left out: {error.what}; give the input with --slide"]
 
 
-def _input_of(source: Path) -> Path | None:
+def _input_of(source: Path) -> Input | None:
     """Where the run that wrote a folder found its input, as its ``status.json`` tells."""
     status = read_status(source)
-    return None if status is None else Path(status.outcome.input)
+    return None if status is None else as_input(status.outcome.input)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from histofactor.cli.options import EncoderChoice, say
 from histofactor.errors import OptionError
+from histofactor.records.urls import as_input
 
 if TYPE_CHECKING:
     from histofactor.concepts.bank.file import BankFile
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 def show(
     target: Annotated[Path, typer.Argument(metavar="OUT|BANK", help="An output folder with concepts, or a bank.")],
-    inputs: Annotated[list[Path] | None, typer.Argument(metavar="[INPUT...]", help="Its slides, for patches.")] = None,
+    inputs: Annotated[
+        list[Any] | None,  # ``Input``
+        typer.Argument(metavar="[INPUT...]", parser=as_input, help="Its slides, for patches."),
+    ] = None,
     k: Annotated[int | None, typer.Option("-k", help="List the concepts of this K.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with everything, to look at.")] = None,
     source_mpp: Annotated[float | None, typer.Option(help="µm/px of slides whose header lacks it.")] = None,

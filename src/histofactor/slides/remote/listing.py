@@ -13,7 +13,7 @@ from histofactor.base.names import RUNS
 from histofactor.errors import ImageError, OptionError
 from histofactor.records.urls import Url
 from histofactor.slides.own_output import LONGEST, TOLD, places_in
-from histofactor.slides.remote.parts import files_in, located_all, opener
+from histofactor.slides.remote.parts import files_in, located_all, opener, read_up_to
 from histofactor.slides.remote.store import asked, file_from, main_name, store_of
 from histofactor.slides.slide_parts import IMAGE_EXTENSIONS, PART_EXTENSIONS, owners_of
 
@@ -169,7 +169,7 @@ def _own_folders(fs: Any, listed: Mapping[str, Mapping[str, Any]]) -> set[str]:
         if (name not in TOLD and not in_runs) or (info.get("size") or 0) > LONGEST:
             continue
         try:
-            content = json.loads(fs.cat_file(path))
+            content = json.loads(read_up_to(fs, path, LONGEST))
         except (FileNotFoundError, ValueError, RecursionError):  # none, or not ours
             continue
         if in_runs:

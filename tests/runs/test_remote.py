@@ -1,6 +1,8 @@
 """Inputs on stores: the same results as of files, no secret anywhere, nothing left in the cache."""
 
 import json
+import subprocess
+import sys
 import time
 
 import fsspec
@@ -403,3 +405,13 @@ def test_weights_are_relabelled_with_the_picture_from_the_store(slides, store, o
     store.status["/c.tif"] = 404
     (note,) = relabel(out / "c", tmp_path / "again", Regrouping(renames={1: "stroma"}))
     assert f"{url} does not exist" in note
+
+
+def test_files_need_nothing_of_stores():
+    """What reads stores is not loaded where no URL is named."""
+    code = (
+        "import sys, histofactor.cli.segment, histofactor.runs.segment_many, histofactor.runs.features\n"
+        "print('loaded:', {'s3fs', 'gcsfs', 'aiohttp', 'botocore'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "loaded: set()" in run.stdout

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from histofactor.cli.options import EncoderChoice, say
+from histofactor.cli.options import EncoderChoice, named_input, say
 from histofactor.errors import OptionError
-from histofactor.records.urls import as_input
 
 if TYPE_CHECKING:
     from histofactor.concepts.bank.file import BankFile
@@ -19,7 +18,7 @@ def show(
     target: Annotated[Path, typer.Argument(metavar="OUT|BANK", help="An output folder with concepts, or a bank.")],
     inputs: Annotated[
         list[Any] | None,  # ``Input``
-        typer.Argument(metavar="[INPUT...]", parser=as_input, help="Its slides, for patches."),
+        typer.Argument(metavar="[INPUT...]", parser=named_input, help="Its slides, for patches."),
     ] = None,
     k: Annotated[int | None, typer.Option("-k", help="List the concepts of this K.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with everything, to look at.")] = None,

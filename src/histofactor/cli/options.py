@@ -15,10 +15,10 @@ import typer
 
 from histofactor.base.text import printable
 from histofactor.errors import OptionError
-from histofactor.records.urls import Input, Url, as_input
 
 if TYPE_CHECKING:
     from histofactor.encoders.encoder import Inference
+    from histofactor.records.urls import Input
     from histofactor.runs.source import Opening, Stated
     from histofactor.slides.inputs import PassedOver
 
@@ -27,10 +27,20 @@ _NUMBER = "[0-9]{1,9}"  # more digits count nothing here
 
 INTERRUPTED = "interrupted; what is finished is kept, and the same command goes on from there"
 
+
+def named_input(text: str) -> Any:
+    """An input as it is named on the command line: a path, or a URL, which no path may be made of."""
+    from histofactor.records.urls import as_input
+
+    return as_input(text)
+
+
 InputsArgument = Annotated[
     list[Any] | None,  # ``Input``
     typer.Argument(
-        metavar="INPUT...", parser=as_input, help="Slides, images, folders with all below them, globs, or URLs of such."
+        metavar="INPUT...",
+        parser=named_input,
+        help="Slides, images, folders with all below them, globs, or URLs of such.",
     ),
 ]
 KOption = Annotated[int | None, typer.Option("-k", help="Number of concepts; default: the recommended one.")]
@@ -260,6 +270,7 @@ def inputs_of(
         OptionError: nothing is named.
         HistofactorError: as ``group_inputs`` and ``read_table``.
     """
+    from histofactor.records.urls import Url
     from histofactor.runs.table import read_table
     from histofactor.slides.inputs import PassedOver, folder_note, group_inputs
 

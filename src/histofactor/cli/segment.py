@@ -24,7 +24,6 @@ from histofactor.cli.options import (
     say,
 )
 from histofactor.cli.share import LogOption, ShardOption, log_of, share
-from histofactor.records.urls import told
 
 if TYPE_CHECKING:
     from histofactor.base.clock import Clock
@@ -92,6 +91,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
     from histofactor.base.clock import Clock
     from histofactor.cli.progress import progress_reporter
     from histofactor.errors import OptionError, OutputError
+    from histofactor.records.urls import told
     from histofactor.runs.event_log import logged
     from histofactor.runs.results import Outputs
     from histofactor.runs.segment_many import ManyOptions, Observer, segment_many

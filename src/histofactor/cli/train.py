@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from histofactor.base.text import counted
-from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, say
+from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, named_input, say
 from histofactor.cli.share import LogOption
-from histofactor.records.urls import Input, as_input, check_here
 
 if TYPE_CHECKING:
+    from histofactor.records.urls import Input
     from histofactor.runs.learn_concepts import Learned
     from histofactor.runs.source import Opening, Sources
 
@@ -26,7 +26,7 @@ def train(  # noqa: PLR0913 - one parameter an option
         list[Any] | None,  # ``Input``
         typer.Argument(
             metavar="INPUT...",
-            parser=as_input,
+            parser=named_input,
             help="Images, slides, folders with all below them, globs, URLs of such, or one manifest.",
         ),
     ] = None,
@@ -78,6 +78,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     from histofactor.concepts.learn.kmeans import KMeansOptions
     from histofactor.concepts.learn.levels import TrainOptions
     from histofactor.errors import OptionError
+    from histofactor.records.urls import check_here
     from histofactor.runs.event_log import logged
     from histofactor.runs.learn_concepts import learn_concepts
     from histofactor.runs.sample_builder import LearnOptions

@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
-from urllib.request import url2pathname
 
 from histofactor.errors import OutputError
 
@@ -137,6 +136,8 @@ def as_input(text: str | Path | Url) -> Input:
     if not is_url(text):
         return Path(text)
     if text.lower().startswith("file://"):
+        from urllib.request import url2pathname  # brings much that no other address needs
+
         return Path(url2pathname(urlsplit(text).path))
     return Url(text)
 

@@ -96,8 +96,7 @@ def train(  # noqa: PLR0913 - one parameter an option
         pool, independent, choice = "tile", True, replace(choice, transform="relu", fast=True)
     ks = numbers(k, "-k")
     check_here(out)
-    one = inputs[0] if inputs and len(inputs) == 1 else None
-    manifest = one if isinstance(one, Path) and one.suffix in {".tsv", ".txt"} else None
+    manifest = _manifest(inputs or [])
     paths, known = ([], {}) if manifest is not None else inputs_of(inputs, table, group)
     if manifest is not None:
         sources = _fetched(manifest, download or out.with_name(f"{out.name}.slides"), endpoint)
@@ -136,6 +135,12 @@ def train(  # noqa: PLR0913 - one parameter an option
     say(f"wrote {page}, to look at")
     if left_out:
         raise typer.Exit(1)
+
+
+def _manifest(inputs: list[Input]) -> Path | None:
+    """The manifest, where one is all that is named."""
+    one = inputs[0] if len(inputs) == 1 else None
+    return one if isinstance(one, Path) and one.suffix in {".tsv", ".txt"} else None
 
 
 def _fetched(manifest: Path, folder: Path, endpoint: str | None) -> Sources:

@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from histofactor.base.text import about, printable
+from histofactor.records.urls import Input
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.pace import Pace, Standing, followed, told_time
 from histofactor.runs.source import shown_names
@@ -161,7 +162,7 @@ def _bars(pace: Pace) -> Iterator[_Bars]:
 
 
 @contextmanager
-def progress_reporter(outcomes: list[Outcome] | None = None, inputs: Sequence[Path] = ()) -> Iterator[Reporter]:
+def progress_reporter(outcomes: list[Outcome] | None = None, inputs: Sequence[Input] = ()) -> Iterator[Reporter]:
     """Yield a reporter that shows inputs and windows on stderr, and a line for every finished input.
 
     Args:

@@ -16,7 +16,6 @@ from histofactor.export.cohort import SlideRow, write_cohort, write_study
 from histofactor.export.report import ReportRun
 from histofactor.export.tables import PhenotypeRow, read_phenotypes
 from histofactor.records import EncoderKey
-from histofactor.records.urls import as_input
 from histofactor.runs.ledger import OF_THE_LEDGER, Ledger, scan, shares
 from histofactor.runs.made_with import made_with, told_apart
 from histofactor.runs.outcome import Observer, Outcome

@@ -92,9 +92,9 @@ def group_inputs(
                     slides[path.parent] = slides_of_parts(path.parent)
                 slide = path.with_name(slides[path.parent].get(path.name, path.name))
             real = _real(slide)
-            if slide == path and os.path.abspath(named.setdefault(real, slide)) != os.path.abspath(slide):  # noqa: PTH100 - links stay
+            before = named.setdefault(real, slide)
+            if slide == path and os.path.abspath(str(before)) != os.path.abspath(slide):  # noqa: PTH100 - links stay
                 passed.add(_TWICE, slide)
-            named.setdefault(real, slide)
             if slide != path:
                 parts.setdefault(real, {}).setdefault(_real(path), path)
     return {path: tuple(parts.get(real, {}).values()) for real, path in named.items()}

@@ -162,6 +162,11 @@ class RelabelJob:
 
     study: Study
 
+    @property
+    def out(self) -> Path:
+        """The folder of the study."""
+        return self.study.path.parent
+
     def start(self, shared: dict[str, Any]) -> Study:
         """There is nothing to load."""
         return self.study

@@ -125,17 +125,17 @@ def _segment(
         tasks = [replace(task, after=after) for task, after in zip(tasks, [*tasks[1:], None], strict=True)]
     outcomes = {}
     with deriving(out, observer, signal.is_last if options.shard is not None else lambda: True):
-        for _, outcome in workers.execute(_job(request, chosen, segmenter), tasks, observer):
+        for _, outcome in workers.execute(_job(out, request, chosen, segmenter), tasks, observer):
             outcomes[outcome.input] = outcome
             observer.reporter.on_outcome(outcome)
     return [outcomes[str(path)] for path, _ in placed]
 
 
-def _job(named: Request, chosen: OwnConcepts, segmenter: Segmenter) -> SegmentJob:
+def _job(out: Path, named: Request, chosen: OwnConcepts, segmenter: Segmenter) -> SegmentJob:
     """What is done with every input: the encoder goes to other processes by its name, the concepts as they are."""
     bank = segmenter.bank
     request = replace(chosen.request, encoder=named.encoder, k=named.k if bank is None else None, concepts=bank)
-    return SegmentJob(request, segmenter)
+    return SegmentJob(request, out, segmenter)
 
 
 def _task(path: Input, place: Place, outputs: Outputs, options: ManyOptions, run: str) -> Task:

@@ -9,7 +9,7 @@ from histofactor.runs.execute.engine import LOCAL, Engine, check_engine
 
 
 @pytest.mark.parametrize(
-    "engine", [LOCAL, Engine(name="ray"), Engine(name="ray", workers=2, gpus_per_worker=0.5, slide_timeout_s=60)]
+    "engine", [LOCAL, Engine(name="ray"), Engine(name="ray", workers=2, gpus_per_worker=0, slide_timeout_s=60)]
 )
 def test_what_can_be_had(engine):
     check_engine(engine)

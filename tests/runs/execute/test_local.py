@@ -16,6 +16,8 @@ def test_what_is_taken_is_waited_for(monkeypatch):
     busy, seen, waited, windows = {"a.png": 3}, [], [], []
 
     class Busy:
+        out = None
+
         def start(self, shared):
             shared["begun"] = shared.get("begun", 0) + 1
             return "loaded"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from histofactor.base.clock import Watch
@@ -22,7 +23,7 @@ class Engine:
         name: ``local``, one after another in this process; or ``ray``, by workers on this machine or a cluster.
         address: of a cluster of Ray, ``auto`` or HOST:PORT; None starts one on this machine.
         workers: so many inputs are worked on at a time; default one a GPU, or as the cores bear.
-        gpus_per_worker: GPUs, or the share of one, that a worker has; default one where there are any.
+        gpus_per_worker: GPUs, or the share of one, that a worker has, 0 for none; default one where there are any.
         slide_timeout_s: seconds after which an input is given up, or None.
         memory_gb: 10⁹ bytes that a worker may take, or None.
     """
@@ -45,16 +46,20 @@ _OPTIONS = {
 }
 
 
-class Named(Protocol):
+class Item(Protocol):
     """Anything that can be worked on."""
 
     @property
     def name(self) -> str:
-        """What it is called to whoever watches; a path where it is a file."""
+        """What it is called to whoever watches; no other task of a job is called so."""
+
+    @property
+    def path(self) -> Path:
+        """The file or folder that is worked on: every worker must see it."""
 
 
-Task = TypeVar("Task", bound=Named)
-Input_contra = TypeVar("Input_contra", bound=Named, contravariant=True)
+Task = TypeVar("Task", bound=Item)
+Input_contra = TypeVar("Input_contra", bound=Item, contravariant=True)
 State = TypeVar("State")
 Result = TypeVar("Result")
 Made_co = TypeVar("Made_co", covariant=True)
@@ -62,6 +67,10 @@ Made_co = TypeVar("Made_co", covariant=True)
 
 class Job(Protocol[Input_contra, State, Made_co]):
     """What is done with every task; it and the tasks and results are picklable, for they may go to other processes."""
+
+    @property
+    def out(self) -> Path | None:
+        """The folder that results go to, which every worker must see; None where they are only returned."""
 
     def start(self, shared: dict[str, Any]) -> State:
         """Load what all tasks need, once a worker.
@@ -127,5 +136,7 @@ def check_engine(engine: Engine) -> None:
             continue
         if engine.name == "local":
             raise OptionError(f"{option} is for workers of Ray", mend=f"give --engine ray too, or leave {option} out")
-        if not isinstance(value, str) and not 0 < value < math.inf:  # also refuses NaN
+        if not isinstance(value, str) and not (
+            0 < value < math.inf or (name, value) == ("gpus_per_worker", 0)
+        ):  # also refuses NaN
             raise OptionError(f"{option} is out of range", expected="a number above 0", got=f"{value!r}")

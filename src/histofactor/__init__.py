@@ -49,6 +49,7 @@ _HOME = {
             "BankError",
             "BankMismatch",
             "EncoderError",
+            "EngineError",
             "HistofactorError",
             "ImageError",
             "OptionError",

@@ -8,6 +8,7 @@
     ├── EncoderError       an encoder is unknown, or its weights cannot be had
     ├── BankError          a concept bank is not valid
     │   └── BankMismatch   a concept bank belongs to other features
+    ├── EngineError        workers cannot be had, or end before their work does
     └── OutputError        a result cannot be written
         └── LeaseLost      another process took over what this one was at
 
@@ -82,6 +83,10 @@ class BankError(HistofactorError):
 
 class BankMismatch(BankError):
     """A concept bank was learned on other features than those at hand."""
+
+
+class EngineError(HistofactorError):
+    """Workers cannot be had, or end before their work does."""
 
 
 class OutputError(HistofactorError):

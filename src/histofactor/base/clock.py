@@ -29,9 +29,12 @@ class Clock:
         try:
             yield
         finally:
-            took = (time.perf_counter() - started) / workers
-            with self._lock:
-                self.seconds[stage] = self.seconds.get(stage, 0.0) + took
+            self.add(stage, (time.perf_counter() - started) / workers)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count seconds towards a stage."""
+        with self._lock:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,30 +162,42 @@ class EncoderChoice:
             raise OptionError("--cache-gb is out of range", expected="more than 0", got=f"{self.cache_gb:g}")
 
 
-def encoder_options(verb: Callable[..., None]) -> Callable[..., None]:
-    """Let a verb that takes a keyword ``choice`` of type ``EncoderChoice`` take its options instead."""
-    hints = get_type_hints(EncoderChoice, include_extras=True)
+def taking(record: Any, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator that lets a verb which takes a keyword of a record's type take the options of the record instead.
+
+    Args:
+        record: a dataclass whose fields are options.
+        name: of the keyword.
+    """
+    hints = get_type_hints(record, include_extras=True)
     options = [
         inspect.Parameter(field.name, _KEYWORD, default=field.default, annotation=hints[field.name])
-        for field in fields(EncoderChoice)
+        for field in fields(record)
     ]
-    of_verb = [
-        parameter
-        for parameter in inspect.signature(verb, eval_str=True).parameters.values()
-        if parameter.name != "choice"
-    ]
-    required = [parameter for parameter in of_verb if parameter.default is inspect.Parameter.empty]
-    others = [parameter for parameter in of_verb if parameter.default is not inspect.Parameter.empty]
-    parameters = [parameter.replace(kind=_KEYWORD) for parameter in (*required, *options, *others)]
 
-    @functools.wraps(verb)
-    def called(**given: Any) -> None:
-        verb(**{parameter.name: given.pop(parameter.name) for parameter in of_verb}, choice=EncoderChoice(**given))
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        of_verb = [
+            parameter
+            for parameter in inspect.signature(verb, eval_str=True).parameters.values()
+            if parameter.name != name
+        ]
+        required = [parameter for parameter in of_verb if parameter.default is inspect.Parameter.empty]
+        others = [parameter for parameter in of_verb if parameter.default is not inspect.Parameter.empty]
+        parameters = [parameter.replace(kind=_KEYWORD) for parameter in (*required, *options, *others)]
 
-    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    del called.__wrapped__
-    return called
+        @functools.wraps(verb)
+        def called(**given: Any) -> None:
+            verb(**{parameter.name: given.pop(parameter.name) for parameter in of_verb}, **{name: record(**given)})
+
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        del called.__wrapped__
+        return called
+
+    return decorate
+
+
+encoder_options = taking(EncoderChoice, "choice")
 
 
 def numbers(text: str, option: str) -> list[int]:

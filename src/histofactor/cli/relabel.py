@@ -9,22 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histofactor.base.text import about, counted
+from histofactor.cli.engine_options import EngineChoice, engine_options
 from histofactor.cli.options import labels_and_name, names_by_label, say
 from histofactor.cli.share import LogOption, ShardOption, log_of, share
 from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
+    from histofactor.runs.execute.engine import Engine
     from histofactor.runs.outcome import Outcome, Reporter
     from histofactor.runs.relabel_study import Encoding, Relabelled
 
 _NAMED = 3  # inputs in a sentence
 
 
-def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
+@engine_options
+def relabel(  # noqa: PLR0913 - one parameter an option
     source: Annotated[
         Path,
         typer.Argument(metavar="OUT|OUT/STEM", help="A study, or with -o the results of one input with its weights."),
     ],
+    *,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to write, for one input.")] = None,
     merge: Annotated[list[str] | None, typer.Option(help="Labels that become one: 1+4+7=tumour; repeatable.")] = None,
     rename: Annotated[list[str] | None, typer.Option(help="A label's new name: 3=stroma; repeatable.")] = None,
@@ -36,6 +40,7 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
     slide: Annotated[Path | None, typer.Option(help="The input, for the overlay, if it was moved.")] = None,
     shard: ShardOption = None,
     log: LogOption = None,
+    by: EngineChoice,
 ) -> None:
     """Bring all slides of a study up to date with its concepts: their names, merges, splits, artefacts and level.
 
@@ -50,13 +55,16 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
     from histofactor.runs.regroup import Regrouping
     from histofactor.runs.relabel import relabel as run
 
+    engine = by.asked()
     if out is None:
         if merge or rename or bank or slide:
             mend = "give -o FOLDER, or edit the study with `histofactor concepts`"
             raise OptionError("--merge, --rename, --bank and --slide are for one input", mend=mend)
-        raise typer.Exit(_relabel_study(source, k, shard, log))
+        raise typer.Exit(_relabel_study(source, k, engine, shard, log))
     if shard is not None or log is not None:
         raise OptionError("--shard and --log are for all slides of a study", mend="leave them out")
+    if engine.name != "local":
+        raise OptionError("--engine ray is for a study, and one input is given", mend="leave --engine out")
     merges = [labels_and_name(text, "--merge", "1+4+7=tumour") for text in merge or ()]
     renames = names_by_label(rename or (), "--rename", "--rename takes one label, once")
     left_out = run(source, out, Regrouping(merges, renames, bank, k), slide)
@@ -65,7 +73,7 @@ def relabel(  # noqa: PLR0913, PLR0917 - one parameter an option
         say(sentence, err=True)
 
 
-def _relabel_study(out: Path, k: int | None, shard: str | None, log: Path | None) -> int:
+def _relabel_study(out: Path, k: int | None, engine: Engine, shard: str | None, log: Path | None) -> int:
     """Bring a study up to date; returns the exit code."""
     from histofactor.base.names import PAGE
     from histofactor.cli.progress import progress_reporter
@@ -78,12 +86,12 @@ def _relabel_study(out: Path, k: int | None, shard: str | None, log: Path | None
         with progress_reporter() as shown, logged(file, shown, sys.argv[1:]) as reporter:
             if where:
                 reporter.on_note(where)
-            made = relabel_study(out, k, arguments=sys.argv[1:], reporter=reporter, shard=own)
+            made = relabel_study(out, k, arguments=sys.argv[1:], reporter=reporter, engine=engine, shard=own)
         encoded: list[Outcome] = []
         if made.encode:
             _tell_encoding(made)
             with progress_reporter() as shown, logged(file, shown, sys.argv[1:]) as reporter:
-                encoded = _encode(made, out, reporter)
+                encoded = _encode(made, out, reporter, engine)
     except KeyboardInterrupt:
         typer.echo("interrupted; what is up to date is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
@@ -106,7 +114,7 @@ def _tell_encoding(made: Relabelled) -> None:
         say(f"{of_all} encoded again: {', '.join(names[:_NAMED])}{more} ({why})")
 
 
-def _encode(made: Relabelled, out: Path, reporter: Reporter) -> list[Outcome]:
+def _encode(made: Relabelled, out: Path, reporter: Reporter, engine: Engine) -> list[Outcome]:
     """Segment inputs again as they were, with the concepts of the study; those of one request together."""
     from histofactor.runs.outcome import Outcome
     from histofactor.runs.request import again
@@ -127,7 +135,7 @@ def _encode(made: Relabelled, out: Path, reporter: Reporter) -> list[Outcome]:
             outcomes += [Outcome(str(path), "failed", error=why) for path in paths]
             continue
         encoder, how = again(request)
-        options = ManyOptions(**how, arguments=sys.argv[1:], observer=Observer(reporter))
+        options = ManyOptions(**how, arguments=sys.argv[1:], observer=Observer(reporter), engine=engine)
         concepts = None if request["concepts"] is None else made.bank
         outcomes += segment_many(paths, out, encoder=encoder, concepts=concepts, k=made.k, options=options)
     return outcomes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histofactor.base.text import about, counted
+from histofactor.cli.engine_options import EngineChoice, engine_options
 from histofactor.cli.options import (
     INTERRUPTED,
     EncoderChoice,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from histofactor.runs.outcome import Outcome
 
 
+@engine_options
 @encoder_options
 def segment(  # noqa: PLR0913 - one parameter an option
     inputs: InputsArgument = None,
@@ -77,6 +79,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
     shard: ShardOption = None,
     log: LogOption = None,
     choice: EncoderChoice,
+    by: EngineChoice,
 ) -> None:
     """Segment slides and images into tissue phenotypes, without labels.
 
@@ -98,6 +101,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
     from histofactor.segmentation.setup import SegmentOptions
 
     choice.check()
+    engine = by.asked(choice.device)
     if relearn and concepts is not None:
         raise OptionError("--relearn is for the concepts of OUT, and others are given", mend="leave one of them out")
     _check_components(components, method, k)
@@ -128,6 +132,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
                 arguments=[told(one) for one in sys.argv[1:]],
                 observer=Observer(reporter, clock),
                 shard=own,
+                engine=engine,
             )
             outcomes = segment_many(paths, out, encoder=choice.encoder, concepts=concepts, k=k, options=options)
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from histofactor.base.text import counted
+from histofactor.cli.engine_options import EngineChoice, engine_options
 from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, named_input, say
 from histofactor.cli.share import LogOption
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from histofactor.runs.source import Opening, Sources
 
 
+@engine_options
 @encoder_options
 def train(  # noqa: PLR0913 - one parameter an option
     inputs: Annotated[
@@ -66,6 +68,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     ] = None,
     log: LogOption = None,
     choice: EncoderChoice,
+    by: EngineChoice,
 ) -> None:
     """Learn concepts from the tissue of a collection, for every K.
 
@@ -112,6 +115,7 @@ def train(  # noqa: PLR0913 - one parameter an option
         train=TrainOptions(algorithm, not independent, KMeansOptions(seed, seeds, passes, spherical)),
         encoder=SegmentOptions(**choice.given()),
         centring=centring,
+        engine=by.asked(choice.device),
     )
     sample = sample_of(out)
     try:

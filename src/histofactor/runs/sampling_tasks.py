@@ -158,6 +158,11 @@ class SampleJob:
     def __reduce__(self) -> tuple[type[SampleJob], tuple[Any, ...]]:
         return SampleJob, (self.encoder, self.mpp, self.options, self.opening, self.pool, self.segments)
 
+    @property
+    def out(self) -> None:
+        """Samples are returned, and go nowhere."""
+        return None
+
     def start(self, shared: dict[str, Any]) -> Workplace:
         """Load the encoder; raises what ``learning_setup`` does."""
         how = (self.encoder, self.mpp, self.options)

@@ -1,0 +1,323 @@
+"""Tasks by workers of Ray, on this machine or a cluster: paths go out, outcomes come back, attempts are counted."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Generic
+
+import ray
+from ray import cloudpickle
+from ray.exceptions import RayError
+
+import histofactor
+from histofactor.base.files import output_error
+from histofactor.errors import EngineError, HistofactorError
+from histofactor.runs.execute.engine import Engine, Job, Result, Task
+from histofactor.runs.execute.ray_cluster import Cluster
+from histofactor.runs.execute.ray_hand import Flight, Hand, is_preempted, words_of
+from histofactor.runs.execute.ray_layout import Layout, lay_out
+from histofactor.runs.execute.ray_queue import ATTEMPTS, MOST_LOST, Queue
+from histofactor.runs.execute.ray_worker import Told
+from histofactor.runs.outcome import Observer
+
+_TICK_S = 0.5  # between two looks at the time
+_WORDS_S = 30.0  # within which a machine tells the last words of a worker, or is known to be gone
+_ROOM_S = 20.0  # after which it is told that no worker has found room
+_STARTS = 3  # so often in a row workers may end as they begin
+_SEEN = 64  # inputs, spread evenly, that every machine must see
+_DAY_S = 86_400
+_AT_ONCE = 2  # tasks a worker has: the one it is at, and the next
+
+
+class RayWorkers:
+    """Workers of Ray, which are there until ``stop``; see ``engine.Workers``.
+
+    Args:
+        engine: what is asked for.
+        cluster: where they work.
+
+    Raises:
+        EngineError: there is no room for as many.
+    """
+
+    def __init__(self, engine: Engine, cluster: Cluster) -> None:
+        self.engine, self.cluster = engine, cluster
+        self.layout: Layout = lay_out(cluster.machines, engine)
+        self.number = self.layout.workers
+        self.shared: dict[str, Any] = {}
+        self.hands: list[Hand] = []
+        self.homes: dict[Path, str] = {}  # the worker that had a path last
+        self.settled = False  # whether any worker ever was
+
+    def execute(
+        self, job: Job[Task, Any, Result], tasks: Sequence[Task], observer: Observer
+    ) -> Iterator[tuple[Task, Result]]:
+        """As ``engine.Workers`` says; the largest tasks begin first."""
+        if not tasks:
+            return
+        over = False
+        try:
+            with _seen(job.out, [tasks[index].path for index in _spread(len(tasks))]) as seen:
+                yield from _Run(self, job, tasks, observer, seen).go()
+            over = True
+        finally:
+            if not over:
+                self.stop()
+
+    def stop(self) -> None:
+        """End all workers at once."""
+        hands, self.hands = self.hands, []
+        for hand in hands:
+            with suppress(RayError):  # Ray itself has ended
+                hand.kill()
+
+
+class _Run(Generic[Task, Result]):
+    """One job: who has which task, and what is to be done as workers come, tell and end."""
+
+    def __init__(
+        self,
+        workers: RayWorkers,
+        job: Job[Task, Any, Result],
+        tasks: Sequence[Task],
+        observer: Observer,
+        seen: Sequence[str],
+    ) -> None:
+        self._workers, self._job, self._tasks, self._seen = workers, job, tasks, seen
+        self._reporter, self._clock = observer.reporter, observer.clock
+        self._queue = Queue([tasks[index].path for index in range(len(tasks))], workers.homes)
+        self._pickled: bytes = cloudpickle.dumps(job)
+        self._dying: dict[Any, tuple[Hand, Flight | None, float]] = {}  # by what their last words are asked of
+        self._waited: set[int] = set()
+        self._failed_starts, self._windows, self._since = 0, (0, 0), time.monotonic()
+        self._told_room = False
+
+    def go(self) -> Iterator[tuple[Task, Result]]:
+        """Work until every task has its result."""
+        for hand in self._workers.hands:
+            hand.greet(Path.cwd(), self._seen)
+        while self._queue.open:
+            self._hire()
+            self._give()
+            yield from self._listen()
+            self._look_at_the_time()
+
+    def _hire(self) -> None:
+        """As many workers as there is work for."""
+        hands = self._workers.hands
+        wanted = min(self._workers.number, len(self._queue.open))
+        while len(hands) < wanted:
+            hands.append(Hand(self._workers.layout, Path.cwd(), self._seen))
+            self._since = time.monotonic()
+
+    def _give(self) -> None:
+        """A task to each that has none, and a next one while there are enough for all."""
+        hands = [hand for hand in self._workers.hands if hand.ready]
+        names = {hand.name for hand in hands}
+        for many in range(1, _AT_ONCE + 1):
+            for hand in hands:
+                if len(hand.flights) >= many or (many > 1 and len(self._queue) < len(hands)):
+                    continue
+                index = self._queue.take(hand.name, names)
+                if index is None:
+                    return
+                hand.give(index, cloudpickle.dumps(self._tasks[index]))
+
+    def _listen(self) -> Iterator[tuple[Task, Result]]:
+        """What came of tasks that ended, of all that is told within a moment."""
+        by_what = {hand.waits: hand for hand in self._workers.hands if hand.waits is not None}
+        waits = [*by_what, *self._dying]
+        if not waits:
+            time.sleep(_TICK_S)
+            return
+        heard, _ = ray.wait(waits, num_returns=1, timeout=_TICK_S)
+        if heard:  # others that are there by now
+            heard, _ = ray.wait(waits, num_returns=len(waits), timeout=0)
+        for one in heard:
+            if one in self._dying:
+                yield from self._bury(one)
+            else:
+                yield from self._hear(by_what[one])
+
+    def _hear(self, hand: Hand) -> Iterator[tuple[Task, Result]]:
+        """What a worker tells: who it is, that it is ready, or how its task goes."""
+        try:
+            if hand.hello is None:
+                self._meet(hand)
+            elif not hand.ready:
+                self._let_begin(hand)
+            else:
+                flight, told = hand.told()
+                yield from self._follow(hand, flight, told)
+        except (RayError, StopIteration) as error:
+            self._mourn(hand, error)
+
+    def _meet(self, hand: Hand) -> None:
+        """Take on a worker that fits, and tell of one that does not."""
+        hello = hand.meet()
+        if self._workers.cluster.own:
+            self._workers.cluster.tell(hello.pid)
+        fault = _fault(hello.host, hello.versions, hello.unseen)
+        if fault is None:
+            self._workers.settled = True
+            hand.settle(self._workers.engine.memory_gb)
+            hand.begin(self._pickled)
+            return
+        if not self._workers.settled:
+            raise fault
+        self._reporter.on_note(f"a worker is left out: {fault}")
+        self._workers.hands.remove(hand)
+        self._workers.number -= 1
+        hand.kill()
+        if not self._workers.number:
+            raise fault
+
+    def _let_begin(self, hand: Hand) -> None:
+        error = hand.begun()
+        if error is not None:
+            raise _on_host(error, hand)
+        self._failed_starts = 0
+
+    def _follow(self, hand: Hand, flight: Flight, told: Told) -> Iterator[tuple[Task, Result]]:
+        """How a task goes, and what came of it."""
+        task = self._tasks[flight.index]
+        if not flight.begun:
+            flight.begun = True
+            if flight.index not in self._waited:
+                self._reporter.on_input(task.name, flight.index, len(self._tasks))
+        if not told.ended:
+            self._tell_windows()
+            return
+        if told.error is not None:
+            raise told.error
+        for stage, seconds in told.seconds.items():
+            self._clock.add(stage, seconds / self._workers.number)
+        self._workers.homes[task.path] = hand.name
+        if told.result is not None:
+            self._queue.done(flight.index)
+            yield task, told.result
+            return
+        if flight.index not in self._waited:
+            self._reporter.on_wait(task.name)
+            self._waited.add(flight.index)
+        self._queue.elsewhere(flight.index)
+
+    def _tell_windows(self) -> None:
+        """Windows of all inputs that are at work."""
+        begun = [flight.windows for hand in self._workers.hands for flight in hand.flights if flight.begun]
+        windows = sum(done for done, _ in begun), sum(total for _, total in begun)
+        if windows != self._windows and windows[1]:
+            self._windows = windows
+            self._reporter.on_window(*windows)
+
+    def _mourn(self, hand: Hand, error: BaseException) -> None:
+        """A worker has ended: what it was at is to be known before it is tried again, and what came next is free."""
+        self._workers.cluster.check()
+        self._workers.hands.remove(hand)
+        flight = hand.flights.popleft() if hand.flights else None
+        for other in reversed(hand.flights):
+            self._queue.back(other.index)
+        asked = hand.words()
+        if asked is None or is_preempted(error):
+            self._judge(hand, flight, None)
+        else:
+            self._dying[asked] = hand, flight, time.monotonic()
+
+    def _bury(self, asked: Any) -> Iterator[tuple[Task, Result]]:
+        hand, flight, _ = self._dying.pop(asked)
+        yield from self._judge(hand, flight, words_of(asked))
+
+    def _judge(self, hand: Hand, flight: Flight | None, words: str | None) -> list[tuple[Task, Result]]:
+        """Whose fault the end of a worker was: of the task that it was at, unless its machine is gone (no words)."""
+        why = hand.cause or f"its worker ended{f', with the last words: {words}' if words else ' without a word'}"
+        if flight is None:
+            self._failed_starts += words is not None
+            if self._failed_starts == _STARTS:
+                raise EngineError("workers end as they begin", expected="workers that stay", got=words or "no word")
+            return []
+        task = self._tasks[flight.index]
+        if words is None and not hand.cause:
+            if self._queue.lost(flight.index):
+                self._reporter.on_note(f"{task.name}: its machine was lost; it goes on elsewhere")
+                return []
+            cause = f"its machine was lost {MOST_LOST} times"
+        elif self._queue.ended(flight.index):
+            self._reporter.on_note(f"{task.name}: {why}; it is tried once more")
+            return []
+        else:
+            cause = f"{why}; tried {ATTEMPTS} times"
+        self._queue.done(flight.index)
+        return [(task, self._job.lost(task, cause))]
+
+    def _look_at_the_time(self) -> None:
+        """End workers that take too long, and say so where none has found room."""
+        now, limit_s = time.monotonic(), self._workers.engine.slide_timeout_s
+        for hand in list(self._workers.hands):
+            if limit_s is not None and hand.flights and now - hand.flights[0].since > limit_s and not hand.cause:
+                hand.kill(f"it took longer than --slide-timeout {limit_s:g} s")
+        if any(now - since > _WORDS_S for _, _, since in self._dying.values()):
+            self._workers.cluster.check()
+        if not self._told_room and now - self._since > _ROOM_S and not any(one.hello for one in self._workers.hands):
+            layout, self._told_room = self._workers.layout, True
+            gpus = f" and {layout.gpus:g} GPU" if layout.gpus else ""
+            self._reporter.on_note(f"waiting for a machine with room for a worker ({layout.cores} cores{gpus})")
+
+
+def _fault(host: str, versions: dict[str, str], unseen: Sequence[str]) -> EngineError | None:
+    """Why a worker does not fit; None where it does."""
+    ours, theirs = histofactor.__version__, versions["histofactor"]
+    if ours != theirs:
+        return EngineError(
+            f"{host} has another histofactor than this machine",
+            expected=f"histofactor {ours} on all machines",
+            got=theirs or "none",
+            mend=f"pip install 'histofactor[ray]=={ours}' there",
+        )
+    if unseen:
+        return EngineError(
+            f"{host} does not see {unseen[0]}",
+            expected="inputs and the output folder on a disk that all machines share, at the same path",
+            got=f"{len(unseen)} files or folders that are not there",
+            mend="mount the disk there, or leave the machine out of the cluster",
+        )
+    return None
+
+
+def _on_host(error: Exception, hand: Hand) -> Exception:
+    """What went wrong as a worker began, with the machine where it did."""
+    if not isinstance(error, HistofactorError) or hand.hello is None:
+        return error
+    what = f"{error.what} (on {hand.hello.host})"
+    return type(error)(what, expected=error.expected, got=error.got, mend=error.mend)
+
+
+def _spread(many: int) -> list[int]:
+    """Places of a few of many, spread evenly."""
+    few = min(many, _SEEN)
+    return [place * many // few for place in range(few)]
+
+
+@contextmanager
+def _seen(out: Path | None, inputs: Sequence[Path]) -> Iterator[list[str]]:
+    """What every machine must see: a file that is new in the output folder, and inputs that are there at all."""
+    seen = [str(path) for path in inputs if path.exists()]
+    if out is None:
+        yield seen
+        return
+    mark = out / f".seen-{uuid.uuid4().hex[:12]}"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for left in out.glob(".seen-*"):  # by a run that was killed
+            if time.time() - left.stat().st_mtime > _DAY_S:
+                left.unlink(missing_ok=True)
+        mark.touch()
+    except OSError as error:
+        raise output_error(mark, error) from error
+    try:
+        yield [str(mark), *seen]
+    finally:
+        mark.unlink(missing_ok=True)

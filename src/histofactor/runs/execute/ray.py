@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic
 
@@ -13,11 +12,10 @@ import ray
 from ray import cloudpickle
 from ray.exceptions import RayError
 
-import histofactor
-from histofactor.base.files import output_error
-from histofactor.errors import EngineError, HistofactorError
+from histofactor.errors import EngineError
 from histofactor.runs.execute.engine import Engine, Job, Result, Task
 from histofactor.runs.execute.ray_cluster import Cluster
+from histofactor.runs.execute.ray_fit import fault_of, must_see, on_host, spread
 from histofactor.runs.execute.ray_hand import Flight, Hand, is_preempted, words_of
 from histofactor.runs.execute.ray_layout import Layout, lay_out
 from histofactor.runs.execute.ray_queue import ATTEMPTS, MOST_LOST, Queue
@@ -28,9 +26,6 @@ _TICK_S = 0.5  # between two looks at the time
 _WORDS_S = 30.0  # within which a machine tells the last words of a worker, or is known to be gone
 _ROOM_S = 20.0  # after which it is told that no worker has found room
 _STARTS = 3  # so often in a row workers may end as they begin
-_SEEN = 64  # inputs, spread evenly, that every machine must see
-_DAY_S = 86_400
-_AT_ONCE = 2  # tasks a worker has: the one it is at, and the next
 
 
 class RayWorkers:
@@ -61,7 +56,7 @@ class RayWorkers:
             return
         over = False
         try:
-            with _seen(job.out, [tasks[index].path for index in _spread(len(tasks))]) as seen:
+            with must_see(job.out, [tasks[index].path for index in spread(len(tasks))]) as seen:
                 yield from _Run(self, job, tasks, observer, seen).go()
             over = True
         finally:
@@ -115,17 +110,21 @@ class _Run(Generic[Task, Result]):
             self._since = time.monotonic()
 
     def _give(self) -> None:
-        """A task to each that has none, and a next one while there are enough for all."""
+        """A task to each that has none, and a small one to come next while there are enough for all."""
         hands = [hand for hand in self._workers.hands if hand.ready]
-        names = {hand.name for hand in hands}
-        for many in range(1, _AT_ONCE + 1):
-            for hand in hands:
-                if len(hand.flights) >= many or (many > 1 and len(self._queue) < len(hands)):
-                    continue
-                index = self._queue.take(hand.name, names)
-                if index is None:
-                    return
-                hand.give(index, cloudpickle.dumps(self._tasks[index]))
+        names = {hand.name for hand in self._workers.hands}
+        for hand in hands:
+            if not hand.flights:
+                self._give_one(hand, self._queue.take(hand.name, names))
+        if len(hands) < len(names):  # others are about to come
+            return
+        for hand in hands:
+            if len(hand.flights) == 1 and len(self._queue) >= len(hands):
+                self._give_one(hand, self._queue.take(hand.name, names, ahead=True))
+
+    def _give_one(self, hand: Hand, index: int | None) -> None:
+        if index is not None:
+            hand.give(index, cloudpickle.dumps(self._tasks[index]))
 
     def _listen(self) -> Iterator[tuple[Task, Result]]:
         """What came of tasks that ended, of all that is told within a moment."""
@@ -161,7 +160,7 @@ class _Run(Generic[Task, Result]):
         hello = hand.meet()
         if self._workers.cluster.own:
             self._workers.cluster.tell(hello.pid)
-        fault = _fault(hello.host, hello.versions, hello.unseen)
+        fault = fault_of(hello)
         if fault is None:
             self._workers.settled = True
             hand.settle(self._workers.engine.memory_gb)
@@ -179,7 +178,7 @@ class _Run(Generic[Task, Result]):
     def _let_begin(self, hand: Hand) -> None:
         error = hand.begun()
         if error is not None:
-            raise _on_host(error, hand)
+            raise on_host(error, hand.hello)
         self._failed_starts = 0
 
     def _follow(self, hand: Hand, flight: Flight, told: Told) -> Iterator[tuple[Task, Result]]:
@@ -265,59 +264,3 @@ class _Run(Generic[Task, Result]):
             layout, self._told_room = self._workers.layout, True
             gpus = f" and {layout.gpus:g} GPU" if layout.gpus else ""
             self._reporter.on_note(f"waiting for a machine with room for a worker ({layout.cores} cores{gpus})")
-
-
-def _fault(host: str, versions: dict[str, str], unseen: Sequence[str]) -> EngineError | None:
-    """Why a worker does not fit; None where it does."""
-    ours, theirs = histofactor.__version__, versions["histofactor"]
-    if ours != theirs:
-        return EngineError(
-            f"{host} has another histofactor than this machine",
-            expected=f"histofactor {ours} on all machines",
-            got=theirs or "none",
-            mend=f"pip install 'histofactor[ray]=={ours}' there",
-        )
-    if unseen:
-        return EngineError(
-            f"{host} does not see {unseen[0]}",
-            expected="inputs and the output folder on a disk that all machines share, at the same path",
-            got=f"{len(unseen)} files or folders that are not there",
-            mend="mount the disk there, or leave the machine out of the cluster",
-        )
-    return None
-
-
-def _on_host(error: Exception, hand: Hand) -> Exception:
-    """What went wrong as a worker began, with the machine where it did."""
-    if not isinstance(error, HistofactorError) or hand.hello is None:
-        return error
-    what = f"{error.what} (on {hand.hello.host})"
-    return type(error)(what, expected=error.expected, got=error.got, mend=error.mend)
-
-
-def _spread(many: int) -> list[int]:
-    """Places of a few of many, spread evenly."""
-    few = min(many, _SEEN)
-    return [place * many // few for place in range(few)]
-
-
-@contextmanager
-def _seen(out: Path | None, inputs: Sequence[Path]) -> Iterator[list[str]]:
-    """What every machine must see: a file that is new in the output folder, and inputs that are there at all."""
-    seen = [str(path) for path in inputs if path.exists()]
-    if out is None:
-        yield seen
-        return
-    mark = out / f".seen-{uuid.uuid4().hex[:12]}"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for left in out.glob(".seen-*"):  # by a run that was killed
-            if time.time() - left.stat().st_mtime > _DAY_S:
-                left.unlink(missing_ok=True)
-        mark.touch()
-    except OSError as error:
-        raise output_error(mark, error) from error
-    try:
-        yield [str(mark), *seen]
-    finally:
-        mark.unlink(missing_ok=True)

@@ -14,31 +14,11 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from histofactor.runs.execute.ray_fit import Hello
 from histofactor.runs.execute.ray_layout import Layout
 from histofactor.runs.execute.ray_worker import Told, end_process, last_words, make_worker
 
 _NUMBERS = count(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Hello:
-    """Who a worker is.
-
-    Attributes:
-        node: name of its machine in the cluster.
-        host: as the machine calls itself.
-        pid: of its process.
-        said: file that it writes to where it goes wrong, on its machine; "" where that is not known.
-        versions: of histofactor, PyTorch and Python.
-        unseen: files and folders that are needed and that it cannot see.
-    """
-
-    node: str
-    host: str
-    pid: int
-    said: str
-    versions: dict[str, str]
-    unseen: list[str]
 
 
 @dataclass(slots=True)
@@ -100,7 +80,7 @@ class Hand:
 
     def settle(self, memory_gb: float | None) -> None:
         """Let it settle, once it is known to be well."""
-        self._actor.settle.remote(self._layout.cores, memory_gb)
+        self._actor.settle.remote(memory_gb)
 
     def begin(self, job: bytes) -> None:
         """Let it load what all tasks of a job need."""

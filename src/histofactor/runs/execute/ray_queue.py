@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from histofactor.errors import ImageError
@@ -36,17 +36,20 @@ class Queue:
     def __len__(self) -> int:
         return len(self._free) + len(self._late)
 
-    def take(self, worker: str, workers: Collection[str]) -> int | None:
+    def take(self, worker: str, workers: Collection[str], *, ahead: bool = False) -> int | None:
         """The next task for a worker: one that it knows, else one that no other knows, else any; None if there is none.
 
         Args:
             worker: who asks.
             workers: all that there are.
+            ahead: it is at another one: the smallest task, which can wait for that.
         """
-        index = self._best(worker, workers)
+        index = self._best(worker, workers, reversed(self._free) if ahead else self._free)
         if index is not None:
             self._free.remove(index)
             return index
+        if ahead:
+            return None
         if self._late:
             return self._late.popleft()
         now = time.monotonic()
@@ -83,18 +86,19 @@ class Queue:
             return True
         return False
 
-    def _best(self, worker: str, workers: Collection[str]) -> int | None:
+    def _best(self, worker: str, workers: Collection[str], free: Iterable[int]) -> int | None:
         """The first task that is this worker's own, else of nobody, else any."""
-        strange = None
-        for index in self._free:
+        first = strange = None
+        for index in free:
             home = self._homes.get(self._paths[index])
             if home == worker:
                 return index
+            first = index if first is None else first
             if strange is None and home not in workers:
                 strange = index
                 if not self._homes:
                     break
-        return self._free[0] if strange is None and self._free else strange
+        return first if strange is None else strange
 
 
 def size_of(path: Path) -> int:

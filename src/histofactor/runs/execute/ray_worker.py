@@ -48,12 +48,11 @@ class Desk:
     """Where a worker works, from one job to the next.
 
     Args:
-        threads: that it may use.
         memory_gb: 10⁹ bytes of memory beyond which it ends itself, or None.
     """
 
-    def __init__(self, threads: int, memory_gb: float | None) -> None:
-        self._pool = ThreadPoolExecutor(1, initializer=_use, initargs=(threads,))
+    def __init__(self, memory_gb: float | None) -> None:
+        self._pool = ThreadPoolExecutor(1)
         self._shared: dict[str, Any] = {}
         self._job: Any = None
         self._state: Any = None
@@ -106,6 +105,7 @@ def make_worker() -> type:
 
             if Path(folder).is_dir():
                 os.chdir(folder)
+            # read by PyTorch, Numba and BLAS as they are loaded, which is later
             for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
                 os.environ[name] = str(threads)
             try:
@@ -131,12 +131,12 @@ def make_worker() -> type:
                 "unseen": [path for path in seen if not Path(path).exists()],
             }
 
-        def settle(self, threads: int, memory_gb: float | None) -> None:
+        def settle(self, memory_gb: float | None) -> None:
             """Begin to work here, once all is known to be well."""
             from histofactor.runs.execute.ray_worker import Desk
 
             if self.desk is None:
-                self.desk = Desk(threads, memory_gb)
+                self.desk = Desk(memory_gb)
 
         def begin(self, job: bytes) -> Any:
             """As ``Desk.begin``."""
@@ -169,13 +169,6 @@ def end_process(pid: int) -> None:
     """End a worker that does not hear."""
     with suppress(ProcessLookupError):
         os.kill(pid, 9)
-
-
-def _use(threads: int) -> None:
-    """Work with so many threads."""
-    import torch
-
-    torch.set_num_threads(threads)  # Numba and BLAS read the environment, see ``hello``
 
 
 def _failure(working: Future[Any]) -> Exception | None:

@@ -1,0 +1,98 @@
+"""Whether a machine fits a run: it has the same histofactor, and sees its inputs and its output folder."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import histofactor
+from histofactor.base.files import output_error
+from histofactor.errors import EngineError, HistofactorError
+
+_SEEN = 64  # inputs, spread evenly, that every machine must see
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Who a worker is.
+
+    Attributes:
+        node: name of its machine in the cluster.
+        host: as the machine calls itself.
+        pid: of its process.
+        said: file that it writes to where it goes wrong, on its machine; "" where that is not known.
+        versions: of histofactor, PyTorch and Python.
+        unseen: files and folders that are needed and that it cannot see.
+    """
+
+    node: str
+    host: str
+    pid: int
+    said: str
+    versions: dict[str, str]
+    unseen: list[str]
+
+
+def fault_of(hello: Hello) -> EngineError | None:
+    """Why a worker does not fit; None where it does."""
+    ours, theirs = histofactor.__version__, hello.versions["histofactor"]
+    if ours != theirs:
+        return EngineError(
+            f"{hello.host} has another histofactor than this machine",
+            expected=f"histofactor {ours} on all machines",
+            got=theirs or "none",
+            mend=f"pip install 'histofactor[ray]=={ours}' there",
+        )
+    if hello.unseen:
+        return EngineError(
+            f"{hello.host} does not see {hello.unseen[0]}",
+            expected="inputs and the output folder on a disk that all machines share, at the same path",
+            got=f"{len(hello.unseen)} files or folders that are not there",
+            mend="mount the disk there, or leave the machine out of the cluster",
+        )
+    return None
+
+
+def on_host(error: Exception, hello: Hello | None) -> Exception:
+    """What went wrong as a worker began, with the machine where it did."""
+    if not isinstance(error, HistofactorError) or hello is None:
+        return error
+    what = f"{error.what} (on {hello.host})"
+    return type(error)(what, expected=error.expected, got=error.got, mend=error.mend)
+
+
+def spread(many: int) -> list[int]:
+    """Places of a few of many, spread evenly."""
+    few = min(many, _SEEN)
+    return [place * many // few for place in range(few)]
+
+
+@contextmanager
+def must_see(out: Path | None, inputs: Sequence[Path]) -> Iterator[list[str]]:
+    """Yield what every machine must see: a file that is new in the output folder, and inputs that are there at all.
+
+    Raises:
+        OutputError: the output folder cannot be written.
+    """
+    seen = [str(path) for path in inputs if path.exists()]
+    if out is None:
+        yield seen
+        return
+    mark = out / f".seen-{uuid.uuid4().hex[:12]}"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for left in out.glob(".seen-*"):  # by a run that was killed
+            if time.time() - left.stat().st_mtime > _DAY_S:
+                left.unlink(missing_ok=True)
+        mark.touch()
+    except OSError as error:
+        raise output_error(mark, error) from error
+    try:
+        yield [str(mark), *seen]
+    finally:
+        mark.unlink(missing_ok=True)

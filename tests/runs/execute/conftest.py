@@ -1,0 +1,28 @@
+"""A cluster of Ray with two machines, both of which are this one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """The cluster; its workers find histofactor and the modules of the tests where this process has them."""
+    pytest.importorskip("ray", reason="needs histofactor[ray]")
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        source = [str(TESTS.parent / "src"), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+        patch.setenv("PYTHONPATH", os.pathsep.join(source))
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        machine = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+        cluster = Cluster(initialize_head=True, head_node_args=machine)
+        cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+        try:
+            yield cluster
+        finally:
+            cluster.shutdown()

@@ -67,6 +67,10 @@ class ToyJob:
     def go_exit_once(self, state, task, watch, tries):
         return self.go_well(state, task, watch, tries) if tries > 1 else os._exit(13)
 
+    def go_lost(self, state, task, watch, tries):
+        """Lost with its machine at first, then it ends its worker."""
+        return [self.go_slowly, self.go_exit, self.go_well][tries - 1](state, task, watch, tries)
+
     def go_hang(self, state, task, watch, tries):
         time.sleep(1000)
 

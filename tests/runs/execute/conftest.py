@@ -6,6 +6,18 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[2]
+SOON = {  # a machine that is lost is known in seconds
+    "RAY_health_check_initial_delay_ms": "500",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "3000",
+    "RAY_health_check_failure_threshold": "3",
+}
+
+
+@pytest.fixture(scope="session")
+def soon():
+    """Settings of Ray by which a lost machine is known in seconds."""
+    return SOON
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +31,8 @@ def ray_cluster():
         patch.setenv("PYTHONPATH", os.pathsep.join(source))
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        for name, value in SOON.items():
+            patch.setenv(name, value)
         machine = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=machine)
         cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)

@@ -140,6 +140,28 @@ def test_a_killed_worker_is_replaced(workers, made, log):
     assert tries(log, "3.png") == 2
 
 
+def test_a_machine_that_is_lost_does_not_count(ray_cluster, workers, made, log):
+    (task,), notes, lost = made("lost"), [], []
+    machine = ray_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+
+    def on_window(done, total):
+        if not lost:
+            lost.append(int((log / "0.png").read_text()))
+            machine.all_processes["raylet"][0].process.kill()
+            ray_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+
+    with workers(workers=1) as one:  # of two cores, which only that machine has
+        reporter = Reporter(on_window=on_window, on_note=notes.append)
+        ((_, result),) = one.execute(ToyJob(log), [task], Observer(reporter))
+    assert result[0] == "0.png"
+    assert tries(log, "0.png") == 3
+    assert notes == [
+        f"{task.name}: its machine was lost; it goes on elsewhere",
+        f"{task.name}: its worker ended, with the last words: the last words; it is tried once more",
+    ]
+    assert not alive_of(lost)
+
+
 def test_what_another_process_has_is_asked_for_again(workers, made, log):
     waited = []
     with workers() as two:

@@ -110,7 +110,7 @@ def test_no_ray_is_installed(missing, monkeypatch):
 
 
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path, soon):
     """Start a run with a Ray of its own; ended with the test."""
     pytest.importorskip("ray", reason="needs histofactor[ray]")
     home, started = tmp_path / "home", []
@@ -119,7 +119,7 @@ def own(tmp_path):
     def start(*hows):
         paths = [str(TESTS.parent / "src"), str(TESTS), os.environ.get("PYTHONPATH", "")]
         known = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        environ = {**known, "PYTHONPATH": os.pathsep.join(paths), "HOME": str(home)}
+        environ = {**known, **soon, "PYTHONPATH": os.pathsep.join(paths), "HOME": str(home)}
         command = [sys.executable, "-c", RUN, str(tmp_path), *hows]
         process = subprocess.Popen(
             command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

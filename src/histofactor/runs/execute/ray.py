@@ -257,7 +257,7 @@ class _Run(Generic[Task, Result]):
         now, limit_s = time.monotonic(), self._workers.engine.slide_timeout_s
         for hand in list(self._workers.hands):
             if limit_s is not None and hand.flights and now - hand.flights[0].since > limit_s and not hand.cause:
-                hand.kill(f"it took longer than --slide-timeout {limit_s:g} s")
+                hand.give_up(f"it took longer than --slide-timeout {limit_s:g} s")
         if any(now - since > _WORDS_S for _, _, since in self._dying.values()):
             self._workers.cluster.check()
         if not self._told_room and now - self._since > _ROOM_S and not any(one.hello for one in self._workers.hands):

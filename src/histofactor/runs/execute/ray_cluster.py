@@ -153,8 +153,8 @@ def _started(ray: Any, workers: int | None) -> Iterator[Cluster]:
                 raise EngineError("Ray cannot be started on this machine", got=got) from error
             _tell_children(cluster)
             yield cluster
-            ray.shutdown()
     finally:
+        ray.shutdown()
         with suppress(OSError):
             if watcher.stdin is not None:
                 watcher.stdin.close()

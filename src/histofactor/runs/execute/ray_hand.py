@@ -109,10 +109,14 @@ class Hand:
                 self.flights[0].since = time.monotonic()
         return flight, told
 
-    def kill(self, cause: str = "") -> None:
+    def kill(self) -> None:
         """End it at once, whatever it is at."""
-        self.cause = self.cause or cause
         ray.kill(self._actor, no_restart=True)
+
+    def give_up(self, cause: str) -> None:
+        """End it, who may not hear, because of what it is at."""
+        self.cause = cause
+        self.kill()
         if self.hello is not None:
             _on(self.hello.node, end_process, self.hello.pid)
 

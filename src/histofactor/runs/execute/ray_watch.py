@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -25,7 +27,11 @@ def watch(lines: Iterable[str], folder: str) -> None:
         with suppress(psutil.Error):
             process.kill()  # never one that has the number of another by now
     psutil.wait_procs(told, timeout=3)
-    shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(50):  # what was not told may still write there for a moment
+        shutil.rmtree(folder, ignore_errors=True)
+        if not Path(folder).exists():
+            break
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":

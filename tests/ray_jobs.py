@@ -28,6 +28,7 @@ class ToyJob:
 
     log: Path
     out: Path | None = None
+    aided: bool = False
 
     def start(self, shared):
         shared["starts"] = shared.get("starts", 0) + 1
@@ -71,6 +72,15 @@ class ToyJob:
         """Lost with its machine at first, then it ends its worker."""
         return [self.go_slowly, self.go_exit, self.go_well][tries - 1](state, task, watch, tries)
 
+    def go_largely(self, state, task, watch, tries):
+        """Much to do, until somebody helps."""
+        for done in range(600):
+            watch.on_window(done, 6000)
+            if (self.log / f"aid {task.path.name}").exists():
+                return self.go_well(state, task, watch, tries)
+            time.sleep(0.1)
+        raise TimeoutError("nobody helped")
+
     def go_hang(self, state, task, watch, tries):
         time.sleep(1000)
 
@@ -91,6 +101,9 @@ class ToyJob:
         import torch
 
         return torch.get_num_threads(), numba.get_num_threads()
+
+    def aid(self, task):
+        return ToyTask(task.path.with_name(f"aid {task.path.name}")) if self.aided else None
 
     def lost(self, task, cause):
         return "lost", cause

@@ -33,10 +33,10 @@ def task(tmp_path):
 def test_a_job_goes_elsewhere_without_what_is_loaded_here(task, tiny_bank, request_):
     request = Request(encoder="embedded", concepts="embedded", k=8, options=SegmentOptions(views=1))
     here = request.load()
-    job = SegmentJob(replace(request, concepts=here.bank, k=None), here)
+    job = SegmentJob(replace(request, concepts=here.bank, k=None), task.place.out, here)
     assert job.start({})[0] is here
     there = pickle.loads(pickle.dumps(job))
-    assert there.here is None
+    assert (there.here, there.out) == (None, task.place.out)
     shared = {}
     segmenter, memory = there.start(shared)
     assert digest(labels_recipe(task, segmenter)) == digest(labels_recipe(task, here))
@@ -48,14 +48,14 @@ def test_a_job_goes_elsewhere_without_what_is_loaded_here(task, tiny_bank, reque
 
 
 def test_an_input_that_ended_its_worker_has_failed_for_all_to_see(task, request_):
-    outcome = SegmentJob(request_).lost(task, "its worker ended")
+    outcome = SegmentJob(request_, task.place.out).lost(task, "its worker ended")
     assert (outcome.input, outcome.status, outcome.error) == (str(task.path), "failed", "its worker ended")
     status = read_status(task.place.results)
     assert (status.outcome, status.run) == (outcome, "first")
 
 
 def test_help_is_offered_where_it_may_be_taken(task, request_):
-    job = SegmentJob(request_)
+    job = SegmentJob(request_, task.place.out)
     assert job.aid(task) is None
     assert job.aid(replace(task, aided=True)) == Aid(replace(task, aided=True))
     assert Aid(task).name == task.name
@@ -67,7 +67,7 @@ def result_files(place):
 
 
 def test_with_help_the_bytes_are_the_same(task, request_, monkeypatch):
-    job = SegmentJob(request_)
+    job = SegmentJob(request_, task.place.out)
     state = job.start({})
     assert job.do(state, task, Watch()).status == "done"
     helped = replace(task, aided=True, place=Place(task.place.out.with_name("helped"), task.place.name))
@@ -93,7 +93,7 @@ def test_with_help_the_bytes_are_the_same(task, request_, monkeypatch):
 
 
 def test_help_that_comes_too_late_does_nothing(task, request_):
-    job = SegmentJob(request_)
+    job = SegmentJob(request_, task.place.out)
     found = job.do(job.start({}), Aid(task), Watch())
     assert (found.status, found.notes) == ("done", ())
     assert not task.place.out.exists()

@@ -176,6 +176,9 @@ class RelabelJob:
         outcome = attempt(task.name, lambda: holding(task.place, lambda: _bring(task, state)))
         return None if outcome is None else _told(outcome, task)
 
+    def aid(self, task: Task) -> None:
+        """Nothing."""
+
     def lost(self, task: Task, cause: str) -> Outcome:
         """The slide has failed, and its results are as they were."""
         return _told(Outcome(task.name, "failed", error=cause), task)

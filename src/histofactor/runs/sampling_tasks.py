@@ -184,6 +184,9 @@ class SampleJob:
             state.opening.discard(task.path)
         return outcome
 
+    def aid(self, task: LookTask | TakeTask) -> None:
+        """Nothing."""
+
     def lost(self, task: LookTask | TakeTask, cause: str) -> Outcome:
         """The input has failed."""
         return Outcome(task.name, "failed", error=cause)

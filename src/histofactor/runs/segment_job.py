@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from histofactor.base.clock import Watch
@@ -27,6 +28,11 @@ class Aid:
         """The input, as given."""
         return self.task.name
 
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self.task.path
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentJob:
@@ -34,14 +40,16 @@ class SegmentJob:
 
     Attributes:
         request: what they are segmented with; to go elsewhere it names its encoder, and has its bank in it.
+        out: the output folder of the run.
         here: the same, loaded in this process; it goes nowhere else.
     """
 
     request: Request
+    out: Path
     here: Segmenter | None = None
 
-    def __reduce__(self) -> tuple[type[SegmentJob], tuple[Request]]:
-        return SegmentJob, (self.request,)
+    def __reduce__(self) -> tuple[type[SegmentJob], tuple[Request, Path]]:
+        return SegmentJob, (self.request, self.out)
 
     def start(self, shared: dict[str, Any]) -> tuple[Segmenter, FeatureMemory]:
         """Load encoder and concepts; raises what ``prepare`` does."""

@@ -162,6 +162,16 @@ def test_a_machine_that_is_lost_does_not_count(ray_cluster, workers, made, log):
     assert not alive_of(lost)
 
 
+def test_an_idle_worker_helps_with_what_is_large(workers, made, log):
+    with workers() as two:
+        ((_, (name, pid, _)),) = two.execute(ToyJob(log, aided=True), made("largely"), Observer())
+        assert name == "0.png"
+        assert tries(log, "aid 0.png") == 1
+        assert int((log / "aid 0.png").read_text()) != pid
+        ((_, result),) = two.execute(ToyJob(log), made("well"), Observer())  # whoever helped is free again
+        assert result[0] == "0.png"
+
+
 def test_what_another_process_has_is_asked_for_again(workers, made, log):
     waited = []
     with workers() as two:

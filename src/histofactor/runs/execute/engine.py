@@ -88,6 +88,12 @@ class Job(Protocol[Input_contra, State, Made_co]):
         What it raises ends the job.
         """
 
+    def aid(self, task: Input_contra) -> Any | None:
+        """What an idle worker may do for a task that another is at, a task too; None where there is nothing.
+
+        What comes of it is told as it ends, and nothing depends on it.
+        """
+
     def lost(self, task: Input_contra, cause: str) -> Made_co:
         """What became of a task that ended its worker; called in the process that leads."""
 

@@ -25,6 +25,7 @@ from histofactor.runs.outcome import Observer
 _TICK_S = 0.5  # between two looks at the time
 _WORDS_S = 30.0  # within which a machine tells the last words of a worker, or is known to be gone
 _ROOM_S = 20.0  # after which it is told that no worker has found room
+_WORTH_IT = 16  # windows that are left, for each worker that is hired to help
 _STARTS = 3  # so often in a row workers may end as they begin
 
 
@@ -87,7 +88,9 @@ class _Run(Generic[Task, Result]):
         self._queue = Queue([tasks[index].path for index in range(len(tasks))], workers.homes)
         self._pickled: bytes = cloudpickle.dumps(job)
         self._dying: dict[Any, tuple[Hand, Flight | None, float]] = {}  # by what their last words are asked of
+        self._helps = job.aid(tasks[0]) is not None
         self._waited: set[int] = set()
+        self._aided: set[tuple[str, int]] = set()  # workers, and tasks that they helped with
         self._failed_starts, self._windows, self._since = 0, (0, 0), time.monotonic()
         self._told_room = False
 
@@ -100,11 +103,14 @@ class _Run(Generic[Task, Result]):
             self._give()
             yield from self._listen()
             self._look_at_the_time()
+        for hand in self._workers.hands:  # what helps with what is done is not waited for
+            hand.flights.clear()
 
     def _hire(self) -> None:
         """As many workers as there is work for."""
-        hands = self._workers.hands
-        wanted = min(self._workers.number, len(self._queue.open))
+        hands, left = self._workers.hands, sum(one.windows[1] - one.windows[0] for one in self._under_way())
+        useful = max(len(self._queue.open), left // _WORTH_IT if self._helps else 0)
+        wanted = min(self._workers.number, useful)
         while len(hands) < wanted:
             hands.append(Hand(self._workers.layout, Path.cwd(), self._seen))
             self._since = time.monotonic()
@@ -116,6 +122,8 @@ class _Run(Generic[Task, Result]):
         for hand in hands:
             if not hand.flights:
                 self._give_one(hand, self._queue.take(hand.name, names))
+            if not hand.flights:
+                self._let_aid(hand)
         if len(hands) < len(names):  # others are about to come
             return
         for hand in hands:
@@ -125,6 +133,21 @@ class _Run(Generic[Task, Result]):
     def _give_one(self, hand: Hand, index: int | None) -> None:
         if index is not None:
             hand.give(index, cloudpickle.dumps(self._tasks[index]))
+
+    def _let_aid(self, hand: Hand) -> None:
+        """Let an idle worker help with the task that has most to do, once each."""
+        under_way = [one for one in self._under_way() if (hand.name, one.index) not in self._aided]
+        for flight in sorted(under_way, key=lambda one: one.windows[0] - one.windows[1]):
+            task = self._job.aid(self._tasks[flight.index])
+            self._aided.add((hand.name, flight.index))
+            if task is not None:
+                hand.give(flight.index, cloudpickle.dumps(task), aid=True)
+                return
+
+    def _under_way(self) -> list[Flight]:
+        """Tasks of which windows are left to do."""
+        flights = [flight for hand in self._workers.hands for flight in hand.flights if not flight.aid]
+        return [flight for flight in flights if flight.windows[0] < flight.windows[1]]
 
     def _listen(self) -> Iterator[tuple[Task, Result]]:
         """What came of tasks that ended, of all that is told within a moment."""
@@ -183,6 +206,10 @@ class _Run(Generic[Task, Result]):
 
     def _follow(self, hand: Hand, flight: Flight, told: Told) -> Iterator[tuple[Task, Result]]:
         """How a task goes, and what came of it."""
+        if flight.aid:
+            if told.error is not None:
+                raise told.error
+            return
         task = self._tasks[flight.index]
         if not flight.begun:
             flight.begun = True
@@ -207,7 +234,7 @@ class _Run(Generic[Task, Result]):
 
     def _tell_windows(self) -> None:
         """Windows of all inputs that are at work."""
-        begun = [flight.windows for hand in self._workers.hands for flight in hand.flights if flight.begun]
+        begun = [flight.windows for hand in self._workers.hands for flight in hand.flights if not flight.aid]
         windows = sum(done for done, _ in begun), sum(total for _, total in begun)
         if windows != self._windows and windows[1]:
             self._windows = windows
@@ -218,6 +245,8 @@ class _Run(Generic[Task, Result]):
         self._workers.cluster.check()
         self._workers.hands.remove(hand)
         flight = hand.flights.popleft() if hand.flights else None
+        if flight is not None and flight.aid:  # whoever is at the task itself tells of it
+            return
         for other in reversed(hand.flights):
             self._queue.back(other.index)
         asked = hand.words()

@@ -31,11 +31,13 @@ class Flight:
         since: when it became the first of its worker's, by the monotonic clock.
         begun: whether the worker has begun it.
         windows: done, and in all.
+        aid: whether it is help with a task that another worker has.
     """
 
     index: int
     told: Any
-    since: float = 0.0
+    since: float
+    aid: bool = False
     begun: bool = False
     windows: tuple[int, int] = (0, 0)
 
@@ -93,10 +95,10 @@ class Hand:
         self._waits, self.ready = None, error is None
         return error
 
-    def give(self, index: int, task: bytes) -> None:
-        """Give it a task."""
+    def give(self, index: int, task: bytes, *, aid: bool = False) -> None:
+        """Give it a task, or help with one that another worker has."""
         told = self._actor.do.options(num_returns="streaming").remote(index, task)
-        self.flights.append(Flight(index, told, time.monotonic()))
+        self.flights.append(Flight(index, told, time.monotonic(), aid))
 
     def told(self) -> tuple[Flight, Told]:
         """What it told of its first task; one that is over is its own no more."""

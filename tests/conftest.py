@@ -24,6 +24,7 @@ from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.phantom import phantom
 from histofactor.slides.reader import open_slide
+from ray_cluster import ray_cluster, soon  # noqa: F401 - fixtures
 
 settings.register_profile("untimed", deadline=None)  # speed is checked in benchmarks
 settings.load_profile("untimed")

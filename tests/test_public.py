@@ -9,7 +9,7 @@ import pytest
 import histofactor
 
 PUBLIC = {
-    "BankError", "BankMismatch", "ConceptBank", "EncoderError", "EncoderKey", "EncoderSpec", "Features",
+    "BankError", "BankMismatch", "ConceptBank", "EncoderError", "EngineError", "EncoderKey", "EncoderSpec", "Features",
     "HistofactorError", "ImageError", "LabelMap", "OptionError", "OutputError", "Region", "ResolutionError",
     "EvaluateOptions", "Opening", "Outputs", "Inference", "LearnOptions", "ManyOptions", "SegmentOptions",
     "Segmentation", "SlideInfo", "UnreadableRegion", "Weights", "decode", "evaluate", "factorize",

@@ -12,7 +12,7 @@ from histofactor.concepts.bank.file import save_bank
 from histofactor.concepts.bank.record import bank_hash, new_bank
 from histofactor.encoders.build import load_encoder
 from histofactor.errors import OptionError
-from histofactor.evaluation import run as protocol
+from histofactor.evaluation import image_job
 from histofactor.evaluation.data.datasets import load_dataset, read_truth
 from histofactor.evaluation.data.split import Split
 from histofactor.evaluation.run import EvaluateOptions, evaluate
@@ -41,9 +41,9 @@ def tissue_folder(folder):
 
 def test_every_image_is_encoded_once_for_all_methods_and_ks(tissue_folder, tiny_encoder, tmp_path, monkeypatch):
     encoded, done = [], []
-    real = protocol.cache_features
+    real = image_job.cache_features
     monkeypatch.setattr(
-        protocol, "cache_features", lambda slide, segmenter: encoded.append(slide) or real(slide, segmenter)
+        image_job, "cache_features", lambda slide, segmenter: encoded.append(slide) or real(slide, segmenter)
     )
     rng = np.random.default_rng(0)
     banks = [new_bank(rng.gamma(0.5, 1.0, (k, 12)).astype(np.float32), tiny_encoder.spec.key) for k in (2, 3)]
@@ -150,9 +150,9 @@ def test_brackets_and_stability_are_told(tissue_folder, tiny_encoder, tmp_path):
 
 
 def test_images_to_disturb_are_spread_evenly(tissue_folder, tiny_encoder, tiny_bank, monkeypatch):
-    disturbed, real = [], protocol.kept_labels
+    disturbed, real = [], image_job.kept_labels
     monkeypatch.setattr(
-        protocol, "kept_labels", lambda rgb, *given: disturbed.append(rgb.shape[1]) or real(rgb, *given)
+        image_job, "kept_labels", lambda rgb, *given: disturbed.append(rgb.shape[1]) or real(rgb, *given)
     )
     options = EvaluateOptions(ks=(6,), fast=True)
     widths = [read_truth(dataset, item).shape[1] for dataset in [load_dataset(tissue_folder)] for item in dataset.items]
@@ -194,9 +194,9 @@ def test_concepts_are_learned_where_none_ship_and_labels_are_not_looked_at(tissu
 
 def test_a_working_mpp_and_one_for_images_that_lack_theirs(tissue_folder, tiny_encoder, tiny_bank, monkeypatch):
     seen = []
-    real = protocol.cache_features
+    real = image_job.cache_features
     monkeypatch.setattr(
-        protocol, "cache_features", lambda slide, setup: seen.append((slide.info.mpp, setup.mpp)) or real(slide, setup)
+        image_job, "cache_features", lambda slide, setup: seen.append((slide.info.mpp, setup.mpp)) or real(slide, setup)
     )
     options = EvaluateOptions(ks=(6,), fast=True, mpp=2.0, opening=Opening(source_mpp=1.5))
     found = evaluate(tissue_folder, encoder=tiny_encoder, concepts=tiny_bank, options=options)

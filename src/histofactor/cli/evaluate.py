@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histofactor.cli.engine_options import EngineChoice, engine_options
 from histofactor.cli.options import EncoderChoice, encoder_options
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from histofactor.evaluation.pages.outputs import Evaluation
     from histofactor.evaluation.scores.floors_and_ceilings import Bracket
     from histofactor.evaluation.scores.protocol import Scores
+    from histofactor.runs.execute.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Ways:
     methods: str
     split: Split | None = None
     stability: int = 0
+    engine: Engine | None = None
 
 
 CONCEPTS = typer.Option(
@@ -40,6 +43,7 @@ CONCEPTS = typer.Option(
 )
 
 
+@engine_options
 @encoder_options
 def evaluate(  # noqa: PLR0913 - one parameter an option
     dataset: Annotated[Path, typer.Argument(help="Folder with images/, labels/, dataset.json and images.csv.")],
@@ -52,6 +56,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     test_split: Annotated[Path | None, typer.Option(help="Text file: images or patients that are scored.")] = None,
     stability: Annotated[int, typer.Option(help="Disturb so many images: how many px keep their label?")] = 0,
     choice: EncoderChoice,
+    where: EngineChoice,
 ) -> None:
     """Score unsupervised segmentation on a labelled data set, by cross-validation over patients.
 
@@ -61,10 +66,11 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     from histofactor.errors import OptionError
     from histofactor.evaluation.data.split import read_split
 
+    engine = where.asked(choice.device)
     if (train_split is None) != (test_split is None):
         raise OptionError("half a split is given", expected="both --train-split and --test-split, or neither")
     split = read_split(train_split, test_split) if train_split and test_split else None
-    run_and_tell(dataset, out, Ways(choice, concepts, k, methods, split, stability))
+    run_and_tell(dataset, out, Ways(choice, concepts, k, methods, split, stability, engine))
 
 
 def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
@@ -78,6 +84,7 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
     from histofactor.evaluation.data.split import divide
     from histofactor.evaluation.run import EvaluateOptions
     from histofactor.evaluation.run import evaluate as run
+    from histofactor.runs.execute.engine import LOCAL
     from histofactor.segmentation.setup import SegmentOptions
 
     choice = ways.choice
@@ -91,6 +98,7 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
         segment=SegmentOptions(**choice.given()),
         split=ways.split,
         stability=ways.stability,
+        engine=ways.engine or LOCAL,
     )
     loaded = load_dataset(dataset)
     images = len((divide(loaded, ways.split)[0] if ways.split else loaded).items)

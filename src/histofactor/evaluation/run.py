@@ -13,32 +13,32 @@ from numpy.typing import NDArray
 
 from histofactor.concepts.learn.from_sample import bearable_ks
 from histofactor.errors import OptionError
-from histofactor.evaluation.data.datasets import Dataset, load_dataset, read_truth
+from histofactor.evaluation.data.datasets import Dataset, load_dataset
 from histofactor.evaluation.data.split import Split, describe, divide
+from histofactor.evaluation.image_job import CountedImage, ImageJob, ImageTask, Way, together
 from histofactor.evaluation.pages.outputs import Evaluation, write_evaluation
 from histofactor.evaluation.pages.page import write_page
 from histofactor.evaluation.pages.panels import best_and_worst
 from histofactor.evaluation.scores import metrics
-from histofactor.evaluation.scores.cells import Cells, cells_of
-from histofactor.evaluation.scores.floors_and_ceilings import brackets, drawn_per_image
+from histofactor.evaluation.scores.cells import Cells
+from histofactor.evaluation.scores.floors_and_ceilings import brackets
 from histofactor.evaluation.scores.protocol import CROSS_VALIDATION
-from histofactor.evaluation.scores.stability import kept_labels, shares
-from histofactor.evaluation.scores.tally import Counted, add_image, result_of
+from histofactor.evaluation.scores.stability import shares
+from histofactor.evaluation.scores.tally import Counted, result_of
 from histofactor.records import ConceptBank
+from histofactor.runs.execute.engine import LOCAL, Engine, Workers
+from histofactor.runs.execute.workers import open_workers
 from histofactor.runs.learn_concepts import learn
+from histofactor.runs.outcome import Observer
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
 from histofactor.runs.source import Opening, file_sources
-from histofactor.segmentation.feature_cache import cache_features
+from histofactor.runs.task import Request
 from histofactor.segmentation.given_bank import EMBEDDED
 from histofactor.segmentation.method import method_of
-from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.setup import Segmenter, SegmentOptions, name_of, prepare
-from histofactor.slides.thumbnail import read_thumbnail
 
 if TYPE_CHECKING:
     from histofactor.encoders.encoder import Encoder
-
-Way = tuple[str, int]  # method and K
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,7 @@ class EvaluateOptions:
         opening: how images are opened; a µm/px here takes the place of the data set's.
         segment: weights, layer and device of the encoder and the like; everything counts as tissue.
         split: fit the classes of labels on one part and score the other; None holds out one patient at a time.
+        engine: where images are worked on.
         stability: disturb so many images, spread evenly over the data set, to tell how many px keep their label; of the
             first method only.
     """
@@ -65,6 +66,7 @@ class EvaluateOptions:
     segment: SegmentOptions = field(default_factory=SegmentOptions)
     split: Split | None = None
     stability: int = 0
+    engine: Engine = LOCAL
 
 
 def evaluate(
@@ -111,12 +113,15 @@ def evaluate(
     how = replace(options.segment, tissue=False, views=1 if options.fast else 4)  # lumina and glass are scored too
     banks: dict[int, str | Path | ConceptBank | None] = dict.fromkeys(options.ks, concepts)
     needed = all(method_of(method).needs_bank for method in options.methods)
-    if concepts is None and needed and name_of(encoder) != EMBEDDED:
-        encoder, learned = _learned(dataset, encoder, options, how)
-        banks |= learned
-        protocol += f"; concepts learned from all {len(dataset.items)} images without labels, held-out ones too"
-    segmenters = _segmenters(encoder, banks, ways, options.mpp, how)
-    counted, cells, kept = _count(dataset, segmenters, options, on_image)
+    with open_workers(options.engine) as workers:
+        loaded = encoder
+        if concepts is None and needed and name_of(encoder) != EMBEDDED:
+            loaded, learned = _learned(dataset, encoder, options, how, workers)
+            banks |= learned
+            protocol += f"; concepts learned from all {len(dataset.items)} images without labels, held-out ones too"
+        segmenters = _segmenters(loaded, banks, ways, options.mpp, how)
+        job = ImageJob(dataset, _requests(encoder, segmenters, options.mpp, how), options.opening, segmenters)
+        counted, cells, kept = _count(job, options.stability, workers, on_image)
     results = tuple(
         replace(result_of(tally, dataset, scored), stability=shares(kept[way]) if way in kept else {})
         for way, tally in counted.items()
@@ -144,41 +149,38 @@ def _check(options: EvaluateOptions) -> None:
 
 
 def _count(
-    dataset: Dataset, segmenters: Mapping[Way, Segmenter], options: EvaluateOptions, on_image: Callable[[str], None]
+    job: ImageJob, stability: int, workers: Workers, on_image: Callable[[str], None]
 ) -> tuple[dict[Way, Counted], list[Cells], dict[Way, NDArray[np.int64]]]:
     """Segment every image: px by label and class, cells, and px that keep their label, by method and K."""
-    counted: dict[Way, Counted] = {way: Counted(*way) for way in segmenters}
-    cells: list[Cells] = []
-    kept: dict[Way, NDArray[np.int64]] = {}
-    images, (first, _) = len(dataset.items), next(iter(segmenters))
-    steady = {way: segmenter for way, segmenter in segmenters.items() if way[0] == first}
-    disturbed = {i * images // options.stability for i in range(options.stability)}
-    to_draw, to_restain = (np.random.default_rng(0) for _ in range(2))
-    for index, item in enumerate(dataset.items):
-        truth, plain = read_truth(dataset, item), {}
-        with options.opening.open(item.image, dataset.mpp) as slide:
-            cache = cache_features(slide, next(iter(segmenters.values())).setup)
-            for way, segmenter in segmenters.items():
-                labels = add_image(counted[way], dataset, item, truth, segment_slide(slide, segmenter, cache=cache))
-                if index in disturbed and way in steady:
-                    plain[way] = labels
-            rgb, _ = read_thumbnail(slide, slide.info.size)
-            mpp = slide.info.mpp
-        cells.append(cells_of(rgb, truth, len(dataset.classes), cache, drawn_per_image(images), to_draw))
-        if plain:
-            for way, counts in kept_labels(rgb, plain, steady, mpp, to_restain).items():
-                kept[way] = kept.get(way, 0) + counts
-        on_image(item.stem)
-    return counted, cells, kept
+    images, found = len(job.dataset.items), dict[int, CountedImage]()
+    disturbed = {i * images // stability for i in range(stability)}
+    tasks = [ImageTask(item, place, place in disturbed) for place, item in enumerate(job.dataset.items)]
+    for task, image in workers.execute(job, tasks, Observer()):
+        found[task.place] = image
+        on_image(task.name)
+    return together([found[place] for place in range(images)])
+
+
+def _requests(
+    encoder: str | Encoder, segmenters: Mapping[Way, Segmenter], mpp: float | None, how: SegmentOptions
+) -> dict[Way, Request]:
+    """What other processes load these segmenters by."""
+    return {
+        (method, k): Request(
+            encoder=encoder, concepts=one.bank, k=None if one.bank else k, mpp=mpp, method=method, options=how
+        )
+        for (method, k), one in segmenters.items()
+    }
 
 
 def _learned(
-    dataset: Dataset, encoder: str | Encoder, options: EvaluateOptions, how: SegmentOptions
+    dataset: Dataset, encoder: str | Encoder, options: EvaluateOptions, how: SegmentOptions, workers: Workers
 ) -> tuple[Encoder, dict[int, ConceptBank]]:
     """The encoder, loaded, and concepts of every K learned from the images, whose labels are not looked at."""
     opening = replace(options.opening, source_mpp=dataset.mpp)
     learning = LearnOptions(mpp=options.mpp, opening=opening, windows=0, encoder=how)
-    builder = SampleBuilder(file_sources([item.image for item in dataset.items]), encoder, learning)
+    sources = file_sources([item.image for item in dataset.items])
+    builder = SampleBuilder(sources, encoder, learning, workers=workers)
     builder.gather()
     learned = learn(builder, lambda tokens: sorted({*options.ks, *bearable_ks(tokens, max(options.ks))}))
     return builder.setup.encoder, {len(bank.names): bank for bank in learned.banks}

@@ -57,17 +57,34 @@ def add_image(counted: Counted, dataset: Dataset, item: Item, truth: Labels, seg
         OptionError: its labels mean something else than those of the images before it.
     """
     counted.recipes[segmentation.recipe["bank"]["sha256"]] = segmentation.recipe
+    _check_meaning(counted)
+    labels = level0_labels(segmentation)
+    counted.tables.append(count(dataset, item, truth, labels, counted.k + 1))
+    counted.labels.append(zlib.compress(labels.astype(np.uint16).tobytes(), 1))
+    counted.tolerances_px.append(_BOUNDARY_UM / (segmentation.slide.mpp or 1.0))
+    return labels
+
+
+def add_counted(counted: Counted, more: Counted) -> None:
+    """Count what was counted of other images, which come after those before.
+
+    Raises:
+        OptionError: their labels mean something else.
+    """
+    counted.recipes.update(more.recipes)
+    _check_meaning(counted)
+    counted.tables.extend(more.tables)
+    counted.labels.extend(more.labels)
+    counted.tolerances_px.extend(more.tolerances_px)
+
+
+def _check_meaning(counted: Counted) -> None:
     if len(counted.recipes) > 1:
         raise OptionError(
             f"labels of method {counted.method!r} mean something else in every image",
             expected="one concept bank for all images",
             mend="choose a method that takes its concepts from a bank",
         )
-    labels = level0_labels(segmentation)
-    counted.tables.append(count(dataset, item, truth, labels, counted.k + 1))
-    counted.labels.append(zlib.compress(labels.astype(np.uint16).tobytes(), 1))
-    counted.tolerances_px.append(_BOUNDARY_UM / (segmentation.slide.mpp or 1.0))
-    return labels
 
 
 def result_of(counted: Counted, dataset: Dataset, scored: NDArray[np.bool_] | None) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from histofactor.runs.execute.ray_fit import Hello
 from histofactor.runs.execute.ray_layout import Layout
-from histofactor.runs.execute.ray_worker import Told, end_process, last_words, make_worker
+from histofactor.runs.execute.ray_worker import Told, end_process, last_words
 
 _NUMBERS = count(1)
 
@@ -125,6 +126,70 @@ class Hand:
     def words(self) -> Any:
         """What its last words are asked of."""
         return _on(self.hello.node, last_words, self.hello.said) if self.hello is not None else None
+
+
+def make_worker() -> type:
+    """The class of the actors.
+
+    It travels whole, so that a machine with another version of histofactor, or without it, can say so.
+    """
+
+    class Worker:
+        desk: Any = None
+
+        def hello(self, folder: str, seen: list[str], threads: int) -> dict[str, Any]:
+            """Who this is, and what of the files and folders that are needed it cannot see."""
+            import importlib.metadata
+            import platform
+            import socket
+            from pathlib import Path
+
+            import ray
+
+            if Path(folder).is_dir():
+                os.chdir(folder)
+            # read by PyTorch, Numba and BLAS as they are loaded, which is later
+            for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+                os.environ[name] = str(threads)
+            try:
+                import histofactor
+
+                version = histofactor.__version__
+            except ImportError:
+                version = ""
+            try:
+                installed = importlib.metadata.version("torch")
+            except importlib.metadata.PackageNotFoundError:
+                installed = ""
+            try:
+                said = str(Path("/proc/self/fd/2").readlink())
+            except OSError:  # not on Linux
+                said = ""
+            return {
+                "node": ray.get_runtime_context().get_node_id(),
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "said": said,
+                "versions": {"histofactor": version, "torch": installed, "python": platform.python_version()},
+                "unseen": [path for path in seen if not Path(path).exists()],
+            }
+
+        def settle(self, memory_gb: float | None) -> None:
+            """Begin to work here, once all is known to be well."""
+            from histofactor.runs.execute.ray_worker import Desk
+
+            if self.desk is None:
+                self.desk = Desk(memory_gb)
+
+        def begin(self, job: bytes) -> Any:
+            """As ``Desk.begin``."""
+            return self.desk.begin(job)
+
+        def do(self, index: int, task: bytes) -> Any:
+            """As ``Desk.do``."""
+            yield from self.desk.do(index, task)
+
+    return Worker
 
 
 def words_of(asked: Any) -> str | None:

@@ -19,6 +19,7 @@ from PIL import Image
 from histofactor.slides.phantom import phantom
 
 KILLS = 10
+GIVEN = ("--concepts", "embedded", "-k", "8")  # one that ends its worker twice is left out where concepts are learned
 RUN = "import sys; from histofactor.cli.main import main; sys.argv[0] = 'histofactor'; main()"
 TIMED = {"run.json", "report.html", "phenotypes.csv", "phenotypes.parquet", "concepts.journal.jsonl"}
 
@@ -49,16 +50,19 @@ def everything(out):
 
 @pytest.fixture(scope="module")
 def whole(inputs, tmp_path_factory, soon):
-    """What one process makes of the inputs, and the seconds that two workers take."""
-    folder = tmp_path_factory.mktemp("whole")
-    for name, more in (("one", ()), ("two", ("--engine", "ray", "--workers", "2"))):
+    """What one process makes of the inputs, by what it is given more, and the seconds that two workers take."""
+    folder, made = tmp_path_factory.mktemp("whole"), {}
+    runs = {"one": (), "two": ("--engine", "ray", "--workers", "2"), "given": GIVEN}
+    seconds = {}
+    for name, more in runs.items():
         started = time.monotonic()
         process = start(inputs, folder / name / "out", soon, *more)
         told, _ = process.communicate()
         assert process.returncode == 0, told
-    seconds = time.monotonic() - started
-    assert everything(folder / "one/out") == everything(folder / "two/out")
-    return everything(folder / "one/out"), seconds
+        seconds[name] = time.monotonic() - started
+        made[name] = everything(folder / name / "out")
+    assert made["one"] == made["two"]
+    return {(): made["one"], GIVEN: made["given"]}, seconds["two"]
 
 
 def victims(process, kind):
@@ -79,10 +83,12 @@ def victims(process, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["worker", "raylet", "driver"])
 def test_killed_at_random_moments(inputs, whole, soon, tmp_path, kind):
-    wanted, seconds = whole
+    made, seconds = whole
+    more = GIVEN if kind == "worker" else ()
+    wanted = made[more]
     rng, out, killed, seen = random.Random(kind), tmp_path / "out", 0, {}
     for _ in range(10 * KILLS):
-        process = start(inputs, out, soon, "--engine", "ray", "--workers", "2")
+        process = start(inputs, out, soon, "--engine", "ray", "--workers", "2", *more)
         while process.poll() is None and killed < KILLS:
             end = time.monotonic() + rng.uniform(0.1, 0.9) * seconds
             while time.monotonic() < end and process.poll() is None:

@@ -12,6 +12,7 @@ import ray
 from ray import cloudpickle
 from ray.exceptions import RayError
 
+from histofactor.base.text import counted
 from histofactor.errors import EngineError
 from histofactor.runs.execute.engine import Engine, Job, Result, Task
 from histofactor.runs.execute.ray_cluster import Cluster
@@ -24,7 +25,7 @@ from histofactor.runs.outcome import Observer
 
 _TICK_S = 0.5  # between two looks at the time
 _WORDS_S = 30.0  # within which a machine tells the last words of a worker, or is known to be gone
-_ROOM_S = 20.0  # after which it is told that no worker has found room
+_ROOM_S = 60.0  # after which it is told that no worker has found room
 _WORTH_IT = 16  # windows that are left, for each worker that is hired to help
 _STARTS = 3  # so often in a row workers may end as they begin
 
@@ -292,4 +293,6 @@ class _Run(Generic[Task, Result]):
         if not self._told_room and now - self._since > _ROOM_S and not any(one.hello for one in self._workers.hands):
             layout, self._told_room = self._workers.layout, True
             gpus = f" and {layout.gpus:g} GPU" if layout.gpus else ""
-            self._reporter.on_note(f"waiting for a machine with room for a worker ({layout.cores} cores{gpus})")
+            self._reporter.on_note(
+                f"waiting for a machine with room for a worker ({counted(layout.cores, 'core')}{gpus})"
+            )

@@ -56,7 +56,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     test_split: Annotated[Path | None, typer.Option(help="Text file: images or patients that are scored.")] = None,
     stability: Annotated[int, typer.Option(help="Disturb so many images: how many px keep their label?")] = 0,
     choice: EncoderChoice,
-    where: EngineChoice,
+    by: EngineChoice,
 ) -> None:
     """Score unsupervised segmentation on a labelled data set, by cross-validation over patients.
 
@@ -66,7 +66,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     from histofactor.errors import OptionError
     from histofactor.evaluation.data.split import read_split
 
-    engine = where.asked(choice.device)
+    engine = by.asked(choice.device)
     if (train_split is None) != (test_split is None):
         raise OptionError("half a split is given", expected="both --train-split and --test-split, or neither")
     split = read_split(train_split, test_split) if train_split and test_split else None

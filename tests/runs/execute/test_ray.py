@@ -141,14 +141,14 @@ def test_a_killed_worker_is_replaced(workers, made, log):
 
 
 def test_a_machine_that_is_lost_does_not_count(ray_cluster, workers, made, log):
-    (task,), notes, lost = made("lost"), [], []
+    (task,), notes, lost, added = made("lost"), [], [], []
     machine = ray_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
 
     def on_window(done, total):
         if not lost:
             lost.append(int((log / "0.png").read_text()))
             machine.all_processes["raylet"][0].process.kill()
-            ray_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+            added.append(ray_cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20))
 
     with workers(workers=1) as one:  # of two cores, which only that machine has
         reporter = Reporter(on_window=on_window, on_note=notes.append)
@@ -160,10 +160,11 @@ def test_a_machine_that_is_lost_does_not_count(ray_cluster, workers, made, log):
         f"{task.name}: its worker ended, with the last words: the last words; it is tried once more",
     ]
     assert not alive_of(lost)
+    ray_cluster.remove_node(added[0])
 
 
 def test_an_idle_worker_helps_with_what_is_large(workers, made, log):
-    with workers() as two:
+    with workers(workers=2) as two:
         ((_, (name, pid, _)),) = two.execute(ToyJob(log, aided=True), made("largely"), Observer())
         assert name == "0.png"
         assert tries(log, "aid 0.png") == 1

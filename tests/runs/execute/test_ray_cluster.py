@@ -170,7 +170,9 @@ def test_a_ray_of_its_own_leaves_nothing(own, tmp_path):
     assert not Path((tmp_path / "folder").read_text()).parent.exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_nor_where_the_run_is_stopped(own, tmp_path, number):
     process = own("hang")
     processes, folder = under_way(process, tmp_path)

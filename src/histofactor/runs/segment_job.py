@@ -8,6 +8,7 @@ from typing import Any
 
 from histofactor.base.clock import Watch
 from histofactor.recipe import digest
+from histofactor.records.urls import Input
 from histofactor.runs.loaded import memory_of
 from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.status import tell_status
@@ -29,7 +30,7 @@ class Aid:
         return self.task.name
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Input:
         """Where it lies."""
         return self.task.path
 

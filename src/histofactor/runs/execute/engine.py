@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from histofactor.base.clock import Watch
 from histofactor.errors import OptionError
+from histofactor.records.urls import Input
 from histofactor.runs.outcome import Observer
 
 ENGINES = ("local", "ray")
@@ -54,7 +55,7 @@ class Item(Protocol):
         """What it is called to whoever watches; no other task of a job is called so."""
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Input:
         """The file or folder that is worked on: every worker must see it."""
 
 

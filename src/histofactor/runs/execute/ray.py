@@ -14,6 +14,7 @@ from ray.exceptions import RayError
 
 from histofactor.base.text import counted
 from histofactor.errors import EngineError
+from histofactor.records.urls import Input
 from histofactor.runs.execute.engine import Engine, Job, Result, Task
 from histofactor.runs.execute.ray_cluster import Cluster
 from histofactor.runs.execute.ray_fit import fault_of, must_see, on_host, spread
@@ -47,7 +48,7 @@ class RayWorkers:
         self.number = self.layout.workers
         self.shared: dict[str, Any] = {}
         self.hands: list[Hand] = []
-        self.homes: dict[Path, str] = {}  # the worker that had a path last
+        self.homes: dict[Input, str] = {}  # the worker that had a path last
         self.settled = False  # whether any worker ever was
 
     def execute(

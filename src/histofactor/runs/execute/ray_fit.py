@@ -12,6 +12,7 @@ from pathlib import Path
 import histofactor
 from histofactor.base.files import output_error
 from histofactor.errors import EngineError, HistofactorError
+from histofactor.records.urls import Input
 
 _SEEN = 64  # inputs, spread evenly, that every machine must see
 _DAY_S = 86_400
@@ -73,13 +74,13 @@ def spread(many: int) -> list[int]:
 
 
 @contextmanager
-def must_see(out: Path | None, inputs: Sequence[Path]) -> Iterator[list[str]]:
+def must_see(out: Path | None, inputs: Sequence[Input]) -> Iterator[list[str]]:
     """Yield what every machine must see: a file that is new in the output folder, and inputs that are there at all.
 
     Raises:
         OutputError: the output folder cannot be written.
     """
-    seen = [str(path) for path in inputs if path.exists()]
+    seen = [str(path) for path in inputs if isinstance(path, Path) and path.exists()]
     if out is None:
         yield seen
         return

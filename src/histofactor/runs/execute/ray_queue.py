@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from histofactor.errors import ImageError
+from histofactor.records.urls import Input, Url
 from histofactor.slides.slide_parts import files_of
 
 ATTEMPTS = 2  # so often a task may end its worker
@@ -23,7 +23,7 @@ class Queue:
         homes: the worker that knows a path from an earlier job.
     """
 
-    def __init__(self, paths: Sequence[Path], homes: Mapping[Path, str]) -> None:
+    def __init__(self, paths: Sequence[Input], homes: Mapping[Input, str]) -> None:
         self._paths, self._homes = paths, homes
         sizes = list(map(size_of, paths))
         self._free = deque(sorted(range(len(paths)), key=lambda index: -sizes[index]))
@@ -101,8 +101,10 @@ class Queue:
         return first if strange is None else strange
 
 
-def size_of(path: Path) -> int:
-    """Bytes of the files of an input; 0 where they cannot be read, which whoever opens it tells."""
+def size_of(path: Input) -> int:
+    """Bytes of the files of an input; 0 where they cannot be read, which whoever opens it tells, or are not known."""
+    if isinstance(path, Url):
+        return sum(file.size or 0 for file in path.files)
     try:
         return sum(file.stat().st_size for file in files_of(path))
     except (ImageError, OSError):

@@ -21,9 +21,8 @@ from histofactor.runs.execute.workers import open_workers
 
 TESTS = Path(__file__).parents[2]
 RUN = """
-import os, sys
+import os, subprocess, sys
 from pathlib import Path
-from histofactor.runs.execute import ray_cluster
 from histofactor.runs.execute.engine import Engine
 from histofactor.runs.execute.workers import open_workers
 from histofactor.runs.outcome import Observer
@@ -37,8 +36,11 @@ with open_workers(Engine(name="ray", workers=1)) as workers:
     raylet = ray._private.worker._global_node.all_processes["raylet"][0].process.pid
     (log / "raylet").write_text(str(raylet))
     (log / "folder").write_text(os.environ["RAY_AUTH_TOKEN_PATH"])
+    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     for task, result in workers.execute(ToyJob(log / "log"), tasks, Observer()):
         print(task.path.name, result[0], flush=True)
+print("another child:", child.poll())
+child.communicate()
 print("home:", sorted(os.listdir(os.environ["HOME"])))
 """
 
@@ -164,7 +166,7 @@ def under_way(process, tmp_path):
 def test_a_ray_of_its_own_leaves_nothing(own, tmp_path):
     process = own("well", "exit_once")
     out, err = process.communicate(timeout=100)
-    assert sorted(out.splitlines()) == ["0.png 0.png", "1.png 1.png", "home: []"]
+    assert sorted(out.splitlines()) == ["0.png 0.png", "1.png 1.png", "another child: None", "home: []"]
     assert err == ""
     assert process.returncode == 0
     assert not Path((tmp_path / "folder").read_text()).parent.exists()

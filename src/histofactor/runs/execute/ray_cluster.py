@@ -151,9 +151,10 @@ def _started(ray: Any, workers: int | None) -> Iterator[Cluster]:
             except (ConnectionError, RuntimeError, ValueError, OSError) as error:
                 got = " ".join(str(error).split())[:400]
                 raise EngineError("Ray cannot be started on this machine", got=got) from error
-            _tell_children(cluster)
+            _tell_parts(cluster, folder)
             yield cluster
     finally:
+        _tell_parts(cluster, folder)  # also where the block ended amid the start
         ray.shutdown()
         with suppress(OSError):
             if watcher.stdin is not None:
@@ -161,12 +162,15 @@ def _started(ray: Any, workers: int | None) -> Iterator[Cluster]:
         watcher.wait()
 
 
-def _tell_children(cluster: Cluster) -> None:
+def _tell_parts(cluster: Cluster, folder: str) -> None:
+    """Let all processes of an own Ray, which name its folder, and those that they started, end with this one."""
     import psutil
 
-    for process in psutil.Process().children(recursive=True):
-        if cluster.watcher is not None and process.pid != cluster.watcher.pid:
-            cluster.tell(process.pid)
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has ended
+            if child.pid != getattr(cluster.watcher, "pid", None) and any(folder in part for part in child.cmdline()):
+                for process in (child, *child.children(recursive=True)):
+                    cluster.tell(process.pid)
 
 
 @contextmanager

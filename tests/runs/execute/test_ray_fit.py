@@ -1,5 +1,7 @@
 """A machine that has another version, or does not see what it must, is told in one message."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -9,6 +11,13 @@ import histofactor
 from histofactor.errors import EncoderError, OutputError
 from histofactor.runs.execute.ray_fit import Hello, fault_of, must_see, on_host, spread
 
+KILLED = """
+import os, sys
+from pathlib import Path
+from histofactor.runs.execute.ray_fit import must_see
+with must_see(Path(sys.argv[1]), []):
+    os._exit(9)
+"""
 HELLO = Hello("node", "gpu7", 12, "", {"histofactor": histofactor.__version__}, [])
 
 
@@ -36,7 +45,13 @@ def test_what_must_be_seen_is_there_meanwhile(tmp_path):
     with must_see(out, [there, tmp_path / "gone.png"]) as seen:
         mark, *inputs = seen
         assert inputs == [str(there)]
-        assert [str(path) for path in out.iterdir()] == [mark]
+        assert [str(path) for path in (out / ".work/seen").iterdir()] == [mark]
+    assert list(out.iterdir()) == []
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(out)], check=False)
+    assert killed.returncode == 9
+    assert len(list((out / ".work/seen").iterdir())) == 1
+    with must_see(out, []) as seen:
+        assert [str(path) for path in (out / ".work/seen").iterdir()] == seen
     assert list(out.iterdir()) == []
     with must_see(None, [there]) as seen:
         assert seen == [str(there)]

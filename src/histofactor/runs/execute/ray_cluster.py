@@ -148,7 +148,7 @@ def _started(ray: Any, workers: int | None) -> Iterator[Cluster]:
                     object_store_memory=_STORE_BYTES,
                     _temp_dir=folder,
                 )
-            except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            except Exception as error:
                 got = " ".join(str(error).split())[:400]
                 raise EngineError("Ray cannot be started on this machine", got=got) from error
             _tell_parts(cluster, folder)

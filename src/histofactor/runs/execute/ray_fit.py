@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import histofactor
-from histofactor.base.files import output_error
+from histofactor.base.files import check_folder
+from histofactor.base.lease import take
+from histofactor.base.lease_state import sweep_leases
 from histofactor.errors import EngineError, HistofactorError
 from histofactor.records.urls import Input
+from histofactor.runs.place import WORK
 
 _SEEN = 64  # inputs, spread evenly, that every machine must see
-_DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def spread(many: int) -> list[int]:
 
 @contextmanager
 def must_see(out: Path | None, inputs: Sequence[Input]) -> Iterator[list[str]]:
-    """Yield what every machine must see: a file that is new in the output folder, and inputs that are there at all.
+    """Yield what every machine must see: a lease that is new in the output folder, and inputs that are there at all.
 
     Raises:
         OutputError: the output folder cannot be written.
@@ -84,16 +85,13 @@ def must_see(out: Path | None, inputs: Sequence[Input]) -> Iterator[list[str]]:
     if out is None:
         yield seen
         return
-    mark = out / f".seen-{uuid.uuid4().hex[:12]}"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for left in out.glob(".seen-*"):  # by a run that was killed
-            if time.time() - left.stat().st_mtime > _DAY_S:
-                left.unlink(missing_ok=True)
-        mark.touch()
-    except OSError as error:
-        raise output_error(mark, error) from error
+    folder = out / WORK / "seen"
+    check_folder(folder, inside=out)
+    sweep_leases(folder)  # of runs that were killed
+    mark = folder / uuid.uuid4().hex
+    lease = take(mark)
     try:
         yield [str(mark), *seen]
     finally:
-        mark.unlink(missing_ok=True)
+        if lease is not None:
+            lease.release()

@@ -99,7 +99,7 @@ def test_the_next_input_is_fetched_while_one_is_worked(segmented, slides, store,
 
     def on_window(done, total):
         end = time.monotonic() + 10
-        while done == 1 and store.fetches("/c.tif") == 0 and time.monotonic() < end:
+        while not fetched and store.fetches("/c.tif") == 0 and time.monotonic() < end:
             time.sleep(0.01)
         fetched.append((store.fetches("/a b.tif"), store.fetches("/c.tif")))
 
@@ -233,6 +233,9 @@ def test_a_table_may_name_urls(slides, store, opening, tmp_path):
     assert next(iter(known)).address == f"{first}?sig={SECRET}"
     (one,) = read_table(table, [as_input(second)]).values()
     assert one.group == "B"
+    with pytest.raises(OptionError, match=r"names such as .*sig=\*\*\*") as caught:
+        read_table(table, [as_input("elsewhere.tif")])
+    assert SECRET not in str(caught.value)
     table.write_text(f"path,mpp\n{first}?sig={SECRET},0.5\n{first}?sig=another{SECRET},0.5\n")
     with pytest.raises(OptionError, match=r"sig=\*\*\* is there again") as caught:
         read_table(table)

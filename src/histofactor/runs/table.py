@@ -152,7 +152,7 @@ def _matched(
         raise OptionError(
             f"{table.path} has no row for any of the inputs",
             expected=f"in its column {table.key!r}, names such as {left_out[0]}",
-            got=f"names such as {_cell(table.rows[0][1], table.key)}",
+            got=f"names such as {told(_cell(table.rows[0][1], table.key))}",
         )
     if left_out:
         some = ", ".join(left_out[:_TOLD]) + (", …" if len(left_out) > _TOLD else "")

@@ -20,6 +20,11 @@ from histofactor.slides.phantom import phantom
 
 KILLS = 10
 GIVEN = ("--concepts", "embedded", "-k", "8")  # one that ends its worker twice is left out where concepts are learned
+ENDS = {  # exit codes
+    "worker": {0, 1},
+    "raylet": {0, 1, 2},  # 1, without a word: Ray itself ends a process whose raylet ends as it connects
+    "driver": {0, -signal.SIGKILL},
+}
 RUN = "import sys; from histofactor.cli.main import main; sys.argv[0] = 'histofactor'; main()"
 TIMED = {"run.json", "report.html", "phenotypes.csv", "phenotypes.parquet", "concepts.journal.jsonl"}
 
@@ -99,7 +104,7 @@ def test_killed_at_random_moments(inputs, whole, soon, tmp_path, kind):
                 os.kill(rng.choice(found), signal.SIGKILL)
                 killed += 1
         told, _ = process.communicate()
-        assert process.returncode in ({0, 1} if kind == "worker" else {0, 2, -9}), told
+        assert process.returncode in ENDS[kind], told
         _, alive = psutil.wait_procs(list(seen.values()), timeout=20)
         assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
         if killed == KILLS and process.returncode == 0:

@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow test-jts fuzz check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks benchmark-viewer benchmark-reference
+.PHONY: demo test test-slow test-jts fuzz check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks benchmark-viewer benchmark-engine benchmark-reference
 
 demo: install
 	$(BIN)/histofactor demo -o demo-out
@@ -66,6 +66,11 @@ benchmark-masks: install
 	for encoder in nic_multitask4 embedded; do $(BIN)/python benchmarks/stability.py $(SHARED) $$encoder || exit 1; done
 	$(BIN)/python benchmarks/unlike.py $(SHARED)
 	$(BIN)/python benchmarks/views.py
+
+# What workers of Ray cost and bring on this machine, and a simulation of a cluster: a quarter of an hour.
+benchmark-engine: install
+	$(BIN)/python benchmarks/engine.py $(SHARED)
+	$(BIN)/python benchmarks/engine_sim.py
 
 # How quick the viewer is; needs Debian's chromium: minutes.
 benchmark-viewer: install

@@ -67,25 +67,34 @@ def tiny(folder: Path, many: int) -> Path:
     return folder
 
 
-def killed(folder: Path, kills: int) -> tuple[float, float]:
-    """Seconds of a run by two workers left alone, and of one whose workers are killed, both after the first slide."""
+def killed(folder: Path, kills: int) -> tuple[float, float, int]:
+    """Seconds of a run by two workers left alone, of one whose workers are killed, and how many kills that had."""
     _, alone, _ = run(folder, 2)
     rng, done = random.Random(0), 0
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-c", RUN, str(folder), out, "2"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        while not list(Path(out).rglob("segmentation.json")) and process.poll() is None:
-            time.sleep(0.2)
+        while not any(map(_works, _children(process))) and process.poll() is None:
+            time.sleep(0.1)
         while done < kills and process.poll() is None:
-            time.sleep(rng.uniform(0.5, 1.5) * alone / (kills + 1))
-            workers = [one for one in psutil.Process(process.pid).children(recursive=True) if _works(one)]
-            if workers:
+            time.sleep(rng.uniform(0.3, 0.9) * alone / kills)
+            if workers := [one for one in _children(process) if _works(one)]:
                 rng.choice(workers).kill()
                 done += 1
         told, _ = process.communicate()
-    if done < kills:
-        print(f"only {done} of {kills} kills found the run at work", file=sys.stderr)
-    return alone, float(told.split()[1])
+    if process.returncode:
+        raise RuntimeError(
+            f"a slide was killed too often for the run to end well: fewer --kills, or more --fields: {told}"
+        )
+    return alone, float(told.split()[1]), done
+
+
+def _children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """All that a run has started; none once it has ended."""
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def _works(process: psutil.Process) -> bool:
@@ -122,9 +131,13 @@ def main() -> None:
             folder = tiny(Path(scratch) / f"tiny-{many}", many)
             for workers in (0, 1, 2):
                 tell("tiny", workers, many, run(folder, workers))
-        alone, with_kills = killed(fields, given.kills)
-        rows.append(("seconds more a kill", 2, given.fields, "", f"{(with_kills - alone) / given.kills:.2f}", "", ""))
-        print(*rows[-1], flush=True)
+        alone, with_kills, kills = killed(fields, given.kills)
+        if kills:  # else there is nothing to tell: the difference of two runs is none of kills
+            more = f"{(with_kills - alone) / kills:.2f}"
+            rows.append((f"more a kill, of {kills}", 2, given.fields, "", more, "", ""))
+            print(*rows[-1], flush=True)
+        else:
+            print("no kill found a worker at a slide: what one costs is not measured", file=sys.stderr)
     with RESULTS.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([*rows, ("cores", os.cpu_count(), "", "", "", "", "")])
 

@@ -7,8 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from histofactor.encoders.build import load_encoder
 from histofactor.encoders.embedded import network as module
 from histofactor.encoders.embedded.network import DIM, HALO_PX, RADIUS_PX, STRIDE_PX, EmbeddedNetwork
+from histofactor.encoders.encode import encode
 
 WEIGHTS = Path(module.__file__).with_name(module.WEIGHTS_FILE)
 SIDE = 2 * (HALO_PX // STRIDE_PX) + 1  # tokens: the middle one lies a halo from every side
@@ -137,3 +139,18 @@ def test_tissue_matters_more_than_stain(network: EmbeddedNetwork):
     restained = (token(900, strong) - token(900, pale)).norm()
     retissued = (token(900, strong) - token(60, strong)).norm()
     assert restained < 0.5 * retissued
+
+
+@pytest.mark.parametrize("shape", [(1, 256, 256), (3, 128, 192), (1, 248, 512)])
+def test_features_do_not_hang_on_how_many_threads_there_are(shape):
+    """Workers of one run have different shares of a machine, and their results are the same bytes."""
+    encoder, threads = load_encoder("embedded"), torch.get_num_threads()
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    made = []
+    try:
+        for n in (1, 2, 3, 4):
+            torch.set_num_threads(n)
+            made.append(encode(encoder, pixels).values.clone())
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, made[0]) for one in made)

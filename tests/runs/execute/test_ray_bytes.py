@@ -43,7 +43,7 @@ def test_the_same_bytes(ray_engine, tmp_path):
             opening=Opening(source_mpp=1.0), segment=SegmentOptions(views=1), engine=engine, observer=observer
         )
         outcomes = segment_many(paths, tmp_path / name / "out", k=8, options=options)
-        assert [(one.input, one.status) for one in outcomes] == [(str(path), "done") for path in paths]
+        assert [(one.input, one.status, one.error) for one in outcomes] == [(str(path), "done", "") for path in paths]
     assert len(begun) == 2 * (4 + 4)  # learned from, and segmented
     made = everything(tmp_path / "two/out")
     assert len([name for name in made if name.endswith("weights.zarr/zarr.json")]) == 4

@@ -1,5 +1,6 @@
 """The sample of a builder: complete slides only, balanced, gone on with after any interruption."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from histofactor.concepts.learn.levels import TrainOptions
+from histofactor.concepts.learn.sample import read_note
 from histofactor.errors import ImageError, OptionError, OutputError
 from histofactor.runs.execute.local import LocalWorkers
 from histofactor.runs.loaded import memory_of
@@ -101,6 +103,22 @@ def test_cut_short_and_gone_on_with(collect, images, tmp_path, stop):
     same(collect(work=work, find=rest), collect(work=tmp_path / "whole.npz"))
     assert work.read_bytes() == (tmp_path / "whole.npz").read_bytes()
     assert looked == [f"{n}.png" for n in range(stop, 4)]
+
+
+@pytest.mark.parametrize("thrift", [None, Thrift()])
+def test_every_input_is_saved_before_the_next_is_begun(images, tiny_encoder, tmp_path, thrift):
+    """Files on disk are all at hand at once; a process that is killed at the last of them keeps the others."""
+    work, begun = tmp_path / "w.npz", []
+
+    def on_input(name, index, total):
+        begun.append((index, len(json.loads(read_note(work))["slides"])))
+
+    builder = SampleBuilder(
+        file_sources([images / f"{n}.png" for n in range(4)]), tiny_encoder, replace(OPTIONS, thrift=thrift),
+        work=work, reporter=Reporter(on_input=on_input),
+    )  # fmt: skip
+    builder.gather()
+    assert begun == [(0, 0), (1, 1), (2, 2), (3, 3)]
 
 
 def test_another_recipe_begins_anew(collect, tmp_path):

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -187,12 +188,11 @@ class SampleBuilder:
         for few in [list(reached)] if self._together else ([one] for one in reached):
             there = [(source, path) for source, path in few if not isinstance(path, HistofactorError)]
             lost = [
-                Outcome(source.name, "failed", error=str(path)) for source, path in few if source not in dict(there)
+                Outcome(one.name, "failed", error=str(why)) for one, why in few if isinstance(why, HistofactorError)
             ]
-            made = self._workers.execute(
-                self._job, Tasks(there, task, ahead=self._workers.number == 1), Observer(reporter)
-            )
-            for outcome in (*lost, *(outcome for _, outcome in made)):
+            tasks = Tasks(there, task, ahead=self._workers.number == 1)
+            made = self._workers.execute(self._job, tasks, Observer(reporter))
+            for outcome in chain(lost, (outcome for _, outcome in made)):
                 if outcome.error:
                     self.left_out[outcome.input] = outcome.error
                     self._reporter.on_outcome(outcome)

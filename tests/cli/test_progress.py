@@ -8,6 +8,7 @@ from threading import Event, active_count
 import pytest
 from rich.progress import BarColumn
 
+from histofactor.cli import progress as module
 from histofactor.cli.progress import at_work, learn_reporter, pace_words, progress_reporter, shown, start, state
 from histofactor.runs.outcome import Outcome
 from histofactor.runs.pace import Standing
@@ -93,11 +94,19 @@ def test_work_that_is_soon_done_says_nothing(capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.fixture
+def drawn(monkeypatch):
+    """The bars that reporters draw."""
+    made, real = [], module._Bars
+    monkeypatch.setattr(module, "_Bars", lambda progress: made.append(progress) or real(progress))
+    return made
+
+
 @pytest.mark.parametrize("reporting", [progress_reporter, learn_reporter])
-def test_reporters_tell_inputs_windows_and_stages(reporting):
+def test_reporters_tell_inputs_windows_and_stages(reporting, drawn):
     lines = {}
     with reporting() as reporter:
-        bars = reporter.on_note.__self__._progress
+        (bars,) = drawn
         reporter.on_input("a.png", 0, 7)
         reporter.on_window(3, 40)
         lines["window"] = [state(task) for task in bars.tasks]
@@ -123,9 +132,9 @@ def test_an_error_ends_the_lines():
     assert active_count() == threads
 
 
-def test_inputs_of_one_file_name_are_told_apart(capsys):
+def test_inputs_of_one_file_name_are_told_apart(capsys, drawn):
     with progress_reporter(inputs=[Path("in/a/1.png"), Path("in/b/1.png"), Path("in/2.png")]) as reporter:
-        bars = reporter.on_note.__self__._progress
+        (bars,) = drawn
         reporter.on_input("in/b/1.png", 0, 2)
         assert bars.tasks[1].description == "b/1.png"
         reporter.on_input("a/1.png, to learn from", 0, 2)

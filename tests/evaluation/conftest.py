@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from histofactor.slides.phantom import phantom
+
 PATIENTS = {"a1": "A", "a2": "A", "b1": "B", "c1": "C"}
 
 
@@ -26,3 +28,13 @@ def folder(tmp_path):
     facts = {"name": "toy", "mpp": 1.0, "classes": {"1": "stroma", "4": "tumour"}, "ignore": 0}
     (tmp_path / "dataset.json").write_text(json.dumps(facts))
     return tmp_path
+
+
+@pytest.fixture
+def tissue_folder(folder):
+    """The same data set with tissue in its images."""
+    for index, path in enumerate(sorted((folder / "images").iterdir())):
+        with Image.open(path) as image:
+            size = image.size
+        Image.fromarray(phantom((64, 64), seed=index, mpp=1.0).image[: size[1], : size[0]]).save(path)
+    return folder

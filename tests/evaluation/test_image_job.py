@@ -5,7 +5,6 @@ import pickle
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from histofactor.base.clock import Watch
 from histofactor.errors import ImageError
@@ -16,19 +15,13 @@ from histofactor.runs.execute.engine import Engine
 from histofactor.runs.source import Opening
 from histofactor.runs.task import Request
 from histofactor.segmentation.setup import SegmentOptions
-from histofactor.slides.phantom import phantom
 
 WAY = ("project", 8)
 
 
 @pytest.fixture
-def dataset(folder):
-    """Four images of three patients, with tissue."""
-    for index, path in enumerate(sorted((folder / "images").iterdir())):
-        with Image.open(path) as image:
-            size = image.size
-        Image.fromarray(phantom((64, 64), seed=index, mpp=1.0).image[: size[1], : size[0]]).save(path)
-    return load_dataset(folder)
+def dataset(tissue_folder):
+    return load_dataset(tissue_folder)
 
 
 @pytest.fixture

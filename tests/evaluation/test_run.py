@@ -29,16 +29,6 @@ from histofactor.slides.phantom import phantom
 PATIENTS = {"a1": "A", "a2": "A", "b1": "B", "c1": "C"}
 
 
-@pytest.fixture
-def tissue_folder(folder):
-    """The same data set with tissue in its images."""
-    for index, path in enumerate(sorted((folder / "images").iterdir())):
-        with Image.open(path) as image:
-            size = image.size
-        Image.fromarray(phantom((64, 64), seed=index, mpp=1.0).image[: size[1], : size[0]]).save(path)
-    return folder
-
-
 def test_every_image_is_encoded_once_for_all_methods_and_ks(tissue_folder, tiny_encoder, tmp_path, monkeypatch):
     encoded, done = [], []
     real = image_job.cache_features

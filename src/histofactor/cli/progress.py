@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
 
@@ -23,7 +23,7 @@ from rich.text import Text
 from histofactor.base.text import about, printable
 from histofactor.records.urls import Input
 from histofactor.runs.outcome import Outcome, Reporter
-from histofactor.runs.pace import Pace, Standing, followed, told_time
+from histofactor.runs.pace import Pace, Standing, followed, told_end, told_time
 from histofactor.runs.source import shown_names
 
 _LINE_S = 60.0  # between two lines where there is no terminal to draw bars on
@@ -44,9 +44,7 @@ def pace_words(standing: Standing, now: datetime) -> str:
     """Windows a second, when a run will end, and how many inputs failed, as far as each is known."""
     words = [] if standing.windows_per_s is None else [f"{standing.windows_per_s:.1f} windows/s"]
     if standing.left_s is not None:
-        end = now + timedelta(seconds=standing.left_s)
-        when = f"{end:%H:%M}" if end.date() == now.date() else f"{end:%a %d %b %H:%M}"
-        words.append(f"{told_time(standing.left_s)} left, until {when}")
+        words.append(f"{told_time(standing.left_s)} left, until {told_end(standing.left_s, now)}")
     elif standing.inputs:
         words.append("end not known yet")
     if standing.failed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,11 +94,9 @@ def _at(found: Overview) -> list[str]:
 
 def _end(found: Overview) -> str:
     """When all will be done."""
-    from histofactor.runs.pace import told_time
+    from histofactor.runs.pace import told_end, told_time
 
     if found.left_s is None:
         return f"when all will be done is not known: {found.why}" if found.why else "all is done"
-    now = datetime.now()
-    end = now + timedelta(seconds=found.left_s)
-    when = f"{end:%H:%M}" if end.date() == now.date() else f"{end:%a %d %b %H:%M}"
+    when = told_end(found.left_s, datetime.now())
     return f"all will be done in {told_time(found.left_s)}, at {when}, if it goes on as it does"

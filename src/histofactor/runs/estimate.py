@@ -31,11 +31,11 @@ from histofactor.runs.request import ManyOptions
 from histofactor.runs.sample_builder import LearnOptions
 from histofactor.runs.source import NOTHING, one_ahead, settled
 from histofactor.runs.task import Request
-from histofactor.runs.thrift import Thrift, allot, looked_at
+from histofactor.runs.thrift import Thrift, allot, looked_at, rule_of
 from histofactor.segmentation.encoding import LANES, Planned, batches
 from histofactor.segmentation.method import method_of
 from histofactor.segmentation.plan import Plan, make_plan, subsample_windows
-from histofactor.segmentation.sampling import Whose, draw_windows, put_tokens, sparing_rule, take_tokens
+from histofactor.segmentation.sampling import Whose, draw_windows, put_tokens, take_tokens
 from histofactor.segmentation.setup import Setup, check_options, learning_setup, with_mask
 from histofactor.slides.reader import Slide
 from histofactor.slides.resolution import check_mpp
@@ -180,7 +180,7 @@ def _counted(path: Input, info: SlideInfo, plan: Plan) -> InputEstimate:
 
 def _learning(plans: Sequence[Plan], setup: Setup, seed: int) -> _Learning:
     """What ``own_concepts`` encodes beyond what is segmented anyway."""
-    rule = replace(sparing_rule(seed), most=LearnOptions().windows)
+    rule = rule_of(Thrift(), LearnOptions().windows, seed)
     drawn = [draw_windows(plan, setup, rule) for plan in plans[:MOST_INPUTS]]
     looked = [looked_at("", plan, few, setup, rule) for plan, few in zip(plans, drawn, strict=False)]
     allotted = list(zip(drawn, allot(looked, Thrift()), strict=True))

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -19,7 +19,7 @@ from typing import Any
 
 from histofactor.base.files import output_error
 from histofactor.base.owner import me
-from histofactor.runs.outcome import Outcome, Reporter
+from histofactor.runs.outcome import Outcome, Reporter, told_first
 from histofactor.runs.pace import Pace, followed
 
 _PROGRESS_S = 10.0  # between two lines of progress, at least
@@ -122,35 +122,24 @@ def _logging(log: EventLog, reporter: Reporter) -> Reporter:
     def on_run(name: str, inputs: int) -> None:
         log.on_run(name)
         log.tell("run", inputs=inputs)
-        reporter.on_run(name, inputs)
-
-    def on_input(name: str, index: int, total: int) -> None:
-        log.tell("input", name, index=index, inputs=total)
-        reporter.on_input(name, index, total)
 
     def on_window(done: int, total: int) -> None:
         if time.monotonic() - last[0] >= _PROGRESS_S:
             last[0] = time.monotonic()
             standing = asdict(pace.standing())
             log.tell("progress", standing.pop("input"), **standing)
-        reporter.on_window(done, total)
 
     def on_outcome(outcome: Outcome) -> None:
         fields = asdict(outcome)
         log.tell("outcome", fields.pop("input"), **fields)
-        reporter.on_outcome(outcome)
 
-    def on_wait(name: str) -> None:
-        log.tell("waiting", name)
-        reporter.on_wait(name)
-
-    def on_note(sentence: str) -> None:
-        log.tell("note", text=sentence)
-        reporter.on_note(sentence)
-
-    def on_stage(name: str) -> None:
-        log.tell("stage", text=name)
-        reporter.on_stage(name)
-
-    telling = replace(reporter, on_run=on_run, on_input=on_input, on_window=on_window, on_outcome=on_outcome)
-    return followed(replace(telling, on_wait=on_wait, on_note=on_note, on_stage=on_stage), pace)
+    telling = Reporter(
+        on_run=on_run,
+        on_input=lambda name, index, total: log.tell("input", name, index=index, inputs=total),
+        on_window=on_window,
+        on_outcome=on_outcome,
+        on_wait=lambda name: log.tell("waiting", name),
+        on_note=lambda sentence: log.tell("note", text=sentence),
+        on_stage=lambda name: log.tell("stage", text=name),
+    )
+    return followed(told_first(telling, reporter), pace)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 from histofactor.base.clock import Clock, Progress
 from histofactor.errors import HistofactorError
@@ -60,6 +60,21 @@ class Reporter:
     on_note: Callable[[str], None] = lambda sentence: None
     on_stage: Callable[[str], None] = lambda name: None
     on_run: Callable[[str, int], None] = lambda name, inputs: None
+
+
+def told_first(first: Reporter, then: Reporter) -> Reporter:
+    """A reporter that tells one reporter everything, and then another."""
+
+    def both(name: str) -> Callable[..., None]:
+        tell, tell_next = getattr(first, name), getattr(then, name)
+
+        def told(*given: Any) -> None:
+            tell(*given)
+            tell_next(*given)
+
+        return told
+
+    return Reporter(**{one.name: both(one.name) for one in fields(Reporter)})
 
 
 @dataclass(frozen=True, slots=True)

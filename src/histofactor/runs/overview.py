@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from histofactor.base.files import check_folder
 from histofactor.base.lease_state import Holder, look
 from histofactor.errors import OptionError
 from histofactor.runs.beacon import WAITING, Beacon, beacons
 from histofactor.runs.ledger import Ledger, scan, shares
 from histofactor.runs.made_with import made_with, told_apart
 from histofactor.runs.outcome import Outcome
-from histofactor.runs.place import CONCEPTS, LOCKS
+from histofactor.runs.place import CONCEPTS, under_way
 
 _KNOWN_S = 60.0  # of silence, after which it is told since when a process elsewhere was not heard of
 
@@ -57,8 +56,7 @@ def overview(out: Path) -> Overview:
         OptionError: no run ever wrote into it, and none is about to.
         OutputError: a link in the output folder leads elsewhere.
     """
-    check_folder(out / LOCKS, inside=out)
-    at_work, held = beacons(out), _held(out)
+    at_work, held = beacons(out), under_way(out)
     learning = _learning(out, at_work)
     try:
         ledger = scan(out)
@@ -82,12 +80,6 @@ def overview(out: Path) -> Overview:
         why=why,
         apart=_apart(out, ledger),
     )
-
-
-def _held(out: Path) -> dict[str, Holder]:
-    """Who works on each input that somebody works on, by the name of its folder."""
-    found = {path.name.removesuffix(".lock"): look(path) for path in (out / LOCKS).glob("[!.]*.lock")}
-    return {name: holder for name, holder in found.items() if holder is not None and not holder.dead}
 
 
 def _learning(out: Path, at_work: Sequence[Beacon]) -> dict[str, Any] | None:

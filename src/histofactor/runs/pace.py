@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from threading import Lock
 
-from histofactor.runs.outcome import Outcome, Reporter
+from histofactor.runs.outcome import Outcome, Reporter, told_first
 
 _OVER_S = 60.0  # the rate of windows is that of the last minute
 _LEAST_S = 10.0  # of windows, before their rate is told
@@ -137,30 +138,20 @@ class Pace:
 
 def followed(reporter: Reporter, pace: Pace) -> Reporter:
     """A reporter that tells a pace first, and then another reporter."""
-
-    def on_run(name: str, inputs: int) -> None:
-        pace.on_run(inputs)
-        reporter.on_run(name, inputs)
-
-    def on_input(name: str, index: int, total: int) -> None:
-        pace.on_input(name)
-        reporter.on_input(name, index, total)
-
-    def on_window(done: int, total: int) -> None:
-        pace.on_window(done, total)
-        reporter.on_window(done, total)
-
-    def on_outcome(outcome: Outcome) -> None:
-        pace.on_outcome(outcome)
-        reporter.on_outcome(outcome)
-
-    def on_stage(name: str) -> None:
-        pace.on_stage(name)
-        reporter.on_stage(name)
-
-    return replace(
-        reporter, on_run=on_run, on_input=on_input, on_window=on_window, on_outcome=on_outcome, on_stage=on_stage
+    telling = Reporter(
+        on_run=lambda name, inputs: pace.on_run(inputs),
+        on_input=lambda name, index, total: pace.on_input(name),
+        on_window=pace.on_window,
+        on_outcome=pace.on_outcome,
+        on_stage=pace.on_stage,
     )
+    return told_first(telling, reporter)
+
+
+def told_end(seconds: float, now: datetime) -> str:
+    """When something ends that takes so many seconds from now on: the time of day, with the day where it is another."""
+    end = now + timedelta(seconds=seconds)
+    return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%a %d %b %H:%M}"
 
 
 def told_time(seconds: float) -> str:

@@ -19,7 +19,7 @@ from histofactor.base.digests import DamagedError
 from histofactor.base.fences import fenced
 from histofactor.base.files import check_folder, remove
 from histofactor.base.lease import clear_folders, take
-from histofactor.base.lease_state import look
+from histofactor.base.lease_state import Holder, look
 from histofactor.base.names import SEAL, WRITTEN
 from histofactor.errors import LeaseLost
 from histofactor.export.seal import read_seal as sealed_in
@@ -194,15 +194,15 @@ def locked(path: Path, *, blocking: bool = True, guards: Sequence[Path] = ()) ->
         lease.release()
 
 
-def under_way(out: Path) -> set[str]:
-    """Folder names of the inputs that a process is working on.
+def under_way(out: Path) -> dict[str, Holder]:
+    """Who works on each input that a process is working on, by the name of its folder.
 
     Raises:
         OutputError: a link in the output folder leads elsewhere.
     """
     check_folder(out / LOCKS, inside=out)
-    held = {path: look(path) for path in (out / LOCKS).glob("[!.]*.lock")}
-    return {path.name.removesuffix(".lock") for path, holder in held.items() if holder is not None and not holder.dead}
+    held = {path.name.removesuffix(".lock"): look(path) for path in (out / LOCKS).glob("[!.]*.lock")}
+    return {name: holder for name, holder in held.items() if holder is not None and not holder.dead}
 
 
 def clear(place: Place) -> None:

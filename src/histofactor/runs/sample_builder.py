@@ -32,9 +32,9 @@ from histofactor.runs.sampling_tasks import (
     Tasks,
 )
 from histofactor.runs.source import Opening, Source, Sources, content_of
-from histofactor.runs.thrift import Allotment, Looked, Thrift, allot
+from histofactor.runs.thrift import Allotment, Looked, Thrift, allot, rule_of
 from histofactor.segmentation.cluster_rows import check_pool
-from histofactor.segmentation.sampling import Whose, WindowRule, put_tokens
+from histofactor.segmentation.sampling import Whose, put_tokens
 from histofactor.segmentation.setup import SegmentOptions, learning_setup
 
 _SAMPLE_BYTES = 2**30  # of tokens, at most
@@ -128,6 +128,7 @@ class SampleBuilder:
         self.left_out: dict[str, str] = {}
         self._looked: dict[str, Looked] = {}
         self._allotted: dict[str, Allotment] = {}
+        self._rule = rule_of(options.thrift, options.windows, options.seed)
         self._recipe, self._saved, self._saving_s = self._make_recipe(), time.monotonic(), 0.0
         self._resume()
 
@@ -203,14 +204,6 @@ class SampleBuilder:
         name = source.name if len(self.sources) > 1 else ""  # alone, it gives the same whatever it is called
         whose = Whose(name, 1 / self._members[source.group])
         return TakeTask(source, path, self._rule, self._allotted.get(source.name, _ALL), whose, self.sample.quota)
-
-    @property
-    def _rule(self) -> WindowRule:
-        """By which windows are drawn."""
-        options, thrift = self.options, self.options.thrift
-        if thrift is None:
-            return WindowRule(most=options.windows, seed=options.seed)
-        return WindowRule(most=options.windows, share=thrift.share, small_bytes=thrift.small_bytes, seed=options.seed)
 
     def _in_order(self) -> None:
         """Order the sample by key, and what is known of inputs as they were given."""

@@ -57,7 +57,7 @@ class SegmentJob:
         return self.here or self.request.load(shared), memory_of(shared)
 
     def do(self, state: tuple[Segmenter, FeatureMemory], task: Task | Aid, watch: Watch) -> Outcome | None:
-        """As ``run_one``; of an ``Aid`` nothing but what went wrong is told."""
+        """As ``run_one``; or how an ``Aid`` went, which no status tells."""
         segmenter, memory = state
         if isinstance(task, Aid):
             return attempt(task.name, lambda: _aid(task.task, segmenter, watch))

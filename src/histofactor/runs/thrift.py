@@ -60,6 +60,13 @@ class Allotment:
     held: int
 
 
+def rule_of(thrift: Thrift | None, most: int, seed: int) -> WindowRule:
+    """By which windows are drawn: so many at most, and where inputs are spared, their share."""
+    if thrift is None:
+        return WindowRule(most=most, seed=seed)
+    return WindowRule(most=most, share=thrift.share, small_bytes=thrift.small_bytes, seed=seed)
+
+
 def looked_at(name: str, plan: Plan, drawn: Plan, setup: Setup, rule: WindowRule) -> Looked:
     """What an input has.
 

@@ -92,7 +92,7 @@ class Job(Protocol[Input_contra, State, Made_co]):
     def aid(self, task: Input_contra) -> Any | None:
         """What an idle worker may do for a task that another is at, a task too; None where there is nothing.
 
-        What comes of it is told as it ends, and nothing depends on it.
+        What comes of it is not told, and nothing depends on it: whoever is at the task itself meets what is wrong.
         """
 
     def lost(self, task: Input_contra, cause: str) -> Made_co:

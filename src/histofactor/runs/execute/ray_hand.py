@@ -58,7 +58,6 @@ class Hand:
         self.hello: Hello | None = None
         self.ready = False
         self.cause = ""  # why it was ended from here
-        self.since = time.monotonic()
         limits = {"max_restarts": 0, "max_task_retries": 0, "num_cpus": layout.cores, "num_gpus": layout.gpus}
         actor = ray.remote(**limits, scheduling_strategy="SPREAD")(make_worker())
         self._actor, self._layout = actor.remote(), layout
@@ -87,7 +86,7 @@ class Hand:
 
     def begin(self, job: bytes) -> None:
         """Let it load what all tasks of a job need."""
-        self.ready, self.since = False, time.monotonic()
+        self.ready = False
         self._waits = self._actor.begin.remote(job)
 
     def begun(self) -> Exception | None:

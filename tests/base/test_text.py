@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from histofactor.base.text import about, counted, csv_plain, csv_safe, csv_text, finalize, markup_text, printable, utf8
+from histofactor.base.text import (
+    about,
+    counted,
+    csv_plain,
+    csv_safe,
+    csv_text,
+    finalize,
+    markup_text,
+    natural,
+    printable,
+    utf8,
+)
 
 ANY = st.text(st.characters(categories=None))  # lone surrogates and control characters too
 
@@ -91,3 +102,7 @@ def test_one_is_no_plural(count, told):
 def test_a_message_that_says_what_it_is_about_says_it_once():
     assert about("a.png", "a.png is damaged") == "a.png is damaged"
     assert about("a.png", "no tissue in a.png") == "a.png: no tissue in a.png"
+
+
+def test_digits_count_as_numbers_and_case_does_not():
+    assert sorted(["S10", "s2", "a", "s2b"], key=natural) == ["a", "s2", "s2b", "S10"]

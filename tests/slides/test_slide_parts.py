@@ -3,7 +3,7 @@ import os
 import pytest
 
 from dicom_writer import dicom
-from histofactor.slides.slide_parts import files_of, is_image, slide_name, slides_of_parts
+from histofactor.slides.slide_parts import files_of, headers_of, is_image, slide_name, slides_of_parts
 
 LABEL, THUMBNAIL = "ORIGINAL\\PRIMARY\\LABEL\\NONE", "DERIVED\\PRIMARY\\THUMBNAIL\\RESAMPLED"
 
@@ -109,3 +109,8 @@ def test_hidden_files_folders_and_other_files_are_no_images(tmp_path):
     (tmp_path / "h.png").symlink_to("f.svs")
     (tmp_path / "i.png").symlink_to("nowhere")
     assert [path.name for path in sorted(tmp_path.iterdir()) if is_image(path)] == ["a.png", "g.png", "i.png"]
+
+
+def test_a_file_that_is_not_there_or_a_folder_has_no_header(tmp_path):
+    (tmp_path / "folder.dcm").mkdir()
+    assert headers_of(["none.dcm", "folder.dcm"], lambda name: (tmp_path / name).open("rb")) == {}

@@ -114,3 +114,9 @@ def csv_text(rows: Iterable[Iterable[object]], delimiter: str = ",") -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """Sort key in which digits count as numbers, and case does not: ``s2`` comes before ``S10``."""
+    parts = re.split(r"(\d+)", text.lower())  # words at even places, digits at odd ones
+    return [(int(part), part) if place % 2 else (-1, part) for place, part in enumerate(parts)]

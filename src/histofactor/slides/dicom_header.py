@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"  # SOP class "VL Whole Slide Microscopy Image Storage"
@@ -35,20 +34,10 @@ class DicomHeader:
     size: tuple[int, int]
 
 
-def read_dicom_header(path: Path) -> DicomHeader | None:
-    """Read the header of a DICOM whole slide; None if the file is none, is damaged or cannot be read.
+def dicom_header(file: BinaryIO) -> DicomHeader | None:
+    """Read the header of a DICOM whole slide from an open file; None if the file is none, or is damaged.
 
     The encoding is that of DICOM PS3.10 (files) and PS3.5 (elements), little endian.
-    """
-    try:
-        with path.open("rb") as file:
-            return dicom_header(file)
-    except OSError:
-        return None
-
-
-def dicom_header(file: BinaryIO) -> DicomHeader | None:
-    """As ``read_dicom_header``, of an open file.
 
     Raises:
         OSError: it cannot be read.

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from histofactor.base.text import natural
 from histofactor.errors import ImageError
 from histofactor.records.urls import Input, Url, as_input
 from histofactor.slides.own_output import holds_results, is_own_output
@@ -157,7 +158,7 @@ def _expand(path: Path, passed: PassedOver, deep: bool) -> list[Path]:
             got=here.note() or "none",
             mend="check the path, or name the files",
         )
-    return sorted(files, key=_natural)
+    return sorted(files, key=lambda path: natural(str(path)))
 
 
 def _is_meant(match: Path, names_extension: bool, passed: PassedOver) -> bool:
@@ -252,9 +253,3 @@ def _real(path: Path) -> str:
         return os.path.realpath(path)
     except (OSError, ValueError):  # no path at all: whoever opens it says so
         return str(path)
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key in which digits count as numbers."""
-    parts = re.split(r"(\d+)", str(path).lower())  # words at even places, digits at odd ones
-    return [(int(part), part) if place % 2 else (-1, part) for place, part in enumerate(parts)]

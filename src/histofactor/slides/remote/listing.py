@@ -10,12 +10,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from histofactor.base.names import RUNS
+from histofactor.base.text import natural
 from histofactor.errors import ImageError, OptionError
 from histofactor.records.urls import Url
 from histofactor.slides.own_output import LONGEST, TOLD, places_in
 from histofactor.slides.remote.parts import files_in, located_all, opener, read_up_to
 from histofactor.slides.remote.store import asked, file_from, main_name, store_of
-from histofactor.slides.slide_parts import IMAGE_EXTENSIONS, PART_EXTENSIONS, owners_of
+from histofactor.slides.slide_parts import IMAGE_EXTENSIONS, INDEX_EXTENSIONS, PART_EXTENSIONS, owners_of
 
 _WILDCARD = re.compile(r"[*?[]")
 _HTTP_WILDCARD = re.compile(r"[*[]")  # there a question mark begins a query
@@ -115,7 +116,7 @@ def _as_input(url: Url, fs: Any, path: str, info: Mapping[str, Any]) -> Url:
     if scheme := url.address.partition("://")[0]:
         address = f"{scheme}://{address.partition('://')[2]}"
     found = Url(address)
-    many = found.suffix.lower() in {".mrxs", ".vms", ".vmu", ".dcm"}
+    many = found.suffix.lower() in {".mrxs", ".dcm"} | INDEX_EXTENSIONS
     if many or info.get("size") is None:
         return found
     return Url(address, (file_from({**info, "name": path}, main_name(found)),))
@@ -140,7 +141,7 @@ class _Wanted:
 
 def _inputs(listed: Iterable[str], wanted: _Wanted, on_passed: Any) -> Iterator[str]:
     """Of the files listed those that are inputs, in natural order."""
-    listed = sorted(listed, key=_natural)
+    listed = sorted(listed, key=natural)
     mirax = {found[1] for path in listed if (found := _DATA.fullmatch(path))}
     for path in listed:
         at = PurePosixPath(path)
@@ -193,9 +194,3 @@ def _whole_slides(fs: Any, files: list[str]) -> list[str]:
             name = owners[folder].get(name, name)
         found.setdefault(f"{folder}/{name}" if folder else name, None)
     return list(found)
-
-
-def _natural(path: str) -> list[tuple[int, str]]:
-    """Sort key in which digits count as numbers."""
-    parts = re.split(r"(\d+)", path.lower())
-    return [(int(part), part) if place % 2 else (-1, part) for place, part in enumerate(parts)]

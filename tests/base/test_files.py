@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from histofactor.base.files import atomic, atomic_folder, remove, stable_uuid, sweep, write_json
+from histofactor.base.files import atomic, atomic_folder, make_folder, remove, stable_uuid, sweep, write_json
 from histofactor.errors import OutputError
 
 
@@ -335,3 +335,17 @@ def test_json_survives_names_that_are_no_unicode(tmp_path):
     write_json({"input": "\udcff µ"}, tmp_path / "run.json")
     assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8")) == {"input": "\udcff µ"}
     assert "µ" in (tmp_path / "run.json").read_text(encoding="utf-8")
+
+
+def test_a_folder_is_made_again_as_often_as_it_is_taken_away(tmp_path, monkeypatch):
+    taken, make = [], os.mkdir
+
+    def mkdir(path, mode=0o777):
+        if Path(path).name == "mine" and (tmp_path / "bands").exists() and len(taken) < 3:
+            taken.append((tmp_path / "bands").rmdir())
+        make(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    make_folder(tmp_path / "bands" / "mine")
+    assert (tmp_path / "bands" / "mine").is_dir()
+    assert len(taken) == 3

@@ -1,5 +1,7 @@
 """Results changed beside themselves."""
 
+from pathlib import Path
+
 import pytest
 
 from histofactor.errors import OutputError
@@ -92,3 +94,19 @@ def test_links_are_not_followed(place, tmp_path):
     with pytest.raises(OutputError, match="without links"), staged(place):
         pass
     assert not [*(tmp_path / "elsewhere").iterdir()]
+
+
+def test_the_folder_for_old_results_may_be_taken_away_meanwhile(place, monkeypatch):
+    """By another process that is done with another input of the study."""
+    taken, rename = [], Path.rename
+
+    def taking(self, target):
+        if self == place.results and not taken:
+            taken.append(target.parent.rmdir())
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", taking)
+    with staged(place) as beside:
+        (beside.results / "new").write_text("new")
+    assert taken
+    assert (place.results / "new").read_text() == "new"

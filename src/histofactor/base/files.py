@@ -20,6 +20,7 @@ from histofactor.errors import OutputError
 
 _NAMESPACE = uuid.UUID("6f1d2c5e-3f0b-5b0a-9a53-7e0c8b1f4d21")
 
+_TRIES = 100  # to make a folder while others take away empty ones
 _TEMPORARY = re.compile(r"\.[0-9a-f]{12}-")
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}  # of network disks that keep folders in their own way
 _MEND = {
@@ -213,10 +214,26 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{uuid.uuid4().hex[:12]}-{path.name[-32:]}")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where others may take away the ones above it while these are empty.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for attempt in range(_TRIES):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError:  # taken away after it was made, and before the next one was
+            if attempt == _TRIES - 1:
+                raise
+        else:
+            return
+
+
 def _make_folder(folder: Path) -> None:
     """Make a folder and those above it that are missing, each written to its disk."""
     missing = [made for made in (folder, *folder.parents) if not made.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for made in missing:
         _sync(made.parent)
 

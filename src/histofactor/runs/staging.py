@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from histofactor.base.fences import ask
-from histofactor.base.files import check_folder, output_error, remove
+from histofactor.base.files import check_folder, make_folder, output_error, remove
 from histofactor.runs.place import ASIDE, STAGED, WORK, Place, claim
 
 
@@ -37,9 +37,8 @@ def staged(place: Place) -> Iterator[Place]:
             raise output_error(beside.results, error) from error
         yield beside
         try:
-            aside.parent.mkdir(parents=True, exist_ok=True)
             ask(place.results)
-            place.results.rename(aside)
+            _move(place.results, aside)
             beside.results.rename(place.results)
         except OSError as error:
             _put_back(place)
@@ -50,6 +49,19 @@ def staged(place: Place) -> Iterator[Place]:
         for folder in (beside.work.parent, beside.work.parent.parent, beside.out, aside.parent, place.out / WORK):
             with suppress(OSError):  # other inputs are under way, or it was never made
                 folder.rmdir()
+
+
+def _move(results: Path, aside: Path) -> None:
+    """Move results into a folder that others, who are done, may be taking away."""
+    while True:
+        make_folder(aside.parent)
+        try:
+            results.rename(aside)
+        except FileNotFoundError:
+            if not results.exists():
+                raise
+        else:
+            return
 
 
 def as_placed(text: str, out: Path) -> str:
@@ -103,4 +115,5 @@ def _link(source: Path, target: Path) -> None:
         except OSError:
             shutil.copy2(one, other)
 
-    shutil.copytree(source, target, copy_function=copy)
+    make_folder(target)
+    shutil.copytree(source, target, copy_function=copy, dirs_exist_ok=True)

@@ -20,7 +20,7 @@ from threading import Lock
 import numpy as np
 
 from histofactor.base.clock import Watch
-from histofactor.base.files import output_error
+from histofactor.base.files import make_folder, output_error
 from histofactor.segmentation.encoding import Planned, Responded, encode_rows
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.setup import Segmenter
@@ -52,7 +52,7 @@ class RowsAhead:
             OutputError: it cannot be written.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             for claim in self._folder.glob("*.taken"):
                 claim.unlink(missing_ok=True)
         except OSError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from histofactor.base.files import check_folder
+from histofactor.base.files import check_folder, make_folder
 from histofactor.base.names import COHORT, PAGE, SEAL, SMALL, TABLE
 from histofactor.concepts.bank.nesting import unions
 from histofactor.concepts.bank.one_name import in_one_color
@@ -158,7 +158,7 @@ def _held(out: Path, folders: Iterable[str]) -> Iterator[str]:
     """Hold the lease of viewers, and mend what a process that was killed left; yields why that cannot be, or ""."""
     try:
         check_folder(out / LOCKS, inside=out)
-        (out / LOCKS).mkdir(parents=True, exist_ok=True)
+        make_folder(out / LOCKS)
         probe = out / LOCKS / "viewer.probe"
         probe.touch()
         probe.unlink()

@@ -54,7 +54,7 @@ def run(folder: Path, workers: int) -> tuple[float, float, float]:
     """Seconds to the first slide, from there to the end of the last, and in all; 0 workers: this process alone."""
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-c", RUN, str(folder), out, str(workers)]
-        told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # a fault is shown as it is
+        told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     first, slides, whole = map(float, told.split())
     return first, slides, whole
 

@@ -349,3 +349,16 @@ def test_a_folder_is_made_again_as_often_as_it_is_taken_away(tmp_path, monkeypat
     make_folder(tmp_path / "bands" / "mine")
     assert (tmp_path / "bands" / "mine").is_dir()
     assert len(taken) == 3
+
+
+def test_the_folder_of_what_is_deleted_may_be_taken_away_meanwhile(tmp_path, monkeypatch):
+    mine, delete = tmp_path / "bands" / "mine", shutil.rmtree
+    mine.mkdir(parents=True)
+
+    def rmtree(path):
+        delete(path)
+        path.parent.rmdir()  # by another process, that is done too
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    remove(mine, inside=tmp_path)
+    assert not (tmp_path / "bands").exists()

@@ -175,7 +175,8 @@ def remove(path: Path, *, inside: Path) -> None:
             path.unlink()
         else:
             return
-        _sync(path.parent)
+        with suppress(FileNotFoundError):  # another process took the folder away, which is empty now
+            _sync(path.parent)
     except OSError as error:
         raise output_error(path, error) from error
 

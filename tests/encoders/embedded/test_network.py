@@ -40,6 +40,25 @@ def test_one_token_a_block(network: EmbeddedNetwork, height: int, width: int):
     assert torch.isfinite(out).all()
 
 
+def test_the_quick_way_is_the_plain_one(network: EmbeddedNetwork):
+    """Where nothing is trained, a CPU multiplies less."""
+    pixels = noise(200, 136)
+    plain = network(pixels)
+    with torch.inference_mode():
+        quick = network(pixels.contiguous(memory_format=torch.channels_last))
+    assert not torch.equal(quick, plain)
+    torch.testing.assert_close(quick, plain, rtol=0, atol=1e-4)
+
+
+def test_shorter_numbers_take_the_plain_way(network: EmbeddedNetwork):
+    pixels = noise(64, 64)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        short = network(pixels)
+    assert short.dtype == torch.bfloat16
+    plain = network(pixels)
+    assert (short.float() - plain).norm() < 0.03 * plain.norm()
+
+
 def test_only_convolutions(network: EmbeddedNetwork):
     leaves = {type(m) for m in network.modules() if not list(m.children())}
     assert leaves == {torch.nn.Conv2d}

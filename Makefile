@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow test-jts fuzz check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks benchmark-viewer benchmark-engine benchmark-reference
+.PHONY: demo test test-slow test-jts fuzz check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks benchmark-viewer benchmark-engine benchmark-gpu benchmark-reference
 
 demo: install
 	$(BIN)/histofactor demo -o demo-out
@@ -43,6 +43,7 @@ benchmarks: install
 	$(BIN)/python benchmarks/polygons.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/encoding.py
+	$(BIN)/python benchmarks/embedded_speed.py $(SHARED)
 	$(BIN)/python benchmarks/seams.py $(SHARED)
 	$(BIN)/python benchmarks/embedded_on_glas.py $(SHARED)
 
@@ -71,6 +72,10 @@ benchmark-masks: install
 benchmark-engine: install
 	$(BIN)/python benchmarks/engine.py $(SHARED)
 	$(BIN)/python benchmarks/engine_sim.py
+
+# What a GPU makes of encoders, projection and decoding, beside the bare work: eight minutes; nothing without one.
+benchmark-gpu: install
+	$(BIN)/python benchmarks/gpu.py
 
 # How quick the viewer is; needs Debian's chromium: minutes.
 benchmark-viewer: install

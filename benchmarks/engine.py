@@ -128,9 +128,10 @@ def main() -> None:
             (fields / path.name).symlink_to(path.resolve())
         for workers in (0, 1, 2, 4):
             tell("fields", workers, given.fields, run(fields, workers))
-        for many in sorted({given.tiny // 4, given.tiny // 2, given.tiny}):
+        for share, counts in ((4, (0, 1, 2)), (2, (2,)), (1, (2,))):
+            many = given.tiny // share
             folder = tiny(Path(scratch) / f"tiny-{many}", many)
-            for workers in (0, 1, 2):
+            for workers in counts:
                 tell("tiny", workers, many, run(folder, workers))
         alone, with_kills, kills = killed(fields, given.kills)
         if kills:  # else there is nothing to tell: the difference of two runs is none of kills

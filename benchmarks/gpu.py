@@ -1,9 +1,9 @@
 """What a GPU makes of the parts: encoders, projection, decoding, each beside the bare work that it cannot do without.
 
-- Encoders of four shapes (ViT-S, L, H and g) with random weights, in the number format of their rows and as many windows
-  at a time as ``windows_at_once`` says: tokens a second from 8-bit RGB to features, and the share of the peak that a
-  large product of matrices reaches in the same format. The operations of a ViT are counted, not measured: two for every
-  weight of its blocks and token, and 4·n·d a block and token for attention over n tokens.
+- Encoders of four shapes (ViT-S, L, H and g) with random weights, in the number format of their rows and as many
+  windows at a time as ``windows_at_once`` says: tokens a second from 8-bit RGB to features, and the share of the peak
+  that a large product of matrices reaches in the same format. The operations of a ViT are counted, not measured: two
+  for every weight of its blocks and token, and 4·n·d a block and token for attention over n tokens.
 - ``project`` of a million tokens of 1024 channels on 64 concepts, beside the product X·Hᵀ alone: as ``projection_gpu``.
 - ``decode`` of 1000 × 1000 tokens of 64 concepts to 8000 × 8000 px, beside PyTorch's ``interpolate`` and ``argmax``
   of one band of 500 px at a time.

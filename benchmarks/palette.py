@@ -1,6 +1,6 @@
 """Are the eight largest phenotypes of a field told apart in its overlay, by colour-blind eyes too?
 
-Fields of two organs and a phantom, in concepts learned from a few fields and in the embedded ones, K = 8, 16, 32, 64. The
+Fields of two organs and a phantom, in concepts learned from a few fields and in the embedded ones, K = 8 to 64. The
 colour of a phenotype is its mean in the overlay, lines left out. For every field the smallest CIELAB distance (CIE76)
 of two of the eight, in normal vision, protanopia and deuteranopia (Machado et al. 2009), and CIEDE2000 by scikit-image:
 

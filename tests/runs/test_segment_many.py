@@ -3,6 +3,8 @@
 import csv
 import gzip
 import json
+from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from histofactor.runs.execute import local
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.place import Place, claim
 from histofactor.runs.results import Outputs
+from histofactor.segmentation import encoding
 from histofactor.segmentation.setup import SegmentOptions
 from histofactor.segmentation.store import DiskStore
 from histofactor.slides.reader import PlainImage
@@ -35,6 +38,15 @@ def image(tmp_path, tissue):
     path = tmp_path / "in" / "tissue.png"
     path.parent.mkdir()
     Image.fromarray(tissue).save(path)
+    return path
+
+
+@pytest.fixture
+def tall(tmp_path, tissue):
+    """An image of many rows of windows."""
+    path = tmp_path / "in" / "tall.png"
+    path.parent.mkdir()
+    Image.fromarray(np.tile(tissue, (3, 1, 1))).save(path)
     return path
 
 
@@ -248,6 +260,34 @@ def test_a_run_that_was_cut_short_goes_on_and_ends_with_the_same_bytes(segmented
     assert not (out / ".work").exists()
     for file in MADE:
         assert (tmp_path / "whole/tissue" / file).read_bytes() == (out / "tissue" / file).read_bytes()
+
+
+@pytest.mark.parametrize("puts", range(1, 7))
+def test_a_kill_repeats_a_row_of_windows_at_most(segmented, tall, tmp_path, monkeypatch, puts):
+    """And those of the next row that are read while it is blended."""
+    read, put, count = encoding.read_window, DiskStore.put, []
+
+    def put_and_die(store, band, state):
+        if len(count) == puts:
+            raise Killed
+        count.append(band)
+        put(store, band, state)
+
+    runs = []
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding, "read_window", lambda *given: runs[-1].append(given[2]) or read(*given))
+        for die in (True, False):
+            runs.append([])
+            with patch.context() as dying:
+                if die:
+                    dying.setattr(DiskStore, "put", put_and_die)
+                with pytest.raises(Killed) if die else nullcontext():
+                    segmented([tall], tmp_path / "out")
+    repeated = set(runs[0]) & set(runs[1])
+    row = 4 * max(Counter(window.y for window in set(runs[0] + runs[1])).values())  # in four views
+    assert len(set(runs[0] + runs[1])) >= 10 * row
+    assert len(runs[0]) > len(repeated)
+    assert len(repeated) <= 2 * row
 
 
 def test_what_is_finished_is_kept_until_the_recipe_changes(segmented, image, tmp_path, monkeypatch):

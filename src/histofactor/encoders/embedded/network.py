@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from histofactor.encoders.embedded.few_channels import halve_few
 from histofactor.encoders.embedded.winograd import halve, transformed
 
 REVISION = "2"
@@ -31,8 +32,8 @@ class _Halve(nn.Module):
 
     A convolution of stride two lets in what is too fine for the coarser grid, so that features change with where
     tokens begin. The mean takes most of that out (Zhang, ICML 2019), and keeps cells centred on their block. Rows are
-    worked in bands: all of them before the mean would take half a gigabyte a window, and more time. On a CPU the wide
-    ones are worked with fewer multiplications, see ``winograd``.
+    worked in bands: all of them before the mean would take half a gigabyte a window, and more time. A CPU works in
+    other ways, see ``winograd`` and ``few_channels``.
     """
 
     def __init__(self, channels: int) -> None:
@@ -41,12 +42,17 @@ class _Halve(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if _is_quick(x):
-            px = x.permute(0, 2, 3, 1).contiguous().numpy()  # (n, h, w, c)
-            weight, bias = (values.numpy() for values in self.conv.parameters())
-            return torch.from_numpy(halve(px, transformed(weight), bias, _SLOPE)).permute(0, 3, 1, 2)
+            return self._quickly(x)
         padded = nn.functional.pad(x, (1, 1, 1, 1))
         bands = (padded[:, :, row : row + _BAND + 2] for row in range(0, x.shape[2], _BAND))
         return torch.cat([nn.functional.avg_pool2d(_leaky(self.conv(band)), 2) for band in bands], dim=2)
+
+    def _quickly(self, x: torch.Tensor) -> torch.Tensor:
+        px = x.permute(0, 2, 3, 1).contiguous().numpy()  # (n, h, w, c)
+        weight, bias = (values.numpy() for values in self.conv.parameters())
+        few = px.shape[-1] < _WIDTH
+        halved = halve_few(px, weight, bias, _SLOPE) if few else halve(px, transformed(weight), bias, _SLOPE)
+        return torch.from_numpy(halved).permute(0, 3, 1, 2)
 
 
 class _Mix(nn.Module):
@@ -99,8 +105,8 @@ class EmbeddedNetwork(nn.Module):
 
 
 def _is_quick(x: torch.Tensor) -> bool:
-    """Whether a convolution is left to ``winograd``: on a CPU, where nothing is trained, with channels enough."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled() and x.shape[1] == _WIDTH
+    """Whether convolutions are left to ``winograd`` and ``few_channels``: on a CPU, where nothing is trained."""
+    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
 
 
 def _leaky(x: torch.Tensor) -> torch.Tensor:

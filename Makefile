@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow test-jts fuzz check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks benchmark-viewer benchmark-engine benchmark-gpu benchmark-reference
+.PHONY: demo test test-slow test-jts test-ecosystem fuzz check install clean benchmarks benchmark-slides benchmark-concepts benchmark-masks benchmark-viewer benchmark-engine benchmark-gpu benchmark-reference
 
 demo: install
 	$(BIN)/histofactor demo -o demo-out
@@ -31,6 +31,14 @@ test-jts: install
 	  { echo "test-jts needs $(JTS): run as root on Debian or Ubuntu, or: sudo apt-get install libjts-java"; exit 1; }
 	@java -version 2> /dev/null || { echo "test-jts needs java; on Debian or Ubuntu: apt-get install default-jre"; exit 1; }
 	$(BIN)/pytest -m jts -rs
+
+# SpatialData, wsidata and napari read what is exported. They want other versions of Dask and ome-zarr than this project is
+# tested with, so they lie beside the environment, not in it.
+ECOSYSTEM := $(VENV)/ecosystem
+test-ecosystem: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(ECOSYSTEM) -r ecosystem.txt
+	PYTHONPATH=$(ECOSYSTEM) PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/pytest -rs tests/export/test_spatial.py \
+		tests/runs/test_exported.py tests/viewer/test_napari.py
 
 # The figures of the docs; needs the folder SHARED with data (see README).
 SHARED ?= ../shared

@@ -19,6 +19,7 @@ from histofactor.cli import (
     encoders,
     estimate,
     evaluate,
+    export,
     features,
     relabel,
     report,
@@ -47,6 +48,7 @@ app.command("features")(features.features)
 app.command("relabel")(relabel.relabel)
 app.command("report")(report.report)
 app.command("status")(status.status)
+app.command("export")(export.export)
 app.command("view")(view.view)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.records.concepts import ConceptBank
 from histofactor.records.images import Color, Float, Raster, SlideInfo
+from histofactor.records.outward import public
 from histofactor.records.shown import Shown
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from geopandas import GeoDataFrame
+    from spatialdata import SpatialData
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -93,3 +99,15 @@ class Segmentation(Shown):
     l0_per_px: tuple[float, float]
     recipe: Mapping[str, Any]
     weights: Weights | None = None
+
+    def to_geodataframe(self, *, tolerance_px: float = 0.0, min_area_px: int = 1) -> GeoDataFrame:
+        """The regions as a GeoDataFrame: ``histofactor.to_geodataframe``."""
+        return public("to_geodataframe")(self, tolerance_px=tolerance_px, min_area_px=min_area_px)
+
+    def to_anndata(self, *, tile_tokens: int | None = None) -> AnnData:
+        """The token table: ``histofactor.to_anndata``."""
+        return public("to_anndata")(self, tile_tokens=tile_tokens)
+
+    def to_spatialdata(self, *, tile_tokens: int | None = None) -> SpatialData:
+        """Labels, shapes and tables in one: ``histofactor.to_spatialdata``."""
+        return public("to_spatialdata")(self, tile_tokens=tile_tokens)

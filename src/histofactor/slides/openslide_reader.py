@@ -15,6 +15,7 @@ from PIL import Image
 from histofactor.errors import ImageError
 from histofactor.records import SlideInfo
 from histofactor.slides.budget import MAX_IMAGE_GB, check_budget
+from histofactor.slides.canvas import canvas_note
 from histofactor.slides.header import capped, objective_of
 from histofactor.slides.pixels import check_size, over_white
 from histofactor.slides.pyramid import Box, DamagedPixels, LeveledSlide, lay_out
@@ -56,7 +57,7 @@ class VendorSlide(LeveledSlide):
         notes: tuple[str, ...] = ()
         if all(key in properties for key in _BOUNDS):
             x, y, width, height = (int(properties[key]) for key in _BOUNDS)
-            bounds, notes = (x, y, x + width, y + height), (_bounds_note(x, y, size),)
+            bounds, notes = (x, y, x + width, y + height), (canvas_note(x, y, size),)
             size = (width, height)
         check_size(size, str(path))
         stated = from_text(properties.get("openslide.mpp-x"), properties.get("openslide.mpp-y"), "openslide.mpp-x")
@@ -150,13 +151,6 @@ def _open(path: Path) -> OpenSlide:
 def _askable(held: Iterable[str]) -> list[str]:
     """Names in order, without those that are no UTF-8, by whose text OpenSlide does not find them again."""
     return sorted(name for name in held if "\ufffd" not in name)
-
-
-def _bounds_note(x: int, y: int, canvas: tuple[int, int]) -> str:
-    return (
-        f"the slide is the scanned part at x {x}, y {y} of a canvas of {canvas[0]} × {canvas[1]} px; "
-        "coordinates count from there"
-    )
 
 
 def _cut(low: int, high: int, downsample: float) -> list[tuple[int, int]]:

@@ -175,7 +175,7 @@ def test_names_and_colors_come_back(make_segmentation, path):
     label_map = dataclasses.replace(segmentation.label_map, names=names)
     write_labels(dataclasses.replace(segmentation, label_map=label_map), path)
     known = dict(enumerate(("no tissue / unassigned", *names)))
-    assert read_legend(path) == LabelLegend(known | {3: "stroma\\x07"}, dict(enumerate(label_map.colors, 1)))
+    assert read_legend(path) == LabelLegend(known | {3: "stroma\\x07"}, dict(enumerate(label_map.colors, 1)), 0.5)
     with tifffile.TiffFile(path) as tiff:
         image = ET.fromstring(tiff.ome_metadata).find(f"{OME}Image")
         assert len(image.findall(f"{OME}AnnotationRef")) == 2

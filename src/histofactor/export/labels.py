@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -50,10 +51,12 @@ class LabelLegend:
     Attributes:
         names: by label, 0 among them.
         colors: by label, without 0.
+        mpp: µm per px of the full level, or None where that is unknown.
     """
 
     names: Mapping[int, str]
     colors: Mapping[int, Color]
+    mpp: float | None = None
 
 
 def write_labels(segmentation: Labelled, path: str | os.PathLike[str]) -> None:
@@ -115,6 +118,7 @@ def read_legend(path: str | os.PathLike[str]) -> LabelLegend:
         return LabelLegend(
             {int(label): name for label, name in names.items()},
             {int(label): _color(color) for label, color in colors.items()},
+            _mpp(text),
         )
 
 
@@ -131,21 +135,42 @@ def open_labels(path: str | os.PathLike[str]) -> Iterator[Raster]:
     Raises:
         ImageError: the file is missing, damaged or no label map; reading the labels raises it too.
     """
+    with closing(_open(Path(path))) as file:
+        yield _level(file, 0, path)
+
+
+def open_levels(path: str | os.PathLike[str]) -> list[Raster]:
+    """Open all levels of ``labels.ome.tif``, the full one first; the file is open as long as any of them is in use.
+
+    Args:
+        path: a file that ``write_labels`` wrote.
+
+    Raises:
+        ImageError: as ``open_labels``.
+    """
+    file = _open(Path(path))
+    weakref.finalize(file, file.tiff.close)
+    with _told(path):
+        count = len(file.tiff.series[0].levels)
+    return [_level(file, level, path) for level in range(count)]
+
+
+def _level(file: OpenTiff, level: int, path: str | os.PathLike[str]) -> _Stored:
     import zarr
 
-    with closing(_open(Path(path))) as file:
-        with _told(path):
-            labels = zarr.open_array(file.tiff.aszarr(series=0, level=0), mode="r")
-        if labels.ndim != 2 or labels.dtype not in (np.uint8, np.uint16):
-            got = f"{labels.dtype} {labels.shape}"
-            raise ImageError(f"{path} is no label map", expected="uint8 or uint16 (height, width)", got=got)
-        yield _Stored(labels, path)
+    with _told(path):
+        labels = zarr.open_array(file.tiff.aszarr(series=0, level=level), mode="r")
+    if labels.ndim != 2 or labels.dtype not in (np.uint8, np.uint16):
+        got = f"{labels.dtype} {labels.shape}"
+        raise ImageError(f"{path} is no label map", expected="uint8 or uint16 (height, width)", got=got)
+    return _Stored(file, labels, path)
 
 
 class _Stored:
     """Labels on disk, whose damage is told by one error; see ``records.Raster``."""
 
-    def __init__(self, labels: Any, path: str | os.PathLike[str]) -> None:
+    def __init__(self, file: OpenTiff, labels: Any, path: str | os.PathLike[str]) -> None:
+        self._file = file  # which is let go with the last of its levels
         self._labels, self._path = labels, path
         self.shape: tuple[int, int] = labels.shape
         self.dtype: np.dtype[Any] = labels.dtype
@@ -212,6 +237,12 @@ def _annotation(text: str, namespace: str) -> dict[str, str]:
         raise ValueError("OME-XML that defines entities")
     found = ElementTree.fromstring(text).iterfind(f".//{{*}}MapAnnotation[@Namespace='{namespace}']/{{*}}Value/{{*}}M")
     return {one.attrib["K"]: one.text or "" for one in found}
+
+
+def _mpp(text: str) -> float | None:
+    """The µm/px that OME-XML, which has been read before, states."""
+    stated = ElementTree.fromstring(text).find(".//{*}Pixels[@PhysicalSizeX]")
+    return None if stated is None else float(stated.attrib["PhysicalSizeX"])
 
 
 def _color(text: str) -> Color:

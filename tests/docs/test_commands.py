@@ -20,6 +20,8 @@ NOT_RUN = {
     r"histofactor benchmark NAME SOURCE .*": "a form with words to fill in",
     r"histofactor .*--engine ray.*": "it starts Ray; tests of the engine do that",
     r"histofactor .*s3://.*": "it asks a store; tests do that on loopback",
+    r"histofactor export out --spatialdata": "it needs the extra spatialdata; `make test-ecosystem` does that",
+    r"import spatialdata\n(?s:.*)": "likewise",
 }
 OF_OTHERS = {
     "--before",  # of benchmarks/same_bytes.py

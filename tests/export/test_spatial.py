@@ -92,6 +92,9 @@ def test_tokens_annotate_the_tiles(segmentation, read):
     assert (table.layers["area_px"].sum() * 4) == sum(
         read.shapes["tiles"].geometry.intersection(read.shapes["tissues"].union_all()).area
     )
+    own = read.shapes["tissues"].set_index("tissue_id").geometry.loc[tiles["tissue_id"]]
+    assert (tiles.geometry.intersection(own, align=False).area > 0).all()
+    assert table.obs["tissue_id"].tolist() == tiles["tissue_id"].tolist()
     assert tiles.geometry.bounds["maxx"].max() == segmentation.slide.size[0]  # cut at the map's border
 
 

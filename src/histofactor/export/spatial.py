@@ -17,7 +17,7 @@ from histofactor.base.files import atomic_folder
 from histofactor.export.mapped import Mapped, keys, mapped, moved, need, phenotype_columns
 from histofactor.export.pyramid import level_shapes
 from histofactor.export.regions import regions, tissues
-from histofactor.export.tokens import token_table
+from histofactor.export.tokens import table_and_px
 from histofactor.records import Raster, Segmentation
 from histofactor.slides.canvas import canvas_of
 
@@ -89,9 +89,9 @@ def assembled(one: Mapped, tile_tokens: int | None = None) -> SpatialData:
     tissue = tissues(one)
     if not len(tissue):
         return found
-    tokens = token_table(one, tile_tokens)
+    tokens, px = table_and_px(one, tile_tokens)
     side_px = tokens.uns["histofactor"]["tile_px"]
-    tiles = _tiles(one, tokens, tissue, side_px)
+    tiles = _tiles(one, tokens, side_px).assign(tissue_id=_tissue_ids(one, px, tissue))
     for name, table in ((REGIONS, regions(one)), (TISSUES, tissue), (TILES, tiles)):
         found.shapes[name] = _shapes(one, table)
     tokens.obs[["tile_id", "tissue_id"]] = tiles[["tile_id", "tissue_id"]].to_numpy()
@@ -165,8 +165,17 @@ def _annotating(table: AnnData, region: str, region_key: str, instance_key: str)
     return TableModel.parse(table, region=region, region_key=region_key, instance_key=instance_key)
 
 
-def _tiles(one: Mapped, tokens: AnnData, tissue: GeoDataFrame, side_px: int) -> GeoDataFrame:
-    """The tiles of a token table as squares, each of the tissue that it lies in or is closest to."""
+def _tissue_ids(one: Mapped, px: NDArray[np.int64], tissue: GeoDataFrame) -> NDArray[np.int64]:
+    """The tissue that each of some labelled px, (n, 2), lies in."""
+    middles = shapely.points(np.array(one.label_map.origin) + (px + 0.5) * np.array(one.l0_per_px))
+    polygons, within = shapely.STRtree(middles).query(tissue.geometry.to_numpy(), predicate="intersects")
+    found = np.empty(len(px), np.int64)
+    found[within] = tissue["tissue_id"].to_numpy()[polygons]
+    return found
+
+
+def _tiles(one: Mapped, tokens: AnnData, side_px: int) -> GeoDataFrame:
+    """The tiles of a token table as squares."""
     from geopandas import GeoDataFrame
 
     height, width = one.label_map.labels.shape
@@ -178,12 +187,10 @@ def _tiles(one: Mapped, tokens: AnnData, tissue: GeoDataFrame, side_px: int) -> 
         corners.append(np.floor(origin + px * per_px + 0.5))
     (left, right), (top, bottom) = corners
     squares = shapely.box(left, top, right, bottom)
-    nearest = shapely.STRtree(tissue.geometry.to_numpy()).nearest(shapely.centroid(squares))
     columns = {
         "tile_id": np.arange(tokens.n_obs),
         "x": tokens.obs["x"].to_numpy(),
         "y": tokens.obs["y"].to_numpy(),
-        "tissue_id": tissue["tissue_id"].to_numpy()[nearest],
     }
     return GeoDataFrame(columns, geometry=squares)
 

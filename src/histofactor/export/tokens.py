@@ -65,6 +65,11 @@ def tile_side(one: Mapped, tile_tokens: int | None) -> int:
 
 def token_table(one: Mapped, tile_tokens: int | None = None) -> AnnData:
     """The token table of one input; see ``to_anndata``."""
+    return table_and_px(one, tile_tokens)[0]
+
+
+def table_and_px(one: Mapped, tile_tokens: int | None = None) -> tuple[AnnData, NDArray[np.int64]]:
+    """The token table of one input, and of every tile the first labelled px, (n, 2) x and y in px of the label map."""
     need("anndata")
     import pandas as pd
     from anndata import AnnData
@@ -93,7 +98,7 @@ def token_table(one: Mapped, tile_tokens: int | None = None) -> AnnData:
     middle = [place[axis] + side_px * per_px / 2 for axis, per_px in zip("xy", one.l0_per_px, strict=True)]
     kept = weights is not None
     facts = {**one.made_by, "x": "weights" if kept else "shares of labels", "tile_px": side_px, "tile_tokens": tokens}
-    return AnnData(
+    table = AnnData(
         X=weights if kept else _shares(areas),
         obs=pd.DataFrame(obs, index=np.arange(len(label)).astype(str)),
         var=pd.DataFrame(var, index=keys(one.phenotypes)),
@@ -101,6 +106,7 @@ def token_table(one: Mapped, tile_tokens: int | None = None) -> AnnData:
         obsm={"spatial": np.column_stack(middle)},
         uns={"phenotype_colors": [seen[name] for name in dict.fromkeys(names)], "histofactor": facts},
     )
+    return table, np.concatenate([band.first for band in bands])
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,8 @@ class _Band:
         row, column: (n,) on the grid of tiles.
         area_px: (n, K) px of every label, sparse.
         label: (n,) the label with most px, ≥ 1; the lowest of equals.
-        piece: (n,) number of the piece of tissue that the first labelled px belongs to.
+        first: (n, 2) x and y of the first labelled px.
+        piece: (n,) number of the piece of tissue that it belongs to.
         weights: (n, K) sparse; margin, residual: (n,); each None where it is not known.
     """
 
@@ -119,6 +126,7 @@ class _Band:
     column: NDArray[np.int32]
     area_px: csr_matrix
     label: NDArray[np.int32]
+    first: NDArray[np.int64]
     piece: NDArray[np.int32]
     weights: csr_matrix | None
     margin: Float | None
@@ -136,6 +144,7 @@ def _bands(one: Mapped, tokens: int, numbered: NDArray[np.int32]) -> Iterator[_B
         counts, first = _counted(px, side, grid, len(one.phenotypes))
         held = np.flatnonzero(counts.any(axis=1))
         y, x = np.divmod(first[held], width)
+        y += top * side
         known = one.tokens(top * tokens, (top + grid[0]) * tokens)
         means = _means(known, _labelled(px, one.stride_px), tokens, held, len(one.phenotypes))
         yield _Band(
@@ -143,7 +152,8 @@ def _bands(one: Mapped, tokens: int, numbered: NDArray[np.int32]) -> Iterator[_B
             (held % grid[1]).astype(np.int32),
             csr_matrix(counts[held].astype(np.float32)),
             (counts[held].argmax(axis=1) + 1).astype(np.int32),
-            numbered[(y + top * side) // _CELL_PX, x // _CELL_PX],
+            np.column_stack([x, y]),
+            numbered[y // _CELL_PX, x // _CELL_PX],
             None if means.weights is None else csr_matrix(means.weights),
             means.margin,
             means.residual,

@@ -45,6 +45,14 @@ def test_columns(make_segmentation):
         assert mean == pytest.approx(segmentation.margin[px].mean(), rel=1e-5)
 
 
+def test_areas_are_exact_where_a_px_is_no_whole_number_of_level0_px(make_segmentation):
+    tokens = np.zeros((40, 40), int)
+    tokens[1, 1], tokens[5:30, 7:39] = 1, 2
+    found = to_geodataframe(make_segmentation(tokens, stride_px=1, l0_per_px=2.0036))
+    assert found.geometry.area.tolist() == pytest.approx([2.0036**2, 25 * 32 * 2.0036**2])
+    assert found.geometry.iloc[0].bounds == pytest.approx((2.0036, 2.0036, 4.0072, 4.0072))
+
+
 def test_as_in_the_regions_of_qupath(make_segmentation):
     segmentation = make_segmentation(TOKENS)
     found = to_geodataframe(segmentation, tolerance_px=1.0, min_area_px=20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,8 @@ def to_geodataframe(segmentation: Segmentation, *, tolerance_px: float = 0.0, mi
 
     Args:
         segmentation: what to outline.
-        tolerance_px, min_area_px: as in ``masks.polygons.Outlining``; 1 and 64 give the regions of regions.geojson.gz.
+        tolerance_px, min_area_px: as in ``masks.polygons.Outlining``; 1 and 64 give the regions of regions.geojson.gz,
+            but for their rounding to whole level-0 px.
 
     Raises:
         OptionError: geopandas is missing.
@@ -44,8 +46,8 @@ def regions(one: Mapped, options: Outlining = _EXACT) -> GeoDataFrame:
     need("geopandas")
     from geopandas import GeoDataFrame
 
-    label_map, mpp = one.label_map, one.label_map.mpp
-    pieces = list(stream_polygons(label_map, one.l0_per_px, margin=one.margin, options=options))
+    mpp = one.label_map.mpp
+    pieces = list(stream_polygons(_in_px(one.label_map), (1.0, 1.0), margin=one.margin, options=options))
     labels = np.array([piece.label for piece in pieces], np.int32)
     areas = np.array([piece.area_px for piece in pieces], np.int64)
     told = phenotype_columns(one)
@@ -56,7 +58,7 @@ def regions(one: Mapped, options: Outlining = _EXACT) -> GeoDataFrame:
     if one.margin is not None:
         columns["mean_margin"] = np.array([piece.mean_margin for piece in pieces], np.float32)
     columns["tissue_piece"] = _numbers(pieces)
-    return GeoDataFrame(columns, geometry=[piece.polygon for piece in pieces])
+    return GeoDataFrame(columns, geometry=_in_level0(one, [piece.polygon for piece in pieces]))
 
 
 def tissues(one: Mapped) -> GeoDataFrame:
@@ -67,17 +69,15 @@ def tissues(one: Mapped) -> GeoDataFrame:
     need("geopandas")
     from geopandas import GeoDataFrame
 
-    labels, name = _Labelled(one.label_map.labels), ("tissue",)
-    label_map = LabelMap(labels, one.label_map.mpp, one.label_map.origin, name, ((0, 0, 0),))
-    pieces = list(stream_polygons(label_map, one.l0_per_px, options=_EXACT))
-    numbers, parts = _numbers(pieces), np.array([piece.polygon for piece in pieces], object)
-    whole = [shapely.union_all(parts[numbers == number]) for number in np.unique(numbers)]  # tiles cut them
-    polygons, owner = shapely.get_parts(whole, return_index=True)
-    columns = {
-        "tissue_id": np.arange(len(polygons)),
-        "tissue_piece": np.unique(numbers)[owner] if len(polygons) else numbers,
-    }
-    return GeoDataFrame(columns, geometry=polygons)
+    map_ = _in_px(replace(one.label_map, labels=_Labelled(one.label_map.labels)))
+    pieces = list(stream_polygons(map_, (1.0, 1.0), options=_EXACT))
+    numbers, first = np.unique(_numbers(pieces), return_index=True)  # they come piece of tissue by piece
+    parts = np.split(np.array([piece.polygon for piece in pieces], object), first[1:])
+    polygons, owner = shapely.get_parts(
+        [shapely.union_all(part) for part in parts], return_index=True
+    )  # tiles cut them
+    columns = {"tissue_id": np.arange(len(polygons)), "tissue_piece": numbers[owner]}
+    return GeoDataFrame(columns, geometry=_in_level0(one, polygons))
 
 
 def write_parquet(one: Mapped, folder: Path) -> None:
@@ -105,6 +105,17 @@ def write_parquet(one: Mapped, folder: Path) -> None:
     )
     with atomic(folder / PHENOTYPES) as temporary:
         parquet.write_table(pyarrow.table(columns, schema), temporary)
+
+
+def _in_px(label_map: LabelMap) -> LabelMap:
+    """A label map whose own px are level 0: what is outlined there is exact."""
+    return replace(label_map, origin=(0, 0))
+
+
+def _in_level0(one: Mapped, shapes: Any) -> Any:
+    """Polygons in px of the label map as polygons in level-0 px, which need not be whole."""
+    scale, origin = np.array(one.l0_per_px), np.array(one.label_map.origin)
+    return shapely.transform(np.array(shapes, object), lambda corners: corners * scale + origin)
 
 
 def _numbers(pieces: Iterable[Piece]) -> np.ndarray[Any, np.dtype[np.int32]]:

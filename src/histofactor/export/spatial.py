@@ -14,6 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from histofactor.base.files import atomic_folder
+from histofactor.base.text import markup_text
 from histofactor.export.mapped import Mapped, keys, mapped, moved, need, phenotype_columns
 from histofactor.export.pyramid import level_shapes
 from histofactor.export.regions import regions, tissues
@@ -85,7 +86,7 @@ def assembled(one: Mapped, tile_tokens: int | None = None) -> SpatialData:
     one = moved(one, canvas.x, canvas.y)
     found = SpatialData(labels={LABELS: _labels(one)}, tables={AREAS: _areas(one)})
     found.attrs["slide_properties"] = {"shape": [canvas.height, canvas.width], "mpp": slide.mpp}
-    found.attrs["histofactor"] = {"slide": "" if slide.path is None else slide.path.name, **one.made_by}
+    found.attrs["histofactor"] = {"slide": "" if slide.path is None else markup_text(slide.path.name), **one.made_by}
     tissue = tissues(one)
     if not len(tissue):
         return found

@@ -18,6 +18,8 @@ from histofactor.runs import exported as module
 from histofactor.runs.edit_study import edit, merged
 from histofactor.runs.exported import NO_MPP, NO_WEIGHTS, Formats, export_all, open_mapped
 from histofactor.runs.place import locked
+from histofactor.runs.regroup import Regrouping
+from histofactor.runs.relabel import relabel
 from histofactor.runs.relabel_study import relabel_study
 
 geopandas = pytest.importorskip("geopandas")
@@ -57,6 +59,19 @@ def test_merged_concepts_hold_the_weights_of_their_members(study):
         rows, columns = table.obs["row"], table.obs["column"]
         expected = weights[rows, columns][:, [0, 2]].sum(axis=1)
         assert table.X[:, names.index("both")].toarray()[:, 0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_labels_that_were_derived_again_elsewhere(study, tmp_path):
+    relabel(study[0] / "a", tmp_path / "new", Regrouping([((1, 3), "both")]))
+    with open_mapped(tmp_path / "new") as one:
+        assert one.slide.path is None  # that folder does not tell
+        assert one.label_map.mpp == 1.0
+        table = token_table(one)
+    assert table.n_vars == 7
+    before = areas_of(study[0] / "a")
+    labelled = table.layers["area_px"].sum()
+    assert labelled == before.sum()
+    assert table.var["name"].iloc[0] == "both"
 
 
 def test_without_weights_it_says_which_option_keeps_them(segmented, tissue, tmp_path):

@@ -19,7 +19,7 @@ from histofactor.runs import own_concepts as module
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.place import CONCEPTS
 from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
-from histofactor.runs.source import Opening
+from histofactor.runs.source import Opening, Stated
 from histofactor.runs.study import BANK, journal_of, open_study, sample_of, write_study
 from histofactor.segmentation import encoding
 from histofactor.segmentation.setup import SegmentOptions
@@ -47,6 +47,15 @@ def study(tmp_path, tiny_encoder):
         return segment_many(inputs, out, encoder=encoder, k=k, options=many), told
 
     return run
+
+
+def test_groups_are_told_of_and_balanced_over(images, study, tmp_path):
+    known = {path: Stated(group=path.stem) for path in images[:2]}
+    _, told = study(images[:2], known=known, balance="slide")
+    assert "whether concepts follow the 2 groups cannot be told from 2 slides" in " ".join(told)
+    assert read_bank_file(tmp_path / "out" / BANK).card["options"]["balance"] == "slide"
+    _, told = study(images[:2], known=known, balance="group")
+    assert "--balance changes nothing" in " ".join(told)
 
 
 def results(out):

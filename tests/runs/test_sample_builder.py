@@ -69,6 +69,13 @@ def test_groups_give_alike(collect):
     assert counts[0] == pytest.approx(250, abs=3)
 
 
+def test_slides_give_alike_although_there_are_groups(collect):
+    options = replace(OPTIONS, balance="slide")
+    builder = collect(groups=["a", "b", "b", "b"], options=options)
+    assert builder.balance == "slide"
+    same(builder, collect(options=options))  # as if there were none
+
+
 def test_shares_of_two_workers_make_the_whole(collect, images):
     whole = collect()
     first, second = (

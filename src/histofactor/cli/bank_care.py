@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from histofactor.cli.following import print_following
 from histofactor.cli.options import EncoderChoice, named_input, say
 from histofactor.errors import OptionError
 
@@ -42,6 +43,7 @@ def show(
     study = open_study(bank)
     file = study.file
     _print_levels(file)
+    print_following(file.banks)
     if study.learned:
         say(f"slides are segmented with K = {study.k}")
     if k is not None:
@@ -95,11 +97,9 @@ def _print_concepts(file: BankFile, k: int) -> None:
         share = "" if summary.share is None else f"{summary.share:.1%}"
         share = "excluded" if summary.excluded else share
         nearest = ", ".join(f"{label} ({cosine:.2f})" for label, cosine in summary.neighbours[:1])
-        where = (
-            f"nearly all from {summary.alone}"
-            if summary.alone
-            else ", ".join(f"{n} {s:.0%}" for n, s in summary.origins[:2])
-        )
+        where = ", ".join(f"{n} {s:.0%}" for n, s in summary.origins[:2])
+        where = f"nearly all from {summary.alone}" if summary.alone else where
+        where = f"follows {summary.follows}, excess {summary.excess:.2f}" if summary.follows else where
         table.add_row(
             str(summary.label),
             Text("██ ", color) + Text(color),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -99,21 +100,30 @@ def split(
     _tell_next(target, made)
 
 
-def exclude(
+def exclude(  # noqa: PLR0913 - one parameter an option
     target: _Target,
-    labels: Annotated[list[int], typer.Argument(metavar="LABEL...", help="Artefacts, such as pen.")],
+    labels: Annotated[list[int] | None, typer.Argument(metavar="LABEL...", help="Artefacts, such as pen.")] = None,
+    *,
     k: _K = None,
     called: Annotated[str | None, typer.Option("--name", help="What they are called.")] = None,
     include: Annotated[bool, typer.Option("--include", help="The way back: they are tissue after all.")] = False,
+    one_group: Annotated[
+        bool, typer.Option("--one-group", help="Those that follow one group of slides, see `concepts show`.")
+    ] = False,
     out: _Out = None,
 ) -> None:
     """Mark concepts as artefacts, at every K: they keep their label and count in no share.
 
     Where an artefact is part of a concept at another K, it becomes a concept of its own there, and that K grows by one.
     """
-    from histofactor.runs.edit_study import artefacts, edit
+    from histofactor.runs.edit_study import artefacts, edit, of_one_group
 
-    made = edit(target, k, artefacts(labels, back=include, name=called), out=out, arguments=sys.argv[1:])
+    if bool(labels) == one_group:
+        raise OptionError(
+            "which concepts?", expected="their labels, or --one-group", got="both" if labels else "neither"
+        )
+    change = of_one_group if one_group else functools.partial(artefacts, labels or [])
+    made = edit(target, k, change(back=include, name=called), out=out, arguments=sys.argv[1:])
     bank = made.change.file.banks[made.change.k]
     listed = ", ".join(bank.names[concept] for concept in bank.excluded) or "none"
     say(f"wrote {made.path}: excluded at K = {made.change.k}: {listed}")

@@ -10,6 +10,7 @@ import typer
 
 from histofactor.base.text import about, counted
 from histofactor.cli.engine_options import EngineChoice, engine_options
+from histofactor.cli.following import BalanceOption
 from histofactor.cli.options import (
     INTERRUPTED,
     EncoderChoice,
@@ -45,6 +46,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
         ),
     ] = None,
     table: TableOption = None,
+    balance: BalanceOption = None,
     k: KOption = None,
     relearn: Annotated[
         bool, typer.Option("--relearn", help="Learn the concepts of OUT anew, from these and all earlier inputs.")
@@ -104,6 +106,8 @@ def segment(  # noqa: PLR0913 - one parameter an option
     engine = by.asked(choice.device)
     if relearn and concepts is not None:
         raise OptionError("--relearn is for the concepts of OUT, and others are given", mend="leave one of them out")
+    if balance is not None and concepts is not None:
+        raise OptionError("--balance is for concepts that are learned, and others are given", mend="leave one out")
     _check_components(components, method, k)
     (paths, known), clock = inputs_of(inputs, table), Clock()
     own, where = share(shard, len(paths))
@@ -129,6 +133,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
                 outputs=Outputs(keep_weights, ome_zarr),
                 resume=resume,
                 relearn=relearn,
+                balance=balance,
                 arguments=[told(one) for one in sys.argv[1:]],
                 observer=Observer(reporter, clock),
                 shard=own,

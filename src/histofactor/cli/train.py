@@ -12,6 +12,7 @@ import typer
 
 from histofactor.base.text import counted
 from histofactor.cli.engine_options import EngineChoice, engine_options
+from histofactor.cli.following import BalanceOption, tell_following
 from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, named_input, say
 from histofactor.cli.share import LogOption
 
@@ -47,6 +48,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     group: Annotated[
         str | None, typer.Option(help="Column of the table that holds the groups (hospital, …); default: group.")
     ] = None,
+    balance: BalanceOption = None,
     tokens: Annotated[int, typer.Option(help="Tokens in the sample, at most.")] = 2**18,
     windows: Annotated[int, typer.Option(help="Windows encoded of every slide, drawn at random; 0: all.")] = 32,
     seeds: Annotated[int, typer.Option(help="Starts of the clustering; the best goes on.")] = 3,
@@ -115,6 +117,7 @@ def train(  # noqa: PLR0913 - one parameter an option
         train=TrainOptions(algorithm, not independent, KMeansOptions(seed, seeds, passes, spherical)),
         encoder=SegmentOptions(**choice.given()),
         centring=centring,
+        balance=balance,
         engine=by.asked(choice.device),
     )
     sample = sample_of(out)
@@ -130,14 +133,8 @@ def train(  # noqa: PLR0913 - one parameter an option
         page = _write(learned, out, paths, choice.opening())
     if not keep_sample:
         sample.unlink(missing_ok=True)
-    used, left_out = len(learned.card["slides"]), len(learned.card["left_out"])
-    note = f" ({left_out} left out)" if left_out else ""
-    if compared := learned.card["choice"]:
-        _print_choice(compared)
-    levels = ", ".join(str(len(bank.names)) for bank in learned.banks)
-    say(f"wrote {out}: K = {levels} from {counted(used, 'input')}{note}")
-    say(f"wrote {page}, to look at")
-    if left_out:
+    _tell(learned, out, page)
+    if learned.card["left_out"]:
         raise typer.Exit(1)
 
 
@@ -171,6 +168,18 @@ def _write(learned: Learned, out: Path, paths: list[Input], opening: Opening) ->
         say(f"no patches: {sentence}", err=True)
     write_bank_page(file, page, out.stem, patches)
     return page
+
+
+def _tell(learned: Learned, out: Path, page: Path) -> None:
+    """What was learned and written: how every K did, and whether concepts follow the groups of slides."""
+    used, left_out = len(learned.card["slides"]), len(learned.card["left_out"])
+    note = f" ({left_out} left out)" if left_out else ""
+    banks, compared = {len(bank.names): bank for bank in learned.banks}, learned.card["choice"]
+    if compared:
+        _print_choice(compared)
+    tell_following(banks, compared["recommended"] if compared else min(banks), out)
+    say(f"wrote {out}: K = {', '.join(map(str, banks))} from {counted(used, 'input')}{note}")
+    say(f"wrote {page}, to look at")
 
 
 def _print_choice(choice: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from histofactor.base.colors import seen_color
 from histofactor.base.files import atomic
 from histofactor.base.text import finalize
 from histofactor.concepts.bank.file import BankFile, recommended_k
+from histofactor.concepts.bank.following import EXCESS, following_of, in_words
 from histofactor.concepts.bank.provenance import CHOICE, check_card, residual_limit_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.concepts.bank.summary import summarize
@@ -49,7 +50,7 @@ def write_bank_page(
     """
     environment = jinja2.Environment(autoescape=True, finalize=finalize, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"hex": hex_color, "jpeg": lambda rgb: data_uri(jpeg(rgb))}
-    environment.filters["seen"] = seen_color
+    environment.filters |= {"seen": seen_color, "in_words": in_words}
     source = resources.files("histofactor.export").joinpath("bank_page.html.jinja").read_text(encoding="utf-8")
     first = next(iter(file.banks.values()))
     check_card(file.card)
@@ -63,6 +64,8 @@ def write_bank_page(
         card=file.card,
         levels={k: summarize(file, k) for k in file.banks},
         hashes={k: bank_hash(bank) for k, bank in file.banks.items()},
+        followings={k: found for k, bank in file.banks.items() if (found := following_of(bank)) is not None},
+        excess=EXCESS,
         limits={k: residual_limit_of(bank) for k, bank in file.banks.items()},
         slides=[slide for slide in file.card.get("slides") or () if isinstance(slide, dict)],
         plots=_plots(choice["rows"]) if choice and choice["rows"] else {},

@@ -9,6 +9,7 @@ from pathlib import Path
 from histofactor.concepts.bank.edit import level_of, merge, rename
 from histofactor.concepts.bank.exclude import exclude, include
 from histofactor.concepts.bank.file import BankFile, write_bank_file
+from histofactor.concepts.bank.following import following_of
 from histofactor.concepts.bank.groups import Merge
 from histofactor.concepts.bank.one_name import joined
 from histofactor.concepts.learn.kmeans import KMeansOptions
@@ -155,6 +156,23 @@ def parted(wanted: Splitting) -> Callable[[Path, BankFile, int], Change]:
         made = split(file, k, wanted, learned.tokens, how)
         finer = k + wanted.into - 1
         return Change(told_by(made, finer, learned), finer, "split", {})
+
+    return change
+
+
+def of_one_group(*, back: bool = False, name: str | None = None) -> Callable[[Path, BankFile, int], Change]:
+    """The change that does so with those that follow one group of slides, see ``concepts.bank.following``."""
+
+    def change(path: Path, file: BankFile, k: int) -> Change:
+        found = following_of(level_of(file, k))
+        labels = [] if found is None else [label for label, follows in enumerate(found.follows, 1) if follows]
+        if not labels:
+            raise OptionError(
+                f"no concept of K = {k} is known to follow one group of slides",
+                expected="concepts that were learned with groups, some of which do",
+                mend="name the labels, or see: histofactor concepts show",
+            )
+        return artefacts(labels, back=back, name=name)(path, file, k)
 
     return change
 

@@ -131,6 +131,7 @@ def _provenance(builder: SampleBuilder, used: Sequence[Source], slides: NDArray[
             "windows_per_slide": options.windows,
             "views": options.encoder.views,
             "pool": options.pool,
+            "balance": builder.balance,
             "centring": builder.centring,
             "nested": train.nested and train.algorithm == "kmeans",
         },

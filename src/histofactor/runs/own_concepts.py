@@ -11,6 +11,7 @@ from pathlib import Path
 from histofactor.base.lease_state import look
 from histofactor.base.text import counted
 from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.following import sentences
 from histofactor.concepts.learn.from_sample import bearable_ks, level_of
 from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions
@@ -58,6 +59,7 @@ class StudyOptions:
         thrift: how inputs are spared.
         known: what is said of inputs, by path.
         workers: who encodes.
+        balance: what gives tokens alike, see ``LearnOptions``.
     """
 
     opening: Opening = field(default_factory=Opening)
@@ -65,6 +67,7 @@ class StudyOptions:
     thrift: Thrift = field(default_factory=Thrift)
     known: Mapping[Input, Stated] = field(default_factory=dict)
     workers: Workers = field(default_factory=LocalWorkers)
+    balance: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,8 @@ def _kept(
     if not study.learned:
         reporter.on_note(f"{path} was not learned here: its concepts are taken as they are, K = {k} of them")
     _tell_new(study.file, inputs, reporter)
+    if options.balance is not None:
+        reporter.on_note("the concepts were learned before, and --balance changes nothing; --relearn learns them anew")
     request = _at_mpp(request, next(iter(study.file.banks.values())).mpp, reporter)
     study = at_level(study, k, [str(k)])
     if k != before:
@@ -180,6 +185,7 @@ def _learned(
         train=TrainOptions(kmeans=KMeansOptions(seed)),
         encoder=request.options,
         thrift=options.thrift,
+        balance=options.balance,
         checkpoint_s=_CHECKPOINT_S,
     )
     sources = file_sources(_drawn(inputs, seed, reporter), options.known, options.opening)
@@ -207,6 +213,8 @@ def _learned(
         f"learned K = {ks} from {counted(len(builder.used), 'input')}, K = {k} is used: {path}, to look at: "
         f"{page_of(path)}"
     )
+    for sentence in sentences(file.banks, k, str(path.parent)):
+        reporter.on_note(sentence)
     request = replace(request, encoder=builder.setup.encoder, concepts=bank, k=None)
     return OwnConcepts(request, origin(study))
 

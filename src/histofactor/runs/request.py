@@ -35,6 +35,7 @@ class ManyOptions:
         resume: keep finished inputs, and go on where unfinished ones were left; else everything is made anew.
         arguments: what ``run.json`` says the run was called with.
         relearn: learn the concepts of the folder anew, from these inputs and all that earlier runs had.
+        balance: what gives tokens alike where they are learned, see ``LearnOptions``.
         observer: who is told.
         engine: where inputs are worked on.
         shard: the share of the inputs that this process works on; the others are told alike. None: all.
@@ -49,6 +50,7 @@ class ManyOptions:
     resume: bool = True
     arguments: Sequence[str] = ()
     relearn: bool = False
+    balance: str | None = None
     observer: Observer = field(default_factory=Observer)
     engine: Engine = LOCAL
     shard: Shard | None = None

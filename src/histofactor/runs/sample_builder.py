@@ -31,7 +31,7 @@ from histofactor.runs.sampling_tasks import (
     TakeTask,
     Tasks,
 )
-from histofactor.runs.source import Opening, Source, Sources, content_of
+from histofactor.runs.source import Opening, Source, Sources, check_balance, content_of
 from histofactor.runs.thrift import Allotment, Looked, Thrift, allot, rule_of
 from histofactor.segmentation.cluster_rows import check_pool
 from histofactor.segmentation.sampling import Whose, put_tokens
@@ -59,6 +59,8 @@ class LearnOptions:
         thrift: how inputs are spared that will be segmented afterwards; None takes ``windows`` of each.
         centring: share of what a slide's mean differs from the mean of all that is taken from its tokens, in [0, 1];
             None as the encoder's row has it. Means of tiles stay as they are.
+        balance: what gives tokens alike: every ``slide``, or every ``group`` and the slides of each alike; None takes
+            groups where there are any.
         checkpoint_s: seconds between two savings of the sample.
         engine: where inputs are worked on, by ``learn_concepts``.
     """
@@ -73,6 +75,7 @@ class LearnOptions:
     encoder: SegmentOptions = field(default_factory=SegmentOptions)
     thrift: Thrift | None = None
     centring: float | None = None
+    balance: str | None = None
     checkpoint_s: float = 60.0
     engine: Engine = LOCAL
 
@@ -110,6 +113,7 @@ class SampleBuilder:
             raise OptionError(f"{twice[0]} is there twice", mend="name every input once")
         if options.windows < 0:
             raise OptionError("the number of windows is out of range", expected="0 or more", got=f"{options.windows}")
+        check_balance(options.balance, sources.all)
         check_pool(options.pool)
         check_algorithm(options.train.algorithm)
         if options.centring is not None and not 0 <= options.centring <= 1:
@@ -138,6 +142,12 @@ class SampleBuilder:
         if self.options.pool != "token":
             return 0.0
         return self.spec.centring if self.options.centring is None else self.options.centring
+
+    @property
+    def balance(self) -> str:
+        """What gives tokens alike: ``slide`` or ``group``."""
+        groups = "group" if any(source.group is not None for source in self.sources) else "slide"
+        return self.options.balance or groups
 
     @property
     def used(self) -> list[Source]:
@@ -202,7 +212,7 @@ class SampleBuilder:
 
     def _task(self, source: Source, path: Input) -> TakeTask:
         name = source.name if len(self.sources) > 1 else ""  # alone, it gives the same whatever it is called
-        whose = Whose(name, 1 / self._members[source.group])
+        whose = Whose(name, 1 / self._members[source.group] if self.balance == "group" else 1.0)
         return TakeTask(source, path, self._rule, self._allotted.get(source.name, _ALL), whose, self.sample.quota)
 
     def _in_order(self) -> None:
@@ -219,7 +229,7 @@ class SampleBuilder:
     def _make_recipe(self) -> str:
         """What the sample depends on."""
         options, mask, encoder = self.options, self.setup.tissue.mask, self.setup.encoder
-        sampling = [options.mpp, options.seed, self.sample.capacity, options.windows, options.pool]
+        sampling = [options.mpp, options.seed, self.sample.capacity, options.windows, options.pool, self.balance]
         thrift = None if options.thrift is None else asdict(options.thrift)
         opening = [options.opening.source_mpp, options.opening.series]
         inputs = [[asdict(source), source.mask and content_of(Path(source.mask))] for source in self.sources]

@@ -147,7 +147,9 @@ def _task(path: Input, place: Place, outputs: Outputs, options: ManyOptions, run
 
 def _own(out: Path, paths: Sequence[Input], request: Request, options: ManyOptions, workers: Workers) -> OwnConcepts:
     """The concepts of the folder."""
-    how = StudyOptions(opening=options.opening, relearn=options.relearn, known=options.known, workers=workers)
+    how = StudyOptions(
+        opening=options.opening, relearn=options.relearn, known=options.known, workers=workers, balance=options.balance
+    )
     return own_concepts(out, paths, request, how, options.observer.reporter)
 
 

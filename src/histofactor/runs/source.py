@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from histofactor.base.digests import path_digest
-from histofactor.errors import HistofactorError, ImageError
+from histofactor.errors import HistofactorError, ImageError, OptionError
 from histofactor.recipe import fingerprint
 from histofactor.records.urls import Input, Url, as_input
 from histofactor.slides.budget import MAX_IMAGE_GB
@@ -195,6 +195,19 @@ def one_ahead(paths: Sequence[Input], opening: Opening) -> Iterator[Input]:
     for index, path in enumerate(paths, 1):
         opening.ahead(paths[index : index + 1])
         yield path
+
+
+def check_balance(balance: str | None, sources: Sequence[Source]) -> None:
+    """Raise OptionError unless tokens can be balanced so: over every ``slide``, or every ``group`` that there is."""
+    if balance not in {None, "slide", "group"}:
+        raise OptionError(f"nothing is balanced over {balance!r}", expected="slide or group")
+    if balance == "group" and all(source.group is None for source in sources):
+        raise OptionError(
+            "there are no groups to balance over",
+            expected="a table with the group (hospital, …) of the inputs",
+            got="none",
+            mend="give one with --table, or leave --balance out",
+        )
 
 
 def manifest_sources(files: Sequence[GdcFile], folder: Path, options: FetchOptions | None = None) -> Sources:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from histofactor.evaluation.scores.metrics import apply_map, ari, confusion, majority_map, mean_iou, nmi
+from histofactor.base.contingency import ari
+from histofactor.evaluation.scores.metrics import apply_map, confusion, majority_map, mean_iou, nmi
 from histofactor.evaluation.scores.overlap import (
     achievable_accuracy,
     hungarian_map,

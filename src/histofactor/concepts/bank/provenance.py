@@ -2,9 +2,9 @@
 
 Of one K, in ``provenance``: ``counts`` (sampled tokens of every concept), ``per_group`` and ``per_slide`` (the same by
 group, or for every slide), ``leaf_counts`` (the same by leaf), ``stains`` (how the tissue of every concept is stained,
-as ``slides.stain`` measures it, or None), ``examples`` (typical tokens of every concept), ``residual_limit`` (as in the
-choice of K), and ``window_px`` (side of the windows whose tokens were sampled). Of all K, in the ``card``: ``slides``,
-of which an example names one by its place, and free text.
+as ``slides.stain`` measures it, or None), ``following`` (see ``bank.following``), ``examples`` (typical tokens of every
+concept), ``residual_limit`` (as in the choice of K), and ``window_px`` (side of the windows whose tokens were sampled).
+Of all K, in the ``card``: ``slides``, of which an example names one by its place, and free text.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.following import following_of
 from histofactor.concepts.bank.one_name import in_one_color
 from histofactor.concepts.bank.provenance import (
     Counts,
@@ -40,6 +41,8 @@ class ConceptSummary:
         examples: where typical tokens are, the nearest first.
         excluded: whether it is an artefact.
         hint: what was measured of it, in words, see ``concepts.hints``; "" where nothing was, or it has been named.
+        follows: the group that it follows, see ``bank.following``, or "".
+        excess: how far it is of one group alone, in [0, 1]; None if not known.
     """
 
     label: int
@@ -53,6 +56,8 @@ class ConceptSummary:
     examples: tuple[Example, ...]
     excluded: bool
     hint: str
+    follows: str
+    excess: float | None
 
 
 def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
@@ -71,6 +76,7 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
     np.fill_diagonal(cosines, -np.inf)
     hints = hints_of(bank.provenance, k)
     counts, origins, examples = counts_of(bank), _origins(file, bank), examples_of(bank)
+    following = following_of(bank)
     counted = None if counts is None else float(np.delete(counts, bank.excluded).sum())
     found = []
     for index in range(k):
@@ -89,6 +95,8 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
                 examples[index],
                 index in bank.excluded,
                 shown_hint(bank.names[index], hints[index]),
+                following.most[index] if following is not None and following.follows[index] else "",
+                None if following is None else following.excess[index],
             )
         )
     return found

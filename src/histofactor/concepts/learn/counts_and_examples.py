@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.concepts.bank.following import FOLLOWING, stated
 from histofactor.concepts.bank.provenance import STAIN_DIGITS
+from histofactor.concepts.learn.following import follow_groups
 from histofactor.concepts.learn.levels import Level
 from histofactor.concepts.learn.sample import Sample
 from histofactor.records import Float
@@ -33,10 +35,10 @@ def counts_and_examples(
         sides: side in level-0 px of the patch that shows a token, by slide.
 
     Returns:
-        ``per_slide`` (one list of K counts a slide, where there are few), ``per_group`` (the same by name), ``stains``
-        (of every concept the mean over its tokens of what ``slides.stain`` measures, None where nothing was, as far as
-        anything was), and ``examples``: for every concept the tokens nearest to it, as ``slide``, ``x``, ``y``,
-        ``side``, ``distance``.
+        ``per_slide`` (one list of K counts a slide, where there are few), ``per_group`` (the same by name),
+        ``following`` (how far concepts follow groups, where there are two or more), ``stains`` (of every concept the
+        mean over its tokens of what ``slides.stain`` measures, None where nothing was, as far as anything was), and
+        ``examples``: for every concept the tokens nearest to it, as ``slide``, ``x``, ``y``, ``side``, ``distance``.
     """
     k = len(level.vectors)
     per_slide = np.zeros((len(groups), k), np.int64)
@@ -50,6 +52,8 @@ def counts_and_examples(
     names = sorted({group for group in groups if group is not None})
     if names:
         found["per_group"] = {name: per_slide[[group == name for group in groups]].sum(0).tolist() for name in names}
+    if (following := follow_groups(per_slide, groups)) is not None:
+        found[FOLLOWING] = stated(following)
     return found
 
 

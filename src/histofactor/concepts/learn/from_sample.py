@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.concepts.bank.following import FOLLOWING, following_in, stated
 from histofactor.concepts.bank.provenance import LIMIT, WINDOW
 from histofactor.concepts.learn.choose_k import Choice, compare_ks
 from histofactor.concepts.learn.counts_and_examples import counts_and_examples
+from histofactor.concepts.learn.following import share_when_centred
 from histofactor.concepts.learn.levels import TrainOptions, banks_from_levels, train_levels
 from histofactor.concepts.learn.sample import Sample
 from histofactor.errors import BankError
-from histofactor.records import ConceptBank, EncoderKey
+from histofactor.records import ConceptBank, EncoderKey, Float
 
 LADDER = (4, 8, 16, 32, 64)  # K that are learned where none is asked for
 TOKENS_A_CONCEPT = 32  # that a sample has at least
@@ -78,6 +81,7 @@ def learn_from_sample(
     known = {
         k: counts_and_examples(sample, origin.slides, level, origin.groups, origin.sides) for k, level in levels.items()
     }
+    _tell_centred(known, tokens, origin, options)
     if features.window_px is not None:
         known = {k: {**told, WINDOW: features.window_px} for k, told in known.items()}
     norms = sample.sq_norms[: sample.size] if features.single else None
@@ -86,6 +90,15 @@ def learn_from_sample(
         known[row.k][LIMIT] = row.residual_limit
     banks = banks_from_levels(levels, features.encoder, features.mpp, known)
     return [replace(bank, centring=centring) for bank in banks], choice
+
+
+def _tell_centred(known: Mapping[int, dict[str, Any]], tokens: Float, origin: Origin, options: TrainOptions) -> None:
+    """Say of every K whose concepts are the groups what becomes of that without the groups' means."""
+    found = {k: following for k, told in known.items() if (following := following_in(told, k)) and following.are_groups}
+    if found:
+        share = share_when_centred(tokens, origin.slides, origin.groups, max(known), options)
+        for k, following in found.items():
+            known[k][FOLLOWING] = stated(replace(following, centred_share=share))
 
 
 def bearable_ks(tokens: int, wanted: int | None = None) -> list[int]:

@@ -149,23 +149,6 @@ def nmi(table: Table) -> float:
     return float(np.clip(2 * (entropies - _entropy(joint)) / entropies, 0, 1))
 
 
-def ari(table: Table) -> float:
-    """Adjusted Rand index of labels and classes (Hubert & Arabie, J. Classification 1985).
-
-    Args:
-        table: (n_labels, n_classes) pixel counts.
-
-    Returns:
-        The score, at most 1; 0 is what chance gives, and 1 where both have one value only. NaN without pixels.
-    """
-    if not table.any():
-        return float("nan")
-    pairs, rows, columns = (_pairs(counts) for counts in (table, table.sum(axis=1), table.sum(axis=0)))
-    chance = rows * columns / max(_pairs(table.sum()), 1.0)
-    best = (rows + columns) / 2
-    return 1.0 if best == chance else float((pairs - chance) / (best - chance))
-
-
 def grouped_folds(groups: Sequence[Hashable], n_folds: int | None = None) -> list[list[int]]:
     """Split items into folds that keep groups (patients) whole.
 
@@ -232,9 +215,3 @@ def _mean(values: Scores) -> float:
 def _entropy(shares: NDArray[np.float64]) -> float:
     some = shares[shares > 0]
     return float(-(some * np.log(some)).sum())
-
-
-def _pairs(counts: Any) -> float:
-    """Pairs of pixels that are together, in float64: int64 overflows at 4 gigapixel."""
-    counts = np.asarray(counts, np.float64)
-    return float((counts * (counts - 1) / 2).sum())

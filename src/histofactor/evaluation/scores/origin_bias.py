@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from histofactor.base.contingency import ari
 from histofactor.evaluation.data.datasets import Item
 from histofactor.evaluation.scores import metrics
 
@@ -16,7 +17,7 @@ class Agreement:
     """How far labels tell a column of ``images.csv``: 0 not at all, 1 wholly.
 
     Attributes:
-        nmi, ari: of ``metrics``, over px.
+        nmi, ari: of ``metrics`` and ``base.contingency``, over px.
     """
 
     nmi: float
@@ -45,5 +46,5 @@ def agreement(items: Sequence[Item], counts: metrics.Table) -> dict[str, Agreeme
         if 2 <= len(names) < stated.sum():
             table = np.zeros((len(names), counts.shape[1]), np.int64)
             np.add.at(table, number, counts[stated])
-            found[column] = Agreement(metrics.nmi(table), metrics.ari(table))
+            found[column] = Agreement(metrics.nmi(table), ari(table))
     return found

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.contingency import ari
 from histofactor.errors import ImageError
 from histofactor.evaluation.data.datasets import IGNORED, Dataset, Item, read_truth
 from histofactor.evaluation.scores import metrics, overlap
@@ -150,7 +151,7 @@ def score_tables(dataset: Dataset, tables: metrics.Table, scored: NDArray[np.boo
             metrics.mean_iou(matrix),
             metrics.accuracy(matrix),
             metrics.nmi(table),
-            metrics.ari(table),
+            ari(table),
             tuple(map(tuple, matrix.tolist())),
         )
         for item, matrix, table in zip(items, matrices, tables, strict=True)
@@ -167,7 +168,7 @@ def score_tables(dataset: Dataset, tables: metrics.Table, scored: NDArray[np.boo
         dice=dict(zip(names, metrics.dice_per_class(pooled).tolist(), strict=True)),
         image_mean_iou=sum(existing) / len(existing) if existing else math.nan,
         nmi=metrics.nmi(total),
-        ari=metrics.ari(total),
+        ari=ari(total),
         v_measure=overlap.v_measure(total).v,
         achievable_accuracy=overlap.achievable_accuracy(total),
         undersegmentation=overlap.undersegmentation(total),

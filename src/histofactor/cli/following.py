@@ -1,0 +1,49 @@
+"""Concepts and groups of slides (hospitals, …): what is balanced, and what is told of concepts that follow them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histofactor.cli.options import say
+
+if TYPE_CHECKING:
+    from histofactor.records import ConceptBank
+
+BalanceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="slide|group",
+        help="What gives tokens alike to learn from: every slide, or every group of the table and the slides of each; "
+        "default: group where there are groups.",
+    ),
+]
+
+
+def tell_following(banks: Mapping[int, ConceptBank], k: int, target: Path) -> None:
+    """Say whether the concepts of one K, just learned, follow the groups of slides; a warning on stderr."""
+    from histofactor.concepts.bank.following import sentences
+
+    said = sentences(banks, k, str(target))
+    for sentence in said:
+        say(sentence, err=said[0].startswith("warning"))
+
+
+def print_following(banks: Mapping[int, ConceptBank]) -> None:
+    """How far the concepts of every K follow the groups of slides, where a bank tells."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from histofactor.concepts.bank.following import following_of, in_words
+
+    table = Table("K", "ARI with the groups", "by chance", "p", "tail mean", "", box=None)
+    for k, bank in banks.items():
+        if (found := following_of(bank)) is not None:
+            chance = "" if found.p is None else f"{found.p:.3f}"
+            figures = f"{found.ari:.2f}", f"{found.by_chance:.2f}", chance, f"{found.tail_mean:.2f}"
+            table.add_row(str(k), *figures, in_words(found))
+    if table.row_count:
+        Console().print(table)

@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+SECRET = "topsecretvalue"  # key of all buckets
+
 
 class Store:
     """Files by their paths, which begin with a slash; what goes wrong is set by the tests."""
@@ -16,6 +18,7 @@ class Store:
     def __init__(self):
         self.files = {}
         self.requests = []  # (method, path with query, Range)
+        self.sent = 0  # bytes of answers
         self.ranges = True
         self.versions = True
         self.lengths = True  # whether it says how long a file is
@@ -96,6 +99,7 @@ class _Http(BaseHTTPRequestHandler):
         with store.lock:
             broken = store.breaks > 0 and len(content) > store.break_after
             store.breaks -= broken
+            store.sent += len(content)
         self.wfile.write(content[: store.break_after] if broken else content)
         if broken:
             self.wfile.flush()
@@ -134,3 +138,20 @@ class S3(_Http):
         with self.store.lock:
             self.store.requests.append((self.command, self.path, None))
         return self.send(200, text.encode(), {"Content-Type": "application/xml"}, body=body)
+
+
+@contextmanager
+def serve_s3(monkeypatch, nowhere):
+    """Buckets on loopback, which s3fs finds by itself; ``nowhere`` is a path where nothing lies."""
+    import s3fs
+
+    with serve(S3) as (made, address):
+        for name, value in {
+            "AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": str(nowhere), "AWS_SHARED_CREDENTIALS_FILE": str(nowhere),
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield made
+        s3fs.S3FileSystem.clear_instance_cache()

@@ -24,11 +24,11 @@ from histofactor.runs.table import read_table
 from histofactor.segmentation.setup import SegmentOptions
 from histofactor.slides.inputs import PassedOver, find_inputs, group_inputs
 from histofactor.slides.phantom import phantom
-from histofactor.slides.remote import transfer
+from histofactor.slides.remote import ranged_tiff, ranges, transfer
 from histofactor.slides.remote.cache import cache_of
-from store_server import S3, serve
+from store_server import SECRET, serve, serve_s3
 
-SECRET = "topsecretvalue"
+TILED = {"photometric": "rgb", "tile": (128, 128)}
 NAMED = ("status.json", "segmentation.json", ".preview.json")  # of a result: what names the input
 
 
@@ -59,9 +59,7 @@ def slides(tmp_path):
     folder.mkdir()
     for name, seed in (("a b.tif", 1), ("c.tif", 2)):
         image = phantom((600, 400), seed=seed, mpp=1.0).image
-        tifffile.imwrite(
-            folder / name, image, photometric="rgb", tile=(128, 128), resolution=(1e4, 1e4), resolutionunit=3
-        )
+        tifffile.imwrite(folder / name, image, resolution=(1e4, 1e4), resolutionunit=3, **TILED)
     return sorted(folder.iterdir())
 
 
@@ -75,11 +73,20 @@ def files_in(folder):
     return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
 
 
-def test_results_are_those_of_the_file_but_for_its_name(segmented, slides, store, opening, tmp_path):
+@pytest.mark.parametrize("by_range", [False, True])
+def test_results_are_those_of_the_file_but_for_its_name(segmented, slides, store, opening, monkeypatch, by_range):
+    tmp_path = slides[0].parent.parent
     local, remote = tmp_path / "local", tmp_path / "remote"
+    if by_range:
+        monkeypatch.setattr(ranged_tiff, "SMALL", 0)
+        monkeypatch.setattr(ranges, "BLOCK", 2**14)
+        for path in slides:
+            tifffile.imwrite(path, tifffile.imread(path)[::2, ::2], append=True, subfiletype=1, **TILED)
     segmented(slides, local, opening=opening)
     outcomes = segmented(put(store, slides), remote, opening=opening)
     assert [outcome.status for outcome in outcomes] == ["done", "done"]
+    assert any(asked is not None for *_, asked in store.requests)
+    assert (store.fetches("/c.tif") > 1) == by_range
     ours, theirs = files_in(local), files_in(remote)
     results = {name for name in ours if name.split("/")[0] in {"a b", "c"}}
     assert {name for name in theirs if name.split("/")[0] in {"a b", "c"}} == results
@@ -318,19 +325,9 @@ def test_a_name_that_leads_elsewhere_is_refused(memory, opening):
 
 @pytest.fixture
 def s3(monkeypatch, tmp_path):
-    """A bucket on loopback."""
-    import s3fs
-
-    with serve(S3) as (made, address):
-        for name, value in {
-            "AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": SECRET,
-            "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
-        }.items():  # fmt: skip
-            monkeypatch.setenv(name, value)
-        s3fs.S3FileSystem.clear_instance_cache()
+    """Buckets on loopback."""
+    with serve_s3(monkeypatch, tmp_path / "none") as made:
         yield made
-        s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.base.clock import Watch
-from histofactor.base.digests import path_digest
 from histofactor.concepts.learn.sample import Quota
 from histofactor.encoders.encoder import Encoder
 from histofactor.records.urls import Input
 from histofactor.runs.loaded import keep_encoder, memory_of
 from histofactor.runs.outcome import Outcome, attempt
-from histofactor.runs.source import Opening, Source, file_of
+from histofactor.runs.source import Opening, Source, digest_of
 from histofactor.runs.thrift import Allotment, Looked, looked_at
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.feature_cache import FeatureCache
@@ -224,7 +223,7 @@ def _take(task: TakeTask, at: Workplace, watch: Watch) -> Sampled:
             known |= {"tokens": taken.seen, "side": taken.side}
             if at.memory is not None and cache is None:
                 at.memory.hold(task.path, source.content, HeldInput(whole, memory, taken.mean))
-        known["sha256"] = path_digest(file_of(slide, task.path))
+        known["sha256"] = digest_of(slide, task.path)
     return Sampled(source.name, "done", notes=slide.info.notes, known=known, taken=taken)
 
 

@@ -16,7 +16,7 @@ from histofactor.slides.budget import MAX_IMAGE_GB
 from histofactor.slides.reader import Slide, open_slide
 from histofactor.slides.remote.cache import CACHE_GB, cache_of
 from histofactor.slides.remote.parts import located, located_all
-from histofactor.slides.remote.slide import FetchedSlide, told_as
+from histofactor.slides.remote.slide import FetchedSlide, open_held, told_as
 from histofactor.slides.slide_parts import files_of, is_features
 from histofactor.tcga.fetch import FetchOptions, fetched
 from histofactor.tcga.gdc import GdcFile
@@ -44,15 +44,16 @@ class Opening:
         """Open an input; raises what ``open_slide`` does.
 
         Args:
-            path: the file, or a URL, which is fetched.
+            path: the file, or a URL, which is fetched as far as it is read.
             source_mpp: µm/px that is known of this one.
         """
         mpp = source_mpp or self.source_mpp
         if isinstance(path, Url):
             with ExitStack() as stack:
-                file = stack.enter_context(self.local(path))
-                slide = stack.enter_context(self.open(file, mpp))
-                return FetchedSlide(slide, path, file, stack.pop_all())
+                held = stack.enter_context(cache_of(self.cache, self.cache_gb).held(path))
+                stack.enter_context(told_as(held.path, path))
+                slide = stack.enter_context(open_held(held, mpp, self.series, self.max_image_gb))
+                return FetchedSlide(slide, path, held, stack.pop_all())
         if is_features(path):
             from histofactor.segmentation.feature_file import FeatureSlide  # loads PyTorch, which pixels do not need
 
@@ -185,9 +186,11 @@ def settled(paths: Sequence[str | Input]) -> list[Input]:
     return [next(there) if isinstance(one, Url) else one for one in inputs]
 
 
-def file_of(slide: Slide, path: Input) -> Path:
-    """The file on this machine that stands for an input that is open."""
-    return slide.path if isinstance(slide, FetchedSlide) else files_of(Path(str(path)))[0]
+def digest_of(slide: Slide, path: Input) -> str:
+    """SHA-256 of the file that stands for an input that is open; "" where not all of it is on this machine."""
+    if isinstance(slide, FetchedSlide):
+        return path_digest(slide.path) if slide.is_whole else ""
+    return path_digest(files_of(Path(str(path)))[0])
 
 
 def one_ahead(paths: Sequence[Input], opening: Opening) -> Iterator[Input]:

@@ -17,7 +17,7 @@ from histofactor.slides.header import tiff_header
 from histofactor.slides.pixels import ORIENTATION_TAG, check_size
 from histofactor.slides.pyramid import Box, LeveledSlide, lay_out
 from histofactor.slides.resolution import settle_mpp
-from histofactor.slides.tiff_directory import OpenTiff, broken, is_tiff
+from histofactor.slides.tiff_directory import Opened, OpenTiff, broken, is_tiff
 from histofactor.slides.tiff_pictures import Picture, choose_picture, find_pictures
 from histofactor.slides.tiff_pixels import TiffPixels
 from histofactor.slides.tiff_tiles import grid_of, is_sparse
@@ -30,7 +30,9 @@ _BYTES_PER_PX = 4  # of a plain image in memory
 _ASSOCIATED = {"label", "macro", "thumbnail", "overview", "label image", "macro image", "slide preview"}
 
 
-def is_tiff_slide(path: Path, series: str | int | None = None, max_image_gb: float = MAX_IMAGE_GB) -> bool:
+def is_tiff_slide(
+    path: Path, series: str | int | None = None, max_image_gb: float = MAX_IMAGE_GB, opened: Opened | None = None
+) -> bool:
     """Whether a file is a TIFF that is to be read in parts.
 
     That is a tiled one with a pyramid or more px than a plain image should have, any that would not fit the budget of
@@ -44,7 +46,7 @@ def is_tiff_slide(path: Path, series: str | int | None = None, max_image_gb: flo
     if not is_tiff(path):
         return False
     try:
-        file = OpenTiff(path)
+        file = OpenTiff(path, opened)
         try:
             picture, _ = choose_picture(find_pictures(file), series, path)
             base = picture.base
@@ -68,6 +70,7 @@ class TiffSlide(LeveledSlide):
         path: the file.
         source_mpp: µm/px that replaces the header's, or None.
         series: name or number of one of several images in the file; the largest if None.
+        opened: opens the file another way than by its path, where not all of it is there.
 
     Raises:
         ImageError: it is no TIFF that can be read in parts, or holds px of unknown meaning.
@@ -75,11 +78,17 @@ class TiffSlide(LeveledSlide):
         OptionError: no image of the file is called ``series``.
     """
 
-    def __init__(self, path: Path, source_mpp: float | None, series: str | int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        source_mpp: float | None,
+        series: str | int | None = None,
+        opened: Opened | None = None,
+    ) -> None:
         import tifffile
 
         try:
-            self._file = OpenTiff(path)
+            self._file = OpenTiff(path, opened)
         except HistofactorError:
             raise
         except (*DAMAGED, MemoryError) as error:

@@ -7,6 +7,7 @@ import logging
 import os
 import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +16,7 @@ from histofactor.errors import ImageError
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_DIRECTORIES = 500
 MAX_TAGS = 50_000  # of all directories together
+Opened = Callable[[], BinaryIO]
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it finds wrong is told as an error or a note
 
 
@@ -23,6 +25,7 @@ class OpenTiff:
 
     Args:
         path: the file.
+        opened: opens it another way than by its path, where not all of it is there.
 
     Attributes:
         tiff: tifffile's view of it.
@@ -34,13 +37,14 @@ class OpenTiff:
         OSError, ValueError and others of ``DAMAGED``: it is no TIFF.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opened: Opened | None = None) -> None:
         import tifffile
 
-        with path.open("rb") as file:
+        with opened() if opened is not None else path.open("rb") as file:
             _check_directories(file, path)
             self.size = file.seek(0, os.SEEK_END)
-        self.path, self.tiff, self._lock = path, tifffile.TiffFile(path), threading.Lock()
+        self.path, self._lock, self._is_there = path, threading.Lock(), opened is None
+        self.tiff = tifffile.TiffFile(path if opened is None else opened())
 
     @property
     def closed(self) -> bool:
@@ -69,7 +73,7 @@ class OpenTiff:
 
     def is_hole(self, start: int, end: int) -> bool:
         """Whether the file system stores nothing between two bytes; False where it does not tell."""
-        if not hasattr(os, "SEEK_DATA"):
+        if not hasattr(os, "SEEK_DATA") or not self._is_there:
             return False
         with self.path.open("rb") as file:
             try:

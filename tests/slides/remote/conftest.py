@@ -10,7 +10,7 @@ from histofactor.records.urls import Url
 from histofactor.slides.phantom import phantom
 from histofactor.slides.remote import cache, transfer
 from histofactor.slides.remote.cache import Cache
-from store_server import serve
+from store_server import serve, serve_s3
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +22,14 @@ def _no_waits(monkeypatch):
 def http():
     with serve() as (store, address):
         yield store, address
+
+
+@pytest.fixture
+def s3(monkeypatch, tmp_path):
+    """Buckets on loopback."""
+    pytest.importorskip("s3fs")
+    with serve_s3(monkeypatch, tmp_path / "none") as made:
+        yield made
 
 
 @pytest.fixture

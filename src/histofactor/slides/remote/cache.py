@@ -22,6 +22,8 @@ from histofactor.errors import HistofactorError, ImageError
 from histofactor.records.urls import Url
 from histofactor.slides.remote.folders import begin, bytes_in, default_folder, make, take_over
 from histofactor.slides.remote.parts import located
+from histofactor.slides.remote.ranged_tiff import begin as begin_ranged
+from histofactor.slides.remote.ranges import RangedFile
 from histofactor.slides.remote.store import look, store_of
 from histofactor.slides.remote.transfer import bring
 
@@ -39,6 +41,8 @@ class _Entry:
         pins: how many work on it.
         used: whether anybody did.
         fault: why it could not be had, or None.
+        ranged: reads it by range, where it is not fetched whole.
+        note: why it is fetched whole, where that is the store's doing, or "".
         is_there: set once it is there or could not be had.
     """
 
@@ -48,7 +52,24 @@ class _Entry:
     pins: int = 0
     used: bool = False
     fault: BaseException | None = None
+    ranged: RangedFile | None = None
+    note: str = ""
     is_there: Event = field(default_factory=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An input that stays in the cache for a while.
+
+    Attributes:
+        path: the file that stands for it.
+        ranged: reads it by range, where not all of it is there; else None.
+        note: why all of it was fetched, where that is the store's doing, or "".
+    """
+
+    path: Path
+    ranged: RangedFile | None
+    note: str
 
 
 class Cache:
@@ -75,10 +96,19 @@ class Cache:
             ImageError: it cannot be had, or is larger than the cache.
             OutputError: the cache cannot be written.
         """
+        with self.held(url) as held:
+            if held.ranged is not None:
+                held.ranged.fill()
+            yield held.path
+
+    @contextmanager
+    def held(self, url: Url) -> Iterator[Held]:
+        """The same, but of an input that can be read by range no more is fetched than what is read."""
         url = located(url)
         entry = self._get(url)
+        whole = entry.folder / url.files[0].name
         try:
-            yield entry.folder / url.files[0].name
+            yield Held(whole if entry.ranged is None else entry.ranged.path, entry.ranged, entry.note)
         finally:
             with self._changed:
                 entry.pins -= 1
@@ -100,6 +130,8 @@ class Cache:
         """Delete all, and what is half there too."""
         self._stop.set()
         with self._changed:
+            for entry in self._entries.values():
+                _let_go(entry)
             self._entries.clear()
             if self._own is not None and self._lease is not None:
                 shutil.rmtree(self._own, ignore_errors=True)  # a fetch may still write; the next run deletes the rest
@@ -178,7 +210,8 @@ class Cache:
             first = url.files[0]
             if look(url, fs, first.path, first.name) != first:
                 raise ImageError(f"{url} has changed on its store since the run began", mend="give the command again")
-            for file in url.files:
+            entry.ranged, entry.note = begin_ranged(url, fs, entry.folder, self._stop)
+            for file in () if entry.ranged is not None else url.files:
                 path = entry.folder / file.name
                 make(path.parent)
                 bring(url, fs, file, path, self._stop, room if file.size is None else _enough)
@@ -208,6 +241,7 @@ class Cache:
 
     def _drop(self, key: str) -> None:
         entry = self._entries.pop(key)
+        _let_go(entry)
         shutil.rmtree(entry.folder, ignore_errors=True)  # deleted with all else at the end, if not now
         self._changed.notify_all()
 
@@ -238,6 +272,11 @@ def _key(url: Url) -> str:
     """What tells an input, in the version that the store told of, from others."""
     known = [str(url), *(f"{file.name} {file.size} {file.version}" for file in url.files)]
     return hashlib.sha256("\n".join(known).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _let_go(entry: _Entry) -> None:
+    if entry.ranged is not None:
+        entry.ranged.close()
 
 
 def _enough(_: int) -> None:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from histofactor.errors import HistofactorError
 from histofactor.records import Region, SlideInfo
 from histofactor.records.urls import Url
-from histofactor.slides.reader import Slide
+from histofactor.slides.reader import Slide, open_slide
+from histofactor.slides.remote.cache import Held
+from histofactor.slides.tiff import TiffSlide, is_tiff_slide
 
 
 class FetchedSlide:
@@ -23,14 +25,20 @@ class FetchedSlide:
     Args:
         slide: as it was opened from the cache.
         url: where it comes from.
-        path: the file that stands for it in the cache.
+        held: where it lies in the cache.
         stack: closed with it.
+
+    Attributes:
+        path: the file that stands for it in the cache.
+        is_whole: whether all of it is there.
     """
 
-    def __init__(self, slide: Slide, url: Url, path: Path, stack: ExitStack) -> None:
-        self._slide, self._url, self.path, self._stack = slide, url, path, stack
+    def __init__(self, slide: Slide, url: Url, held: Held, stack: ExitStack) -> None:
+        self._slide, self._url, self.path, self._stack = slide, url, held.path, stack
+        self.is_whole = held.ranged is None or held.ranged.is_whole
         info = slide.info
-        self._info = replace(info, path=url, notes=tuple(note.replace(str(path), str(url)) for note in info.notes))
+        notes = [note.replace(str(self.path), str(url)) for note in info.notes] + ([held.note] if held.note else [])
+        self._info = replace(info, path=url, notes=tuple(notes))
 
     @property
     def info(self) -> SlideInfo:
@@ -56,6 +64,16 @@ class FetchedSlide:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def open_held(held: Held, source_mpp: float | None, series: str | int | None, max_image_gb: float) -> Slide:
+    """Open an input of the cache, by range as far as that can be; arguments and errors as of ``open_slide``."""
+    if held.ranged is not None:
+        with held.ranged.watched():
+            if is_tiff_slide(held.path, series, max_image_gb, held.ranged.open):
+                return TiffSlide(held.path, source_mpp, series, held.ranged.open)
+        held.ranged.fill()
+    return open_slide(held.path, source_mpp=source_mpp, series=series, max_image_gb=max_image_gb)
 
 
 @contextmanager

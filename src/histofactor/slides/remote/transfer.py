@@ -71,12 +71,9 @@ def bring(url: Url, fs: Any, file: StoreFile, path: Path, stop: Event, room: Cal
                 ranged = False
                 continue
             failures = 1 if _size(part) > before else failures + 1
-            status = status_of(error)
-            final = isinstance(error, PermissionError) or (status in _FINAL and status not in _AGAIN)
-            if final or failures >= TRIES or _is_gone(error):
+            if is_final(error) or failures >= TRIES:
                 raise _broken(url, part, file, error) from error
-            wait = min(FIRST_WAIT_S * 2.0 ** (failures - 1), LONGEST_WAIT_S)
-            stop.wait(wait * random.uniform(0.5, 1.0))
+            pause(failures, stop)
     if stop.is_set():
         raise StoppedError
     _check(url, part, file)
@@ -86,6 +83,19 @@ def bring(url: Url, fs: Any, file: StoreFile, path: Path, stop: Event, room: Cal
         part.replace(path)
     except OSError as error:
         raise output_error(path, error) from error
+
+
+def is_final(error: Exception) -> bool:
+    """Whether asking a store again changes nothing."""
+    status = status_of(error)
+    gone = isinstance(error, FileNotFoundError) and error.__cause__ is None
+    return gone or isinstance(error, PermissionError) or (status in _FINAL and status not in _AGAIN)
+
+
+def pause(failures: int, stop: Event) -> None:
+    """Wait before a store is asked again, the longer the more often in a row it failed."""
+    wait = min(FIRST_WAIT_S * 2.0 ** (failures - 1), LONGEST_WAIT_S)
+    stop.wait(wait * random.uniform(0.5, 1.0))
 
 
 class _DiskError(Exception):
@@ -182,10 +192,6 @@ def _broken(url: Url, part: Path, file: StoreFile, error: Exception) -> ImageErr
             mend="give the command again later",
         )  # fmt: skip
     return refusal(url, error)
-
-
-def _is_gone(error: Exception) -> bool:
-    return isinstance(error, FileNotFoundError) and error.__cause__ is None
 
 
 def _is_whole(part: Path, file: StoreFile) -> bool:

@@ -291,6 +291,26 @@ def test_who_lost_the_lease_of_the_concepts_writes_none(images, study, tmp_path,
     assert not (out / ".work").exists()
 
 
+def test_inputs_are_drawn_evenly_from_groups(monkeypatch):
+    monkeypatch.setattr(module, "MOST_INPUTS", 6)
+    inputs = [Path(f"{number}.png") for number in range(60)]
+    known = {path: Stated(group="rare" if number in {7, 23} else "common") for number, path in enumerate(inputs)}
+    told = []
+
+    def drawn(**options):
+        return module._drawn(inputs, 0, module.StudyOptions(**options), Reporter(on_note=told.append))
+
+    found = drawn(known=known)
+    assert len(found) == 6
+    assert {Path("7.png"), Path("23.png")} < {*found}  # a group with few gives all of them
+    assert found == sorted(found, key=inputs.index)
+    assert "drawn at random, evenly from 2 groups" in told[-1]
+    plain = drawn()
+    assert drawn(known=known, balance="slide") == plain
+    assert told[-1].endswith("drawn at random")
+    assert {*found} - {Path("7.png"), Path("23.png")} < {*plain}  # of the others, the first of the same draw
+
+
 def test_of_many_inputs_some_are_drawn(images, study, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MOST_INPUTS", 2)
     outcomes, told = study(images)

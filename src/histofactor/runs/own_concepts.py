@@ -25,7 +25,7 @@ from histofactor.runs.learn_concepts import learn
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.place import CONCEPTS, key_of
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
-from histofactor.runs.source import Opening, Stated, file_sources
+from histofactor.runs.source import NOTHING, Opening, Stated, file_sources
 from histofactor.runs.study import (
     BANK,
     Study,
@@ -188,7 +188,7 @@ def _learned(
         balance=options.balance,
         checkpoint_s=_CHECKPOINT_S,
     )
-    sources = file_sources(_drawn(inputs, seed, reporter), options.known, options.opening)
+    sources = file_sources(_drawn(inputs, seed, options, reporter), options.known, options.opening)
     quiet = _while_learning(reporter)
     work, workers = sample_of(path), options.workers
     builder = SampleBuilder(sources, request.encoder, learning, work=work, reporter=quiet, workers=workers)
@@ -219,14 +219,20 @@ def _learned(
     return OwnConcepts(request, origin(study))
 
 
-def _drawn(inputs: Sequence[Input], seed: int, reporter: Reporter) -> list[Input]:
-    """The inputs that concepts are learned from, in their order."""
+def _drawn(inputs: Sequence[Input], seed: int, options: StudyOptions, reporter: Reporter) -> list[Input]:
+    """The inputs that concepts are learned from, in their order: as many of every group, unless slides are balanced."""
     if len(inputs) <= MOST_INPUTS:
         return list(inputs)
-    reporter.on_note(f"concepts are learned from {MOST_INPUTS} of {len(inputs)} inputs, drawn at random")
-    keys = [hashlib.sha256(f"{seed} {key_of(path)}".encode()).digest() for path in inputs]
-    last = sorted(keys)[MOST_INPUTS - 1]
-    return [path for path, key in zip(inputs, keys, strict=True) if key <= last]
+    known = {} if options.balance == "slide" else options.known
+    digests = {path: hashlib.sha256(f"{seed} {key_of(path)}".encode()).digest() for path in inputs}
+    by_group: dict[str | None, list[Input]] = {}
+    for path in sorted(inputs, key=digests.__getitem__):
+        by_group.setdefault(known.get(path, NOTHING).group, []).append(path)
+    evenly = f", evenly from {len(by_group)} groups" if len(by_group) > 1 else ""
+    reporter.on_note(f"concepts are learned from {MOST_INPUTS} of {len(inputs)} inputs, drawn at random{evenly}")
+    ranked = [(rank, digests[path], path) for paths in by_group.values() for rank, path in enumerate(paths)]
+    chosen = {path for *_, path in sorted(ranked, key=lambda one: one[:2])[:MOST_INPUTS]}
+    return [path for path in inputs if path in chosen]
 
 
 def _while_learning(reporter: Reporter) -> Reporter:

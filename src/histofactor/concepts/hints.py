@@ -79,7 +79,12 @@ def in_words(stains: Values, weights: Values) -> tuple[str, ...]:
 
 def shown_hint(name: str, hint: str) -> str:
     """The hint to show beside a name: none where somebody gave that name."""
-    return hint if _DEFAULT_NAME.fullmatch(name) else ""
+    return hint if is_unnamed(name) else ""
+
+
+def is_unnamed(name: str) -> bool:
+    """Whether a name is one that nobody gave, such as "Concept 3"."""
+    return _DEFAULT_NAME.fullmatch(name) is not None
 
 
 def _words(empty: float, measured: list[float], typical: list[float]) -> str:

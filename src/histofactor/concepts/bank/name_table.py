@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from histofactor.base.text import csv_plain
+from histofactor.concepts.bank.csv_rows import read_rows
 from histofactor.errors import OptionError
 from histofactor.masks.unlike import NAME as UNLIKE
 from histofactor.records import Color
@@ -41,23 +40,11 @@ def read_names(path: Path) -> Naming:
     Raises:
         OptionError: the file cannot be read, lacks a column, or a row makes no sense.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        first = text.splitlines()[0] if text else ""
-        separator = ";" if first.count(";") > first.count(",") else ","
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        header = reader.fieldnames or []
-        rows = [(reader.line_num, row) for row in reader]
-    except (OSError, ValueError, csv.Error) as error:
-        mend = "save the table as CSV in UTF-8"
-        raise OptionError(f"cannot read {path}", expected="a CSV file", got=str(error), mend=mend) from error
-    if not {"label", "name"} <= set(header):
-        got = ", ".join(header) or "an empty file"
-        raise OptionError(f"{path} lacks a column", expected="the columns label and name, if you like color", got=got)
+    rows = read_rows(path, ("label", "name"), "label and name, if you like color")
     found = Naming()
     for line, row in rows:
-        label, color = ((row.get(column) or "").strip() for column in ("label", "color"))
-        name = csv_plain((row["name"] or "").strip(" "))
+        label, color = (row.get(column, "").strip() for column in ("label", "color"))
+        name = csv_plain(row["name"].strip(" "))
         if label == "0" or name == UNLIKE:
             continue
         if not (label.isdecimal() and len(label) < _DIGITS) or int(label) in found.names or int(label) in found.colors:

@@ -18,7 +18,9 @@ from histofactor.concepts.bank.provenance import (
     per_slide_of,
     slides_of,
 )
-from histofactor.concepts.hints import hints_of, shown_hint
+from histofactor.concepts.bank.suggested import NONE, ByConcept, of_level
+from histofactor.concepts.hints import hints_of, is_unnamed, shown_hint
+from histofactor.concepts.suggest import Suggestion
 from histofactor.factor.problem import unit_concepts
 from histofactor.records import Color, ConceptBank
 
@@ -43,6 +45,8 @@ class ConceptSummary:
         hint: what was measured of it, in words, see ``concepts.hints``; "" where nothing was, or it has been named.
         follows: the group that it follows, see ``bank.following``, or "".
         excess: how far it is of one group alone, in [0, 1]; None if not known.
+        suggested: what it could be called, see ``concepts.suggest``; None where nothing was suggested, or it has been
+            named.
     """
 
     label: int
@@ -58,14 +62,16 @@ class ConceptSummary:
     hint: str
     follows: str
     excess: float | None
+    suggested: Suggestion | None = None
 
 
-def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
+def summarize(file: BankFile, k: int, suggested: ByConcept = NONE) -> list[ConceptSummary]:
     """Summaries of the K concepts of one level, in the order of their labels.
 
     Args:
         file: from ``read_bank_file``.
         k: one of its K.
+        suggested: names for its concepts, as ``read_suggested`` finds them beside it.
 
     Raises:
         BankError: what the bank tells of its concepts cannot be read.
@@ -74,7 +80,7 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
     units = unit_concepts(bank.vectors)[0]
     cosines = units @ units.T
     np.fill_diagonal(cosines, -np.inf)
-    hints = hints_of(bank.provenance, k)
+    hints, names = hints_of(bank.provenance, k), of_level(bank, suggested)
     counts, origins, examples = counts_of(bank), _origins(file, bank), examples_of(bank)
     following = following_of(bank)
     counted = None if counts is None else float(np.delete(counts, bank.excluded).sum())
@@ -97,6 +103,7 @@ def summarize(file: BankFile, k: int) -> list[ConceptSummary]:
                 shown_hint(bank.names[index], hints[index]),
                 following.most[index] if following is not None and following.follows[index] else "",
                 None if following is None else following.excess[index],
+                names[index + 1].suggestion if index + 1 in names and is_unnamed(bank.names[index]) else None,
             )
         )
     return found

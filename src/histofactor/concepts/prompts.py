@@ -1,0 +1,122 @@
+"""What classes of tissue are called in sentences: prompts of a CSV file, or of one of the sets that ship with us.
+
+A row tells a ``class``, which becomes the name of a concept, and either a ``synonym``, which is put into every
+template, or a ``prompt``, which is a whole sentence; a class that has neither is its own synonym. Cells of a column
+``template`` are sentences with ``{}`` in them, in place of ``TEMPLATES``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from histofactor.base.text import csv_plain
+from histofactor.concepts.bank.csv_rows import Row, read_rows
+from histofactor.concepts.bank.record import check_name
+from histofactor.errors import OptionError
+
+SETS = ("general", "colon", "oral", "breast", "skin", "lung", "kidney")  # of ours, each in prompt_sets/NAME.csv
+TEMPLATES = (
+    "an H&E image of {}.",
+    "a histology section that shows {}.",
+    "{}, stained with hematoxylin and eosin.",
+    "a microscope field of {}.",
+)
+_HOLE = "{}"
+_LONGEST = 1000  # characters of a cell
+_MOST = 10_000  # prompts of all classes together
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Classes and what is asked of a model for each.
+
+    Attributes:
+        name: of the set or the file.
+        classes: names, at least two.
+        texts: all prompts, those of one class together.
+        owners: the class of each, 0-based.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    texts: tuple[str, ...]
+    owners: tuple[int, ...]
+
+    @property
+    def sha256(self) -> str:
+        """What tells these prompts from any others."""
+        content = json.dumps([self.classes, self.texts, self.owners])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def read_prompts(source: str) -> Prompts:
+    """Read the prompts of a set or a file.
+
+    Args:
+        source: one of ``SETS``, or the path of a CSV file in UTF-8, separated by commas or semicolons.
+
+    Raises:
+        OptionError: there is no such set or file, it cannot be read, names fewer than two classes or no name of a
+            concept, or has a template without a place for the word.
+    """
+    if source in SETS:
+        shipped = resources.files("histofactor.concepts").joinpath("prompt_sets", f"{source}.csv")
+        with resources.as_file(shipped) as path:
+            return _read(source, path)
+    path = Path(source)
+    if not path.is_file():
+        expected = f"a CSV file, or one of {', '.join(SETS)}"
+        raise OptionError(f"there are no prompts {source}", expected=expected, got="neither")
+    return _read(path.name, path)
+
+
+def _read(name: str, path: Path) -> Prompts:
+    told = "class, and if you like synonym, prompt and template"
+    rows = [
+        (line, {column: csv_plain(cell.strip()) for column, cell in row.items()})
+        for line, row in read_rows(path, ("class",), told)
+    ]
+    for line, row in rows:
+        _check(row, f"{path}, line {line}")
+    templates = [row["template"] for _, row in rows if row.get("template")] or TEMPLATES
+    found: dict[str, dict[str, None]] = {}  # prompts by class, each once
+    classes = [row for _, row in rows if row["class"]]
+    if (most := len(classes) * (len(templates) + 1)) > _MOST:
+        expected = f"{_MOST:,} at most: a row makes one for each template"
+        raise OptionError(f"{path} has too many prompts", expected=expected, got=f"up to {most:,}")
+    for row in classes:
+        prompts = found.setdefault(row["class"], {})
+        if row.get("prompt"):
+            prompts[row["prompt"]] = None
+        if row.get("synonym") or not row.get("prompt"):
+            word = row.get("synonym") or row["class"]
+            prompts |= {template.replace(_HOLE, word): None for template in templates}
+    if len(found) < 2:
+        got = ", ".join(found) or "none"
+        raise OptionError(f"{path} leaves nothing to choose from", expected="at least two classes", got=got)
+    texts = tuple(text for prompts in found.values() for text in prompts)
+    owners = tuple(place for place, prompts in enumerate(found.values()) for _ in prompts)
+    return Prompts(name, tuple(found), texts, owners)
+
+
+def _check(row: Row, where: str) -> None:
+    """Raise OptionError where a row makes no sense."""
+    if row["class"]:
+        try:
+            check_name(row["class"])
+        except OptionError as error:
+            raise OptionError(
+                f"{where}: {error.what}", expected=error.expected, got=error.got, mend=error.mend
+            ) from error
+    elif row.get("synonym") or row.get("prompt"):
+        raise OptionError(f"{where}: the class is empty", expected="the class of the synonym or the prompt")
+    if row.get("template") and row["template"].count(_HOLE) != 1:
+        expected, got = "a sentence with {} once, where the word stands", row["template"][:80]
+        raise OptionError(f"{where}: the template has no place for the word", expected=expected, got=got)
+    if (longest := max(map(len, row.values()))) > _LONGEST:
+        expected = f"{_LONGEST:,} characters at most"
+        raise OptionError(f"{where}: a cell is too long", expected=expected, got=f"{longest:,}")

@@ -1,0 +1,83 @@
+"""Prompts: the sets that ship, and CSV files of users."""
+
+import pytest
+
+from histofactor.concepts.bank.record import check_name
+from histofactor.concepts.prompts import SETS, TEMPLATES, read_prompts
+from histofactor.errors import OptionError
+
+
+def read(tmp_path, text):
+    path = tmp_path / "mine.csv"
+    path.write_text(text, encoding="utf-8")
+    return read_prompts(str(path))
+
+
+def of_class(prompts, name):
+    place = prompts.classes.index(name)
+    return [text for text, owner in zip(prompts.texts, prompts.owners, strict=True) if owner == place]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_sets_that_ship(name):
+    prompts = read_prompts(name)
+    assert prompts.name == name
+    assert len(prompts.classes) >= 10
+    assert {"background", "artefact"} <= {*prompts.classes}
+    for called in prompts.classes:
+        check_name(called)
+        assert len(of_class(prompts, called)) >= 2 * len(TEMPLATES)
+    assert len({*prompts.texts}) == len(prompts.texts)  # no prompt is of two classes
+    assert not any("{}" in text for text in prompts.texts)
+
+
+def test_synonyms_go_into_every_template(tmp_path):
+    prompts = read(tmp_path, "class,synonym\ntumour,carcinoma\ntumour,cancer\nfat,adipose tissue\n")
+    assert prompts.name == "mine.csv"
+    assert prompts.classes == ("tumour", "fat")
+    assert of_class(prompts, "tumour") == [
+        template.replace("{}", word) for word in ("carcinoma", "cancer") for template in TEMPLATES
+    ]
+
+
+def test_prompts_stay_as_they_are_and_a_class_is_its_own_synonym(tmp_path):
+    text = "class;prompt;template\ntumour;sheets of dark cells;\nfat;;\n;;this is {}!\n"
+    prompts = read(tmp_path, text)
+    assert of_class(prompts, "tumour") == ["sheets of dark cells"]
+    assert of_class(prompts, "fat") == ["this is fat!"]
+
+
+def test_words_are_not_read_as_formats(tmp_path):
+    prompts = read(tmp_path, "class,synonym,template\na,{0.__class__},\nb,%s,\n,,see {}\n")
+    assert prompts.texts == ("see {0.__class__}", "see %s")
+
+
+def test_prompts_are_told_apart(tmp_path):
+    one = read(tmp_path, "class\na\nb\n")
+    assert one.sha256 == read(tmp_path, "class\na\nb\n").sha256
+    assert one.sha256 != read(tmp_path, "class\na\nc\n").sha256
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "lacks a column"),
+        ("name\na\n", "lacks a column"),
+        ("class\na\n", "at least two classes"),
+        ("class,synonym\na,x\n,y\n", "line 3: the class is empty"),
+        ("class,template\na,no place\nb,\n", "line 2: the template has no place"),
+        ("class,template\na,{} and {}\nb,\n", "line 2: the template has no place"),
+        ("class\nunlike the bank\nb\n", "line 2"),
+        (f"class\n{'a' * 201}\nb\n", "200 characters"),
+        (f"class,prompt\na,{'p' * 1001}\nb,x\n", "a cell is too long"),
+        ("class,synonym\n" + "".join(f"a,{n}\nb,{n}\n" for n in range(1001)), "too many prompts"),
+    ],
+)
+def test_files_that_make_no_sense(tmp_path, text, told):
+    with pytest.raises(OptionError, match=told):
+        read(tmp_path, text)
+
+
+def test_a_set_that_there_is_not():
+    with pytest.raises(OptionError, match="one of general, colon"):
+        read_prompts("spleen")

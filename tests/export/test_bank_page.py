@@ -9,11 +9,13 @@ import pytest
 
 from histofactor.base.colors import seen_color
 from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.suggested import concept_keys
 from histofactor.concepts.learn.levels import banks_from_features
 from histofactor.errors import BankError
 from histofactor.export.bank_page import write_bank_page
 from histofactor.export.tables import hex_color
 from histofactor.records import EncoderKey
+from small_pairs import suggested
 
 CHOICE = {
     "recommended": 4,
@@ -166,3 +168,16 @@ def test_the_k_in_use_is_told_beside_the_one_recommended_and_swatches_look_like_
     assert f'class="swatch" style="background:{color}"' in text
     assert re.search(rf'<i style="width:[0-9.]+%;background:{color}">', text)
     assert hex_color(banks[4].colors[0]) not in text
+
+
+def test_suggested_names_are_text(tmp_path):
+    banks = banks_from_features(
+        np.random.default_rng(0).random((50, 5), np.float32), [2], EncoderKey("e", None, "l", "relu")
+    )
+    keys = concept_keys(banks[0])
+    offered = {keys[0]: suggested("<b>fat", "patches disagree"), keys[1]: suggested("tumour")}
+    path = tmp_path / "p.html"
+    write_bank_page(BankFile({2: replace(banks[0], names=("Concept 1", "mine"))}), path, "t", {}, suggested=offered)
+    text = path.read_text()
+    assert "suggested: &lt;b&gt;fat (0.40), unsure: patches disagree" in text
+    assert "tumour" not in text  # it has a name

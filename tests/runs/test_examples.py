@@ -133,3 +133,14 @@ def test_places_that_overlap_are_not_shown_beside_each_other():
     near = [Example(0, x, y, side, 0.1) for x, y in ((0.0, 0.0), (31.0, 31.0), (32.0, 0.0), (0.0, 40.0), (33.0, 20.0))]
     other = [Example(1, 31.0, 31.0, side, 0.1)]
     assert choose(near + other, 12) == [near[0], other[0], near[2], near[3]]
+
+
+def test_as_many_and_as_large_as_are_asked_for_opened_as_each_was(folder):
+    other = Opening(series="none of that name")
+    file = told([at(0, 40 * x) for x in range(4)] + [at(1), at(1, 40)])
+    patches, missing = read_examples(file, sorted(folder.iterdir()), count=6, side_px=20)
+    assert [patch.shape for patch in patches[1, 1]] == [(20, 20, 3)] * 6
+    assert missing == []
+    patches, missing = read_examples(file, sorted(folder.iterdir()), openings={folder / "a.png": other})
+    assert colors(patches) == [COLORS["b.png"]] * 2
+    assert "a.png" in missing[0]

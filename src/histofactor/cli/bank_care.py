@@ -13,6 +13,7 @@ from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
     from histofactor.concepts.bank.file import BankFile
+    from histofactor.concepts.bank.suggested import ByConcept
 
 
 def show(
@@ -30,6 +31,7 @@ def show(
 
     The page shows typical patches of every concept where the slides that it was learned on are given.
     """
+    from histofactor.concepts.bank.suggested import read_suggested
     from histofactor.export.bank_page import write_bank_page
     from histofactor.runs.examples import read_examples
     from histofactor.runs.study import find_bank, open_study
@@ -46,13 +48,14 @@ def show(
     print_following(file.banks)
     if study.learned:
         say(f"slides are segmented with K = {study.k}")
+    suggested = read_suggested(bank)
     if k is not None:
-        _print_concepts(file, k)
+        _print_concepts(file, k, suggested)
     if html is not None:
         patches, missing = read_examples(file, find_inputs(inputs), opening.opening()) if inputs else ({}, [])
         for sentence in missing:
             say(f"no patches: {sentence}", err=True)
-        write_bank_page(file, html, str(file.card.get("title") or bank.stem), patches)
+        write_bank_page(file, html, str(file.card.get("title") or bank.stem), patches, suggested=suggested)
         say(f"wrote {html}")
 
 
@@ -82,7 +85,7 @@ def _print_levels(file: BankFile) -> None:
         console.print(printable(origin), markup=False, highlight=False)
 
 
-def _print_concepts(file: BankFile, k: int) -> None:
+def _print_concepts(file: BankFile, k: int, suggested: ByConcept) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -91,8 +94,11 @@ def _print_concepts(file: BankFile, k: int) -> None:
     from histofactor.concepts.bank.summary import summarize
     from histofactor.runs.edit_study import which_k
 
-    table = Table("label", "color", "name", "hint", "share", "nearest", "where", box=None)
-    for summary in summarize(file, which_k(file, k)):
+    summaries = summarize(file, which_k(file, k), suggested)
+    any_suggested = any(summary.suggested for summary in summaries)
+    named = ("name", "suggested", "hint") if any_suggested else ("name", "hint")
+    table = Table("label", "color", *named, "share", "nearest", "where", box=None)
+    for summary in summaries:
         color = "#{:02x}{:02x}{:02x}".format(*summary.color)
         share = "" if summary.share is None else f"{summary.share:.1%}"
         share = "excluded" if summary.excluded else share
@@ -104,6 +110,7 @@ def _print_concepts(file: BankFile, k: int) -> None:
             str(summary.label),
             Text("██ ", color) + Text(color),
             Text(printable(summary.name)),
+            *([Text(printable(str(summary.suggested or "")))] if any_suggested else []),
             Text(summary.hint, "dim"),
             share,
             nearest,

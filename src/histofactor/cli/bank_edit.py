@@ -11,6 +11,7 @@ import typer
 
 from histofactor.base.text import counted
 from histofactor.cli.options import labels_and_name, names_by_label, say
+from histofactor.cli.suggest import SuggestChoice, suggest, suggest_options, take
 from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
@@ -24,28 +25,42 @@ _K = Annotated[
 _Out = Annotated[Path | None, typer.Option("-o", "--out", help="Bank to write; default the one given.")]
 
 
+@suggest_options
 def name(
     target: _Target,
     names: Annotated[list[str] | None, typer.Argument(metavar="[LABEL=NAME...]", help="For example 3=stroma.")] = None,
     k: _K = None,
     table: Annotated[Path | None, typer.Option(help="CSV with label, name and perhaps color (#rrggbb).")] = None,
     out: _Out = None,
+    *,
+    by: SuggestChoice,
 ) -> None:
     """Name concepts, once for all slides; a phenotypes.csv that was edited serves as the table.
 
     Several may have one name: they keep their labels, and are shown in one colour and summed together.
+
+    With --suggest names are suggested and none is given: a vision-language model compares typical patches of every
+    concept with the prompts, on this machine, and the best three names are written beside the bank, or that it is
+    unsure. --accept LABEL... gives the best suggested name to these concepts, --accept all to all that have none yet.
     """
     from histofactor.concepts.bank.edit import level_of
     from histofactor.concepts.bank.name_table import Naming, read_names
     from histofactor.runs.edit_study import edit, named
 
+    by.check(given=bool(names) or table is not None or out is not None)
+    if by.suggest is not None:
+        suggest(target, k, by)
+        return
     naming = read_names(table) if table is not None else Naming()
-    new = {**naming.names, **names_by_label(names or (), "LABEL=NAME", "a name is for one label, once")}
-    if not new and not naming.colors:
-        raise OptionError("nothing to name", mend="give LABEL=NAME, or --table")
+    labels, texts = by.labels(names or ())
+    new = {**naming.names, **names_by_label(texts, "LABEL=NAME", "a name is for one label, once")}
+    if not new and not naming.colors and by.accept is None:
+        raise OptionError("nothing to name", mend="give LABEL=NAME, --table, or --accept of suggested names")
     names_before: dict[int, tuple[str, ...]] = {}
 
     def change(path: Path, file: BankFile, level: int) -> Change:
+        if by.accept is not None:
+            new.update(take(path, file, level, labels, new))
         names_before[level] = level_of(file, level).names
         return named(new, naming.colors)(path, file, level)
 

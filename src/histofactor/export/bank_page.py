@@ -19,6 +19,7 @@ from histofactor.concepts.bank.file import BankFile, recommended_k
 from histofactor.concepts.bank.following import EXCESS, following_of, in_words
 from histofactor.concepts.bank.provenance import CHOICE, check_card, residual_limit_of
 from histofactor.concepts.bank.record import bank_hash
+from histofactor.concepts.bank.suggested import NONE, ByConcept
 from histofactor.concepts.bank.summary import summarize
 from histofactor.export.axis import ticks
 from histofactor.export.picture import data_uri, jpeg
@@ -33,6 +34,7 @@ def write_bank_page(
     title: str,
     patches: Mapping[tuple[int, int], Sequence[NDArray[np.uint8]]],
     used: int | None = None,
+    suggested: ByConcept = NONE,
 ) -> None:
     """Write one self-contained page: it holds its images and styles, loads nothing and runs no script.
 
@@ -43,6 +45,7 @@ def write_bank_page(
         patches: typical patches (h, w, 3) by K and label; may be empty.
         used: the K that the slides of a study are segmented with, whose concepts are seen at once; None, where there is
             no study, shows those of the recommended one, else of the smallest.
+        suggested: names that a model suggests for its concepts, see ``concepts.bank.suggested``.
 
     Raises:
         BankError: what the bank tells of itself cannot be read.
@@ -62,7 +65,7 @@ def write_bank_page(
         encoder=first.encoder,
         mpp=first.mpp,
         card=file.card,
-        levels={k: summarize(file, k) for k in file.banks},
+        levels={k: summarize(file, k, suggested) for k in file.banks},
         hashes={k: bank_hash(bank) for k, bank in file.banks.items()},
         followings={k: found for k, bank in file.banks.items() if (found := following_of(bank)) is not None},
         excess=EXCESS,

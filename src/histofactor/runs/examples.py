@@ -27,7 +27,15 @@ Patches = dict[tuple[int, int], list[NDArray[np.uint8]]]  # by K and label
 _Place = tuple[int, int, int]  # K, label, rank
 
 
-def read_examples(file: BankFile, inputs: Sequence[Input], opening: Opening | None = None) -> tuple[Patches, list[str]]:
+def read_examples(
+    file: BankFile,
+    inputs: Sequence[Input],
+    opening: Opening | None = None,
+    *,
+    count: int = PATCHES,
+    side_px: int = PATCH_PX,
+    openings: Mapping[Input, Opening] | None = None,
+) -> tuple[Patches, list[str]]:
     """Read the typical patches that a bank tells of, slide by slide, from different slides as far as there are.
 
     An input is the slide on the card that has its file name; where several share it, the SHA-256 decides.
@@ -36,9 +44,12 @@ def read_examples(file: BankFile, inputs: Sequence[Input], opening: Opening | No
         file: from ``read_bank_file``.
         inputs: the slides, or some of them; others are passed over.
         opening: how they are opened, as they were when the bank was learned.
+        count: patches of each concept at most.
+        side_px: side of each.
+        openings: how some inputs are opened otherwise.
 
     Returns:
-        (PATCH_PX, PATCH_PX, 3) uint8 patches by K and label, the most typical first, and what could not be read, one
+        (side_px, side_px, 3) uint8 patches by K and label, the most typical first, and what could not be read, one
         sentence each.
 
     Raises:
@@ -47,7 +58,7 @@ def read_examples(file: BankFile, inputs: Sequence[Input], opening: Opening | No
     slides, opening = slides_of(file.card), opening or Opening()
     paths, missing = find_slides(slides, inputs, opening)
     wanted = {
-        (k, label): choose([one for one in examples if one.slide in paths])
+        (k, label): choose([one for one in examples if one.slide in paths], count)
         for k, bank in file.banks.items()
         for label, examples in enumerate(examples_of(bank), 1)
     }
@@ -60,7 +71,7 @@ def read_examples(file: BankFile, inputs: Sequence[Input], opening: Opening | No
             if one.slide == slide
         }
         try:
-            found |= _read(path, here, opening)
+            found |= _read(path, here, (openings or {}).get(path, opening), side_px)
         except HistofactorError as error:
             missing.append(str(error))
     patches: Patches = {}
@@ -121,11 +132,13 @@ def _overlap(one: Example, other: Example) -> bool:
     return all(abs(a - b) < min(one.side, other.side) for a, b in ((one.x, other.x), (one.y, other.y)))
 
 
-def _read(path: Input, wanted: Mapping[_Place, Example], opening: Opening) -> dict[_Place, NDArray[np.uint8]]:
+def _read(
+    path: Input, wanted: Mapping[_Place, Example], opening: Opening, side_px: int
+) -> dict[_Place, NDArray[np.uint8]]:
     if not wanted:
         return {}
     with opening.open(path, opening.source_mpp or _ANY_MPP) as slide:
-        return {place: read_blocks(slide, region_of(slide, path, one))[0] for place, one in wanted.items()}
+        return {place: read_blocks(slide, region_of(slide, path, one, side_px))[0] for place, one in wanted.items()}
 
 
 def region_of(slide: Slide, path: Input, one: Example, side_px: int = PATCH_PX) -> Region:

@@ -4,6 +4,7 @@ OUT/concepts.safetensors                 the bank
 OUT/concepts.html                        a page to look at
 OUT/concepts.safetensors.sample.npz      the sample: other K and sub-clusters need no encoding
 OUT/concepts.journal.jsonl               what was done to the bank, a line each
+OUT/concepts.suggested.json              names that a model suggests, see ``concepts.bank.suggested``
 OUT/concepts.history/                    the bank as it was before each of the last changes, see ``runs.history``
 """
 
@@ -27,6 +28,7 @@ from histofactor.concepts.bank.file import BankFile, bank_bytes, default_k, read
 from histofactor.concepts.bank.nesting import moved
 from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.bank.record import bank_hash
+from histofactor.concepts.bank.suggested import suggested_path
 from histofactor.errors import BankError, OptionError
 from histofactor.export.bank_page import write_bank_page
 from histofactor.records.urls import Input
@@ -98,7 +100,7 @@ def study_lock(out: Path, *, blocking: bool = True) -> Iterator[bool]:
     """
     check_folder(out / LOCKS, inside=out)
     bank = out / BANK
-    files = bank, sample_of(bank), page_of(bank), journal_of(bank)
+    files = bank, sample_of(bank), page_of(bank), journal_of(bank), suggested_path(bank)
     with locked(out / CONCEPTS, blocking=blocking, guards=(*files, history_of(bank))) as mine:
         if mine:
             sweep(out, {path.name for path in files})

@@ -28,6 +28,7 @@ from histofactor.runs.status import read_status
 from histofactor.runs.study import BANK, Study, digest_of, journal_of, open_study
 from histofactor.viewer.ids import by_id
 from histofactor.viewer.slide import SlideView, told
+from histofactor.viewer.suggested import suggested_names
 
 _ALONE = "a bank is only looked at here: its concepts are named in its study, or by `histofactor concepts`"
 _SHOWN = 16  # slides whose labels are open
@@ -207,12 +208,16 @@ def concepts_state(view: StudyView, k: int | None = None) -> dict[str, Any]:
     if study is None or view.bank is None:
         return {"k": None, "version": "", "concepts": [], "maps": {}, "undo": None, "redo": None, "levels": []}
     bank, past = in_one_color(study.file.banks[study.k]), history(view.bank)
-    hints = hints_of(bank.provenance, study.k)
+    hints, (suggested, fault) = hints_of(bank.provenance, study.k), suggested_names(view.bank, bank)
     maps = {bank_hash(other): owners for other in study.file.banks.values() if (owners := unions(other, bank))}
     return {
         "k": study.k,
         "version": digest_of(view.bank),
-        "concepts": [_concept_row(bank, concept, hints[concept]) for concept in range(study.k)],
+        "concepts": [
+            {**_concept_row(bank, concept, hints[concept]), "suggested": suggested.get(concept + 1)}
+            for concept in range(study.k)
+        ],
+        "suggested_fault": fault,
         "maps": {key: list(owners) for key, owners in maps.items()},
         "undo": None if not past.undo else past.undo[-1].did,
         "redo": None if not past.redo else past.redo[-1].did,

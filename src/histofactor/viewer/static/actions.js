@@ -7,7 +7,8 @@ import { edit, emit, store } from "./store.js";
 const LONGEST = 200; // characters of a name, as the server has it
 
 // A small dialog that asks for one line of text, which it keeps where it was refused; resolves to it, or null.
-export function prompt(title, value, { button = "Save", fault = "" } = {}) {
+// Choices are texts to put into the field, each with what is told of it; none is taken before it is saved.
+export function prompt(title, value, { button = "Save", fault = "", choices = [], note = "" } = {}) {
   return new Promise((done) => {
     const input = h("input", { value, "aria-label": title, autocomplete: "off" });
     const told = h("p", { class: "warning", role: "alert" }, fault);
@@ -21,7 +22,10 @@ export function prompt(title, value, { button = "Save", fault = "" } = {}) {
     const dialog = h(
       "dialog", { class: "ask", "aria-label": title },
       h("form", { method: "dialog", onsubmit: answered },
-        h("h2", {}, title), input, told,
+        h("h2", {}, title), input,
+        choices.length > 0 && h("div", { class: "choices", role: "group", "aria-label": "Suggested names" },
+          choices.map(([text, about]) => h("button", { type: "button", class: "choice", onclick: () => { input.value = text; input.focus(); } }, text, " ", h("small", {}, about)))),
+        note && h("p", { class: "quiet" }, note), told,
         h("div", { class: "row" }, h("button", { type: "button", onclick: () => close(null) }, "Cancel"), h("button", { class: "primary" }, button))),
     );
     const close = (answer) => {
@@ -37,10 +41,10 @@ export function prompt(title, value, { button = "Save", fault = "" } = {}) {
 }
 
 // Ask for a name and do what it is for; asks again, with what was typed, where that was refused.
-async function named(title, value, button, act) {
+async function named(title, value, button, act, offered = {}) {
   let [name, fault] = [value, ""];
   do {
-    name = await prompt(title(), name, { button, fault });
+    name = await prompt(title(), name, { button, fault, ...offered });
     fault = name ? await act(name) : "";
   } while (fault);
 }
@@ -49,13 +53,15 @@ async function named(title, value, button, act) {
 export function rename(labels) {
   const concept = () => store.concepts.concepts[labels[0] - 1];
   if (!concept()) return null;
+  const { names = [], unsure, told } = concept().suggested ?? {};
+  const offered = { choices: names.map(([one, share]) => [one, share.toFixed(2)]), note: unsure ? `Suggested: ${told}` : "" };
   return named(() => `Name of ${labels.join(", ")}`, concept().name, "Save", async (name) => {
     if (name === concept()?.name) return "";
     const others = store.concepts.concepts.filter((one, index) => one.name === name && !labels.includes(index + 1)).length;
     const fault = await edit({ do: "name", labels, name });
     if (!fault && others) toast(`“${name}” is the name of ${others + labels.length} phenotypes now: they are shown as one, and can be merged with M`);
     return fault;
-  });
+  }, offered);
 }
 
 export const recolor = (labels, color) => edit({ do: "name", labels, color });

@@ -68,6 +68,8 @@ export class ConceptView {
         h("button", { disabled: !able, onclick: () => startMerge(mergeState() ? null : [label]) }, mergeState() ? "Choose another…" : "Merge"),
         h("button", { disabled: !able, onclick: () => exclude([label]) }, concept.excluded ? "Include" : "Artefact")),
       concept.hint && h("p", { class: "quiet" }, concept.hint),
+      concept.suggested && h("p", { class: "quiet" }, `Suggested by ${concept.suggested.model}, prompts ${concept.suggested.prompts}: ${concept.suggested.told}; ${concept.suggested.patches.join(" of ")} patches; ${concept.suggested.names.map(([one, share]) => `${one} ${share.toFixed(2)}`).join(", ")}`),
+      store.concepts.suggested_fault && h("p", { class: "warning" }, errorText(store.concepts.suggested_fault)),
       card.share !== null && h("p", { class: "quiet" }, `${percent(card.share)} of the tokens that concepts were learned from`),
       card.alone && h("p", { class: "warning" }, `Nearly all of it comes from ${card.alone} alone: it may tell of that place rather than of tissue.`),
       h("h2", {}, "Typical places"),

@@ -8,7 +8,7 @@ export function merge(state, labels, name) {
   const owners = state.concepts.map((concept, index) => {
     const label = index + 1;
     if (labels.includes(label) && label !== first) return null;
-    concepts.push(label === first ? { ...concept, name, hint: "" } : concept);
+    concepts.push(label === first ? { ...concept, name, hint: "", suggested: null } : concept);
     return concepts.length - 1;
   });
   const target = owners[first - 1];

@@ -20,7 +20,8 @@ def test_the_page_is_told_names_to_choose_from(offered):
     assert state["suggested_fault"] is None
     first, second, *others = (one["suggested"] for one in state["concepts"])
     assert first == {
-        "told": "<b>tumour (0.40)", "unsure": False, "patches": [8, 8], "model": "exact (1)",
+        "told": "<b>tumour (0.40)", "shown": True,
+        "unsure": False, "patches": [8, 8], "model": "exact (1)",
         "names": [["<b>tumour", 0.6], ["stroma", 0.2], ["fat", 0.2]], "prompts": "general (0123)",
     }  # fmt: skip
     assert second["unsure"]
@@ -43,3 +44,10 @@ def test_a_damaged_file_is_told_and_hides_nothing_else(offered):
     state = offered.json("/api/concepts")
     assert "cannot be read" in state["suggested_fault"]["what"]
     assert [one["suggested"] for one in state["concepts"]] == [None] * 8
+
+
+def test_who_has_a_name_is_offered_others_only_when_named_again(offered):
+    answer = offered.edit(do="name", label=1, name="mine").json()
+    first, second = (one["suggested"] for one in answer["concepts"][:2])
+    assert (first["shown"], second["shown"]) == (False, True)
+    assert first["names"][0] == ["<b>tumour", 0.6]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.concepts.bank.suggested import Suggested, of_level, read_suggested
+from histofactor.concepts.hints import is_unnamed
 from histofactor.errors import BankError
 from histofactor.records import ConceptBank
 from histofactor.viewer.slide import error_parts
@@ -19,15 +20,17 @@ def suggested_names(path: Path, bank: ConceptBank) -> tuple[dict[int, dict[str, 
         bank: its level.
     """
     try:
-        return {label: _told(one) for label, one in of_level(bank, read_suggested(path)).items()}, None
+        found = of_level(bank, read_suggested(path))
     except BankError as error:
         return {}, error_parts(error)
+    return {label: _told(one, bank.names[label - 1]) for label, one in found.items()}, None
 
 
-def _told(one: Suggested) -> dict[str, Any]:
+def _told(one: Suggested, name: str) -> dict[str, Any]:
     suggestion = one.suggestion
     return {
         "told": str(suggestion),
+        "shown": is_unnamed(name),  # beside the concept; whoever names it again is offered the names all the same
         "unsure": bool(suggestion.unsure),
         "names": [[best.name, best.share] for best in suggestion.best],
         "patches": [suggestion.votes, suggestion.patches],

@@ -12,6 +12,12 @@ const SLIDES = 12;
 // In the place of a picture whose slide was moved, or is another one.
 const gone = (event) => event.target.replaceWith(h("span", { class: "gone" }, "not here"));
 
+// What a model would call it, and how far that is to be believed.
+const suggested = ({ told, patches, names, model, prompts }) => [
+  h("p", { class: "suggested" }, `Suggested: ${told}`),
+  h("p", { class: "quiet" }, `${patches.join(" of ")} patches; ${names.map(([name, share]) => `${name} ${share.toFixed(2)}`).join(", ")}; by ${model}, prompts ${prompts}`),
+];
+
 export class ConceptView {
   constructor(main) {
     this.list = h("ul", { class: "classes", "aria-label": "Concepts" });
@@ -68,7 +74,7 @@ export class ConceptView {
         h("button", { disabled: !able, onclick: () => startMerge(mergeState() ? null : [label]) }, mergeState() ? "Choose another…" : "Merge"),
         h("button", { disabled: !able, onclick: () => exclude([label]) }, concept.excluded ? "Include" : "Artefact")),
       concept.hint && h("p", { class: "quiet" }, concept.hint),
-      concept.suggested && h("p", { class: "quiet" }, `Suggested by ${concept.suggested.model}, prompts ${concept.suggested.prompts}: ${concept.suggested.told}; ${concept.suggested.patches.join(" of ")} patches; ${concept.suggested.names.map(([one, share]) => `${one} ${share.toFixed(2)}`).join(", ")}`),
+      concept.suggested?.shown && suggested(concept.suggested),
       store.concepts.suggested_fault && h("p", { class: "warning" }, errorText(store.concepts.suggested_fault)),
       card.share !== null && h("p", { class: "quiet" }, `${percent(card.share)} of the tokens that concepts were learned from`),
       card.alone && h("p", { class: "warning" }, `Nearly all of it comes from ${card.alone} alone: it may tell of that place rather than of tissue.`),

@@ -29,7 +29,8 @@ export function change(state, wanted) {
     if (wanted.do === "exclude") return { ...concept, excluded: true };
     if (wanted.do === "include") return { ...concept, excluded: false };
     const hint = wanted.name === undefined ? concept.hint : ""; // a name says more
-    return { ...concept, hint, name: wanted.name ?? concept.name, color };
+    const suggested = concept.suggested && { ...concept.suggested, shown: wanted.name === undefined && concept.suggested.shown };
+    return { ...concept, hint, suggested, name: wanted.name ?? concept.name, color };
   });
   return { ...state, concepts };
 }

@@ -19,7 +19,7 @@ NOT_RUN = {
     r"histofactor view out": "it serves until it is stopped; tests of the viewer do that",
     r"histofactor benchmark NAME SOURCE .*": "a form with words to fill in",
     r"histofactor .*--engine ray.*": "it starts Ray; tests of the engine do that",
-    r"histofactor concepts name .*--(suggest|accept) .*": "it needs a vision-language model; tests of the verb make one",
+    r"histofactor concepts name .*--(suggest|accept) .*": "it needs a model; tests of the verb make one",
     r"histofactor .*s3://.*": "it asks a store; tests do that on loopback",
     r"histofactor export out --spatialdata": "it needs the extra spatialdata; `make test-ecosystem` does that",
     r"import spatialdata\n(?s:.*)": "likewise",

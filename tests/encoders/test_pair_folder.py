@@ -163,8 +163,13 @@ def only_pickle(folder):
         (lambda folder: (folder / "config.json").write_text("[]"), "no JSON object"),
         (rewritten("config.json", model_type="siglip"), "no vision-language model.*'siglip'"),
         (rewritten("config.json", text_config={"hidden_size": "x"}), "describes no network"),
+        (rewritten("config.json", text_config=None), "describes no network"),
+        (rewritten("config.json", text_config={"num_hidden_layers": 10**9}), "1000000000 layers"),
+        (rewritten("config.json", vision_config={"hidden_size": 1_200_000}), "of another shape"),
+        (rewritten("config.json", projection_dim=10**11), "of another shape"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "lacks a tokenizer"),
         (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokenizer in .* cannot be read"),
+        (lambda folder: (folder / "tokenizer.json").write_text('{"version": "NaN"}'), "tokenizer in .* cannot be read"),
         (rewritten("tokenizer_config.json", eos_token="fat"), "do not fit together"),
         (with_tensor(lambda state: state.pop("visual_projection.weight")), "1 missing: visual_projection.weight"),
         (with_tensor(lambda state: state["text_projection.weight"].fill_(np.nan)), "NaN"),
@@ -188,6 +193,19 @@ def test_code_of_a_folder_is_not_run(mine):
 def test_a_prompt_that_is_too_long_is_not_cut(clip):
     with pytest.raises(OptionError, match=r"too long for the model.*16 tokens at most.*got 42"):
         read_pair(clip, "x", CPU).texts(["fat", "fat " * 40])
+
+
+def test_a_tokenizer_of_another_network_is_told(keep, tmp_path):
+    folder = shutil.copytree(keep, tmp_path / "keep")
+    words = (folder / "vocab.txt").read_text().replace("fat", "bone")
+    (folder / "vocab.txt").write_text(f"{words}fat\n")
+    pair = read_pair(folder, "x", CPU)
+    assert pair.texts(["bone"]).shape == (1, 24)
+    with pytest.raises(EncoderError, match="not that of the network; expected 8 tokens; got token 8"):
+        pair.texts(["fat"])
+    (folder / "vocab.txt").write_bytes(b"[PAD]\n\xff\n")
+    with pytest.raises(EncoderError, match=r"tokenizer in .* cannot be read"):
+        read_pair(folder, "x", CPU)
 
 
 def test_old_buffers_are_passed_over(mine, patches):

@@ -10,6 +10,8 @@ from PIL import Image
 from fuzz.case import Target
 from fuzz.pictures import picture, png
 from histofactor.concepts.bank.name_table import read_names
+from histofactor.concepts.bank.suggested import read_suggested
+from histofactor.concepts.prompts import read_prompts
 from histofactor.evaluation.data.adapters import adapt
 from histofactor.evaluation.data.datasets import load_dataset, read_truth
 from histofactor.evaluation.data.split import divide, read_split
@@ -102,10 +104,21 @@ def make_names(folder: Path) -> None:
     (folder / "sources.csv").write_text("file,label,name,hospital,mpp\na,1,x,north,0.5\nb,2,y,south,\n")
     table = "label,name,color,area_px,area_um2,fraction,mean_margin,mean_residual\n1,a,#ff0000,10,2.5,0.5,0.1,\n"
     (folder / "phenotypes.csv").write_text(table)
+    (folder / "prompts.csv").write_text("class,synonym,prompt,template\na,b,,\nc,,d e,\n,,,see {} there\n")
+    best = [{"name": name, "cosine": 0.5, "share": 0.25} for name in ("a", "b", "c")]
+    told = {"margin": 0.1, "votes": 3, "patches": 4, "unsure": "", "model": "m", "prompts": "p"}
+    suggested = {"format_version": 1, "concepts": {"0" * 64: {"best": best, **told}}}
+    (folder / "bank.suggested.json").write_text(json.dumps(suggested))
 
 
 def read_any_table(path: Path) -> None:
     """Read a table as the verbs do that take one of its kind."""
+    if path.suffix == ".json":
+        read_suggested(path.with_name("bank.safetensors"))
+        return
+    if path.name == "prompts.csv":
+        read_prompts(str(path))
+        return
     if path.name == "phenotypes.csv":
         write_rows(read_phenotypes(path), path.with_name("again.csv"))
     elif path.name == "sources.csv":

@@ -21,7 +21,7 @@ from histofactor.encoders.networks import import_transformers
 from histofactor.encoders.pair import Pair
 from histofactor.encoders.pair_networks import HIGHEST, KINDS, Norm, PairNetwork
 from histofactor.encoders.published import as_plain
-from histofactor.encoders.weights import as_float, load_state
+from histofactor.encoders.weights import as_float, load_state, misfit
 from histofactor.encoders.weights_file import State, file_revision, read_weights, refuse
 from histofactor.encoders.weights_place import commit_at
 from histofactor.errors import EncoderError, OptionError
@@ -31,6 +31,8 @@ WEIGHTS = "model.safetensors"
 _CONFIG, _IMAGES = "config.json", "preprocessor_config.json"
 _BATCH = 64  # texts at a time
 _BUFFERS = ".embeddings.position_ids"  # which older files hold too
+_PARTS, _LAYERS = ("vision_config", "text_config"), ("num_hidden_layers", "num_layers")
+_PANIC = "PanicException"  # of a library in Rust that gives up
 _MOST_SCALE = 1000.0
 _UNBUILT = (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError)
 
@@ -56,12 +58,16 @@ def read_pair(folder: Path, name: str, device: torch.device) -> Pair:
             got=f"{kind!r:.80}",
             mend="save it as transformers' CLIPModel, or make a Pair of it in Python; see docs/concepts.md",
         )
-    state = _tensors(folder)
+    state = as_plain(_tensors(folder), WeightsSource("pair", kind))
     with _quiet():
-        network = _built(library, kind, config, folder)
+        with torch.device("meta"):  # takes no memory, whatever the config says
+            shapes = _built(library, kind, config, folder, len(state))
+        if misfit(shapes, state):
+            load_state(shapes, state, name)  # says what differs
+        network = _built(library, kind, config, folder, len(state))
         tokenizer = _tokenizer(library, folder)
     _check_end(network, tokenizer, folder)
-    load_state(network, as_float(as_plain(state, WeightsSource("pair", kind))), name)
+    load_state(network, as_float(state), name)
     network = network.eval().requires_grad_(False).to(device)
     mean, std = (torch.tensor(one, device=device).view(3, 1, 1) for one in _norm(folder, network.norm))
 
@@ -70,7 +76,7 @@ def read_pair(folder: Path, name: str, device: torch.device) -> Pair:
         return _units(network.of_images((pixels - mean) / std))
 
     def texts(given: Sequence[str]) -> Float:
-        parts = [_tokens(tokenizer, given[at : at + _BATCH], network.longest) for at in range(0, len(given), _BATCH)]
+        parts = [_tokens(tokenizer, given[at : at + _BATCH], network) for at in range(0, len(given), _BATCH)]
         found = [_units(network.of_texts({key: one.to(device) for key, one in part.items()})) for part in parts]
         return np.concatenate(found)
 
@@ -84,11 +90,14 @@ def read_pair(folder: Path, name: str, device: torch.device) -> Pair:
     )
 
 
-def _built(library: Any, kind: str, config: dict[str, Any], folder: Path) -> PairNetwork:
-    """The network that a config describes, with random weights."""
+def _built(library: Any, kind: str, config: dict[str, Any], folder: Path, tensors: int) -> PairNetwork:
+    """The network that a config describes, with random weights; it has fewer layers than its file has tensors."""
     from huggingface_hub.errors import StrictDataclassError
 
     try:
+        layers = [config[part].get(name, 0) for part in _PARTS for name in _LAYERS if part in config]
+        if max(layers, default=0) > tensors:
+            raise ValueError(f"{max(layers)} layers, where the file has {tensors} tensors")
         return KINDS[kind](library, config)
     except (*_UNBUILT, StrictDataclassError) as error:
         told = f"{type(error).__name__}: {error}".replace("\n", " ")
@@ -122,14 +131,10 @@ def _tokenizer(library: Any, folder: Path) -> Any:
     }
     for files, kind in kinds.items():
         if all((folder / name).is_file() for name in files):
-            try:
+            with _refused(f"the tokenizer in {folder} cannot be read", " and ".join(files)):
                 tokenizer = kind.from_pretrained(str(folder), local_files_only=True)
-            except (*_UNBUILT, OSError, LookupError) as error:
-                raise EncoderError(
-                    f"the tokenizer in {folder} cannot be read", expected=" and ".join(files), got=f"{error!s:.200}"
-                ) from error
-            if tokenizer.pad_token is None:
-                tokenizer.pad_token = tokenizer.eos_token
+                if tokenizer.pad_token is None:
+                    tokenizer.pad_token = tokenizer.eos_token
             return tokenizer
     expected = ", or ".join(" and ".join(files) for files in kinds)
     raise EncoderError(f"{folder} lacks a tokenizer", expected=expected, mend="save it with save_pretrained, too")
@@ -149,9 +154,18 @@ def _check_end(network: PairNetwork, tokenizer: Any, folder: Path) -> None:
         )
 
 
-def _tokens(tokenizer: Any, texts: Sequence[str], longest: int) -> dict[str, torch.Tensor]:
+def _tokens(tokenizer: Any, texts: Sequence[str], network: PairNetwork) -> dict[str, torch.Tensor]:
     """Texts as the network reads them, padded to the longest of them."""
-    found = tokenizer(list(texts), padding=True, return_tensors="pt")
+    with _refused("the tokenizer cannot read the prompts", "what was saved with the network"):
+        found = tokenizer(list(texts), padding=True, return_tensors="pt")
+    if (word := int(found["input_ids"].max())) >= network.words:
+        raise EncoderError(
+            "the tokenizer is not that of the network",
+            expected=f"{network.words} tokens",
+            got=f"token {word}",
+            mend="take both from one model",
+        )
+    longest = network.longest
     if (most := found["input_ids"].shape[1]) > longest:
         counts = found["attention_mask"].sum(1)
         raise OptionError(
@@ -202,6 +216,20 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise EncoderError(f"{path} is no JSON object", expected="what transformers writes", got=type(content).__name__)
     return content
+
+
+@contextmanager
+def _refused(what: str, expected: str) -> Iterator[None]:
+    """Tell what the library of tokenizers has against a file; it raises no kinds of its own."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+            raise
+        told = f"{error}".replace("\n", " ")
+        raise EncoderError(
+            what, expected=expected, got=f"{told:.200}", mend="save it again, or fetch it again"
+        ) from error
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The networks of vision-language pairs, with random weights: CLIP as transformers has it, and KEEP.
 
-Each tells the ``side_px`` of its images, the most tokens of a text (``longest``), the ``norm`` of RGB in [0, 1] that it
-was made for, and the token that a text is read at (``end``; None for one that is always there).
+Each tells the ``side_px`` of its images, the most tokens of a text (``longest``), how many kinds of tokens there are
+(``words``), the ``norm`` of RGB in [0, 1] that it was made for, and the token that a text is read at (``end``; None for
+one that is always there).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class PairNetwork(torch.nn.Module):
     norm: Norm
     side_px: int
     longest: int
+    words: int
     end: int | None = None
     logit_scale: torch.nn.Parameter
 
@@ -45,7 +47,7 @@ class Clip(PairNetwork):
         made = library.CLIPConfig.from_dict(config)
         network = library.CLIPModel(made)
         self.side_px, self.longest = int(made.vision_config.image_size), int(made.text_config.max_position_embeddings)
-        self.end = int(made.text_config.eos_token_id)
+        self.end, self.words = int(made.text_config.eos_token_id), int(made.text_config.vocab_size)
         self.text_model: Any = network.text_model
         self.vision_model: Any = network.vision_model
         self.visual_projection, self.text_projection = network.visual_projection, network.text_projection
@@ -88,6 +90,7 @@ class Keep(PairNetwork):
         self.text: Any = library.BertModel(described)
         self.logit_scale = torch.nn.Parameter(torch.zeros(()))
         self.side_px, self.longest = int(vision["img_size"]), int(described.max_position_embeddings)
+        self.words = int(described.vocab_size)
 
     def of_images(self, pixels: torch.Tensor) -> torch.Tensor:
         """As ``PairNetwork``."""

@@ -1,5 +1,7 @@
 """What the page is told of suggested names."""
 
+from dataclasses import replace
+
 import pytest
 
 from histofactor.concepts.bank.suggested import concept_keys, suggested_path, write_suggested
@@ -51,3 +53,11 @@ def test_who_has_a_name_is_offered_others_only_when_named_again(offered):
     first, second = (one["suggested"] for one in answer["concepts"][:2])
     assert (first["shown"], second["shown"]) == (False, True)
     assert first["names"][0] == ["<b>tumour", 0.6]
+
+
+def test_a_model_in_a_folder_of_any_name(offered):
+    bank = offered.view.out / BANK
+    file = open_study(bank).file
+    made = suggested("tumour")
+    write_suggested(bank, file, {concept_keys(file.banks[8])[0]: replace(made, model="caf\udce9\n (1)")})
+    assert offered.json("/api/concepts")["concepts"][0]["suggested"]["model"] == "caf\\udce9\\n (1)"

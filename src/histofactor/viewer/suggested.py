@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from histofactor.base.text import printable
 from histofactor.concepts.bank.suggested import Suggested, of_level, read_suggested
 from histofactor.concepts.hints import is_unnamed
 from histofactor.errors import BankError
@@ -34,6 +35,6 @@ def _told(one: Suggested, name: str) -> dict[str, Any]:
         "unsure": bool(suggestion.unsure),
         "names": [[best.name, best.share] for best in suggestion.best],
         "patches": [suggestion.votes, suggestion.patches],
-        "model": one.model,
-        "prompts": one.prompts,
+        "model": printable(one.model),
+        "prompts": printable(one.prompts),
     }

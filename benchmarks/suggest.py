@@ -2,9 +2,9 @@
 
 Weights are random, which costs the same as any. A slide of squares is written as a tiled TIFF, a bank tells of eight
 places for each of its concepts, and ``suggest_names`` does all of it: it reads the patches, embeds them and the prompts
-of a set, ranks the classes and writes the file. Loading the model is told by itself; core seconds are those of all cores
-together. Prompts are cut into tokens by byte-pair encoding learned on the prompts, whose count is told; it is near that
-of CLIP's own vocabulary.
+of a set, ranks the classes and writes the file. Loading the model is told by itself; core seconds are those of all
+cores. Prompts are cut into tokens by byte-pair encoding learned on the prompts, whose count is told; it is near that of
+CLIP's own vocabulary.
 
     python benchmarks/suggest.py     writes results/suggest.csv
 """

@@ -24,6 +24,7 @@ from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.phantom import phantom
 from histofactor.slides.reader import open_slide
+from hub_server import TOKEN, serve_hub
 from ray_cluster import ray_cluster, soon  # noqa: F401 - fixtures
 
 settings.register_profile("untimed", deadline=None)  # speed is checked in benchmarks
@@ -151,3 +152,22 @@ def gdc():
     """A server on loopback that behaves as the Genomic Data Commons does."""
     with serve() as server:
         yield server
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub on loopback that lets the tests in, and a cache of its own."""
+    from huggingface_hub import constants
+
+    with serve_hub() as served:
+        for name, value in {
+            "ENDPOINT": served.address,
+            "HUGGINGFACE_CO_URL_TEMPLATE": f"{served.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+            "HF_HUB_CACHE": str(tmp_path / "hub-cache"),
+            "HF_HUB_DISABLE_XET": True,  # large files go by LFS, which the server speaks
+            "HF_HUB_OFFLINE": False,
+            "HF_TOKEN_PATH": str(tmp_path / "no-token"),
+        }.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield served

@@ -20,6 +20,7 @@ NOT_RUN = {
     r"histofactor benchmark NAME SOURCE .*": "a form with words to fill in",
     r"histofactor .*--engine ray.*": "it starts Ray; tests of the engine do that",
     r"histofactor concepts name .*--(suggest|accept) .*": "it needs a model; tests of the verb make one",
+    r"histofactor .*hf://.*": "it asks the hub; tests do that on loopback",
     r"histofactor .*s3://.*": "it asks a store; tests do that on loopback",
     r"histofactor export out --spatialdata": "it needs the extra spatialdata; `make test-ecosystem` does that",
     r"import spatialdata\n(?s:.*)": "likewise",

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from histofactor.cli import bank_care, bank_edit, train
+from histofactor.cli import bank_care, bank_edit, bank_share, train
 from histofactor.cli.options import say
 
 app = typer.Typer(
-    help="Learn, import, look at, name, merge, split and exclude concepts.",
+    help="Learn, import, look at, name, merge, split, exclude and share concepts.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -21,6 +21,8 @@ app.command("name")(bank_edit.name)
 app.command("merge")(bank_edit.merge)
 app.command("split")(bank_edit.split)
 app.command("exclude")(bank_edit.exclude)
+app.command("push")(bank_share.push)
+app.command("pull")(bank_share.pull)
 
 
 @app.command("import")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histofactor.base.text import about, counted
+from histofactor.cli.bank_share import bank_named
 from histofactor.cli.engine_options import EngineChoice, engine_options
 from histofactor.cli.following import BalanceOption
 from histofactor.cli.options import (
@@ -39,10 +40,11 @@ def segment(  # noqa: PLR0913 - one parameter an option
     *,
     out: Annotated[Path, typer.Option("-o", "--out", help="Output folder.")],
     concepts: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE|embedded",
-            help="Concept bank, or the one that ships; default: learned from the inputs, once for OUT, and kept there.",
+            metavar="FILE|hf://USER/REPO|embedded",
+            help="Concept bank, one of the hub, or the one that ships; default: learned from the inputs, once for OUT, "
+            "and kept there.",
         ),
     ] = None,
     table: TableOption = None,
@@ -111,6 +113,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
     _check_components(components, method, k)
     (paths, known), clock = inputs_of(inputs, table), Clock()
     own, where = share(shard, len(paths))
+    bank = bank_named(concepts)
     given = choice.given() | ({} if components is None else {"components": components})
     how = SegmentOptions(
         **given, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike, min_area_um2=min_area
@@ -139,7 +142,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
                 shard=own,
                 engine=engine,
             )
-            outcomes = segment_many(paths, out, encoder=choice.encoder, concepts=concepts, k=k, options=options)
+            outcomes = segment_many(paths, out, encoder=choice.encoder, concepts=bank, k=k, options=options)
     except KeyboardInterrupt:
         say(INTERRUPTED, err=True)
         raise typer.Exit(130) from None

@@ -14,7 +14,7 @@ PUBLIC = {
     "EvaluateOptions", "Opening", "Outputs", "Inference", "LearnOptions", "ManyOptions", "SegmentOptions",
     "Segmentation", "SlideInfo", "UnreadableRegion", "Weights", "decode", "evaluate", "factorize",
     "list_encoders", "load_bank", "load_encoder", "open_slide", "project", "save_bank", "segment",
-    "segment_many", "learn_concepts", "to_anndata", "to_geodataframe", "to_spatialdata",
+    "segment_many", "learn_concepts", "to_anndata", "to_geodataframe", "to_spatialdata", "to_html", "plot",
 }  # fmt: skip
 
 

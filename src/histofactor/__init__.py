@@ -25,6 +25,8 @@ _HOME = {
     "to_anndata": "histofactor.export.tokens",
     "to_geodataframe": "histofactor.export.regions",
     "to_spatialdata": "histofactor.export.spatial",
+    "to_html": "histofactor.export.notebook",
+    "plot": "histofactor.export.notebook",
     "load_encoder": "histofactor.encoders.build",
     "list_encoders": "histofactor.encoders.registry",
     "load_bank": "histofactor.concepts.bank.file",

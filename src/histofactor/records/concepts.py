@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from histofactor.records.drawn import Drawn
 from histofactor.records.features import EncoderKey
 from histofactor.records.images import Color, Float
 from histofactor.records.shown import Shown
@@ -55,7 +56,7 @@ class SlideMean(Shown):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ConceptBank(Shown):
+class ConceptBank(Drawn):
     """Concepts for one number of clusters K.
 
     Attributes:

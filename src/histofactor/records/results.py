@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.records.concepts import ConceptBank
+from histofactor.records.drawn import Drawn
 from histofactor.records.images import Color, Float, Raster, SlideInfo
 from histofactor.records.outward import public
 from histofactor.records.shown import Shown
@@ -78,7 +79,7 @@ class LabelMap(Shown):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Segmentation(Shown):
+class Segmentation(Drawn):
     """What ``segment`` returns.
 
     Attributes:

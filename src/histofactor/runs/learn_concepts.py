@@ -20,6 +20,7 @@ from histofactor.records import ConceptBank
 from histofactor.records.shown import Shown
 from histofactor.records.urls import Input
 from histofactor.runs.execute.workers import open_workers
+from histofactor.runs.notebook import watched
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
 from histofactor.runs.source import Source, Sources, file_sources
@@ -59,7 +60,7 @@ def learn_concepts(
             nor an encoder that is loaded or joint.
         work: file that holds the sample while it grows, to go on from after an interruption; None keeps none. It stays:
             another run with the same inputs and sampling learns from it without encoding again.
-        reporter: who is told of progress.
+        reporter: who is told of progress; in a notebook it is shown where nobody is.
 
     Returns:
         Banks in ascending K, and their card.
@@ -73,11 +74,12 @@ def learn_concepts(
     options = options or LearnOptions()
     check_ks(ks)
     sources = inputs if isinstance(inputs, Sources) else file_sources(inputs, opening=options.opening)
-    with open_workers(options.engine) as workers:
-        builder = SampleBuilder(sources, encoder, options, work=work, reporter=reporter, workers=workers)
-        builder.gather()
-    (reporter or Reporter()).on_stage("learning concepts")
-    return learn(builder, lambda tokens: ks)
+    with watched(reporter) as told:
+        with open_workers(options.engine) as workers:
+            builder = SampleBuilder(sources, encoder, options, work=work, reporter=told, workers=workers)
+            builder.gather()
+        told.on_stage("learning concepts")
+        return learn(builder, lambda tokens: ks)
 
 
 def learn(builder: SampleBuilder, ks: Callable[[int], Sequence[int]]) -> Learned:

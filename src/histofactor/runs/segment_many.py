@@ -18,6 +18,7 @@ from histofactor.runs.execute.engine import Workers
 from histofactor.runs.execute.workers import open_workers
 from histofactor.runs.ledger import begin, facts_of, inputs_of, known_inputs, openings_of
 from histofactor.runs.loaded import memory_of
+from histofactor.runs.notebook import watched
 from histofactor.runs.outcome import Observer, Outcome
 from histofactor.runs.own_concepts import OwnConcepts, StudyOptions, own_concepts
 from histofactor.runs.place import Place
@@ -49,7 +50,7 @@ def segment_many(
     """Segment many inputs and write the results of each; one that fails does not stop the others.
 
     Without concepts these are learned from the inputs, once for the folder, and kept there: inputs that come later are
-    segmented with them.
+    segmented with them. In a notebook progress is shown where nobody else is told of it.
 
     Inputs that an earlier run finished in the same way are kept, unfinished ones go on after their last band, and those
     that another process works on are waited for at the end. ``run.json``, ``phenotypes.csv`` and ``report.html`` are
@@ -88,8 +89,11 @@ def segment_many(
         share = f"shard {options.shard} has none of the {counted(len(paths), 'input')}"
         options.observer.reporter.on_note(f"{share}: there is nothing to do for it")
         return []
-    reporter = options.observer.reporter
-    with open_workers(options.engine) as workers, lit(Path(out), reporter, str(options.shard or "")) as signal:
+    with (
+        watched(options.observer.reporter) as reporter,
+        open_workers(options.engine) as workers,
+        lit(Path(out), reporter, str(options.shard or "")) as signal,
+    ):
         options = replace(options, observer=replace(options.observer, reporter=signal.reporter))
         return _segment(paths, Path(out), request, options, (workers, signal))
 

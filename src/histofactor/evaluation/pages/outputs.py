@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from histofactor.evaluation.scores.bootstrap import paired_difference
 from histofactor.evaluation.scores.floors_and_ceilings import Bracket
 from histofactor.evaluation.scores.protocol import CROSS_VALIDATION, Result
 from histofactor.records.shown import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,6 +40,22 @@ class Evaluation(Shown):
     results: tuple[Result, ...]
     brackets: tuple[Bracket, ...] = ()
     protocol: str = CROSS_VALIDATION
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the scores of every method and K."""
+        from histofactor.evaluation.pages.notebook import evaluation_html
+
+        return evaluation_html(self)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the scores over K with matplotlib.
+
+        Raises:
+            OptionError: matplotlib is not there.
+        """
+        from histofactor.evaluation.pages.notebook import plot_evaluation
+
+        return plot_evaluation(self, axes)
 
 
 def write_evaluation(evaluation: Evaluation, out: str | Path) -> None:

@@ -10,7 +10,8 @@ import rasterio.features
 from shapely.geometry import shape
 
 from histofactor.errors import OutputError
-from histofactor.export.geojson import write_geojson
+from histofactor.export.geojson import class_name, write_geojson
+from qupath_rules import refusal
 
 
 @pytest.fixture
@@ -46,6 +47,66 @@ def test_every_feature_follows_the_rules_of_qupath(make_segmentation, path):
             assert all(type(number) is int for point in ring for number in point)
     ids = [feature["id"] for feature in collection["features"]]
     assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        [[1, 1, 1], [1, 2, 1], [1, 1, 1]],  # an island in a hole
+        [[1, 2], [2, 1]],  # pieces that touch at a corner
+        [[1, 1, 1, 1, 1], [1, 2, 2, 2, 1], [1, 2, 1, 2, 1], [1, 2, 2, 2, 1], [1, 1, 1, 1, 1]],  # holes within holes
+        [[1, 0, 1], [0, 1, 0], [1, 0, 1]],
+        [[1]],
+    ],
+)
+def test_qupath_reads_every_shape(make_segmentation, path, tokens):
+    write_geojson(make_segmentation(tokens), path, min_area_px=1)
+    features = read(path)["features"]
+    assert features
+    assert [refusal(feature) for feature in features] == [""] * len(features)
+
+
+def test_what_tells_regions_of_histofactor(make_segmentation, path):
+    segmentation = make_segmentation([[1, 2], [2, 1]])
+    write_geojson(segmentation, path, min_area_px=1)
+    for feature in read(path)["features"]:
+        properties = feature["properties"]
+        color = "#{:02x}{:02x}{:02x}".format(*properties["classification"]["color"])
+        assert properties["metadata"] == {"source": "histofactor", "color": color}
+
+
+NAMES = {
+    "tumour: positive": "tumour: positive",
+    " a :b::c: ": "a: b: c",
+    "two\nlines\tof it": "two lines of it",
+    "::": "label 1",
+    " ": "label 1",
+    'µ, ü & <b> "q" \\ ,;|/': 'µ, ü & <b> "q" \\ ,;|/',
+    "\ud83d": r"\ud83d",
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), NAMES.items(), ids=range(len(NAMES)))
+def test_names_become_classes_that_qupath_takes(make_segmentation, path, name, shown):
+    assert class_name(name, 1) == shown
+    segmentation = make_segmentation([[1]], k=1)
+    named = dataclasses.replace(segmentation.label_map, names=(name,))
+    write_geojson(dataclasses.replace(segmentation, label_map=named), path, min_area_px=1)
+    (feature,) = read(path)["features"]
+    assert feature["properties"]["classification"]["name"] == shown
+    assert refusal(feature) == ""
+
+
+def test_ids_are_those_of_the_first_run_where_the_region_is(make_segmentation, path, tmp_path):
+    first, second = np.ones((4, 12), int), np.ones((4, 12), int)
+    first[:, 4:8], second[:, 4:8] = 0, 0
+    second[0, 0] = 2
+    ids = []
+    for name, tokens in (("1.gz", first), ("2.gz", first), ("3.gz", second)):
+        write_geojson(make_segmentation(tokens), tmp_path / name, min_area_px=1)
+        ids.append({feature["id"] for feature in read(tmp_path / name)["features"]})
+    assert ids[0] == ids[1]
+    assert len(ids[0] & ids[2]) == 1  # the piece that stayed as it was
 
 
 def test_drawing_the_regions_gives_back_the_labels(make_segmentation, path):

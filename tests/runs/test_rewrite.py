@@ -16,7 +16,7 @@ from histofactor.runs.segment_many import ManyOptions, segment_many
 from histofactor.runs.source import Opening
 from histofactor.segmentation.setup import SegmentOptions
 
-NAMES = ("tumour", "stroma, loose", 'é "quoted"', "Concept 2", "fat", "=1+1")
+NAMES = ("tumour", "stroma, loose", 'é "quoted"', "Concept 2", "fat:", "=1+1")
 
 
 @pytest.fixture

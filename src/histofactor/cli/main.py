@@ -21,6 +21,7 @@ from histofactor.cli import (
     evaluate,
     export,
     features,
+    qupath,
     relabel,
     report,
     segment,
@@ -50,6 +51,7 @@ app.command("report")(report.report)
 app.command("status")(status.status)
 app.command("export")(export.export)
 app.command("view")(view.view)
+app.command("qupath-scripts")(qupath.qupath_scripts)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("benchmark")(benchmark.benchmark)

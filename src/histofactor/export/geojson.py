@@ -6,14 +6,16 @@ import gzip
 import io
 import json
 import os
+from typing import Any
 
 import shapely
 from shapely.geometry import LinearRing
 
 from histofactor.base.files import atomic, stable_uuid
 from histofactor.base.text import markup_text
+from histofactor.export.tables import hex_color
 from histofactor.masks.polygons import Outlining, Piece, stream_polygons
-from histofactor.records import Segmentation
+from histofactor.records import Color, Segmentation
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -30,10 +32,11 @@ def write_geojson(
     Every connected piece is one locked annotation, since annotations are what QuPath edits, exports and
     detects cells within. It holds its phenotype as classification, and as measurements its ``label``, for two may
     have one name, ``area_px`` (of the label map), ``area_um2`` where the µm/px is known, and ``mean_margin``: all of
-    the labels before simplification; and the number of its ``tissue_piece``. Pieces are traced tile by tile and
-    written at once, so that neither the labels nor the polygons of a whole slide are ever held. Equal segmentations of
-    files of one name give equal bytes. Names are written as ``base.text.markup_text`` says, for readers of JSON refuse
-    lone surrogates.
+    the labels before simplification; and the number of its ``tissue_piece``. As metadata it tells its ``source``, by
+    which a second import finds what the first one brought, and its ``color``, for classes that are there keep theirs.
+    Pieces are traced tile by tile and written at once, so that neither the labels nor the polygons of a whole slide are
+    ever held. Equal segmentations of files of one name give equal bytes, ids among them. Names are written as
+    ``class_name`` says.
 
     Args:
         segmentation: the labels, margins and level-0 frame.
@@ -66,17 +69,35 @@ def _feature(segmentation: Segmentation, piece: Piece) -> str:
     if label_map.mpp is not None:
         measurements["area_um2"] = round(piece.area_px * label_map.mpp**2, 3)
     measurements["tissue_piece"] = piece.tissue_piece
+    told = told_of(piece.label, label_map.names[piece.label - 1], label_map.colors[piece.label - 1])
     properties = {
         "objectType": "annotation",
-        "classification": {
-            "name": markup_text(label_map.names[piece.label - 1]),
-            "color": list(label_map.colors[piece.label - 1]),
-        },
+        "classification": told["classification"],
         "isLocked": True,
         "measurements": measurements,
+        "metadata": told["metadata"],
     }
     id_ = stable_uuid("region", path.name if path is not None else "", piece.label, geometry)
     return f'{{"type":"Feature","id":"{id_}","geometry":{geometry},"properties":{_json(properties)}}}'
+
+
+def told_of(label: int, name: str, color: Color) -> dict[str, dict[str, Any]]:
+    """The properties of a region that tell its phenotype: ``classification`` and ``metadata``."""
+    classification = {"name": class_name(name, label), "color": list(color)}
+    return {"classification": classification, "metadata": {"source": "histofactor", "color": hex_color(color)}}
+
+
+def class_name(name: str, label: int) -> str:
+    """A name as a class of QuPath may have: on one line, without characters that readers of JSON refuse.
+
+    A colon parts a class from those derived of it (``tumour: positive``), none of which may be empty.
+
+    Args:
+        name: of the phenotype.
+        label: what it is called by where nothing is left of the name.
+    """
+    parts = (" ".join(part.split()) for part in markup_text(name).split(":"))
+    return ": ".join(filter(None, parts)) or f"label {label}"
 
 
 def _coordinates(ring: LinearRing) -> str:

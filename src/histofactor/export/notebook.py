@@ -83,7 +83,7 @@ def axes_of(axes: Axes | None) -> Axes:
 
 def table_html(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table; the first column is on the left, others on the right. Cells are HTML."""
-    align = ["left", "left", *["right"] * len(heads)]
+    align = ["left", "left", *["right;white-space:nowrap"] * len(heads)]
     lines = [
         "".join(f'<{tag} style="{_CELL}{align[column]}">{cell}</{tag}>' for column, cell in enumerate(row))
         for tag, row in [("th", heads), *(("td", row) for row in rows)]

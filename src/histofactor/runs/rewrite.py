@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from histofactor.base.files import atomic, atomic_folder
 from histofactor.base.names import LABELS, OME_ZARR, OVERLAY, PAGE, REGIONS, SMALL, TABLE, WEIGHTS
 from histofactor.errors import ImageError
+from histofactor.export.geojson import told_of
 from histofactor.export.labels import write_labels
 from histofactor.export.overlay import LONG_SIDE_PX, thumbnail_size, write_overlay
 from histofactor.export.picture import IMAGE_PX, small_overlay
@@ -142,7 +143,7 @@ def _renamed(line: str, known: Mapping[str | int, PhenotypeRow]) -> str:
     end = properties.rindex("}", 0, properties.rindex("}"))
     stated: dict[str, Any] = json.loads(properties[: end + 1])
     row = known[stated["measurements"].get("label") or stated["classification"]["name"]]  # older ones tell no label
-    stated["classification"] = {"name": row.name, "color": list(row.color or (0, 0, 0))}
+    stated |= told_of(row.label, row.name, row.color or (0, 0, 0))
     text = json.dumps(stated, ensure_ascii=False, separators=(",", ":"))
     return f'{head},"properties":{text}{properties[end + 1 :]}'
 

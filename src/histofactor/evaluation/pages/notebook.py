@@ -21,7 +21,7 @@ def evaluation_html(evaluation: Evaluation) -> str:
     rows = [
         [
             plain(result.method),
-            f"K = {result.k}",
+            f"K&nbsp;=&nbsp;{result.k}",
             _with_interval(result.scores.mean_iou, result.scores.mean_iou_interval),
             _number(result.scores.nmi),
             *(_number(result.scores.iou[name]) for name in classes),
@@ -31,7 +31,7 @@ def evaluation_html(evaluation: Evaluation) -> str:
     rows += [
         [
             plain(one.name),
-            "" if one.k is None else f"K = {one.k}",
+            "" if one.k is None else f"K&nbsp;=&nbsp;{one.k}",
             _with_interval(one.mean_iou, one.mean_iou_interval),
             *[""] * (1 + len(classes)),
         ]

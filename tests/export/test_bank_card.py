@@ -7,6 +7,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.following import Following, stated
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.encoders.terms import terms_of
 from histofactor.errors import BankError
@@ -89,6 +90,15 @@ def test_what_a_reader_wants_to_know():
         assert words in text
     assert "Shared although" not in text
     assert "by letter" in card_of(made, permission="the authors said so by letter")
+
+
+def test_whether_concepts_follow_groups_is_told():
+    told = Following(2, 8, 0.5, 0.1, 0.01, 0.9, (0.9,) * 4, ("group 1",) * 4, (True,) * 4, 1.0)
+    made = file()
+    level = replace(made.banks[4], provenance={**made.banks[4].provenance, "following": stated(told)})
+    words = "the concepts are the groups: 4 concepts, 100% of the tissue"
+    assert words in card_of(replace(made, banks={**made.banks, 4: level}))
+    assert "follow the groups" not in card_of(made)
 
 
 def test_foreign_text_is_no_markup():

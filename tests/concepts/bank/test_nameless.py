@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from histofactor.concepts.bank.file import BankFile, bank_bytes
+from histofactor.concepts.bank.following import Following, following_of, stated
 from histofactor.concepts.bank.nameless import with_names, without_names
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.errors import BankError
@@ -27,7 +28,21 @@ def told_bank(k):
             "residual_limit": 0.7,
             "origin": "learned from 2 inputs",
             "source": "/data/Meier.svs",
-            "follows": {"St. Anna": 0.9},
+            "seen in": {"St. Anna": 0.9},
+            "following": stated(
+                Following(
+                    groups=2,
+                    slides=2,
+                    ari=0.5,
+                    by_chance=0.1,
+                    p=None,
+                    tail_mean=0.2,
+                    excess=(0.5,) * k,
+                    most=("St. Anna",) * (k - 1) + ("",),
+                    follows=(False,) * k,
+                    share=0.0,
+                )
+            ),
         },
     )
 
@@ -81,6 +96,8 @@ def test_what_the_concepts_are_stays(file):
     assert len(made.card["left_out"]) == 1
     told = made.banks[4].provenance
     assert told["per_group"] == {"group 2": [2] * 4, "group 1": [3] * 4}
+    assert following_of(made.banks[4]).most == ("group 2",) * 3 + ("",)
+    assert following_of(made.banks[4]).excess == following_of(file.banks[4]).excess
     assert (told["residual_limit"], told["per_slide"]) == (0.7, [[2] * 4, [3] * 4])
 
 
@@ -88,7 +105,7 @@ def test_what_is_left_out_is_told(file):
     notes = "; ".join(without_names(file).notes)
     for words in ("hashes of 2 inputs", "2 groups", "1 input that could not be used", "places of typical patches"):
         assert words in notes
-    for field in ("author", "exclude", "follows", "given", "k2/new", "new field", "newer", "source", "title"):
+    for field in ("author", "exclude", "given", "k2/new", "new field", "newer", "seen in", "source", "title"):
         assert field in notes.rpartition(": ")[2].split(", ")
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from histofactor.base.text import counted
 from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.following import FOLLOWING, following_of, stated
 from histofactor.concepts.bank.provenance import LIMIT, WINDOW, check_card, per_group_of, slides_of
 from histofactor.concepts.bank.record import is_a
 from histofactor.records import ConceptBank
 
 _CARD = ("made", "algorithm", "licence", "choice")
-_OPTIONS = ("pool",)  # options of the card that are words, none of them a user's
+_OPTIONS = ("pool", "balance")  # options of the card that are words, none of them a user's
 _SLIDE = (
     "windows",
     "of",
@@ -104,6 +105,9 @@ def _numbered(file: BankFile) -> dict[str, str]:
     """New names of all groups, in the order of their old ones."""
     named = {slide.group for slide in slides_of(file.card) if slide.group is not None}
     named |= {*(file.card.get("groups") or {})}.union(*(per_group_of(bank) for bank in file.banks.values()))
+    for bank in file.banks.values():
+        if (following := following_of(bank)) is not None:
+            named |= {*following.most} - {""}
     return {name: f"group {number}" for number, name in enumerate(sorted(named), 1)}
 
 
@@ -117,6 +121,9 @@ def _bank(bank: ConceptBank, groups: Mapping[str, str]) -> ConceptBank:
     kept = {name: bank.provenance[name] for name in _PROVENANCE if name in bank.provenance}
     if per_group := bank.provenance.get("per_group"):
         kept["per_group"] = {groups[name]: counts for name, counts in per_group.items()}
+    if (following := following_of(bank)) is not None:
+        most = tuple(groups.get(name, "") for name in following.most)
+        kept[FOLLOWING] = stated(replace(following, most=most))
     return replace(bank, provenance=kept)
 
 
@@ -134,7 +141,7 @@ def _told(file: BankFile, groups: Mapping[str, str]) -> tuple[str, ...]:
     fields = {name for name in file.card if name not in {*_CARD, *_REPLACED}}
     fields |= {name for name, value in (file.card.get("options") or {}).items() if not _is_plain(name, value)}
     for bank in file.banks.values():
-        fields |= {*bank.provenance} - {*_PROVENANCE, "per_group", "examples"}
+        fields |= {*bank.provenance} - {*_PROVENANCE, "per_group", "examples", FOLLOWING}
     fields |= {*file.unknown, *file.unknown_tensors, *file.metadata}.union(*file.unknown_by_k.values())
     if fields:
         notes.append(f"what may tell of inputs: {', '.join(sorted(fields))}")

@@ -7,7 +7,7 @@ import pytest
 
 from histofactor import recipe as module
 from histofactor.errors import ImageError
-from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
+from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint, release
 
 LABELS = LabelsRecipe(
     version="1", path="/a.png", content="x", source_mpp=None, series=None, encoder=("e", 8), bank="b",
@@ -33,6 +33,17 @@ def test_another_format_is_another_hash(monkeypatch):
     before = digest(LABELS)
     monkeypatch.setattr(module, "FORMAT", module.FORMAT + 1)
     assert digest(LABELS) != before
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [
+        ("0.1.0", "0.1.0"), ("0.1.0.dev0", "0.1.0"), ("0.1.1.dev12+g4d38d84.d20261129", "0.1.1"),
+        ("0.2.0rc1", "0.2.0rc1"), ("0.2.0+local", "0.2.0"), ("0.2.0.post1", "0.2.0.post1"),
+    ],
+)  # fmt: skip
+def test_commits_of_one_release_leave_results_valid(version, wanted):
+    assert release(version) == wanted
 
 
 def test_content_counts_not_the_time_of_small_files(tmp_path):

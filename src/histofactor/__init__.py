@@ -8,8 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
-
 _HOME = {
     "segment": "histofactor.segmentation.page",
     "SegmentOptions": "histofactor.segmentation.setup",
@@ -69,6 +67,10 @@ __all__ = sorted(_HOME)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # as the build told it, see pyproject.toml
+        from importlib.metadata import version
+
+        return version("histofactor")
     if name not in _HOME:
         raise AttributeError(f"module 'histofactor' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ class LabelsRecipe:
     """All that decides the labels of one input.
 
     Attributes:
-        version: of histofactor.
+        version: ``release`` of histofactor.
         path: the input, resolved.
         content: ``fingerprint`` of all its files.
         source_mpp: µm/px that the user states, or None.
@@ -69,6 +70,15 @@ class OutputsRecipe:
     names: tuple[str, ...]
     colors: tuple[Color, ...]
     excluded: tuple[int, ...] = ()
+
+
+def release(version: str) -> str:
+    """The release that a version is or leads to: commits between releases leave results valid, see ``FORMAT``.
+
+    Args:
+        version: of histofactor, such as ``0.1.0`` or ``0.1.1.dev12+g4d38d84``.
+    """
+    return re.split(r"\.dev|\+", version)[0]
 
 
 def digest(recipe: LabelsRecipe | OutputsRecipe) -> str:

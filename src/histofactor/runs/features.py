@@ -15,7 +15,7 @@ from histofactor.base.clock import Watch
 from histofactor.base.files import check_folder, sweep
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
-from histofactor.recipe import fingerprint
+from histofactor.recipe import fingerprint, release
 from histofactor.records.urls import Input, check_here
 from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.place import LOCKS, locked, name_folders
@@ -106,9 +106,9 @@ def _written(path: Input, folder: Path, setup: Setup, options: ManyOptions, want
     mask = None if setup.tissue.mask is None else fingerprint(mask_of(setup.tissue.mask, path))
     encoder = setup.encoder
     recipe = [
-        histofactor.__version__, str(path.resolve()), opening.content(path), opening.source_mpp, opening.series,
-        asdict(encoder.spec), encoder.precision, encoder.repaired, setup.mpp, setup.views, setup.shift_px,
-        setup.tissue.find, mask, wanted.dtype,
+        release(histofactor.__version__), str(path.resolve()), opening.content(path), opening.source_mpp,
+        opening.series, asdict(encoder.spec), encoder.precision, encoder.repaired, setup.mpp, setup.views,
+        setup.shift_px, setup.tissue.find, mask, wanted.dtype,
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
     before = recipe_in(folder)

@@ -19,7 +19,7 @@ from histofactor.concepts.learn.levels import TrainOptions, check_algorithm
 from histofactor.concepts.learn.sample import Sample, read_note
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import HistofactorError, OptionError
-from histofactor.recipe import fingerprint
+from histofactor.recipe import fingerprint, release
 from histofactor.records.urls import Input
 from histofactor.runs.execute.engine import LOCAL, Engine, Workers
 from histofactor.runs.execute.local import LocalWorkers
@@ -235,7 +235,16 @@ class SampleBuilder:
         inputs = [[asdict(source), source.mask and content_of(Path(source.mask))] for source in self.sources]
         tissue = [self.setup.tissue.find, None if mask is None else fingerprint(mask)]
         run = [encoder.precision, encoder.repaired, self.setup.views, asdict(self.spec.window)]
-        known = [histofactor.__version__, asdict(self.spec.key), run, sampling, thrift, opening, tissue, inputs]
+        known = [
+            release(histofactor.__version__),
+            asdict(self.spec.key),
+            run,
+            sampling,
+            thrift,
+            opening,
+            tissue,
+            inputs,
+        ]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
     def _resume(self) -> None:

@@ -15,7 +15,7 @@ from histofactor.base.names import OME_ZARR, WEIGHTS
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError, OutputError
-from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint
+from histofactor.recipe import LabelsRecipe, OutputsRecipe, digest, fingerprint, release
 from histofactor.records import ConceptBank
 from histofactor.records.urls import Input, Url
 from histofactor.runs.loaded import keep_encoder, kept_encoder
@@ -205,7 +205,7 @@ def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:
     mask = None if setup.tissue.mask is None else mask_of(setup.tissue.mask, task.path)
     inference = [setup.encoder.precision, setup.encoder.repaired]
     return LabelsRecipe(
-        version=histofactor.__version__,
+        version=release(histofactor.__version__),
         path=str(task.path.resolve()),
         content=task.opening.content(task.path),
         source_mpp=task.opening.source_mpp,

@@ -1,6 +1,9 @@
 """Files as they were published fit the networks that are built here."""
 
+import builtins
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -50,6 +53,36 @@ def test_files_of_transformers(name, tmp_path):
     published = load_file(tmp_path / "model.safetensors")
     assert set(published) != set(wanted)  # older names
     same(check(spec, published), wanted)
+
+
+@pytest.mark.parametrize(
+    "fault", [ImportError("no torchvision"), RuntimeError("operator torchvision::nms does not exist")]
+)
+@pytest.mark.parametrize("name", ["resnet50", "ctranspath", "timm:vit_tiny_patch16_224"])
+def test_a_torchvision_of_another_pytorch_is_told(name, fault, monkeypatch):
+    def broken(asked, *rest):
+        if asked == "timm":
+            raise fault
+        return real(asked, *rest)
+
+    real = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", broken)
+    with pytest.raises(EncoderError, match="this torchvision does not belong to this PyTorch") as caught:
+        build_network(get(name))
+    assert name in caught.value.expected
+    assert str(fault) in caught.value.got
+
+
+def test_the_embedded_encoder_needs_neither_timm_nor_torchvision():
+    program = """
+import sys
+sys.modules |= {"timm": None, "torchvision": None}
+from histofactor.encoders.build import load_encoder
+import histofactor.runs.segment_many
+print(load_encoder("embedded").spec.name)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "embedded\n", done.stderr
 
 
 def test_a_trunk_inside_a_larger_model():

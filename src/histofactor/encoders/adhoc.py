@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from histofactor.encoders.networks import import_transformers
+from histofactor.encoders.networks import import_timm, import_transformers
 from histofactor.errors import EncoderError
 from histofactor.records import EncoderSpec, WeightsSource, WindowRule
 
@@ -26,8 +26,7 @@ def row_of(library: str, name: str) -> EncoderSpec:
 
 
 def _from_timm(name: str) -> EncoderSpec:
-    import timm
-
+    timm = import_timm(f"timm:{name}")
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('.', maxsplit=1)[0].split('_', maxsplit=1)[0]}*")[:3]
         raise EncoderError(

@@ -27,6 +27,7 @@ def build_network(spec: EncoderSpec) -> torch.nn.Module:
 
         return EmbeddedNetwork()
     if source.library == "own":
+        import_timm(spec.name)  # which parts of them are
         from histofactor.encoders import own_networks
 
         network: torch.nn.Module = getattr(own_networks, source.architecture)(**source.arguments)
@@ -37,7 +38,7 @@ def build_network(spec: EncoderSpec) -> torch.nn.Module:
 
 
 def _timm(spec: EncoderSpec) -> torch.nn.Module:
-    import timm
+    timm = import_timm(spec.name)
     from timm.layers.mlp import SwiGLUPacked
 
     classes = {"SwiGLUPacked": SwiGLUPacked, "SiLU": torch.nn.SiLU}
@@ -91,6 +92,24 @@ def build_remote(spec: EncoderSpec) -> torch.nn.Module:
             mend="check the commit, ask for access on its page and run `hf auth login`",
         ) from error
     return network
+
+
+def import_timm(name: str) -> Any:
+    """The library timm, which imports torchvision.
+
+    Raises:
+        EncoderError: one of the two is missing, or torchvision was built for another PyTorch than is here.
+    """
+    try:
+        import timm
+    except (ImportError, RuntimeError) as error:  # operators of a torchvision that cannot be loaded are not there
+        raise EncoderError(
+            "this torchvision does not belong to this PyTorch",
+            expected=f"both of one release, and both for CPUs or both for CUDA, to build encoder {name!r}",
+            got=f"torch {torch.__version__} and: {error}",
+            mend="install both from one index; see docs/install.md",
+        ) from error
+    return timm
 
 
 def import_transformers(name: str) -> Any:

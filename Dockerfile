@@ -3,6 +3,7 @@
 #   docker build -t histofactor .                                                   with CUDA
 #   docker build -t histofactor:cpu --build-arg DEVICE=cpu --build-arg TORCH_INDEX=URL .
 #                                    URL: the index of PyTorch's builds for CPUs alone, or a mirror of it
+#   --build-arg VERSION=0.1.0        what the image calls itself, and its results
 #
 #   docker run --rm --gpus all --network none \
 #     -v SLIDES:/slides:ro -v WEIGHTS:/weights:ro -v OUT:/out histofactor segment /slides -o /out
@@ -15,6 +16,9 @@ FROM python:${PYTHON} AS build
 ARG DEVICE=cuda
 ARG TORCH_INDEX=
 ARG EXTRAS=cloud,ray,transformers
+# What is sent to be built from has no tags to tell the version from; without VERSION it is the fallback of pyproject.toml.
+ARG VERSION=
+ENV SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PATH=/opt/histofactor/bin:$PATH
 RUN python -m venv /opt/histofactor
 WORKDIR /build

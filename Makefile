@@ -1,6 +1,7 @@
 # make demo   the main job on tissue that needs no download
 # make test   style, types and tests
 # Both create the virtual environment themselves. A clean machine needs Python >= 3.11 and make.
+# TORCH_INDEX=URL takes PyTorch from an index of its builds for CPUs, without gigabytes of CUDA libraries.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -13,6 +14,20 @@ demo: install
 
 test: check
 	$(BIN)/pytest -n 2 -m "not gpu and not network and not slow and not jts"
+
+.PHONY: docs gallery test-wheel
+# The site of the docs, into docs/_build; a warning is an error.
+docs: $(VENV)/docs-installed
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 docs docs/_build
+
+# The wheel, away from its sources, in an empty environment of each of these Pythons that is found.
+PYTHONS ?= python3.11 python3.12 python3.13
+test-wheel:
+	$(PYTHON) tests/wheel.py $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(PYTHONS)
+
+# The pictures of the docs; SHARED (see below) has the slide, Chromium shows the pages.
+gallery: install
+	$(BIN)/python docs/_site/pictures.py $(SHARED)
 
 # Runs that are killed twenty times over, full disks: minutes.
 test-slow: install
@@ -40,7 +55,7 @@ test-ecosystem: install
 	PYTHONPATH=$(ECOSYSTEM) PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/pytest -rs tests/export/test_spatial.py \
 		tests/runs/test_exported.py tests/viewer/test_napari.py
 
-# The figures of the docs; needs the folder SHARED with data (see README).
+# The figures of the docs; needs the folder SHARED with data (see CONTRIBUTING.md).
 SHARED ?= ../shared
 benchmarks: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
@@ -109,8 +124,14 @@ $(VENV)/installed: pyproject.toml constraints.txt hatch_build.py src/histofactor
 	@$(PYTHON) -c 'import ensurepip, venv' || \
 	  { echo "This Python has no venv module; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		--no-deps --index-url $(TORCH_INDEX) torch torchvision)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+$(VENV)/docs-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) demo-out fuzz-failures .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo-out dist docs/_build docs/_generated fuzz-failures .pytest_cache .mypy_cache .ruff_cache

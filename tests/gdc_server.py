@@ -40,11 +40,11 @@ class Gdc:
         self.raw = None  # bytes that answer every query
         self.lock = threading.Lock()
 
-    def fill_with_images(self):
-        """Let every file be an image of tissue of four tiles and a bit."""
+    def fill_with_images(self, side=600):
+        """Let every file be an image of tissue, as large as four tiles and a bit."""
         for number, file in enumerate(self.files):
             content = io.BytesIO()
-            Image.fromarray(phantom((600, 600), seed=number, mpp=1.0).image).save(content, "PNG")
+            Image.fromarray(phantom((side, side), seed=number, mpp=1.0).image).save(content, "PNG")
             self.content[file.file_id] = content.getvalue()
             md5 = hashlib.md5(content.getvalue()).hexdigest()
             self.files[number] = replace(file, name=f"{number}.png", md5=md5, size=len(content.getvalue()))

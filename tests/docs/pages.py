@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
-_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_WRITTEN = (path.relative_to(ROOT) for path in sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    *(path.as_posix() for path in _WRITTEN if not any(part.startswith("_") for part in path.parts)),  # not generated
+)
+_BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Every command and every program that README and docs show is run, in the order in which they stand."""
 
+import contextlib
+import io
 import re
 import sys
 
@@ -8,7 +10,7 @@ import pytest
 import typer
 
 from docs.pages import PAGES, ROOT, inline_on, options_on, shown_on
-from docs.world import make_world
+from docs.world import lay_out, make_world, outside
 from histofactor.cli.main import app, main
 
 # Not run, and why. Everything else that stands in a block is.
@@ -28,40 +30,53 @@ NOT_RUN = {
 OF_OTHERS = {
     "--before",  # of benchmarks/same_bytes.py
     "--array", "--cpus-per-task", "--gres", "--mem", "--nodes", "--ntasks-per-node", "--requeue", "--time",  # of Slurm
-    "--min-nodes",  # of Ray
+    "--head", "--min-nodes",  # of Ray
+    "--index-url",  # of pip
     "--build-arg", "--gpus", "--network", "--rm", "--shm-size",  # of Docker
 }  # fmt: skip
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 COMMAND = typer.main.get_command(app)
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run a command of a page; returns its exit code and all that it said."""
-
-    def command(arguments):
-        monkeypatch.setattr(sys, "argv", ["histofactor", *arguments])
+def run(arguments, folder):
+    """Run a command of a page in a folder; returns its exit code and all that it said."""
+    told = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(told),
+        contextlib.redirect_stderr(told),
+    ):
+        patch.setattr(sys, "argv", ["histofactor", *arguments])
         with pytest.raises(SystemExit) as stop:
             main()
-        return stop.value.code or 0, "".join(capsys.readouterr())
+    return stop.value.code or 0, told.getvalue()
 
-    return command
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The world that all pages share, and the copy of it that is never touched."""
+    folder, kept = (tmp_path_factory.mktemp("docs") / name for name in ("world", "kept"))
+    make_world(folder, kept, run)
+    return folder, kept
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_run_in_their_order(page, run, tmp_path, monkeypatch, gdc):
+def test_commands_run_in_their_order(page, made, monkeypatch, gdc):
     shown = [one for one in shown_on(page) if not any(re.fullmatch(rule, one.text) for rule in NOT_RUN)]
     if not shown:
         pytest.skip(f"{page} shows no command")
-    make_world(tmp_path, monkeypatch, gdc)
-    monkeypatch.chdir(tmp_path)
+    folder, kept = made
+    lay_out(folder, kept)
+    outside(monkeypatch, gdc)
     rng = np.random.default_rng(0)
     names = {"X": rng.random((50, 8), np.float32), "H": rng.random((4, 8), np.float32)}  # what a reader has
     for one in shown:
         if one.python:
-            exec(compile(one.text, f"{page}:{one.line}", "exec"), names)
+            with contextlib.chdir(folder):
+                exec(compile(one.text, f"{page}:{one.line}", "exec"), names)
             continue
-        code, told = run(expanded(one.arguments, tmp_path))
+        code, told = run(expanded(one.arguments, folder), folder)
         assert code == 0, f"{one}\n{told}"
 
 
@@ -90,7 +105,7 @@ def test_commands_named_in_sentences_exist_and_take_these_options(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_options_exist(page):
-    assert options_on(page) <= every_option(COMMAND) | OF_OTHERS
+    assert options_on(page) <= every_option(COMMAND) | OF_OTHERS | {"--help"}
 
 
 def every_option(command):

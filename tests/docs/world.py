@@ -1,7 +1,11 @@
-"""Files under the names that README and docs use, small: slides, fields, weights, banks and labelled data."""
+"""Files under the names that README and docs use, small: slides, fields, weights, banks and labelled data.
+
+They are made once, with a study of the slides that most pages begin with; every page finds them as they were made.
+"""
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import huggingface_hub.constants
@@ -17,12 +21,14 @@ from histofactor.segmentation import cluster_rows
 from histofactor.slides.phantom import phantom
 from histofactor.tcga import gdc as gdc_module
 
-SIDE, MPP = 640, 0.5
+SIDE, FIELD, MPP = 448, 320, 0.5  # px of a slide and of a field
+UNI_DIM = 64
+STUDY = ("segment", "slides/", "-o", "out")  # the first command of most pages, which finds all done there
 
 
-def make_world(folder, monkeypatch, gdc):
-    """Fill an empty folder; the GDC is the one on loopback, and UNI a network of its true width with one block."""
-    (folder / "slides").mkdir()
+def make_world(folder, kept, run):
+    """Fill an empty folder and segment its slides, once, and put a copy of all aside."""
+    folder.mkdir()
     for number in (1, 2):
         write_slide(folder / f"slides/case-{number}.tif", seed=number)
     for name in ("a.svs", "b.svs"):
@@ -42,8 +48,30 @@ def make_world(folder, monkeypatch, gdc):
     write_glas(folder / "glas")
     (folder / "train.txt").write_text("p0\n")
     (folder / "test.txt").write_text("p1\n")
-    write_weights(folder, monkeypatch)
-    gdc.fill_with_images()
+    write_weights(folder)
+    code, told = run(STUDY, folder)
+    assert code == 0, told
+    shutil.copytree(folder, kept)
+
+
+def lay_out(folder, kept):
+    """Put all back as it was made; results are those of inputs at these very paths."""
+    shutil.rmtree(folder)
+    shutil.copytree(kept, folder)
+
+
+def small_uni():
+    """The row of UNI for a network of its kind with one narrow block in place of 24 wide ones."""
+    row = registry.get("uni")
+    arguments = {**row.source.arguments, "depth": 1, "embed_dim": UNI_DIM, "num_heads": 2}
+    return replace(row, dim=UNI_DIM, source=replace(row.source, arguments=arguments))
+
+
+def outside(monkeypatch, gdc):
+    """Let commands meet the GDC on loopback, no hub, UNI as ``small_uni`` has it, and slides this small."""
+    rows = {**registry._rows(), "uni": small_uni()}
+    monkeypatch.setattr(registry, "_rows", lambda: rows)
+    gdc.fill_with_images(FIELD)
     monkeypatch.setattr(gdc_module, "ENDPOINT", gdc.endpoint)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(cluster_rows, "TILE_PX", 64)  # of slides this small, 256 concepts need more tiles
@@ -51,6 +79,7 @@ def make_world(folder, monkeypatch, gdc):
 
 def write_slide(path, seed):
     """A pyramidal TIFF of two levels."""
+    path.parent.mkdir(exist_ok=True)
     image = phantom((SIDE, SIDE), seed=seed, mpp=MPP).image
     per_cm = (1e4 / MPP, 1e4 / MPP)
     with tifffile.TiffWriter(path) as file:
@@ -62,7 +91,7 @@ def write_slide(path, seed):
 def write_field(path, seed):
     """An image that states its resolution."""
     path.parent.mkdir(exist_ok=True)
-    image = phantom((SIDE // 2, SIDE // 2), seed=seed, mpp=MPP).image
+    image = phantom((FIELD, FIELD), seed=seed, mpp=MPP).image
     Image.fromarray(image).save(path, dpi=(25_400 / MPP, 25_400 / MPP))
 
 
@@ -95,13 +124,11 @@ def write_glas(folder):
     (folder / "Grade.csv").write_text("\n".join(rows) + "\n")
 
 
-def write_weights(folder, monkeypatch):
-    """Weights and concepts of UNI: random, of its width, for one block of its 24; and a small network of timm."""
-    rows, row = dict(registry._rows()), registry.get("uni")
-    rows["uni"] = replace(row, source=replace(row.source, arguments={**row.source.arguments, "depth": 1}))
-    monkeypatch.setattr(registry, "_rows", lambda: rows)
+def write_weights(folder):
+    """Weights and concepts of UNI as ``small_uni`` has it, random; and a small network of timm."""
+    row = small_uni()
     torch.manual_seed(0)
-    network = timm.create_model(row.source.architecture, pretrained=False, **rows["uni"].source.arguments)
+    network = timm.create_model(row.source.architecture, pretrained=False, **row.source.arguments)
     for name in ("uni.bin", "pytorch_model.bin"):
         torch.save(network.state_dict(), folder / name)
     torch.save(timm.create_model("vit_tiny_patch16_224", pretrained=False).state_dict(), folder / "vit.bin")

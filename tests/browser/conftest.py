@@ -56,6 +56,32 @@ DRAWN = """() => window.histofactor.page().panes.every((pane) => pane.slide && p
   && pane.viewer.world.getItemAt(0).getFullyLoaded() && (!pane.layer || pane.layer.ready))"""
 
 
+@pytest.fixture(scope="module")
+def shown(chromium, whole_study):
+    """A function that shows a study to look only, at a fragment of the address; one page serves a file of tests."""
+    if OPENSEADRAGON not in static_files():
+        pytest.skip("needs OpenSeadragon, which npm brings when histofactor is installed")
+    with served(whole_study[0], read_only=True) as address:
+        context = chromium.new_context(viewport={"width": 1300, "height": 850}, accept_downloads=True)
+        page, faults = context.new_page(), []
+        page.on("pageerror", lambda error: faults.append(f"{error}"))
+        page.goto(address)
+        page.wait_for_selector("body[data-ready]")
+        base = page.url.split("#")[0]
+
+        def show(fragment=""):
+            page.goto("about:blank")
+            page.goto(f"{base}#{fragment}")
+            page.wait_for_selector("body[data-ready]")
+            if "page=" not in fragment:
+                page.wait_for_function(DRAWN)
+            return page
+
+        yield show
+        context.close()
+    assert faults == []
+
+
 @pytest.fixture
 def serve():
     """A function that serves a study until the test ends, or until ``end`` of it is called."""

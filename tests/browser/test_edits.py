@@ -278,6 +278,7 @@ def test_what_apply_leaves_is_told_with_the_command_that_does_it(look):
     page.get_by_text("must be encoded again").wait_for(timeout=120_000)
     page.get_by_role("button", name="Close").wait_for(timeout=120_000)
     told = page.locator("dialog").inner_text()
+    assert page.locator("dialog h2").inner_text() == "Applied in part"
     assert "1 slide is as it was: it must be encoded again, which Apply does not do." in told
     assert page.locator("dialog code").inner_text() == f"histofactor relabel {look.out}"
     assert "a.png: its results do not bear it: weights.zarr is gone" in told

@@ -2,7 +2,7 @@
 
 import { h, toast } from "./dom.js";
 import { mergedName } from "./model.js";
-import { edit, emit, store } from "./store.js";
+import { edit, emit, endSingling, store } from "./store.js";
 
 const LONGEST = 200; // characters of a name, as the server has it
 
@@ -59,6 +59,7 @@ export function rename(labels) {
     if (name === concept()?.name) return "";
     const others = store.concepts.concepts.filter((one, index) => one.name === name && !labels.includes(index + 1)).length;
     const fault = await edit({ do: "name", labels, name });
+    if (!fault) endSingling();
     if (!fault && others) toast(`“${name}” is the name of ${others + labels.length} phenotypes now: they are shown as one, and can be merged with M`);
     return fault;
   }, offered);
@@ -68,7 +69,9 @@ export const recolor = (labels, color) => edit({ do: "name", labels, color });
 
 export function exclude(labels) {
   const concept = store.concepts.concepts[labels[0] - 1];
-  return concept ? edit({ do: concept.excluded ? "include" : "exclude", labels }) : null;
+  if (!concept) return null;
+  endSingling();
+  return edit({ do: concept.excluded ? "include" : "exclude", labels });
 }
 
 let merging = null;
@@ -93,6 +96,12 @@ export const ask = {
     const sorted = [...labels].sort((a, b) => a - b);
     const names = () => new Set(sorted.map((label) => `“${store.concepts.concepts[label - 1]?.name}”`));
     const title = () => `Merge ${[...names()].join(" and ")} as`;
-    await named(title, mergedName(store.concepts, [into, ...sorted]), "Merge", (name) => edit({ do: "merge", labels: sorted, name }));
+    emit("asked", sorted);
+    await named(title, mergedName(store.concepts, [into, ...sorted]), "Merge", (name) => {
+      const sent = edit({ do: "merge", labels: sorted, name });
+      endSingling({ concept: sorted[0] }); // the place it takes
+      return sent;
+    });
+    emit("asked", null);
   },
 };

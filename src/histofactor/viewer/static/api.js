@@ -11,10 +11,18 @@ export class Refused extends Error {
   }
 }
 
-async function answer(response) {
+const ENDED = "this page belongs to a viewer that has ended: open the address that `histofactor view` printed";
+const OTHER_SERVER = 401; // it asks for another token than ours
+
+async function refused(response) {
   const body = await response.json().catch(() => null);
-  if (!response.ok) throw new Refused(response.status, body);
-  return body;
+  const ended = response.status === OTHER_SERVER || /cross-site/.test(body?.error?.what ?? "");
+  return new Refused(response.status, ended ? { error: { what: ENDED } } : body);
+}
+
+async function answer(response) {
+  if (!response.ok) throw await refused(response);
+  return response.json().catch(() => null);
 }
 
 const STOPPED = "the viewer has been stopped: start `histofactor view` again";
@@ -51,14 +59,14 @@ export async function study() {
 export async function labelTile(slide, level, column, row, signal) {
   const path = `/labels/${slide.id}/${slide.labels_version}/${level}_${column}_${row}.bin`;
   const response = await ask(path, { signal });
-  if (!response.ok) throw new Refused(response.status, await response.json().catch(() => null));
+  if (!response.ok) throw await refused(response);
   const bytes = await response.arrayBuffer();
   return slide.labels.bytes === 2 ? new Uint16Array(bytes) : new Uint8Array(bytes);
 }
 
 export async function heat(slide, what) {
   const response = await ask(`/heat/${slide.id}/${slide.labels_version}/${what}.bin`);
-  if (!response.ok) throw new Refused(response.status, await response.json().catch(() => null));
+  if (!response.ok) throw await refused(response);
   return { ...JSON.parse(response.headers.get("x-heat")), values: new Uint8Array(await response.arrayBuffer()) };
 }
 

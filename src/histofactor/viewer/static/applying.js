@@ -56,7 +56,7 @@ function render() {
   const { state, done, total, at, outcomes = [], encode = [], command, error } = store.apply;
   const running = ["running", "stopping"].includes(state);
   const failed = outcomes.filter((one) => one.status === "failed");
-  const applied = failed.length ? `Applied, but for ${failed.length} slide${failed.length > 1 ? "s" : ""}` : "Applied";
+  const applied = failed.length || encode.length ? "Applied in part" : "Applied";
   const title = { running: "Applying…", stopping: "Stopping…", done: applied, cancelled: "Stopped", failed: "Not applied" }[state] ?? "Apply";
   const ends = state === "done" && !failed.length && !encode.length ? "Tables, regions, reports and maps are up to date." : "";
   fill(
@@ -91,5 +91,5 @@ export function renderButton() {
   const count = behind();
   const button = $("apply");
   button.hidden = Boolean(store.study.why_read_only) || !store.concepts?.k || !(count || store.changed);
-  button.textContent = count ? `Apply to ${count} slide${count > 1 ? "s" : ""}` : "Apply";
+  fill(button, "Apply", count > 0 && h("span", { class: "roomy" }, ` to ${count} slide${count > 1 ? "s" : ""}`));
 }

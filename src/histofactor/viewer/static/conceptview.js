@@ -18,25 +18,28 @@ const suggested = ({ told, patches, names, model, prompts }) => [
   h("p", { class: "quiet" }, `${patches.join(" of ")} patches; ${names.map(([name, share]) => `${name} ${share.toFixed(2)}`).join(", ")}; by ${model}, prompts ${prompts}`),
 ];
 
+const choose = (label) => (mergeState() ? mergeWith([label]) : setUi({ concept: label }));
+
 export class ConceptView {
   constructor(main) {
     this.list = h("ul", { class: "classes", "aria-label": "Concepts" });
     this.body = h("section", { class: "concept", "aria-live": "polite" });
     this.level = h("div", { class: "legend-head" });
     fill(main, h("div", { class: "concept-page" }, h("aside", { class: "legend", "aria-label": "Concepts" }, this.level, this.list), this.body));
-    this.stops = [on("concepts", () => this.render()), on("ui", (what) => "concept" in what && this.render()), on("table", () => this.renderSlides()), on("saved", () => this.render()), on("merging", () => this.renderList())];
+    this.stops = [on("concepts", () => this.render()), on("ui", (what) => "concept" in what && this.render()), on("table", () => this.renderSlides()), on("saved", () => this.render()), on("merging", () => { this.renderList(); this.draw(); })];
     this.render();
     if (!store.study.alone) loadTable();
   }
 
   renderList() {
     const { concepts } = store.concepts;
-    const choose = (label) => (mergeState() ? mergeWith([label]) : setUi({ concept: label }));
+    const merging = mergeState();
+    this.list.classList.toggle("choosing", Boolean(merging));
     fill(this.list, concepts.map((one, index) => h(
       "li", {},
-      h("button", { class: `class plain${store.ui.concept === index + 1 ? " only" : ""}`, "aria-current": store.ui.concept === index + 1 ? "true" : null, onclick: () => choose(index + 1) },
-        h("span", { class: "swatch", style: { background: rgb(one.color) } }), h("span", { class: "number" }, String(index + 1)),
-        h("span", { class: "name", title: one.name }, one.name, one.excluded && h("em", {}, " artefact"), one.hint && h("small", {}, ` ${one.hint}`))))));
+      h("button", { class: `class plain${store.ui.concept === index + 1 ? " only" : ""}${merging?.labels.includes(index + 1) ? " merging" : ""}`, "aria-current": store.ui.concept === index + 1 ? "true" : null, onclick: () => choose(index + 1) },
+        h("span", { class: "swatch seen", style: { "--of": rgb(one.color) } }), h("span", { class: "number" }, String(index + 1)),
+        h("span", { class: "name", title: one.name }, one.name, one.excluded && h("em", {}, " artefact")), one.hint && h("small", { class: "about" }, one.hint)))));
     if (!store.study.alone) return;
     const select = h("select", { "aria-label": "Number of concepts", onchange: async (event) => { setUi({ k: Number(event.target.value), concept: 1 }); await load(); } }, store.concepts.levels.map((k) => h("option", { value: String(k) }, `K = ${k}`)));
     select.value = String(store.concepts.k);
@@ -60,34 +63,44 @@ export class ConceptView {
       return;
     }
     if (this.asked !== asked) return;
+    this.shown = { card, label };
+    this.draw();
+  }
+
+  draw() {
+    if (!this.shown) return;
+    const { card, label } = this.shown;
     const concept = store.concepts.concepts[label - 1];
+    if (!concept) return;
+    const merging = mergeState();
     const able = editable();
     this.where = h("ul", { class: "where" });
     this.label = label;
     fill(
       this.body,
+      merging && h("p", { class: "merge-hint", role: "status" }, `Merge “${merging.name}” with: choose another in the list or under “Most alike” (or Esc)`, h("button", { onclick: () => startMerge(null) }, "Cancel")),
       h("div", { class: "concept-head" },
-        h("input", { type: "color", class: "swatch-input", value: hex(concept.color), disabled: !able, "aria-label": "Colour", onchange: (event) => recolor([label], fromHex(event.target.value)) }),
+        h("input", { type: "color", class: "swatch-input seen", style: { "--of": rgb(concept.color) }, value: hex(concept.color), disabled: !able, "aria-label": "Colour", onchange: (event) => recolor([label], fromHex(event.target.value)) }),
         h("h1", {}, concept.name), concept.excluded && h("em", {}, "artefact: counts in no share"),
         h("span", { class: "grow" }),
         h("button", { disabled: !able, onclick: () => rename([label]) }, "Name"),
-        h("button", { disabled: !able, onclick: () => startMerge(mergeState() ? null : [label]) }, mergeState() ? "Choose another…" : "Merge"),
+        h("button", { disabled: !able, "aria-pressed": String(Boolean(merging)), onclick: () => startMerge(merging ? null : [label]) }, merging ? "Choose another…" : "Merge"),
         h("button", { disabled: !able, onclick: () => exclude([label]) }, concept.excluded ? "Include" : "Artefact")),
       concept.hint && h("p", { class: "quiet" }, concept.hint),
       concept.suggested?.shown && suggested(concept.suggested),
       store.concepts.suggested_fault && h("p", { class: "warning" }, errorText(store.concepts.suggested_fault)),
-      card.share !== null && h("p", { class: "quiet" }, `${percent(card.share)} of the tokens that concepts were learned from`),
+      card.share !== null && h("p", { class: "quiet" }, `${percent(card.share)} of the tissue that concepts were learned from`),
       card.alone && h("p", { class: "warning" }, `Nearly all of it comes from ${card.alone} alone: it may tell of that place rather than of tissue.`),
       h("h2", {}, "Typical places"),
       card.patches.length
         ? h("div", { class: "patches" }, card.patches.map((patch, rank) => h("button", { title: slideName(patch.id), "aria-label": `Typical place ${rank + 1} on ${slideName(patch.id)}`, onclick: () => this.toPlace(patch) }, h("img", { src: `/patches/${store.version.slice(0, 12)}-${store.concepts.k}/${label}/${rank}.jpg`, alt: "", loading: "lazy", onerror: gone }))))
         : h("p", { class: "quiet" }, card.told_places ? "the slides they lie on are not here" : "none are told"),
       h("h2", {}, "Most alike"),
-      h("ul", { class: "where" }, card.neighbours.map(([other, cosine]) => {
+      h("ul", { class: "where" }, card.neighbours.map(([other, alike]) => {
         const one = store.concepts.concepts[other - 1];
-        return one && h("li", {}, h("button", { class: "plain", onclick: () => setUi({ concept: other }) }, h("span", { class: "swatch", style: { background: rgb(one.color) } }), one.name), h("span", { class: "quiet" }, `cosine ${cosine.toFixed(2)}`));
+        return one && h("li", {}, h("button", { class: "plain", onclick: () => choose(other) }, h("span", { class: "swatch seen", style: { "--of": rgb(one.color) } }), one.name), h("span", { class: "quiet", title: "cosine of their directions in the features of the encoder: 100 % is the same" }, `${Math.round(100 * alike)} % alike`));
       })),
-      card.origins.length > 0 && [h("h2", {}, "Where it was learned"), h("ul", { class: "where" }, card.origins.map(([name, share]) => h("li", {}, h("span", { class: "name" }, name), h("span", { class: "bar wide" }, h("i", { style: { width: `${100 * share}%`, background: hex(concept.color) } })), h("span", { class: "quiet" }, percent(share)))))],
+      card.origins.length > 0 && [h("h2", {}, "Where it was learned"), h("ul", { class: "where" }, card.origins.map(([name, share]) => h("li", {}, h("span", { class: "name" }, name), h("span", { class: "bar wide" }, h("i", { class: "seen", style: { width: `${100 * share}%`, "--of": rgb(concept.color) } })), h("span", { class: "quiet" }, percent(share)))))],
       !store.study.alone && h("h2", {}, "Slides with most of it"),
       this.where,
     );
@@ -110,8 +123,12 @@ export class ConceptView {
     );
   }
 
+  // The place in the middle, marked, with its concept singled out where the slide tells the study's.
   toPlace({ id, x, y, side }) {
-    goTo(id, { x: x + side / 2, y: y + side / 2, s: side / 220 });
+    const { label } = this;
+    const { hidden } = store.ui;
+    const alone = store.rows.get(id)?.bank in store.concepts.maps && { only: label, together: false, hidden: new Set([...hidden].filter((one) => one !== label)) };
+    goTo(id, { x: x + side / 2, y: y + side / 2, s: side / 220, mark: { id, x, y, side }, ui: { only: null, together: false, ...alone } });
   }
 
   destroy() {

@@ -41,8 +41,14 @@ export const fromHex = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, a
 export const percent = (share) =>
   share === null || share === undefined ? "" : share > 0 && share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
 
-export function areaText(px, um2PerPx) {
-  if (!um2PerPx) return `${px.toLocaleString("en")} px`;
-  const um2 = px * um2PerPx;
-  return um2 >= 1e4 ? `${(um2 / 1e6).toFixed(2)} mm²` : `${Math.round(um2).toLocaleString("en")} µm²`;
+// Tells areas in one unit, that of the largest, so that a column of them can be compared; px where there is no µm/px.
+export function areaTeller(amounts, um2PerPx) {
+  if (!um2PerPx) return (px) => `${px.toLocaleString("en")} px`;
+  const most = Math.max(0, ...amounts) * um2PerPx;
+  if (most < 1e5) return (px) => `${Math.round(px * um2PerPx).toLocaleString("en")} µm²`;
+  const digits = most < 1e7 ? 3 : 2;
+  return (px) => {
+    const mm2 = (px * um2PerPx) / 1e6;
+    return mm2 > 0 && mm2 < 10 ** -digits ? `< ${10 ** -digits} mm²` : `${mm2.toFixed(digits)} mm²`;
+  };
 }

@@ -41,7 +41,7 @@ export class Gallery {
     const bars = found
       .filter((area) => area.share)
       .sort((a, b) => b.share - a.share)
-      .map((area) => h("i", { title: `${area.name} ${percent(area.share)}`, style: { width: `${100 * area.share}%`, background: rgb(area.color) } }));
+      .map((area) => h("i", { title: `${area.name} ${percent(area.share)}`, class: "seen", style: { width: `${100 * area.share}%`, "--of": rgb(area.color) } }));
     const finished = !row || ["done", "damaged"].includes(row.status);
     return h(
       "li", { class: "card" },

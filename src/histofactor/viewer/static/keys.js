@@ -3,7 +3,7 @@
 import { exclude, mergeState, mergeWith, rename, startMerge } from "./actions.js";
 import { fill, h, toast } from "./dom.js";
 import { single } from "./legend.js";
-import { editable, emit, setUi, step, store, whyNot } from "./store.js";
+import { editable, emit, endSingling, setUi, step, store, whyNot } from "./store.js";
 
 const KEYS = [
   ["1 … 9", "single out a phenotype; again shows all"],
@@ -40,7 +40,7 @@ export function help() {
   dialog.showModal();
 }
 
-// commands: {compare, shot, slide(by), chosen(): labels, whyNot(labels), viewport()}
+// commands: {compare, shot, slide(by), chosen(): labels, whyNot(labels), whole, viewport()}
 export function listen(commands) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
@@ -74,9 +74,9 @@ export function listen(commands) {
       "+": () => viewport?.zoomBy(1.5),
       "=": () => viewport?.zoomBy(1.5),
       "-": () => viewport?.zoomBy(1 / 1.5),
-      0: () => viewport?.goHome(),
+      0: commands.whole,
       "?": help,
-      Escape: () => { startMerge(null); setUi({ only: null, together: false }); },
+      Escape: () => { startMerge(null); endSingling({ mark: null }); },
     };
     const key = event.key.length === 1 && event.key !== "U" ? event.key.toLowerCase() : event.key;
     if (/^[1-9]$/.test(key)) mergeState() ? mergeWith([Number(key)]) : single([Number(key)]);

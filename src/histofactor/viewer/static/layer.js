@@ -3,6 +3,7 @@
 
 import { labelTile } from "./api.js";
 import { outlines } from "./outline.js";
+import { hatch } from "./patterns.js";
 
 const TILE = 512;
 const AT_A_TIME = 6;
@@ -65,13 +66,31 @@ export class LabelLayer {
 
   drawOutlines(context, view, box, [level, coarsest]) {
     for (let at = coarsest; at >= level; at -= 1) for (const { key } of this.under(at, box)) if (this.tiles.has(key)) this.use(key);
+    const thick = Math.max(1, Math.round(this.style.outline * (window.devicePixelRatio || 1)));
+    context.putImageData(outlines(view, this.lookup(view, level, coarsest), this.style, thick), 0, 0);
+  }
+
+  // The labels under every px of the screen, a row at a time, and whether a row is as the one above.
+  lookup(view, level, coarsest) {
     const places = Array.from({ length: coarsest - level + 1 }, (_, at) => this.places(view, level + at));
     const [finest] = places;
     places.reverse(); // fine ones over coarse ones
     const labelRow = (y, row) => places.forEach((place) => this.labelRow(place, y, row));
-    const sameAs = (y) => finest.rows[y] === finest.rows[y - 1];
-    const thick = Math.max(1, Math.round(this.style.outline * (window.devicePixelRatio || 1)));
-    context.putImageData(outlines(view, { labelRow, sameAs }, this.style, thick), 0, 0);
+    return { labelRow, sameAs: (y) => finest.rows[y] === finest.rows[y - 1] };
+  }
+
+  // Labels that are seen on the screen with a colour, as far as their tiles are here.
+  seen(view) {
+    const level = this.levelAt(view.scale);
+    const { labelRow, sameAs } = this.lookup(view, level, this.wanted.length ? this.slide.labels.sizes.length - 1 : level);
+    const found = new Set();
+    const row = new Int32Array(view.width);
+    for (let y = 0; y < view.height; y += 1) {
+      if (y && sameAs(y)) continue;
+      labelRow(y, row.fill(0));
+      for (const label of row) if (this.style.colors[label]) found.add(label);
+    }
+    return found;
   }
 
   // The px of a level of the map that lie under the middle of every column and row of the screen.
@@ -178,27 +197,6 @@ export class LabelLayer {
     return !this.wanted.length && !this.loading.size;
   }
 }
-
-// Six patterns that go on from tile to tile, for eyes that colours alone do not help.
-const PATTERNS = [
-  () => false,
-  (x, y) => (x + y) % 12 < 3,
-  (x, y) => (x - y + 1200000) % 12 < 3,
-  (x, y) => y % 10 < 2,
-  (x) => x % 10 < 2,
-  (x, y) => x % 8 < 3 && y % 8 < 3,
-  (x, y) => (x + y) % 14 < 2 || (x - y + 1400000) % 14 < 2,
-];
-
-export const patternOf = (index) => index % PATTERNS.length;
-
-function hatch(out, { data, width, height }, owners, left, top) {
-  for (let y = 0, at = 0; y < height; y += 1)
-    for (let x = 0; x < width; x += 1, at += 1)
-      if (out[at] && owners[data[at]] >= 0 && PATTERNS[patternOf(owners[data[at]])](left + x, top + y)) out[at] = darker(out[at]);
-}
-
-const darker = (color) => ((color >>> 1) & 0x007f7f7f) | (color & 0xff000000);
 
 const LITTLE = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 export const packed = ([red, green, blue], alpha = 255) =>

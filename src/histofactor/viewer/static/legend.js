@@ -1,10 +1,10 @@
 // What the colours mean, how much there is of each, and where concepts are named, merged and excluded.
 
 import { ask, exclude, recolor, rename, startMerge, mergeState, mergeWith } from "./actions.js";
-import { areaText, fill, fromHex, h, hex, percent } from "./dom.js";
-import { patternOf } from "./layer.js";
-import { areas, isProvisional, studyAreas, summed } from "./model.js";
-import { behind, editable, emit, loadTable, on, setUi, store } from "./store.js";
+import { areaTeller, fill, fromHex, h, hex, percent, rgb } from "./dom.js";
+import { areas, isProvisional, partShown, studyAreas, summed } from "./model.js";
+import { swatchUrl } from "./patterns.js";
+import { behind, editable, emit, loadTable, on, setUi, showAll, store } from "./store.js";
 
 const SORTS = { label: "Number", name: "Name", area: "Area" };
 
@@ -13,19 +13,22 @@ export class Legend {
   constructor(box, pane) {
     this.box = box;
     this.pane = pane;
-    this.search = h("input", { type: "search", placeholder: "Search", "aria-label": "Search phenotypes", oninput: () => this.render() });
+    this.search = h("input", { type: "search", placeholder: "Search", title: "Of names and what is told of them", "aria-label": "Search phenotypes", oninput: () => this.render() });
     this.sort = h("select", { "aria-label": "Sort by", onchange: () => setUi({ sort: this.sort.value }) }, Object.entries(SORTS).map(([value, text]) => h("option", { value }, text)));
     this.scope = h("select", { "aria-label": "Areas of", onchange: () => setUi({ scope: this.scope.value }) }, h("option", { value: "slide" }, "This slide"), h("option", { value: "study" }, "Study"));
     this.note = h("p", { class: "quiet note" });
+    this.part = h("div", { class: "part-shown" }, h("span", {}), h("button", { id: "show-all", hidden: true, onclick: showAll }, "Show all"));
     this.list = h("ul", { class: "classes", id: "classes", "aria-label": "Phenotypes" });
     this.actions = h("div", { class: "actions" });
     this.files = h("details", { class: "files" }, h("summary", {}, "Files"));
-    fill(box, h("div", { class: "legend-head" }, this.search, this.scope, this.sort), this.note, this.list, this.actions, this.files);
+    fill(box, h("div", { class: "legend-head" }, this.search, this.scope, this.sort), this.note, this.part, this.list, this.actions, this.files);
     this.chosen = null; // labels
     this.apart = new Set(); // names whose phenotypes are listed each
     this.stops = [on("ui", (changes) => { if (changes.only) this.chosen = this.labelsOf(changes.only, changes.together); })];
     this.stops.push(...["ui", "concepts", "table", "opened", "merging"].map((what) => on(what, () => this.render())));
+    this.stops.push(on("merging", () => this.hold(mergeState()?.labels)), on("asked", (labels) => this.hold(labels)));
     this.list.addEventListener("keydown", (event) => this.keys(event));
+    this.list.addEventListener("pointerleave", () => this.pane()?.glowOn(null)); // a line may be gone by then
   }
 
   // All labels that are listed as one with a label, or it alone where these are listed each.
@@ -43,6 +46,11 @@ export class Legend {
     this.chosen = label === null ? null : this.labelsOf(label);
     this.render();
     this.list.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
+  }
+
+  // What is to be merged stays on the map, also beside what is singled out.
+  hold(labels) {
+    this.pane()?.holdOn(labels?.map((label) => label - 1) ?? null);
   }
 
   // Whether this label is one of the study's concepts, and not of its slide alone.
@@ -63,27 +71,35 @@ export class Legend {
     this.provisional = told.some((row) => isProvisional(store.concepts, row));
     this.told = study ? `${mine.slides} of ${store.study.slides.length} slides` : "";
     if (study) loadTable();
-    return summed(classes, found).map((row) => ({
-      ...row, um2, parts: row.labels.map((label) => ({ ...classes[label - 1], labels: [label], index: label - 1, um2, part: true, amount: 0, share: 0, ...found[label - 1] })),
+    const rows = summed(classes, found);
+    const part = partShown(rows, classes, store.ui);
+    fill(this.part.firstChild, part || `${rows.length} phenotypes`);
+    this.part.lastChild.hidden = !part;
+    this.part.classList.toggle("warning", Boolean(part));
+    this.area = areaTeller(rows.map((row) => row.amount), um2);
+    return rows.map((row) => ({
+      ...row, parts: row.labels.map((label) => ({ ...classes[label - 1], labels: [label], index: row.index, part: true, amount: 0, share: 0, ...found[label - 1] })),
     }));
   }
 
   render() {
     if (this.dragging) return; // a line that is taken away ends the drag
     const rows = this.rows();
-    const { sort, scope } = store.ui;
+    this.box.classList.toggle("patterns", store.ui.pattern);
+    const { sort, scope, only, together } = store.ui;
+    if (!this.chosen && only && rows.length) this.chosen = this.labelsOf(only, together); // as the address told
     this.sort.value = sort;
     this.scope.value = scope;
     const text = this.search.value.trim().toLowerCase();
     const by = { label: (a, b) => a.index - b.index, name: (a, b) => a.name.localeCompare(b.name), area: (a, b) => b.amount - a.amount }[sort];
-    const shown = rows.filter((row) => !text || row.name.toLowerCase().includes(text)).sort(by);
+    const shown = rows.filter((row) => !text || `${row.name} ${row.hint ?? ""}`.toLowerCase().includes(text)).sort(by);
     const most = Math.max(...rows.map((row) => row.share ?? 0), 1e-9);
     const behind = this.shared === false && store.concepts?.k ? "its labels are of other concepts; Apply brings them up to date" : "";
     const provisional = this.provisional ? "shares are provisional after a merge: Apply decides anew from the weights" : "";
     this.note.textContent = [this.told, behind, provisional].filter(Boolean).join("; ");
     const focus = document.activeElement?.closest?.(".class")?.dataset.label;
     const items = (row) => [this.item(row, most), this.isApart(row) && row.parts.map((part) => this.item(part, most))];
-    fill(this.list, shown.map(items));
+    fill(this.list, shown.map(items), text && !shown.length && h("li", { class: "quiet nothing" }, `nothing found for “${text}”`));
     if (focus && this.box.contains(document.activeElement) === false) this.list.querySelector(`[data-label="${focus}"]`)?.focus();
     this.renderActions(rows);
     this.renderFiles();
@@ -113,23 +129,25 @@ export class Legend {
     const chosen = this.chosen?.join() === labels.join();
     const own = !row.own && this.shared && editable();
     const called = `${labels.join(", ")} ${row.name}`;
-    const swatch = h("input", { type: "color", class: "swatch-input", value: hex(row.color), disabled: !own, title: "Colour", "aria-label": `Colour of ${row.name}`, tabindex: "-1", onchange: (event) => recolor(labels, fromHex(event.target.value)) });
-    const eye = h("button", { class: "eye", tabindex: "-1", "aria-pressed": String(!hidden), "aria-label": `${hidden ? "Show" : "Hide"} ${row.name}`, title: "Show or hide (space)", onclick: (event) => { event.stopPropagation(); toggle(labels); } }, hidden ? "○" : "●");
+    const look = { "--of": rgb(row.color), "background-image": store.ui.pattern ? swatchUrl(row.index) : "none" };
+    const swatch = h("input", { type: "color", class: "swatch-input seen", style: look, value: hex(row.color), disabled: !own, title: "Colour", "aria-label": `Colour of ${row.name}`, tabindex: "-1", onchange: (event) => recolor(labels, fromHex(event.target.value)) });
+    const eye = h("button", { class: "eye", tabindex: "-1", "aria-pressed": String(!hidden), "aria-label": `Show ${row.name}`, title: "Show or hide (space)", onclick: (event) => { event.stopPropagation(); toggle(labels); } }, hidden ? "○" : "●");
     const apart = this.isApart(row);
     const fold = several && h("button", { class: "fold", tabindex: "-1", "aria-expanded": String(apart), "aria-label": `List the phenotypes called ${row.name} each`, title: "List each (→), or as one (←)", onclick: (event) => { event.stopPropagation(); this.fold(row, !apart); } }, apart ? "▾" : "▸", `${labels.length}×`);
     const item = h(
       "li",
       {
         class: ["class", row.part && "part", hidden && "hidden-class", only && "only", chosen && "chosen", row.excluded && "excluded", merging && "merging"].filter(Boolean).join(" "),
-        tabindex: "0", draggable: own, "aria-label": `${called}, ${row.share === null ? "artefact" : percent(row.share)}, ${areaText(row.amount, row.um2)}${only ? ", singled out" : ""}${hidden ? ", hidden" : ""}`,
+        tabindex: "0", draggable: own, "aria-label": `${called}, ${row.share === null ? "artefact" : percent(row.share)}, ${this.area(row.amount)}${only ? ", singled out" : ""}${hidden ? ", hidden" : ""}`,
       },
       swatch,
-      several ? fold : h("span", { class: `number${store.ui.pattern ? ` pattern-${patternOf(row.index)}` : ""}` }, String(labels[0])),
-      h("span", { class: "name", title: row.name }, row.name, row.excluded && h("em", {}, " artefact"), row.hint && h("small", {}, ` ${row.hint}`)),
+      several ? fold : h("span", { class: "number" }, String(labels[0])),
+      h("span", { class: "name", title: row.name }, row.name, row.excluded && h("em", {}, " artefact")),
       h("span", { class: "share" }, percent(row.share)),
-      h("span", { class: "area" }, areaText(row.amount, row.um2)),
+      h("span", { class: "area" }, this.area(row.amount)),
       eye,
-      h("span", { class: "bar" }, h("i", { style: { width: `${(100 * (row.share ?? 0)) / most}%`, background: hex(row.color) } })),
+      row.hint && h("small", { class: "about" }, row.hint),
+      h("span", { class: "bar" }, h("i", { class: "seen", style: { width: `${(100 * (row.share ?? 0)) / most}%`, "--of": rgb(row.color) } })),
     );
     item.dataset.label = labels.join("+");
     item.addEventListener("click", (event) => {
@@ -146,7 +164,7 @@ export class Legend {
       this.renderActions(this.rows());
     });
     item.addEventListener("pointerenter", () => this.pane()?.glowOn(labels.map((label) => label - 1)));
-    item.addEventListener("pointerleave", () => this.pane()?.glowOn(undefined));
+    item.addEventListener("pointerleave", () => this.pane()?.glowOn(null));
     item.addEventListener("dragstart", (event) => { this.dragging = true; event.dataTransfer.setData("text/plain", labels.join("+")); });
     item.addEventListener("dragend", () => { this.dragging = false; this.render(); });
     item.addEventListener("dragover", (event) => { if (own) { event.preventDefault(); item.classList.add("drop"); } });
@@ -183,7 +201,7 @@ export class Legend {
   keys(event) {
     const items = [...this.list.children];
     const at = items.indexOf(document.activeElement);
-    if (at < 0) return;
+    if (!items[at]?.dataset.label) return;
     const labels = items[at].dataset.label.split("+").map(Number);
     const row = this.rows().find((one) => one.labels.length > 1 && one.labels.includes(labels[0]));
     const moves = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 };

@@ -4,15 +4,17 @@ import * as api from "./api.js";
 import { apply, renderButton } from "./applying.js";
 import { mergeState } from "./actions.js";
 import { ConceptView } from "./conceptview.js";
-import { $, errorText, fill, h, toast } from "./dom.js";
+import { $, errorText, fill, h, rgb, toast } from "./dom.js";
 import { Gallery } from "./gallery.js";
 import { help, listen } from "./keys.js";
 import { keep, keepNow, read } from "./link.js";
+import { STAIN, mapOpacity } from "./model.js";
 import { screenshot } from "./shot.js";
 import { SlideView, goTo } from "./slideview.js";
 import { emit, load, loadTable, on, setUi, step, store } from "./store.js";
 
 let page = null;
+let told = null; // the slide that was shown last
 const PAGES = { slide: SlideView, gallery: Gallery, concepts: ConceptView };
 
 async function open() {
@@ -26,6 +28,8 @@ async function open() {
   $("picker").hidden = store.ui.page !== "slide" || store.study.alone;
   for (const id of ["compare", "shot"]) $(id).hidden = store.ui.page !== "slide";
   if (store.ui.slide) $("slides").value = store.ui.slide;
+  if (told && told !== store.ui.slide) $("toasts").replaceChildren(); // they were of the slide before
+  told = store.ui.slide;
   keep();
   await page.show?.();
 }
@@ -38,6 +42,15 @@ function renderBar() {
   $("redo").title = redo ? `Redo: ${redo} (Shift+U)` : "Redo (Shift+U)";
   renderButton();
 }
+
+// Buttons and swatches follow what is shown.
+function follow() {
+  $("compare").setAttribute("aria-pressed", String(Boolean(store.ui.compare)));
+  document.documentElement.style.setProperty("--opacity", `${100 * mapOpacity(store.ui)}%`);
+  keep();
+}
+
+const skip = () => document.querySelector(".classes [data-label], .classes button, .gallery button")?.focus();
 
 function compare() {
   if (store.ui.page !== "slide") return;
@@ -81,10 +94,11 @@ function wire() {
   $("shot").addEventListener("click", shot);
   $("copy-link").addEventListener("click", copyLink);
   $("help").addEventListener("click", help);
+  $("skip").addEventListener("click", skip);
   on("page", open);
   on("concepts", renderBar);
   on("table", renderBar);
-  on("ui", keep);
+  on("ui", follow);
   on("saved", async () => { store.changed = true; await loadTable(true); renderBar(); });
   on("relabelled", () => { store.changed = false; renderBar(); });
   on("merging", () => { const one = mergeState(); $("spoken").textContent = one ? `Merge ${one.name} with: choose another` : ""; });
@@ -93,6 +107,7 @@ function wire() {
     compare, shot, slide: otherSlide,
     chosen: chosenLabels,
     whyNot: ([label]) => (!page.legend || page.legend.isShared(label) ? "" : "this slide is labelled by other concepts than those of the study: they are not changed here"),
+    whole: () => page.whole?.(),
     viewport: () => page.panes?.[0]?.viewer.viewport,
   });
 }
@@ -115,6 +130,8 @@ async function begin() {
       for (const tab of document.querySelectorAll("[data-page]")) tab.hidden = tab.dataset.page !== "concepts";
     }
     wire();
+    document.documentElement.style.setProperty("--stain", rgb(STAIN));
+    follow();
     await load();
     await open();
     document.body.dataset.ready = "true";

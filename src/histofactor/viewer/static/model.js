@@ -62,6 +62,23 @@ export function alike(classes) {
   return [...found.values()];
 }
 
+export const STAIN = [207, 160, 196]; // H&E of mean density
+
+// How much of the map's colours is seen, 0 to 1.
+export const mapOpacity = ({ opacity, outline, heat }) => (outline && !heat ? Math.min(1, 0.4 + opacity / 100) : opacity / 100);
+
+// A colour as it is seen over tissue, so that a swatch is found again on the map; the style sheet mixes it likewise.
+export const seenColor = (color, opacity) => color.map((part, axis) => Math.round(opacity * part + (1 - opacity) * STAIN[axis]));
+
+// How many of those that a legend lists are shown, in words; "" where all are.
+export function partShown(rows, classes, ui) {
+  const alone = singled(classes, ui);
+  if (!alone && !ui.hidden.size) return "";
+  const shown = rows.filter(({ labels }) => labels.some((label) => !ui.hidden.has(label) && (!alone || alone.has(label - 1)))).length;
+  const counted = shown === 1 ? "one phenotype" : `${shown || "no"} phenotype${shown ? "s" : ""}`;
+  return shown < rows.length ? `${counted} of ${rows.length} shown` : "not all is shown";
+}
+
 // The classes that are singled out, as indexes; null where all are shown. Together: with all that bear the name.
 export function singled(classes, { only, together }) {
   if (!only) return null;

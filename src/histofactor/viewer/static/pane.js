@@ -4,7 +4,7 @@
 import * as api from "./api.js";
 import { errorText, h } from "./dom.js";
 import { LabelLayer, heatCanvas, packed } from "./layer.js";
-import { alike, classesOf, singled } from "./model.js";
+import { alike, classesOf, mapOpacity, singled } from "./model.js";
 import { emit, on, store } from "./store.js";
 
 const OPTIONS = {
@@ -28,11 +28,13 @@ export class Pane {
     this.small = h("img", { alt: "", draggable: false });
     this.overview = h("div", { class: "overview", "aria-hidden": "true", title: "Overview" }, this.small, this.frame);
     for (const what of ["pointerdown", "pointermove"]) this.overview.addEventListener(what, (event) => this.jump(event));
-    host.append(this.stage, this.canvas, this.title, this.bar, this.overview, this.banner);
+    this.mark = h("div", { class: "mark", "aria-hidden": "true", hidden: true });
+    host.append(this.stage, this.canvas, this.mark, this.title, this.bar, this.overview, this.banner);
     this.viewer = window.OpenSeadragon({ ...OPTIONS, element: this.stage });
     this.viewer.addHandler("update-viewport", () => this.draw());
     this.viewer.addHandler("animation", () => this.draw());
     this.viewer.addHandler("viewport-change", () => this.options.onMove?.(this));
+    this.viewer.addHandler("tile-load-failed", () => this.askWhy());
     this.viewer.addHandler("canvas-key", (event) => {
       if (!event.originalEvent.key.startsWith("Arrow")) event.preventDefaultAction = true;
     });
@@ -44,11 +46,16 @@ export class Pane {
     this.resize = new ResizeObserver(() => this.draw());
     this.resize.observe(host);
     this.stops = ["ui", "concepts"].map((what) => on(what, () => this.restyle()));
-    this.slide = this.layer = this.heat = null;
+    this.slide = this.layer = this.heat = this.glow = this.held = null;
+    this.turn = 0;
   }
 
+  // Where another slide was asked for meanwhile, that one counts.
   async open(id, view) {
+    this.turn += 1;
+    const { turn } = this;
     const slide = await api.get(`/api/slides/${id}`);
+    if (turn !== this.turn) return;
     this.slide = slide;
     store.rows.set(id, { ...store.rows.get(id), ...slide.row });
     this.heat = null;
@@ -71,9 +78,21 @@ export class Pane {
       this.viewer.addOnceHandler("open-failed", done);
       this.viewer.open({ tileSource: source, x: 0, y: 0, width });
     });
-    if (view) this.go(view);
+    if (turn !== this.turn) return;
+    if (view) this.go(store.ui.mark?.id === id ? this.within(view) : view);
     this.restyle();
     emit("opened", this);
+  }
+
+  get isOpen() {
+    return Boolean(this.slide && this.viewer.world.getItemCount());
+  }
+
+  // Tiles fail without a word: why is told, once, where the server has ended or is another one.
+  async askWhy() {
+    if (this.asking) return;
+    this.asking = true;
+    await api.get("/api/apply").catch((error) => this.tell(errorText(error.error ?? error.message)));
   }
 
   tell(fault) {
@@ -113,6 +132,23 @@ export class Pane {
     this.viewer.forceRedraw();
   }
 
+  // Where the whole slide is seen: {x, y, s}, as target has them.
+  get fit() {
+    const [width, height] = this.slide.size;
+    const size = this.viewer.viewport.getContainerSize();
+    return { x: width / 2, y: height / 2, s: Math.max(width / size.x, height / size.y) };
+  }
+
+  // A view of a place, moved so that no more than a quarter of it lies beyond an edge of the slide.
+  within({ x, y, s }) {
+    const size = this.viewer.viewport.getContainerSize();
+    const along = (at, whole, screen) => {
+      const least = (screen * s) / 4;
+      return least > whole - least ? whole / 2 : Math.min(Math.max(at, least), whole - least);
+    };
+    return { x: along(x, this.slide.size[0], size.x), y: along(y, this.slide.size[1], size.y), s };
+  }
+
   l0At(position) {
     const view = this.view;
     return [view.x + position.x / view.scale, view.y + position.y / view.scale];
@@ -130,16 +166,16 @@ export class Pane {
       const alone = singled(classes, store.ui);
       const firsts = new Map(alike(classes).flatMap((same) => same.map((index) => [index, same[0]])));
       const length = this.slide.labels.bytes === 2 ? 65536 : 256;
+      const standing = this.held || this.glow ? new Set([...(this.held ?? []), ...(this.glow ?? [])]) : null;
+      const away = (at) => !this.held?.includes(at) && (hidden.has(at + 1) || (alone && !alone.has(at) && !standing?.has(at)));
       const colors = Uint32Array.from({ length }, (_, label) => {
-        const at = lut[label];
-        if (at === undefined || at < 0 || hidden.has(at + 1)) return 0;
-        if (this.glow && !this.glow.includes(at)) return packed(classes[at].color, 60);
-        return alone && !alone.has(at) ? 0 : packed(classes[at].color);
+        const at = lut[label] ?? -1;
+        if (at < 0 || away(at)) return 0;
+        return packed(classes[at].color, !standing || standing.has(at) || alone?.has(at) ? 255 : 60);
       });
       const owners = Int32Array.from({ length }, (_, label) => {
         const at = lut[label] ?? -1;
-        if (at < 0 || hidden.has(at + 1) || (alone && !alone.has(at))) return -1;
-        return alone ? Math.min(...alone) : firsts.get(at);
+        return at < 0 || away(at) ? -1 : firsts.get(at);
       });
       this.layer.setStyle({ colors, owners, outline: outline && (alone ? 2 : 1), pattern }); // no line of another beside it
     }
@@ -147,10 +183,30 @@ export class Pane {
     this.draw();
   }
 
-  // Let some classes stand out, as the pointer rests on them in the legend.
+  // Let some classes stand out, as the pointer rests on them in the legend, beside those that are to be merged.
   glowOn(indexes) {
     this.glow = indexes;
     this.restyle();
+  }
+
+  holdOn(indexes) {
+    this.held = indexes;
+    this.restyle();
+  }
+
+  // Classes whose colours are seen at this moment, as indexes.
+  get seen() {
+    const { shown, heat } = store.ui;
+    if (!this.options.map || !shown || heat || !this.layer) return new Set();
+    const { lut } = this.classes;
+    return new Set([...this.layer.seen(this.screen)].map((label) => lut[label]));
+  }
+
+  // The view in px of the canvas, which are those of the device.
+  get screen() {
+    const ratio = window.devicePixelRatio || 1;
+    const { view } = this;
+    return { ...view, scale: view.scale * ratio, width: Math.round(view.width * ratio), height: Math.round(view.height * ratio) };
   }
 
   async loadHeat() {
@@ -168,15 +224,13 @@ export class Pane {
   draw() {
     const view = this.view;
     if (!view) return;
-    const ratio = window.devicePixelRatio || 1;
-    const width = Math.round(view.width * ratio);
-    const height = Math.round(view.height * ratio);
+    const { screen } = this;
+    const { width, height } = screen;
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, width, height);
-    const { opacity, outline, shown, heat } = store.ui;
-    this.canvas.style.opacity = outline && !heat ? Math.min(1, 0.4 + opacity / 100) : opacity / 100;
-    const screen = { ...view, scale: view.scale * ratio, width, height };
+    const { shown, heat } = store.ui;
+    this.canvas.style.opacity = mapOpacity(store.ui);
     if (this.options.map && shown && heat && this.heat?.canvas) this.drawHeat(context, screen);
     else if (this.options.map && shown && this.layer && !heat) this.layer.draw(context, screen);
     if (this.layer?.fault && this.banner.hidden) this.tellFault(this.layer.fault);
@@ -231,8 +285,18 @@ export class Pane {
     this.go({ x: ((event.clientX - box.left) / box.width) * width, y: ((event.clientY - box.top) / box.height) * height });
   }
 
+  // A place that was asked for, as a square around it.
+  drawMark(view) {
+    const { mark } = store.ui;
+    this.mark.hidden = mark?.id !== this.slide.id;
+    if (this.mark.hidden) return;
+    const side = `${mark.side * view.scale}px`;
+    Object.assign(this.mark.style, { left: `${(mark.x - view.x) * view.scale}px`, top: `${(mark.y - view.y) * view.scale}px`, width: side, height: side });
+  }
+
   drawBar(view) {
     this.drawFrame(view);
+    this.drawMark(view);
     const { text, px } = this.scale;
     this.bar.firstChild.style.width = `${px.toFixed(1)}px`;
     this.bar.lastChild.textContent = text;
@@ -253,6 +317,7 @@ export class Pane {
   }
 
   destroy() {
+    this.turn += 1;
     this.resize.disconnect();
     this.stops.forEach((stop) => stop());
     this.viewer.destroy();

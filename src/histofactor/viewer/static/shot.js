@@ -1,11 +1,16 @@
 // The view as a picture, with its legend and scale bar.
 
-import { areaText, h, percent, rgb } from "./dom.js";
-import { areas, singled, summed } from "./model.js";
+import { areaTeller, h, percent, rgb } from "./dom.js";
+import { areas, mapOpacity, partShown, seenColor, summed } from "./model.js";
+import { swatch } from "./patterns.js";
 import { store } from "./store.js";
 
 const ROW = 22;
-const WIDE = 330;
+const WIDE = 400;
+const HEAD = 84; // px above the first row
+const SWATCH = [26, 16];
+// Where columns of the legend begin, or, of numbers, end.
+const COLUMNS = { swatch: 16, label: 76, name: 84, share: WIDE - 112, area: WIDE - 16 };
 
 export async function screenshot(panes) {
   const canvas = draw(panes);
@@ -18,9 +23,10 @@ export async function screenshot(panes) {
 }
 
 export function draw(panes) {
+  panes.forEach((pane) => pane.glowOn(null)); // what the pointer rests on stands out on the page alone
   const ratio = window.devicePixelRatio || 1;
   const sizes = panes.map((pane) => pane.view);
-  const height = Math.max(...sizes.map((size) => size.height), legendRows(panes[0]).length * ROW + 70);
+  const height = Math.max(...sizes.map((size) => size.height));
   const width = sizes.reduce((sum, size) => sum + size.width, 0) + WIDE;
   const canvas = Object.assign(document.createElement("canvas"), { width: width * ratio, height: height * ratio });
   const context = canvas.getContext("2d");
@@ -37,7 +43,8 @@ export function draw(panes) {
     bar(context, pane, left, high);
     left += wide;
   });
-  legend(context, panes[0], left);
+  context.translate(left, 0);
+  legend(context, legendOf(panes), height);
   return canvas;
 }
 
@@ -51,29 +58,61 @@ function bar(context, pane, left, height) {
   context.fillText(text, left + 24, height - 27);
 }
 
-function legendRows(pane) {
-  const { classes, lut } = pane.classes;
-  const found = areas(classes, lut, pane.slide.row.px);
-  const alone = singled(classes, store.ui);
-  const shown = (index) => !store.ui.hidden.has(index + 1) && (!alone || alone.has(index));
-  return summed(classes, found.map((one, index) => (shown(index) ? one : { ...one, amount: 0, share: one.share && 0 })))
-    .filter((row) => row.amount)
-    .sort((a, b) => b.amount - a.amount);
+// What a legend tells: the phenotypes that are seen, largest first, with area and share on the first slide.
+export function legendOf(panes) {
+  const [{ classes: { classes, lut, shared }, slide }] = panes;
+  const rows = summed(classes, areas(classes, lut, slide.row.px));
+  const seen = new Set();
+  for (const pane of panes)
+    for (const index of pane.seen)
+      if (pane.slide.id === slide.id || (shared && pane.classes.shared && index < store.concepts.k)) seen.add(index);
+  const { shown, heat } = store.ui;
+  const told = heat ? `layer: ${heat}` : shown ? partShown(rows, classes, store.ui) : "the map is hidden";
+  const visible = rows.filter(({ labels }) => labels.some((label) => seen.has(label - 1))).sort((a, b) => b.amount - a.amount);
+  return { name: slide.name, told, rows: visible, um2: slide.row.um2_per_px };
 }
 
-function legend(context, pane, left) {
-  context.fillStyle = "#111";
+// Rows that fit, and how many do not.
+export function fitting(rows, height) {
+  const room = Math.max(1, Math.floor((height - HEAD) / ROW));
+  const shown = rows.length > room ? rows.slice(0, room - 1) : rows;
+  return { shown, more: rows.length - shown.length };
+}
+
+function legend(context, { name, told, rows, um2 }, height) {
+  const text = (what, x, y, { color = "#111", right = false, width = WIDE } = {}) => {
+    context.fillStyle = color;
+    context.textAlign = right ? "right" : "left";
+    context.fillText(fitted(context, what, width), x, y);
+  };
   context.font = "600 14px system-ui, sans-serif";
-  context.fillText(pane.slide.name, left + 18, 30, WIDE - 30);
+  text(name, COLUMNS.swatch, 28, { width: WIDE - 2 * COLUMNS.swatch });
+  context.font = "12px system-ui, sans-serif";
+  text(told, COLUMNS.swatch, 48, { color: "#555" });
+  if (rows.length) {
+    text("share of slide", COLUMNS.share, 64, { color: "#555", right: true });
+    text("area", COLUMNS.area, 64, { color: "#555", right: true });
+  }
   context.font = "13px system-ui, sans-serif";
-  legendRows(pane).forEach((row, index) => {
-    const y = 58 + index * ROW;
-    context.fillStyle = rgb(row.color);
-    context.fillRect(left + 18, y - 12, 14, 14);
-    context.fillStyle = "#111";
-    context.fillText(`${row.labels.join(", ")} ${row.name}${row.excluded ? " (artefact)" : ""}`, left + 40, y, 150);
-    context.fillStyle = "#555";
-    context.fillText(percent(row.share), left + 200, y, 50);
-    context.fillText(areaText(row.amount, pane.slide.row.um2_per_px), left + 252, y, WIDE - 260);
+  const { shown, more } = fitting(rows, height);
+  const area = areaTeller(shown.map((row) => row.amount), um2);
+  shown.forEach((row, index) => {
+    const y = HEAD + index * ROW;
+    context.fillStyle = rgb(seenColor(row.color, mapOpacity(store.ui)));
+    context.fillRect(COLUMNS.swatch, y - 13, ...SWATCH);
+    if (store.ui.pattern && !store.ui.outline) context.drawImage(swatch(row.index), 0, 0, ...SWATCH, COLUMNS.swatch, y - 13, ...SWATCH);
+    text(row.labels.join(", "), COLUMNS.label, y, { color: "#555", right: true, width: 32 });
+    text(`${row.name}${row.excluded ? " (artefact)" : ""}`, COLUMNS.name, y, { width: COLUMNS.share - COLUMNS.name - 54 });
+    text(percent(row.share), COLUMNS.share, y, { right: true });
+    text(area(row.amount), COLUMNS.area, y, { color: "#555", right: true });
   });
+  if (more) text(`and ${more} more`, COLUMNS.name, HEAD + shown.length * ROW, { color: "#555" });
+}
+
+// Text as far as there is room for it.
+function fitted(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  let length = text.length;
+  while (length > 1 && context.measureText(`${text.slice(0, length)}…`).width > width) length -= 1;
+  return `${text.slice(0, length)}…`;
 }

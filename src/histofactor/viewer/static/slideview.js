@@ -19,7 +19,7 @@ export class SlideView {
     this.legendBox = h("aside", { class: "legend", "aria-label": "Legend" });
     fill(main, h("div", { class: "slide-page" }, h("div", { class: "stage-column" }, this.tools, this.hosts, this.readout, this.heatKey, this.detail), this.legendBox));
     this.legend = new Legend(this.legendBox, () => this.panes[0]);
-    this.stops = [on("hover", (at) => this.tell(at)), on("ui", () => this.refresh()), on("relabelled", () => this.reopen())];
+    this.stops = [on("hover", (at) => this.tell(at)), on("ui", () => this.refresh()), on("relabelled", () => this.reopen()), on("concepts", () => this.drawDetail())];
     this.refresh();
   }
 
@@ -38,9 +38,9 @@ export class SlideView {
       "select", { id: "heat", "aria-label": "Layer", onchange: () => setUi({ heat: this.heatSelect.value }) },
       h("option", { value: "" }, "Phenotypes"), h("option", { value: "margin" }, "Margin"), h("option", { value: "residual" }, "Residual"),
     );
-    const whole = h("button", { title: "The whole slide (0)", onclick: () => this.panes[0]?.viewer.viewport.goHome() }, "Whole");
+    const whole = h("button", { title: "The whole slide (0)", onclick: () => this.whole() }, "Whole");
     this.compareSelect = h("select", { id: "compare-with", "aria-label": "Beside it", hidden: true, onchange: () => this.chooseOther() });
-    return h("div", { class: "tools", role: "toolbar", "aria-label": "Map" }, Object.values(this.buttons), this.heatSelect, h("label", { class: "opacity" }, "Opacity", this.opacity), whole, this.compareSelect);
+    return h("div", { class: "tools", role: "toolbar", "aria-label": "Map" }, Object.values(this.buttons), this.heatSelect, h("label", { class: "opacity", title: "Opacity of the map ([ and ])" }, h("span", { class: "roomy" }, "Opacity"), this.opacity), whole, this.compareSelect);
   }
 
   refresh() {
@@ -63,20 +63,23 @@ export class SlideView {
     this.mode = compare;
     this.fillCompare();
     this.link = null;
+    this.wanted = null;
     const second = compare === "slides" ? (other ?? slide) : slide;
     try {
       const { x, y, s } = store.ui;
       const at = s ? { x, y, s } : null;
       await Promise.all(this.panes.map((pane, index) => {
         const id = index ? second : slide;
-        return pane.slide?.id === id ? null : pane.open(id, index && compare === "slides" && second !== slide ? null : at);
+        return pane.slide?.id === id && pane.isOpen ? null : pane.open(id, index && compare === "slides" && second !== slide ? null : at);
       }));
       this.tie();
+      if (this.wanted === "whole") this.whole();
     } catch (error) {
       toast(errorText(error.error ?? error.message), "error");
       fill(this.hosts, h("p", { class: "empty", role: "alert" }, errorText(error.error ?? error.message)));
       this.panes = [];
     }
+    this.drawDetail();
     this.legend.render();
     emit("shown");
   }
@@ -101,9 +104,9 @@ export class SlideView {
 
   fillCompare() {
     this.compareSelect.hidden = !store.ui.compare;
-    if (!store.ui.compare || this.compareSelect.options.length) return;
+    if (!store.ui.compare) return;
     const others = store.study.slides.map(([id, name]) => h("option", { value: id }, name));
-    fill(this.compareSelect, h("option", { value: "" }, "the image alone"), others);
+    if (!this.compareSelect.options.length) fill(this.compareSelect, h("option", { value: "" }, "the image alone"), others);
     this.compareSelect.value = store.ui.compare === "slides" ? (store.ui.other ?? "") : "";
   }
 
@@ -111,6 +114,20 @@ export class SlideView {
     const other = this.compareSelect.value || null;
     setUi({ other, compare: other ? "slides" : "image" });
     this.show();
+  }
+
+  // All that is shown, as a whole: two slides at one scale, at which both fit. While one opens that is done once it has.
+  whole() {
+    this.wanted = "whole";
+    if (!this.panes.length || !this.panes.every((pane) => pane.isOpen)) return;
+    const [first, second] = this.panes;
+    const ratio = second ? umRatio(first, second) : 1;
+    const s = Math.max(first.fit.s, second ? second.fit.s / ratio : 0);
+    this.following = true;
+    first.go({ ...first.fit, s }, false);
+    second?.go({ ...second.fit, s: s * ratio }, false);
+    this.following = false;
+    if (this.link) this.link = new Map(this.panes.map((pane) => [pane, pane.target]));
   }
 
   // From here on two slides move by as much, at one scale in µm where both tell it.
@@ -125,14 +142,14 @@ export class SlideView {
 
   // Both panes move by as many µm; where they show one slide they show one place.
   moved(pane) {
-    if (!pane.slide || this.following) return;
+    if (!pane.isOpen || this.following) return;
     const mine = pane.target;
     if (pane === this.panes[0]) {
       Object.assign(store.ui, mine);
       keep();
     }
     const other = this.panes.find((one) => one !== pane);
-    if (!other?.slide || !other.viewer.world.getItemCount()) return;
+    if (!other?.isOpen) return;
     const same = other.slide.id === pane.slide.id;
     if (!same && !this.link) return;
     const ratio = umRatio(pane, other);
@@ -153,7 +170,7 @@ export class SlideView {
     const place = um ? `x ${(at.x * um / 1000).toFixed(3)} mm, y ${(at.y * um / 1000).toFixed(3)} mm` : `x ${Math.round(at.x)} px, y ${Math.round(at.y)} px`;
     fill(
       this.readout,
-      at.index >= 0 && h("span", { class: "swatch", style: { background: rgb(at.color) } }),
+      at.index >= 0 && h("span", { class: "swatch seen", style: { "--of": rgb(at.color) } }),
       h("span", { class: "under", id: "under" }, at.name),
       h("span", { class: "quiet" }, place),
       magnification && h("span", { class: "quiet" }, `${magnification >= 10 ? magnification.toFixed(0) : magnification.toFixed(1)}×`),
@@ -171,28 +188,36 @@ export class SlideView {
     if (here.label !== null) this.choose(pane, here.index);
     try {
       const { label, token } = await api.get(`/api/slides/${pane.slide.id}/point?x=${x.toFixed(3)}&y=${y.toFixed(3)}`);
-      const { classes, lut } = pane.classes;
-      const name = (at) => classes[at]?.name ?? "";
-      const several = (at) => classes.filter((one) => one.name === name(at)).length > 1;
-      const merged = new Map();
-      for (const [concept, share] of token?.strongest ?? []) {
-        const at = lut[concept + 1];
-        merged.set(at, (merged.get(at) ?? 0) + share);
-      }
-      const rows = [...merged].map(([at, share]) => h("li", {}, h("span", { class: "swatch", style: { background: rgb(classes[at].color) } }), h("span", { class: "name" }, several(at) ? `${name(at)} (${at + 1})` : name(at)), h("span", { class: "number" }, percent(share))));
-      const at = lut[label];
-      if (here.label === null) this.choose(pane, at);
-      this.detail.hidden = false;
-      fill(
-        this.detail,
-        h("button", { class: "close", "aria-label": "Close", onclick: () => (this.detail.hidden = true) }, "×"),
-        h("h2", {}, at >= 0 ? name(at) : "no tissue / unassigned"),
-        token ? h("ol", { class: "strongest", "aria-label": "Strongest concepts" }, rows) : h("p", { class: "quiet" }, "no weights were kept of this slide"),
-        token && h("p", { class: "quiet" }, `margin ${token.margin === null ? "none" : token.margin.toFixed(2)}, residual ${token.residual.toFixed(2)}`),
-      );
+      if (here.label === null) this.choose(pane, pane.classes.lut[label]);
+      this.place = { pane, slide: pane.slide, label, token };
+      this.drawDetail();
     } catch (error) {
       toast(errorText(error.error ?? error.message), "error");
     }
+  }
+
+  // What is told of a place, in the names that are given now.
+  drawDetail() {
+    const { pane, slide, label, token } = this.place ?? {};
+    this.detail.hidden = !pane || pane.slide !== slide || !this.panes.includes(pane);
+    if (this.detail.hidden) return;
+    const { classes, lut } = pane.classes;
+    const name = (at) => classes[at]?.name ?? "";
+    const several = (at) => classes.filter((one) => one.name === name(at)).length > 1;
+    const merged = new Map();
+    for (const [concept, share] of token?.strongest ?? []) {
+      const at = lut[concept + 1];
+      merged.set(at, (merged.get(at) ?? 0) + share);
+    }
+    const rows = [...merged].map(([at, share]) => h("li", {}, h("span", { class: "swatch seen", style: { "--of": rgb(classes[at].color) } }), h("span", { class: "name" }, several(at) ? `${name(at)} (${at + 1})` : name(at)), h("span", { class: "number" }, percent(share))));
+    const at = lut[label];
+    fill(
+      this.detail,
+      h("button", { class: "close", "aria-label": "Close", onclick: () => { this.place = null; this.drawDetail(); } }, "×"),
+      h("h2", {}, at >= 0 ? name(at) : "no tissue / unassigned"),
+      token ? h("ol", { class: "strongest", "aria-label": "Strongest concepts" }, rows) : h("p", { class: "quiet" }, "no weights were kept of this slide"),
+      token && h("p", { class: "quiet" }, `margin ${token.margin === null ? "none" : token.margin.toFixed(2)}, residual ${token.residual.toFixed(2)}`),
+    );
   }
 
   drawHeatKey() {
@@ -215,7 +240,7 @@ export class SlideView {
 const umRatio = (from, to) => (from.slide.mpp && to.slide.mpp ? from.slide.mpp / to.slide.mpp : 1);
 
 export function goTo(id, place = {}) {
-  setUi({ page: "slide", slide: id, compare: "", other: null, x: place.x ?? null, y: place.y ?? null, s: place.s ?? null, ...place.ui });
+  setUi({ page: "slide", slide: id, compare: "", other: null, mark: place.mark ?? null, x: place.x ?? null, y: place.y ?? null, s: place.s ?? null, ...place.ui });
   $("slides").value = id;
   emit("page");
 }

@@ -14,7 +14,7 @@ export const store = {
   ui: {
     page: "slide", slide: null, other: null, compare: "", x: null, y: null, s: null,
     opacity: 45, outline: false, shown: true, hidden: new Set(), only: null, together: false, heat: "", pattern: false,
-    sort: "label", by: "", concept: 1, scope: "slide",
+    sort: "label", by: "", concept: 1, scope: "slide", mark: null, // a place: {id, x, y, side}
   },
 };
 
@@ -30,6 +30,10 @@ export function setUi(changes) {
   Object.assign(store.ui, changes);
   emit("ui", changes);
 }
+
+export const endSingling = (besides = {}) => setUi({ only: null, together: false, ...besides });
+
+export const showAll = () => endSingling({ hidden: new Set(), mark: null });
 
 export const editable = () => !store.study.why_read_only && Boolean(store.concepts?.k);
 

@@ -21,7 +21,7 @@ from histofactor.base.names import LABELS
 from histofactor.slides.phantom import Phantom, phantom
 
 PICTURE = Path(__file__).resolve().parents[1] / "images" / "viewer.jpg"
-MPP, K, PURE = 0.5, 8, 0.8  # a label is named where so much of it is one class of the truth
+MPP, K, PURE = 0.5, 8, 0.6  # a label is named where so much of it is one class of the truth
 SIZE, WINDOW = (2200, 1600), {"width": 1400, "height": 900}
 HISTOFACTOR = (sys.executable, "-c", "from histofactor.cli.main import main; main()")
 DRAWN = """() => { const pane = window.histofactor.page().panes[0];

@@ -98,6 +98,7 @@ export const ask = {
     const title = () => `Merge ${[...names()].join(" and ")} as`;
     emit("asked", sorted);
     await named(title, mergedName(store.concepts, [into, ...sorted]), "Merge", (name) => {
+      emit("asked", null); // from here on the map shows what becomes of it
       const sent = edit({ do: "merge", labels: sorted, name });
       endSingling({ concept: sorted[0] }); // the place it takes
       return sent;

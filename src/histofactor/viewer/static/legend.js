@@ -13,7 +13,7 @@ export class Legend {
   constructor(box, pane) {
     this.box = box;
     this.pane = pane;
-    this.search = h("input", { type: "search", placeholder: "Search", title: "Of names and what is told of them", "aria-label": "Search phenotypes", oninput: () => this.render() });
+    this.search = h("input", { type: "search", placeholder: "Search", title: "Of names and what is told of them", "aria-label": "Search phenotypes", oninput: () => { this.pane()?.glowOn(null); this.render(); } });
     this.sort = h("select", { "aria-label": "Sort by", onchange: () => setUi({ sort: this.sort.value }) }, Object.entries(SORTS).map(([value, text]) => h("option", { value }, text)));
     this.scope = h("select", { "aria-label": "Areas of", onchange: () => setUi({ scope: this.scope.value }) }, h("option", { value: "slide" }, "This slide"), h("option", { value: "study" }, "Study"));
     this.note = h("p", { class: "quiet note" });
@@ -51,6 +51,7 @@ export class Legend {
   // What is to be merged stays on the map, also beside what is singled out.
   hold(labels) {
     this.pane()?.holdOn(labels?.map((label) => label - 1) ?? null);
+    if (!labels) this.pane()?.glowOn(null);
   }
 
   // Whether this label is one of the study's concepts, and not of its slide alone.

@@ -5,6 +5,7 @@ import * as api from "./api.js";
 import { errorText, h } from "./dom.js";
 import { LabelLayer, heatCanvas, packed } from "./layer.js";
 import { alike, classesOf, mapOpacity, singled } from "./model.js";
+import { Overview } from "./overview.js";
 import { emit, on, store } from "./store.js";
 
 const OPTIONS = {
@@ -24,12 +25,9 @@ export class Pane {
     this.bar = h("div", { class: "scale-bar", "aria-hidden": "true" }, h("span", { class: "scale-line" }), h("span", { class: "scale-text" }));
     this.title = h("div", { class: "pane-title" });
     this.banner = h("div", { class: "banner", role: "status", hidden: true });
-    this.frame = h("div", { class: "frame" });
-    this.small = h("img", { alt: "", draggable: false });
-    this.overview = h("div", { class: "overview", "aria-hidden": "true", title: "Overview" }, this.small, this.frame);
-    for (const what of ["pointerdown", "pointermove"]) this.overview.addEventListener(what, (event) => this.jump(event));
+    this.overview = new Overview((place) => this.slide && this.go(place));
     this.mark = h("div", { class: "mark", "aria-hidden": "true", hidden: true });
-    host.append(this.stage, this.canvas, this.mark, this.title, this.bar, this.overview, this.banner);
+    host.append(this.stage, this.canvas, this.mark, this.title, this.bar, this.overview.box, this.banner);
     this.viewer = window.OpenSeadragon({ ...OPTIONS, element: this.stage });
     this.viewer.addHandler("update-viewport", () => this.draw());
     this.viewer.addHandler("animation", () => this.draw());
@@ -62,9 +60,9 @@ export class Pane {
     this.layer = slide.labels ? new LabelLayer(slide, () => this.draw()) : null;
     this.title.textContent = slide.name;
     this.tell([slide.source_fault, slide.labels_fault].filter(Boolean).map(errorText).join(" — "));
+    this.overview.show(slide);
     this.viewer.close();
     const [width, height] = slide.size;
-    this.showOverview(slide);
     const tile = store.study.tile;
     const top = Math.ceil(Math.log2(Math.max(width, height)));
     const source = {
@@ -258,33 +256,6 @@ export class Pane {
     return { text, px: length / perPx, magnification: um ? 10 / perPx : null, perPx };
   }
 
-  // The whole slide as one of its smallest tiles, and what is seen of it.
-  showOverview(slide) {
-    const [width, height] = slide.size;
-    const most = Math.max(width, height);
-    this.small.hidden = Boolean(slide.source_fault);
-    if (!slide.source_fault) this.small.src = api.tileUrl(slide, Math.min(Math.ceil(Math.log2(most)), 8), 0, 0);
-    Object.assign(this.overview.style, { width: `${(150 * width) / most}px`, height: `${(150 * height) / most}px` });
-  }
-
-  drawFrame(view) {
-    const [width, height] = this.slide.size;
-    const part = (start, length, whole) => {
-      const [from, to] = [start / whole, (start + length) / whole].map((at) => 100 * Math.min(Math.max(at, 0), 1));
-      return [`${from}%`, `${Math.max(to - from, 2)}%`];
-    };
-    const [left, wide] = part(view.x, view.width / view.scale, width);
-    const [top, high] = part(view.y, view.height / view.scale, height);
-    Object.assign(this.frame.style, { left, top, width: wide, height: high });
-  }
-
-  jump(event) {
-    if (!event.buttons || !this.slide) return;
-    const box = this.overview.getBoundingClientRect();
-    const [width, height] = this.slide.size;
-    this.go({ x: ((event.clientX - box.left) / box.width) * width, y: ((event.clientY - box.top) / box.height) * height });
-  }
-
   // A place that was asked for, as a square around it.
   drawMark(view) {
     const { mark } = store.ui;
@@ -295,7 +266,7 @@ export class Pane {
   }
 
   drawBar(view) {
-    this.drawFrame(view);
+    this.overview.frame(view);
     this.drawMark(view);
     const { text, px } = this.scale;
     this.bar.firstChild.style.width = `${px.toFixed(1)}px`;

@@ -206,6 +206,9 @@ def test_what_is_compared_with_is_told_as_it_is(shown):
     ids = page.evaluate(f"() => {STORE}.study.slides.map(([id]) => id)")
     page.keyboard.press("c")
     assert page.locator("#compare").get_attribute("aria-pressed") == "true"
+    page.wait_for_function(f"() => {PANES}.length === 2 && {PANES}[1].isOpen")
+    page.locator('.class[data-label="2"] .name').hover()
+    assert page.evaluate(f"() => {PANES}.map((pane) => pane.glow)") == [[1], [1]]
     page.locator("#compare-with").select_option(ids[1])
     page.wait_for_function(f"(id) => {PANES}[1]?.slide?.id === id", arg=ids[1])
     page.keyboard.press("c")

@@ -5,7 +5,7 @@ import { exclude, recolor, rename, startMerge, mergeState, mergeWith } from "./a
 import { errorText, fill, fromHex, h, hex, percent, rgb } from "./dom.js";
 import { areas, classesOf } from "./model.js";
 import { goTo } from "./slideview.js";
-import { editable, load, loadTable, on, setUi, slideName, store } from "./store.js";
+import { editable, load, loadTable, on, setUi, settled, slideName, store } from "./store.js";
 
 const SLIDES = 12;
 
@@ -52,7 +52,10 @@ export class ConceptView {
       fill(this.body, h("p", { class: "empty" }, store.study.why_read_only || "no concepts"));
       return;
     }
-    const label = Math.min(Math.max(1, Math.round(store.ui.concept)), store.concepts.k);
+    const current = () => Math.min(Math.max(1, Math.round(store.ui.concept)), store.concepts.k);
+    if (this.shown?.label === current() && this.shown.k === store.concepts.k) this.draw(); // names and colours at once
+    await settled(); // the server tells what it knows
+    const label = current();
     const asked = `${label}/${store.version}/${store.concepts.k}`;
     this.asked = asked;
     let card;
@@ -63,7 +66,7 @@ export class ConceptView {
       return;
     }
     if (this.asked !== asked) return;
-    this.shown = { card, label };
+    this.shown = { card, label, k: store.concepts.k };
     this.draw();
   }
 

@@ -9,11 +9,10 @@ import { behind, editable, emit, loadTable, on, setUi, showAll, store } from "./
 const SORTS = { label: "Number", name: "Name", area: "Area" };
 
 export class Legend {
-  // pane: gives the pane whose slide is told
-  constructor(box, pane) {
-    this.box = box;
-    this.pane = pane;
-    this.search = h("input", { type: "search", placeholder: "Search", title: "Of names and what is told of them", "aria-label": "Search phenotypes", oninput: () => { this.pane()?.glowOn(null); this.render(); } });
+  // pane: gives the pane whose slide is told; panes: those that show phenotypes of the same labels
+  constructor(box, pane, panes) {
+    Object.assign(this, { box, pane, panes });
+    this.search = h("input", { type: "search", placeholder: "Search", title: "Of names and what is told of them", "aria-label": "Search phenotypes", oninput: () => { this.glow(null); this.render(); } });
     this.sort = h("select", { "aria-label": "Sort by", onchange: () => setUi({ sort: this.sort.value }) }, Object.entries(SORTS).map(([value, text]) => h("option", { value }, text)));
     this.scope = h("select", { "aria-label": "Areas of", onchange: () => setUi({ scope: this.scope.value }) }, h("option", { value: "slide" }, "This slide"), h("option", { value: "study" }, "Study"));
     this.note = h("p", { class: "quiet note" });
@@ -28,7 +27,7 @@ export class Legend {
     this.stops.push(...["ui", "concepts", "table", "opened", "merging"].map((what) => on(what, () => this.render())));
     this.stops.push(on("merging", () => this.hold(mergeState()?.labels)), on("asked", (labels) => this.hold(labels)));
     this.list.addEventListener("keydown", (event) => this.keys(event));
-    this.list.addEventListener("pointerleave", () => this.pane()?.glowOn(null)); // a line may be gone by then
+    this.list.addEventListener("pointerleave", () => this.glow(null)); // a line may be gone by then
   }
 
   // All labels that are listed as one with a label, or it alone where these are listed each.
@@ -50,8 +49,12 @@ export class Legend {
 
   // What is to be merged stays on the map, also beside what is singled out.
   hold(labels) {
-    this.pane()?.holdOn(labels?.map((label) => label - 1) ?? null);
-    if (!labels) this.pane()?.glowOn(null);
+    for (const pane of this.panes()) pane.holdOn(labels?.map((label) => label - 1) ?? null);
+    if (!labels) this.glow(null);
+  }
+
+  glow(labels) {
+    for (const pane of this.panes()) pane.glowOn(labels?.map((label) => label - 1) ?? null);
   }
 
   // Whether this label is one of the study's concepts, and not of its slide alone.
@@ -164,8 +167,8 @@ export class Legend {
       for (const one of this.list.children) one.classList.toggle("chosen", one === item);
       this.renderActions(this.rows());
     });
-    item.addEventListener("pointerenter", () => this.pane()?.glowOn(labels.map((label) => label - 1)));
-    item.addEventListener("pointerleave", () => this.pane()?.glowOn(null));
+    item.addEventListener("pointerenter", () => this.glow(labels));
+    item.addEventListener("pointerleave", () => this.glow(null));
     item.addEventListener("dragstart", (event) => { this.dragging = true; event.dataTransfer.setData("text/plain", labels.join("+")); });
     item.addEventListener("dragend", () => { this.dragging = false; this.render(); });
     item.addEventListener("dragover", (event) => { if (own) { event.preventDefault(); item.classList.add("drop"); } });

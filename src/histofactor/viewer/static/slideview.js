@@ -18,7 +18,7 @@ export class SlideView {
     this.heatKey = h("div", { class: "heat-key", hidden: true });
     this.legendBox = h("aside", { class: "legend", "aria-label": "Legend" });
     fill(main, h("div", { class: "slide-page" }, h("div", { class: "stage-column" }, this.tools, this.hosts, this.readout, this.heatKey, this.detail), this.legendBox));
-    this.legend = new Legend(this.legendBox, () => this.panes[0]);
+    this.legend = new Legend(this.legendBox, () => this.panes[0], () => this.alikePanes());
     this.stops = [on("hover", (at) => this.tell(at)), on("ui", () => this.refresh()), on("relabelled", () => this.reopen()), on("concepts", () => this.drawDetail())];
     this.refresh();
   }
@@ -82,6 +82,12 @@ export class SlideView {
     this.drawDetail();
     this.legend.render();
     emit("shown");
+  }
+
+  // Panes of which the legend tells the phenotypes.
+  alikePanes() {
+    const [first] = this.panes;
+    return this.panes.filter((one) => first.slide && one.slide && (one.slide.id === first.slide.id || (one.classes.shared && first.classes.shared)));
   }
 
   reopen() {

@@ -136,7 +136,11 @@ export function step(what) {
   return send({ do: what }, before);
 }
 
-export const settled = () => queue;
+// Until the server knows all, also what is being done at this moment.
+export async function settled() {
+  await null;
+  await queue;
+}
 
 // The table, a hundred slides at a time, so that a large study is seen to fill.
 let loading = null;

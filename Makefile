@@ -28,6 +28,7 @@ test-wheel:
 # The pictures of the docs; SHARED (see below) has the slide, Chromium shows the pages.
 gallery: install
 	$(BIN)/python docs/_site/pictures.py $(SHARED)
+	$(BIN)/python docs/_site/viewer_picture.py
 
 # Runs that are killed twenty times over, full disks: minutes.
 test-slow: install

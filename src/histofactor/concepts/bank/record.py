@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from histofactor.base.colors import palette
+from histofactor.concepts.bank.unnamed import default_name
 from histofactor.errors import BankError, BankMismatch, OptionError
 from histofactor.masks import unlike
 from histofactor.records import Centring, ConceptBank, EncoderKey, Float, Leaves
@@ -41,7 +42,7 @@ def new_bank(
         BankError: a value is not as stated.
         OptionError: more than 256 concepts, for which there are no colours.
     """
-    names = tuple(f"Concept {i + 1}" for i in range(len(vectors)))
+    names = tuple(default_name(label) for label in range(1, len(vectors) + 1))
     bank = ConceptBank(vectors, encoder, names, palette(len(vectors)), mpp, None, dict(provenance or {}))
     validate_bank(bank)
     return bank

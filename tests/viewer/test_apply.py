@@ -193,3 +193,22 @@ def test_what_was_applied_is_undone_and_applied_again(viewer):
     assert ended(viewer.server.applying)["state"] == "done"
     for folder, labels in before.items():
         assert (tifffile.imread(out / folder / "labels.ome.tif") == labels).all()
+
+
+def test_what_is_at_work_is_told_before_it_is_done(viewer, monkeypatch):
+    viewer.edit(do="name", label=2, name="gland")
+    take, seen = Applying._take, []
+
+    def taken(self, message):
+        take(self, message)
+        seen.append({**self.told()})
+
+    monkeypatch.setattr(Applying, "_take", taken)
+    viewer.post("apply")
+    ended(viewer.server.applying)
+    at_work = [(one["on"], one["total"], one["done"], one["at"]) for one in seen if one["at"]]
+    assert [at_work[0], at_work[-1]] == [(1, 2, 0, "a.png"), (2, 2, 2, "b.png")]
+    assert (2, 2, 1, "b.png") in at_work
+    stages = list(dict.fromkeys(one["stage"] for one in seen))
+    assert stages[-1] == "writing the report"
+    assert "writing the page of the concepts" in stages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -17,6 +18,7 @@ from histofactor.errors import BankError, BankMismatch, OptionError
 from histofactor.masks import unlike
 from histofactor.records import Centring, ConceptBank, EncoderKey, Float, Leaves
 
+_JOINER = re.compile(r"(?<=[^\x00-\x7f\w\u200d])\u200d(?=[^\x00-\x7f\w\u200d])")  # between parts of an emoji
 MAX_NAME = 200  # characters of the name of a concept
 
 
@@ -174,7 +176,7 @@ def check_name(name: str) -> None:
 
     Raises:
         OptionError: it is empty or too long, begins or ends with a space, holds line ends or other characters that do
-            not print, or is what tissue unlike the bank is called.
+            not print, but for a joiner between two symbols, or is what tissue unlike the bank is called.
     """
     if name == unlike.NAME:
         raise OptionError(
@@ -182,7 +184,7 @@ def check_name(name: str) -> None:
             expected="another name than that of tissue which --unlike tells",
             got=f"{name!r}",
         )
-    if not name.isprintable() or name != name.strip() or not name:
+    if not _JOINER.sub("", name).isprintable() or name != name.strip() or not name:
         raise OptionError(
             "a concept cannot have this name",
             expected="letters, digits, signs and spaces between them",

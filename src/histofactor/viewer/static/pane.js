@@ -14,6 +14,8 @@ const OPTIONS = {
   gestureSettingsPen: { clickToZoom: false }, immediateRender: true, preserveImageSizeOnResize: true,
 };
 
+const AGAIN_MS = 2000; // until a slide that is compared is asked for again
+
 export class Pane {
   // options: {map: whether labels lie over the slide, onMove, onPoint}
   constructor(host, options = {}) {
@@ -54,7 +56,8 @@ export class Pane {
     this.heat = null;
     this.layer = slide.labels ? new LabelLayer(slide, () => this.draw()) : null;
     this.title.textContent = slide.name;
-    this.tell([slide.source_fault, slide.labels_fault].filter(Boolean).map(errorText).join(" — "));
+    this.faulty = false;
+    this.tellAll();
     this.viewer.close();
     const [width, height] = slide.size;
     this.showOverview(slide);
@@ -76,6 +79,28 @@ export class Pane {
     emit("opened", this);
   }
 
+  // What is wrong with slide and map, and what may make the map meaningless; a slide that is compared is asked for again.
+  tellAll(more) {
+    const { source_fault, source_warning, labels_fault, warnings, row } = this.slide;
+    const faults = [source_fault, source_warning, labels_fault, more].filter(Boolean).map(errorText);
+    this.tell([...new Set([...faults, ...warnings])].join(" — "));
+    clearTimeout(this.again);
+    if (row.checking) this.again = setTimeout(() => this.ask(), AGAIN_MS);
+  }
+
+  async ask() {
+    const { slide } = this;
+    const told = await api.get(`/api/slides/${slide.id}`).catch(() => null);
+    if (!told || this.slide !== slide) return;
+    if (told.tiles_version !== slide.tiles_version || Boolean(told.source_fault) !== Boolean(slide.source_fault)) {
+      await this.open(slide.id, this.target);
+      return;
+    }
+    Object.assign(slide, { source_warning: told.source_warning, row: told.row });
+    store.rows.set(slide.id, { ...store.rows.get(slide.id), ...told.row });
+    this.tellAll(this.layer?.fault);
+  }
+
   tell(fault) {
     this.banner.hidden = !fault;
     this.banner.textContent = fault;
@@ -83,7 +108,8 @@ export class Pane {
 
   // Of the map, found as its tiles were asked for: told here and, from now on, in the gallery.
   tellFault({ error, message }) {
-    this.tell(errorText(error ?? message));
+    this.faulty = true;
+    this.tellAll(error ?? message);
     if (error) store.rows.set(this.slide.id, { ...store.rows.get(this.slide.id), fault: error });
   }
 
@@ -179,7 +205,7 @@ export class Pane {
     const screen = { ...view, scale: view.scale * ratio, width, height };
     if (this.options.map && shown && heat && this.heat?.canvas) this.drawHeat(context, screen);
     else if (this.options.map && shown && this.layer && !heat) this.layer.draw(context, screen);
-    if (this.layer?.fault && this.banner.hidden) this.tellFault(this.layer.fault);
+    if (this.layer?.fault && !this.faulty) this.tellFault(this.layer.fault);
     this.drawBar(view);
   }
 
@@ -253,6 +279,7 @@ export class Pane {
   }
 
   destroy() {
+    clearTimeout(this.again);
     this.resize.disconnect();
     this.stops.forEach((stop) => stop());
     this.viewer.destroy();

@@ -80,7 +80,7 @@ export class ConceptView {
       card.alone && h("p", { class: "warning" }, `Nearly all of it comes from ${card.alone} alone: it may tell of that place rather than of tissue.`),
       h("h2", {}, "Typical places"),
       card.patches.length
-        ? h("div", { class: "patches" }, card.patches.map((patch, rank) => h("button", { title: slideName(patch.id), "aria-label": `Typical place ${rank + 1} on ${slideName(patch.id)}`, disabled: store.study.alone, onclick: () => this.toPlace(patch) }, h("img", { src: `/patches/${store.version.slice(0, 12)}-${store.concepts.k}/${label}/${rank}.jpg?k=${store.concepts.k}`, alt: "", loading: "lazy", onerror: gone }))))
+        ? h("div", { class: "patches" }, card.patches.map((patch, rank) => h("button", { title: slideName(patch.id), "aria-label": `Typical place ${rank + 1} on ${slideName(patch.id)}`, "aria-disabled": store.study.alone ? "true" : null, onclick: () => store.study.alone || this.toPlace(patch) }, h("img", { src: `/patches/${store.version.slice(0, 12)}-${store.concepts.k}/${label}/${rank}.jpg?k=${store.concepts.k}`, alt: "", loading: "lazy", onerror: gone }))))
         : h("p", { class: "quiet" }, card.told_places ? (store.study.alone ? "the slides they lie on are not here: histofactor view BANK --slides FOLDER" : "the slides they lie on are not here") : "none are told"),
       h("h2", {}, "Most alike"),
       h("ul", { class: "where" }, card.neighbours.map(([other, cosine]) => {

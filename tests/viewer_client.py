@@ -1,5 +1,6 @@
 """A client of the viewer that has opened it."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 from starlette.testclient import TestClient
@@ -25,6 +26,17 @@ def contents(out: Path):
             assert labels.max() < len(rows)
             found[folder] = (labels.tobytes(), tuple(row.name for row in rows))
     return found
+
+
+@contextmanager
+def moved_away(path: Path):
+    """An input that is not where it was until the block ends."""
+    away = path.with_name("away")
+    path.rename(away)
+    try:
+        yield away
+    finally:
+        away.rename(path)
 
 
 class Viewer:

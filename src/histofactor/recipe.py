@@ -111,6 +111,11 @@ def fingerprint(path: Path, *others: Path) -> str:
     return found.hexdigest()
 
 
+def is_read_whole(path: Path) -> bool:
+    """Whether ``fingerprint`` reads all of a file, so that another one tells of another content."""
+    return path.is_file() and path.stat().st_size <= _BLOCK * _BLOCKS
+
+
 def _blocks(path: Path) -> Iterator[bytes]:
     """Size of a file, and its bytes or some of them."""
     with path.open("rb") as file:

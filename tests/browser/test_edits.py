@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from histofactor.runs.study import BANK, open_study
+from viewer_client import moved_away
 
 pytestmark = pytest.mark.browser
 
@@ -59,7 +60,7 @@ def test_a_phenotype_is_dragged_onto_another(look):
     page.keyboard.press("Enter")
     look.settled()
     assert page.locator(".class").count() == 7
-    assert names_of(look.out) == (names[0], "both", *names[2:4], *names[5:])
+    assert names_of(look.out) == (names[0], "both", *names[2:7])  # nobody named the others: they have their labels
     page.keyboard.press("u")
     look.settled()
     assert page.locator(".class").count() == 8
@@ -301,3 +302,77 @@ def test_a_damaged_map_is_told_in_the_gallery_and_the_others_are_shown(look):
     page.wait_for_function(f"() => {PANE}?.slide?.name === 'b.png'")
     look.drawn()
     assert canvas(page, look)[..., 3].any()
+
+
+def test_what_was_applied_is_undone_and_seen_at_once(look):
+    """Names follow, other phenotypes can be named, and what only Apply draws apart is told."""
+    page = look()
+    before = names_of(look.out)
+    present = np.unique(tifffile.imread(look.out / "a" / "labels.ome.tif"))
+    one, two, other = (int(label) for label in present[present > 0][-3:])
+    merge = "(labels) => import('/static/store.js').then((one) => one.edit({do: 'merge', labels, name: 'both'}))"
+    page.evaluate(merge, [one, two])
+    look.name(other - 1, "gland")
+    look.apply()
+    assert page.locator(".note").inner_text() == ""
+    assert page.locator(".class").count() == 7
+    labels = tifffile.imread(look.out / "a" / "labels.ome.tif")
+    page.keyboard.press("Escape")
+    page.keyboard.press("u")
+    look.settled()
+    assert page.locator(f'.class[data-label="{other - 1}"] .name').inner_text().startswith(f"Concept {other - 1}")
+    assert page.locator("#toasts").inner_text().endswith(f"Undone: named {other - 1} gland")
+    page.keyboard.press("u")
+    look.settled()
+    look.drawn()
+    called = f"{before[one - 1]} + {before[two - 1]}"
+    assert page.locator(".class").count() == 9
+    assert page.locator('.class[data-label="9"] .name').inner_text() == f"{called} apart after Apply"
+    note = page.locator(".note")
+    assert note.inner_text().startswith(f"“{called}” is one on this map until Apply draws them apart")
+    assert "warning" in note.get_attribute("class").split()
+    page.mouse.move(*on_map(page, one, labels))
+    assert page.locator("#under").inner_text() == called
+    page.mouse.move(*on_map(page, other - 1, labels))
+    assert page.locator("#under").inner_text() == before[other - 1]
+    look.name(two, "fat")
+    assert names_of(look.out)[two - 1] == "fat"
+    assert page.locator('.class[data-label="9"] .name').inner_text().startswith(f"{before[one - 1]} + fat")
+    look.apply()
+    assert page.locator(".note").inner_text() == ""
+    assert page.locator(".class").count() == 8
+
+
+def test_names_that_nobody_gave_are_those_of_the_labels_after_a_merge(look):
+    page = look()
+    merge = "() => import('/static/store.js').then((one) => one.edit({do: 'merge', labels: [2, 4], name: 'both'}))"
+    page.evaluate(merge)
+    look.settled()
+    told = page.locator(".class .name").all_inner_texts()
+    assert [text.startswith(f"Concept {label}") for label, text in enumerate(told, 1)] == [True, False, *[True] * 5]
+    assert names_of(look.out) == ("Concept 1", "both", *(f"Concept {label}" for label in range(3, 8)))
+
+
+def test_another_image_is_warned_of_over_the_map_and_in_the_gallery(look, study, tmp_path):
+    """Of the same name and size, in the folder that moved slides are looked for in."""
+    _, paths = study
+    (tmp_path / "there").mkdir()
+    shutil.copy(paths[1], tmp_path / "there" / "a.png")
+    with moved_away(paths[0]):
+        page = look.at(read_only=True, moved=tmp_path / "there")
+        look.drawn()
+        what = "a.png is not the image that this map was made of"
+        assert page.locator(".banner").inner_text().startswith(what)
+        page.keyboard.press("g")
+        page.locator(".card .warning").wait_for()
+        assert page.locator(".card .warning").count() == 1
+        assert page.locator(".card", has_text="a.png").locator(".warning").inner_text().startswith(what)
+
+
+def test_the_gallery_has_the_order_of_the_menu(look):
+    """Which is that of the runs."""
+    page = look.at(read_only=True)
+    page.evaluate(f"() => {STORE}.study.slides.reverse()")
+    page.keyboard.press("g")
+    page.locator(".card").first.wait_for()
+    assert page.locator(".card-name").all_inner_texts() == ["b.png", "a.png"]

@@ -132,7 +132,7 @@ def test_one_input_of_a_merged_study_is_relabelled_by_the_labels_it_shows(histof
     assert (code, err) == (0, "")
     with (tmp_path / "new/phenotypes.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["name"] for row in rows[1:]] == ["pen", "fat", "more", "Concept 6", "Concept 7", "Concept 8"]
+    assert [row["name"] for row in rows[1:]] == ["pen", "fat", "more", "Concept 4", "Concept 5", "Concept 6"]
     assert (rows[1]["fraction"], rows[2]["fraction"] != "") == ("", True)
     made = read_seal(tmp_path / "new")
     assert made["relabel"]["concepts"][2]["of"] == [3, 4, 5]  # of the eight that the weights are of

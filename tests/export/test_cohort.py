@@ -142,6 +142,7 @@ def test_labels_of_one_name_are_one_phenotype_and_both_tables_agree(tmp_path):
     assert kinds == {
         "slide": "string", "k": "int32", "label": "string", "name": "string",
         "area_mm2": "double", "share": "double", "mean_margin": "double", "mean_residual": "double",
+        "excluded": "string",
     }  # fmt: skip
     typed = table.to_pylist()
     assert [(one["slide"], one["k"], one["label"], one["name"]) for one in typed] == [
@@ -164,6 +165,7 @@ def test_labels_of_one_name_are_one_phenotype_and_both_tables_agree(tmp_path):
         assert csv_plain(text["name"]) == line["name"]
         for name in ("area_mm2", "share", "mean_margin", "mean_residual"):
             assert text[name] == ("" if line[name] is None else f"{line[name]:.6f}")
+        assert text["excluded"] == (line["excluded"] or "") == ("yes" if line["label"] == "4" else "")
 
 
 def test_a_parquet_file_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):

@@ -209,3 +209,17 @@ def test_names_that_readers_of_json_refuse_are_shown(make_segmentation, path):
     name = read(path)["features"][0]["properties"]["classification"]["name"]
     assert name == r"caf\udce9\x00\x1b[31m\u202e"
     assert b"\\ud" not in gzip.decompress(path.read_bytes()).replace(b"\\\\", b"")  # no escape of a surrogate
+
+
+def test_an_artefact_is_told_by_its_class_and_by_metadata(make_segmentation, path):
+    segmentation = make_segmentation()
+    label_map = dataclasses.replace(segmentation.label_map, excluded=(2,))
+    write_geojson(dataclasses.replace(segmentation, label_map=label_map), path, min_area_px=1)
+    told = {}
+    for feature in read(path)["features"]:
+        properties = feature["properties"]
+        told[properties["measurements"]["label"]] = (
+            properties["classification"]["name"],
+            properties["metadata"].get("excluded"),
+        )
+    assert told == {1: ("Phenotype 1", None), 2: ("Artefact: Phenotype 2", "yes"), 3: ("Phenotype 3", None)}

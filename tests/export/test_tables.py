@@ -97,7 +97,7 @@ def test_the_file_has_the_documented_header_and_one_row_a_label(make_segmentatio
     segmentation = make_segmentation()
     write_phenotypes(segmentation, tmp_path / "phenotypes.csv")
     lines = (tmp_path / "phenotypes.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "label,name,color,area_px,area_um2,fraction,mean_margin,mean_residual,hint"
+    assert lines[0] == "label,name,color,area_px,area_um2,fraction,mean_margin,mean_residual,hint,excluded"
     for line, row in zip(read(tmp_path / "phenotypes.csv"), phenotype_table(segmentation), strict=True):
         assert (int(line["label"]), line["name"], int(line["area_px"])) == (row.label, row.name, row.area_px)
         assert float(line["area_um2"]) == row.area_um2
@@ -151,7 +151,7 @@ def test_artefacts_keep_their_areas_and_count_in_no_share(make_segmentation, tmp
     counted = np.isin(labels, (1, 3, 5)).sum()
     for row, before in zip(phenotype_table(out), phenotype_table(segmentation), strict=True):
         share = None if row.label in {0, 2, 4} else (labels == row.label).sum() / counted
-        assert row == dataclasses.replace(before, fraction=share)
+        assert row == dataclasses.replace(before, fraction=share, marked=row.label in {2, 4})
         assert row.excluded == (row.label in {2, 4})
     write_phenotypes(out, tmp_path / "phenotypes.csv")
     assert [row["fraction"] == "" for row in read(tmp_path / "phenotypes.csv")] == [
@@ -162,9 +162,12 @@ def test_artefacts_keep_their_areas_and_count_in_no_share(make_segmentation, tmp
         True,
         False,
     ]
-    assert [row.excluded for row in read_phenotypes(tmp_path / "phenotypes.csv")] == [
-        False, False, True, False, True, False,
-    ]  # fmt: skip
+    assert [row["excluded"] for row in read(tmp_path / "phenotypes.csv")] == ["", "", "yes", "", "yes", ""]
+    told = [row.excluded for row in read_phenotypes(tmp_path / "phenotypes.csv")]
+    assert told == [False, False, True, False, True, False]
+    earlier = [line.rsplit(",", 1)[0] for line in (tmp_path / "phenotypes.csv").read_text().splitlines()]
+    (tmp_path / "earlier.csv").write_text("\n".join(earlier) + "\n")  # of a version without the column
+    assert [row.excluded for row in read_phenotypes(tmp_path / "earlier.csv")] == told
     nothing_else = dataclasses.replace(out.label_map, excluded=(1, 2, 3, 4))
     rows = phenotype_table(dataclasses.replace(out, label_map=nothing_else))
     assert [row.fraction for row in rows] == [None, None, None, None, None, None]

@@ -113,3 +113,18 @@ def test_a_level_that_gave_way_comes_back(study):
     step(out, back=True)
     assert open_study(out / BANK).k == 8
     assert read_bank_file(out / BANK).banks[coarser].names == before.banks[coarser].names
+
+
+def test_slides_that_went_to_another_level_are_not_taken_back_by_an_undo_of_changes(study):
+    out, _ = study
+    edit(out, None, named({1: "a"}, {}))
+    other = next(k for k in open_study(out / BANK).file.banks if k != 8)
+    with module.study_lock(out):
+        module.at_level(open_study(out / BANK), other, ())
+    assert history(out / BANK).undo == ()
+    edit(out, None, named({1: "b"}, {}))
+    assert did(history(out / BANK).undo) == ["named"]
+    step(out, back=True)
+    assert open_study(out / BANK).k == other
+    assert history(out / BANK).undo == ()
+    assert did(history(out / BANK).redo) == ["named"]

@@ -96,7 +96,7 @@ def test_names_and_colors_arrive_in_all_files(kept_weights, tmp_path):
     new = tmp_path / "new"
     relabel(folder, new, Regrouping([((2, 5), "tumour")], {3: "stroma"}))
     colors = [dense.label_map.colors[i] for i in (0, 1, 2, 3, 5)]
-    names = ["Concept 1", "tumour", "stroma", "Concept 4", "Concept 6"]
+    names = ["Concept 1", "tumour", "stroma", "Concept 4", "Concept 5"]
     assert [(row["name"], row["color"]) for row in table_of(new)[1:]] == list(
         zip(names, map(hex_color, colors), strict=True)
     )
@@ -211,7 +211,7 @@ def test_what_is_unlike_the_bank_stays_so(kept_weights, tmp_path, method):
     np.testing.assert_array_equal(merged == 6, before == 7)
     assert (same == before).mean() >= 0.999
     assert [row["name"] for row in table_of(tmp_path / "merged")][2:] == [
-        "both", "Concept 3", "Concept 4", "Concept 6", "unlike the bank",
+        "both", "Concept 3", "Concept 4", "Concept 5", "unlike the bank",
     ]  # fmt: skip
     assert table_of(tmp_path / "same")[7]["color"] == "#000000"
     with gzip.open(tmp_path / "same" / "regions.geojson.gz") as file:

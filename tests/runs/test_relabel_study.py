@@ -1,6 +1,7 @@
 """All slides of a study brought up to date: files are those of a fresh run, labels are decoded from the weights."""
 
 import csv
+import gzip
 import json
 import shutil
 
@@ -48,6 +49,11 @@ def table(folder):
         return list(csv.DictReader(file))
 
 
+def regions_of(folder):
+    with gzip.open(folder / "regions.geojson.gz") as file:
+        return [one["properties"] for one in json.load(file)["features"]]
+
+
 def labels_of(folder):
     return tifffile.imread(folder / "labels.ome.tif")
 
@@ -89,13 +95,19 @@ def test_names_colours_and_artefacts_are_those_of_a_fresh_run(study, tmp_path, n
         counted = np.count_nonzero(labels) - np.count_nonzero(labels == 2)
         assert [row["name"] for row in rows[1:4]] == ["tumour", "pen", "fat"]
         assert rows[2]["fraction"] == ""
+        assert [row["excluded"] for row in rows] == ["", "", "yes", *[""] * (len(rows) - 3)]
+        for region in regions_of(folder):
+            out_of_shares = region["measurements"]["label"] == 2
+            assert (region["classification"]["name"] == "Artefact: pen") == out_of_shares
+            assert region["metadata"].get("excluded") == ("yes" if out_of_shares else None)
         for row in (rows[1], *rows[3:]):
             share = np.count_nonzero(labels == int(row["label"])) / counted
             assert float(row["fraction"]) == pytest.approx(share, abs=1e-6)
         assert "excluded" in (folder / "report.html").read_text()
         assert read_seal(folder)["excluded"] == [2]
     cohort = table(out)
-    assert {row["share"] for row in cohort if row["name"] == "pen"} == {""}
+    assert {(row["share"], row["excluded"]) for row in cohort if row["name"] == "pen"} == {("", "yes")}
+    assert {row["excluded"] for row in cohort if row["name"] != "pen"} == {""}
     monkeypatch.undo()
     shutil.copytree(out, tmp_path / "fresh")
     assert again(paths, tmp_path / "fresh", resume=False) == ["done"] * 2

@@ -31,8 +31,15 @@ def ended(applying, limit_s=120):
     return applying.told()
 
 
-def test_what_was_named_is_written_and_told(viewer):
+def test_what_was_named_is_written_and_told(viewer, monkeypatch):
     viewer.edit(do="name", label=2, name="gland")
+    take, seen = Applying._take, []
+
+    def taken(self, message):
+        take(self, message)
+        seen.append({**self.told()})
+
+    monkeypatch.setattr(Applying, "_take", taken)
     assert viewer.post("apply").status_code == 200
     assert viewer.post("apply").status_code == 422  # one at a time
     told = ended(viewer.server.applying)
@@ -42,6 +49,11 @@ def test_what_was_named_is_written_and_told(viewer):
     for folder in viewer.view.slides.values():
         assert read_phenotypes(viewer.view.out / folder / "phenotypes.csv")[2].name == "gland"
     assert not any(row["behind"] for row in viewer.json("/api/table").values())
+    at_work = [(one["on"], one["total"], one["done"], one["at"]) for one in seen if one["at"]]
+    assert [at_work[0], at_work[-1]] == [(1, 2, 0, "a.png"), (2, 2, 2, "b.png")]  # told before it is done
+    stages = list(dict.fromkeys(one["stage"] for one in seen))
+    assert "writing the page of the concepts" in stages
+    assert stages[-1] == "writing the report"
 
 
 def test_slides_without_weights_are_told(viewer):

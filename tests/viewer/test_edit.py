@@ -46,10 +46,11 @@ def test_everything_is_undone_and_made_again_also_after_a_restart(study):
         last = (out / BANK).read_bytes()
     with open_view(out) as view:
         viewer = Viewer(view).open()
-        assert viewer.json("/api/concepts")["undo"] == "merged"
+        assert viewer.json("/api/concepts")["undo"] == "merged 1+2+3+4+5 as most"
         assert viewer.edit(do="undo").json()["k"] == 8
         answer = viewer.edit(do="undo").json()
-        assert (answer["undo"], answer["redo"]) == (None, "named")
+        assert (answer["undo"], answer["redo"]) == (None, "named 1 gland")
+        assert answer["notes"] == ["Undone: named 1 gland"]
         assert (out / BANK).read_bytes() == first
         assert viewer.edit(do="undo").status_code == 422
     with open_view(out) as view:

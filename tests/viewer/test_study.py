@@ -1,18 +1,15 @@
 """A study as the page sees it."""
 
-import json
-import shutil
-
 import pytest
 
 from histofactor.concepts.bank.file import read_bank_file
-from histofactor.errors import BankError, ImageError, OptionError
-from histofactor.export.tables import read_phenotypes
+from histofactor.errors import BankError, OptionError
 from histofactor.runs.edit_study import artefacts, edit, merged, named
 from histofactor.runs.relabel_study import relabel_study
 from histofactor.runs.study import BANK
 from histofactor.viewer import study as module
-from histofactor.viewer.study import concepts_state, is_behind, open_view, slide_row
+from histofactor.viewer.rows import is_behind, slide_row
+from histofactor.viewer.study import concepts_state, open_view
 
 
 def test_a_folder_that_is_no_study_is_told(tmp_path):
@@ -96,33 +93,6 @@ def test_a_name_is_behind_until_it_is_applied(study):
         assert not any(is_behind(view, id_) for id_ in view.slides)
 
 
-def test_a_row_tells_the_table(looked_at, whole_study):
-    out, paths = whole_study
-    rows = looked_at.json("/api/table")
-    for id_, folder in looked_at.view.slides.items():
-        expected = read_phenotypes(out / folder / "phenotypes.csv")
-        assert rows[id_]["px"] == [row.area_px for row in expected]
-        assert rows[id_]["um2_per_px"] == pytest.approx(1.0)
-        assert [own[0] for own in rows[id_]["own"]] == [row.name for row in expected]
-        assert rows[id_]["status"] == "done"
-        assert not rows[id_]["behind"]
-    one = looked_at.json(f"/api/table?ids={looked_at.ids[1]},nothing")
-    assert list(one) == [looked_at.ids[1]]
-    assert [name for _, name in looked_at.json("/api/study")["slides"]] == [path.name for path in paths]
-
-
-def test_slides_that_are_not_done_say_so(study):
-    out, _ = study
-    with open_view(out) as view:
-        first, second = view.slides
-        (out / view.slides[first] / "phenotypes.csv").write_text("nonsense")
-        shutil.rmtree(out / view.slides[second])
-        assert slide_row(view, first)["status"] == "failed"
-        assert "phenotypes.csv" in slide_row(view, first)["fault"]["what"]
-        assert slide_row(view, second) == {"status": "waiting"}
-        json.dumps([slide_row(view, id_) for id_ in view.slides])
-
-
 def test_concepts_of_a_bank_elsewhere_are_not_changed(study):
     out, _ = study
     (out / BANK).unlink()
@@ -158,24 +128,8 @@ def test_concepts_of_one_name_have_one_colour_and_what_is_unnamed_has_a_hint(stu
         assert not any(is_behind(view, id_) for id_ in view.slides)
 
 
-def test_a_damaged_map_is_told_once_it_is_known_and_no_more_once_it_is_mended(study):
+def test_the_folder_of_one_slide_names_the_study_above_it(study):
     out, _ = study
-    with open_view(out) as view:
-        first, second = view.slides
-        path = out / view.slides[first] / "labels.ome.tif"
-        whole = path.read_bytes()
-        path.write_bytes(whole[:-40] + bytes(40))
-        assert "fault" not in slide_row(view, first)  # nobody has looked at it
-        with pytest.raises(ImageError):
-            view.slide(first).label_tile(0, 0, 0)
-        told = slide_row(view, first)
-        assert told["fault"]["what"] == f"labels.ome.tif of {view.slides[first]} is damaged"
-        assert told["fault"]["mend"] == "segment the input again"
-        assert sum(told["px"]) > 0  # its table is whole
-        assert "fault" not in slide_row(view, second)
-        path.unlink()
-        view.slide(first).release()
-        assert "cannot be read" in slide_row(view, first)["fault"]["got"]
-        path.write_bytes(whole)
-        view.slide(first).label_tile(0, 0, 0)
-        assert "fault" not in slide_row(view, first)
+    with pytest.raises(OptionError, match="holds the results of one slide") as error, open_view(out / "a"):
+        pass
+    assert error.value.mend == f"view the study that it is of: histofactor view {out}"

@@ -19,7 +19,6 @@ nuclei are not seen singly, and no word on them is to be trusted.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.concepts.bank.provenance import stains_in
+from histofactor.concepts.bank.unnamed import is_unnamed
 from histofactor.slides.stain import haematoxylin_eosin
 
 MOSTLY_EMPTY, PARTLY_EMPTY = 0.5, 0.2
@@ -34,7 +34,6 @@ MANY_NUCLEI, SOME_NUCLEI, MORE_NUCLEI, FEWER_NUCLEI, ANY_NUCLEI = 0.25, 0.06, 1.
 EOSIN_SHARE = 0.07
 PALE, DENSE = 0.72, 1.25
 _WORDS = 3
-_DEFAULT_NAME = re.compile(r"Concept [0-9]+( of K = [0-9]+)?( [a-z0-9]+)?")  # names that nobody gave
 
 Values = NDArray[np.float64]
 
@@ -80,11 +79,6 @@ def in_words(stains: Values, weights: Values) -> tuple[str, ...]:
 def shown_hint(name: str, hint: str) -> str:
     """The hint to show beside a name: none where somebody gave that name."""
     return hint if is_unnamed(name) else ""
-
-
-def is_unnamed(name: str) -> bool:
-    """Whether a name is one that nobody gave, such as "Concept 3"."""
-    return _DEFAULT_NAME.fullmatch(name) is not None
 
 
 def _words(empty: float, measured: list[float], typical: list[float]) -> str:

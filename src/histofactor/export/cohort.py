@@ -15,10 +15,10 @@ from histofactor.base.names import CONCEPTS_PAGE
 from histofactor.base.text import csv_safe, csv_text, utf8
 from histofactor.export.report import ReportRun, page_environment
 from histofactor.export.scripts import load_script
-from histofactor.export.tables import PhenotypeRow, by_name, summed
+from histofactor.export.tables import PhenotypeRow, by_name, summed, told_excluded
 
 TEXTS, NUMBERS = ("slide", "label", "name"), ("area_mm2", "share", "mean_margin", "mean_residual")
-COLUMNS = (*TEXTS[:1], "k", *TEXTS[1:], *NUMBERS)
+COLUMNS = (*TEXTS[:1], "k", *TEXTS[1:], *NUMBERS, "excluded")
 _LARGEST = 3  # phenotypes named for each input
 _NAMED_PX = 24  # letters of their names
 
@@ -54,9 +54,10 @@ def write_cohort(rows: Sequence[SlideRow], path: str | os.PathLike[str]) -> None
     """Write ``phenotypes.csv`` of all inputs, and ``.parquet`` beside it: a line for every input and phenotype.
 
     Labels of one name are one phenotype: their areas and shares add up, and ``label`` tells them all, as ``3+4``. ``k``
-    is what the input was segmented with: phenotypes of different K do not compare. Where no number exists the field is
-    empty in the one, null in the other. Names in the Parquet file are as they are, with what UTF-8 cannot hold escaped
-    (``base.text.utf8``); those in the CSV are kept from being formulas too.
+    is what the input was segmented with: phenotypes of different K do not compare. ``excluded`` is ``yes`` for
+    artefacts, which count in no share. Where nothing is to be told the field is empty in the one, null in the other.
+    Names in the Parquet file are as they are, with what UTF-8 cannot hold escaped (``base.text.utf8``); those in the
+    CSV are kept from being formulas too.
 
     Args:
         rows: the inputs.
@@ -73,6 +74,7 @@ def write_cohort(rows: Sequence[SlideRow], path: str | os.PathLike[str]) -> None
     with atomic(path) as temporary:
         temporary.write_bytes(utf8(csv_text([COLUMNS, *told])))
     kinds = dict.fromkeys(TEXTS, pyarrow.string()) | {"k": pyarrow.int32()} | dict.fromkeys(NUMBERS, pyarrow.float64())
+    kinds["excluded"] = pyarrow.string()
     schema = pyarrow.schema([(column, kinds[column]) for column in COLUMNS])
     typed = [
         {name: utf8(one).decode() if isinstance(one, str) else one for name, one in line.items()} for line in found
@@ -87,7 +89,13 @@ def _lines(row: SlideRow) -> Iterator[dict[str, Any]]:
         one, labels = summed(same), sorted(phenotype.label for phenotype in same)
         area = None if one.area_um2 is None else one.area_um2 / 1e6
         measures = (area, one.fraction, one.mean_margin, one.mean_residual)
-        texts = {"slide": row.folder, "k": row.k, "label": "+".join(map(str, labels)), "name": one.name}
+        texts = {
+            "slide": row.folder,
+            "k": row.k,
+            "label": "+".join(map(str, labels)),
+            "name": one.name,
+            "excluded": told_excluded(one),
+        }
         yield texts | dict(zip(NUMBERS, measures, strict=True))
 
 

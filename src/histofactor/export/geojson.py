@@ -33,7 +33,8 @@ def write_geojson(
     detects cells within. It holds its phenotype as classification, and as measurements its ``label``, for two may
     have one name, ``area_px`` (of the label map), ``area_um2`` where the µm/px is known, and ``mean_margin``: all of
     the labels before simplification; and the number of its ``tissue_piece``. As metadata it tells its ``source``, by
-    which a second import finds what the first one brought, and its ``color``, for classes that are there keep theirs.
+    which a second import finds what the first one brought, its ``color``, for classes that are there keep theirs, and
+    of an artefact ``excluded``, which is ``yes``; the class of an artefact begins with ``Artefact: ``.
     Pieces are traced tile by tile and written at once, so that neither the labels nor the polygons of a whole slide are
     ever held. Equal segmentations of files of one name give equal bytes, ids among them. Names are written as
     ``class_name`` says.
@@ -69,7 +70,8 @@ def _feature(segmentation: Segmentation, piece: Piece) -> str:
     if label_map.mpp is not None:
         measurements["area_um2"] = round(piece.area_px * label_map.mpp**2, 3)
     measurements["tissue_piece"] = piece.tissue_piece
-    told = told_of(piece.label, label_map.names[piece.label - 1], label_map.colors[piece.label - 1])
+    name, color = label_map.names[piece.label - 1], label_map.colors[piece.label - 1]
+    told = told_of(piece.label, name, color, excluded=piece.label in label_map.excluded)
     properties = {
         "objectType": "annotation",
         "classification": told["classification"],
@@ -81,10 +83,12 @@ def _feature(segmentation: Segmentation, piece: Piece) -> str:
     return f'{{"type":"Feature","id":"{id_}","geometry":{geometry},"properties":{_json(properties)}}}'
 
 
-def told_of(label: int, name: str, color: Color) -> dict[str, dict[str, Any]]:
+def told_of(label: int, name: str, color: Color, *, excluded: bool) -> dict[str, dict[str, Any]]:
     """The properties of a region that tell its phenotype: ``classification`` and ``metadata``."""
-    classification = {"name": class_name(name, label), "color": list(color)}
-    return {"classification": classification, "metadata": {"source": "histofactor", "color": hex_color(color)}}
+    called = class_name(name, label)
+    metadata = {"source": "histofactor", "color": hex_color(color)} | ({"excluded": "yes"} if excluded else {})
+    classification = {"name": f"Artefact: {called}" if excluded else called, "color": list(color)}
+    return {"classification": classification, "metadata": metadata}
 
 
 def class_name(name: str, label: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,14 +13,25 @@ from numpy.typing import NDArray
 
 from histofactor.base.files import atomic
 from histofactor.base.text import csv_plain, csv_safe, csv_text, utf8
+from histofactor.concepts.bank.unnamed import number_of
 from histofactor.concepts.hints import hints_of, shown_hint
 from histofactor.errors import ImageError
 from histofactor.records import Color, Segmentation
 
 UNASSIGNED = "no tissue / unassigned"
-COLUMNS = ("label", "name", "color", "area_px", "area_um2", "fraction", "mean_margin", "mean_residual", "hint")
+COLUMNS = (
+    "label",
+    "name",
+    "color",
+    "area_px",
+    "area_um2",
+    "fraction",
+    "mean_margin",
+    "mean_residual",
+    "hint",
+    "excluded",
+)
 _BAND_PX = 2**22  # px measured at a time
-_NUMBERED = re.compile(r"Concept ([0-9]+)")  # a name that nobody gave
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,7 @@ class PhenotypeRow:
         mean_margin: mean of the margin over its px; None for label 0 and for an area of 0.
         mean_residual: mean over its px of the residual of the token each lies in; None likewise.
         hint: what was measured of its concept, in words, see ``concepts.hints``; "" where nothing was.
+        marked: whether its concept is marked as an artefact, here or not; files of earlier versions do not tell.
     """
 
     label: int
@@ -50,6 +61,7 @@ class PhenotypeRow:
     mean_margin: float | None
     mean_residual: float | None
     hint: str = ""
+    marked: bool = False
 
     @property
     def shown_hint(self) -> str:
@@ -58,14 +70,13 @@ class PhenotypeRow:
 
     @property
     def told_label(self) -> str:
-        """``label 5`` where the name has another number, as after a merge; else ""."""
-        found = _NUMBERED.fullmatch(self.name)
-        return f"label {self.label}" if found and int(found[1]) != self.label else ""
+        """``label 5`` where the name has another number, as after a merge by earlier versions; else ""."""
+        return f"label {self.label}" if number_of(self.name) not in {None, self.label} else ""
 
     @property
     def excluded(self) -> bool:
-        """Whether it is here and counts in no share: an artefact."""
-        return self.label > 0 and self.area_px > 0 and self.fraction is None
+        """Whether it counts in no share: an artefact."""
+        return self.marked or (self.label > 0 and self.area_px > 0 and self.fraction is None)
 
 
 def phenotype_table(segmentation: Segmentation) -> list[PhenotypeRow]:
@@ -115,7 +126,7 @@ def with_shares(rows: Sequence[PhenotypeRow], excluded: Collection[int]) -> list
     counted = {row.label: row.area_px for row in rows if row.label > 0 and row.label not in excluded}
     whole = sum(counted.values())
     shares = {label: area / whole for label, area in counted.items()} if whole else {}
-    return [replace(row, fraction=shares.get(row.label)) for row in rows]
+    return [replace(row, fraction=shares.get(row.label), marked=row.label in excluded) for row in rows]
 
 
 def by_name(rows: Sequence[PhenotypeRow]) -> list[tuple[PhenotypeRow, ...]]:
@@ -154,6 +165,8 @@ def summed(rows: Sequence[PhenotypeRow]) -> PhenotypeRow:
 def write_phenotypes(segmentation: Segmentation, path: str | os.PathLike[str]) -> None:
     """Write ``phenotypes.csv``: the rows of ``phenotype_table`` in UTF-8, empty where a number does not exist.
 
+    ``excluded`` is ``yes`` for an artefact, which counts in no share, else empty.
+
     Names are written as ``base.text.csv_safe`` says, so that no spreadsheet takes one for a formula.
 
     Args:
@@ -187,7 +200,13 @@ def _fields(row: PhenotypeRow) -> tuple[object, ...]:
         "" if row.area_um2 is None else f"{row.area_um2:.2f}",
         *("" if mean is None else f"{mean:.6f}" for mean in (row.fraction, row.mean_margin, row.mean_residual)),
         row.hint,
+        told_excluded(row) or "",
     )
+
+
+def told_excluded(row: PhenotypeRow) -> str | None:
+    """What the column ``excluded`` tells of a row: ``yes`` for an artefact, else None."""
+    return "yes" if row.excluded else None
 
 
 def read_phenotypes(path: str | os.PathLike[str]) -> list[PhenotypeRow]:
@@ -211,7 +230,7 @@ def _row(row: dict[str, str]) -> PhenotypeRow:
     color, name = bytes.fromhex(row["color"].removeprefix("#")), csv_plain(row["name"])
     return PhenotypeRow(
         int(row["label"]), name, (color[0], color[1], color[2]) if color else None, int(row["area_px"]),
-        area_um2, fraction, margin, residual, row.get("hint") or "",
+        area_um2, fraction, margin, residual, row.get("hint") or "", row.get("excluded") == "yes",
     )  # fmt: skip
 
 

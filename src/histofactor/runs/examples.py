@@ -20,7 +20,7 @@ from histofactor.slides.blocks import read_blocks
 from histofactor.slides.reader import Slide
 
 PATCHES, PATCH_PX = 4, 96  # for each concept, and the side of each
-_ANY_MPP = 1.0  # places and sides are told in level-0 px, so that µm/px are of no account here
+ANY_MPP = 1.0  # places and sides are told in level-0 px, so that µm/px are of no account here
 
 Given = TypeVar("Given", bound=Input)
 Patches = dict[tuple[int, int], list[NDArray[np.uint8]]]  # by K and label
@@ -137,7 +137,7 @@ def _read(
 ) -> dict[_Place, NDArray[np.uint8]]:
     if not wanted:
         return {}
-    with opening.open(path, opening.source_mpp or _ANY_MPP) as slide:
+    with opening.open(path, opening.source_mpp or ANY_MPP) as slide:
         return {place: read_blocks(slide, region_of(slide, path, one, side_px))[0] for place, one in wanted.items()}
 
 

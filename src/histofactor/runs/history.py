@@ -15,7 +15,16 @@ from typing import Any
 from histofactor.base.files import remove
 from histofactor.concepts.bank.file import read_bank_file
 from histofactor.errors import OptionError
-from histofactor.runs.study import digest_of, find_bank, history_of, open_study, read_journal, study_lock, write_study
+from histofactor.runs.study import (
+    LEVEL,
+    digest_of,
+    find_bank,
+    history_of,
+    open_study,
+    read_journal,
+    study_lock,
+    write_study,
+)  # fmt: skip
 
 KEPT = 100  # changes that can be taken back
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -51,7 +60,8 @@ class History:
 def history(bank: Path) -> History:
     """What can be taken back of the changes of a bank.
 
-    Changes end where the bank was learned, changed by something else, or by a version that kept none.
+    Changes end where the bank was learned, changed by something else, or by a version that kept none; and where slides
+    went to another K, which is no change of the concepts.
 
     Raises:
         BankError: bank or journal cannot be read.
@@ -109,6 +119,9 @@ def _replay(entries: Sequence[_Entry], now: str) -> tuple[list[Step], list[Step]
         before, last = _before(entry), entries[number - 1].get("bank") if number else None
         if before is None or before[0] != last:  # learned, or after a change from outside
             undo, redo = [], []
+        if entry.get("did") == LEVEL:
+            undo, redo = [], []
+            continue
         if before is None:
             continue
         was, k = before

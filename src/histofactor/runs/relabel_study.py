@@ -107,6 +107,7 @@ def relabel_study(
     with lit(out, reporter or Reporter(), str(shard or "")) as signal:
         study = _at(bank, k, arguments)
         made = Relabelled(bank, study.k)
+        signal.reporter.on_stage("writing the page of the concepts")
         _write_page(out, study)
         finished = [one for one in ledger.outcomes if one.folder and one.status in {"done", "damaged"}]
         own = [one for one in finished if shard is None or shard.has(as_input(one.input))]

@@ -143,7 +143,7 @@ def _renamed(line: str, known: Mapping[str | int, PhenotypeRow]) -> str:
     end = properties.rindex("}", 0, properties.rindex("}"))
     stated: dict[str, Any] = json.loads(properties[: end + 1])
     row = known[stated["measurements"].get("label") or stated["classification"]["name"]]  # older ones tell no label
-    stated |= told_of(row.label, row.name, row.color or (0, 0, 0))
+    stated |= told_of(row.label, row.name, row.color or (0, 0, 0), excluded=row.excluded)
     text = json.dumps(stated, ensure_ascii=False, separators=(",", ":"))
     return f'{head},"properties":{text}{properties[end + 1 :]}'
 

@@ -37,6 +37,7 @@ from histofactor.runs.place import CONCEPTS, LOCKS, locked
 from histofactor.runs.source import Opening
 
 BANK = "concepts.safetensors"
+LEVEL = "level"  # what the journal tells of slides that go to another K
 _DIGITS = 12  # of a hash that tells what a bank was
 
 
@@ -225,7 +226,7 @@ def at_level(study: Study, k: int, arguments: Sequence[str]) -> Study:
     file = study.file if k in study.file.banks else cut(study.file, k)
     if k != study.k:
         file = moved(file, study.k, k)
-        write_study(file, study.path, k, "level", arguments)
+        write_study(file, study.path, k, LEVEL, arguments)
     return replace(study, file=file, k=k)
 
 

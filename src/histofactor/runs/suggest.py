@@ -13,7 +13,7 @@ from histofactor.concepts.bank.edit import level_of
 from histofactor.concepts.bank.file import BankFile, read_bank_file
 from histofactor.concepts.bank.provenance import examples_of
 from histofactor.concepts.bank.suggested import Suggested, concept_keys, of_level, read_suggested, write_suggested
-from histofactor.concepts.hints import is_unnamed
+from histofactor.concepts.bank.unnamed import is_unnamed
 from histofactor.concepts.prompts import Prompts
 from histofactor.concepts.suggest import class_means, suggest
 from histofactor.encoders.pair import Pair

@@ -19,10 +19,12 @@ import histofactor
 from histofactor.base.names import REGIONS, SMALL, TABLE
 from histofactor.errors import HistofactorError, OptionError
 from histofactor.viewer import concepts, edit, pictures
+from histofactor.viewer.origin import Origin, error_parts
+from histofactor.viewer.rows import is_behind, slide_row
 from histofactor.viewer.security import Guard, refused
 from histofactor.viewer.server import OPENSEADRAGON, Server
-from histofactor.viewer.slide import error_parts, told
-from histofactor.viewer.study import concepts_state, is_behind, level_of, slide_row
+from histofactor.viewer.slide import told
+from histofactor.viewer.study import concepts_state, level_of
 from histofactor.viewer.tiles import OVERLAP_PX, TILE_PX
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -42,7 +44,9 @@ def make_app(server: Server) -> Guard:
         Route("/", _at_once(server, _index), methods=["GET"]),
         Route("/static/{name}", _at_once(server, _static), methods=["GET"]),
         route("/api/study", _study),
-        route("/api/concepts", lambda one, request: JSONResponse(concepts_state(one.view, _k(request)))),
+        route(
+            "/api/concepts", lambda one, request: JSONResponse(concepts_state(one.view, pictures.asked_level(request)))
+        ),
         route("/api/concepts/{label}", _card),
         route("/api/table", _table, CapacityLimiter(1)),
         route("/api/apply", lambda one, _: JSONResponse(one.applying.told())),
@@ -143,22 +147,16 @@ def _static(server: Server, request: Request) -> Response:
 
 def _study(server: Server, request: Request) -> Response:
     view = server.view
-    slides = [[id_, view.inputs[id_].name] for id_ in view.slides]
+    slides = [[id_, view.inputs[id_].name] for id_ in (view.inputs if view.alone else view.slides)]
     return JSONResponse({
-        "name": view.out.resolve().name, "version": histofactor.__version__, "csrf": server.access.csrf,
+        "name": view.title, "version": histofactor.__version__, "csrf": server.access.csrf,
         "why_read_only": view.why_read_only, "slides": slides, "first": view.first, "tile": TILE_PX,
         "overlap": OVERLAP_PX, "alone": view.alone,
     })  # fmt: skip
 
 
-def _k(request: Request) -> int | None:
-    """The level that is asked for, of a bank alone."""
-    text = request.query_params.get("k", "")
-    return int(text) if re.fullmatch("[0-9]{1,6}", text) else None
-
-
 def _card(server: Server, request: Request) -> Response:
-    study = level_of(server.view, _k(request))
+    study = level_of(server.view, pictures.asked_level(request))
     if study is None:
         raise OptionError("the study has no concepts of its own")
     return JSONResponse(concepts.card(study.file, study.k, pictures.number(request, "label"), server.view))
@@ -174,22 +172,26 @@ def _table(server: Server, request: Request) -> Response:
 
 def _slide(server: Server, request: Request) -> Response:
     """All that is needed to show a slide; what cannot be shown of it says why."""
-    slide = server.view.slide(request.path_params["id"])
+    id_ = request.path_params["id"]
+    slide = server.view.slide(id_)
     sealed = slide.sealed
 
-    def source() -> bool:
-        with server.pool.use(request.path_params["id"], slide.open_source):
-            return True
+    def source() -> Origin:
+        with pictures.opened(server, id_):
+            return slide.origin.find()
 
     labels, labels_fault = told(lambda: slide.labels)
-    _, source_fault = told(source)
+    origin, source_fault = told(source)
+    server.view.checks.put(id_, origin, source_fault)
     told_labels = None if labels is None else {"sizes": labels.sizes, "bytes": labels.dtype.itemsize}
     return JSONResponse({
-        "id": request.path_params["id"], "name": sealed.source.name, "size": sealed.size, "mpp": sealed.mpp,
+        "id": id_, "name": sealed.source.name, "size": sealed.size, "mpp": sealed.mpp,
         "l0_per_px": sealed.l0_per_px, "bank": sealed.bank, "k": sealed.k, "labels": told_labels,
-        "labels_version": pictures.labels_version(sealed), "tiles_version": pictures.tiles_version(sealed),
+        "labels_version": pictures.labels_version(sealed),
+        "tiles_version": "none" if origin is None else pictures.tiles_version(origin),
         "labels_fault": labels_fault, "source_fault": source_fault,
-        "weights": slide.has_weights, "row": slide_row(server.view, request.path_params["id"]),
+        "source_warning": None if origin is None else origin.warning, "warnings": slide.warnings,
+        "weights": slide.has_weights, "row": slide_row(server.view, id_),
     })  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from histofactor.errors import HistofactorError, OptionError
 from histofactor.runs.derive import derive
 from histofactor.runs.staging import restore
-from histofactor.viewer.slide import error_parts
+from histofactor.viewer.origin import error_parts
 
 BOUND = "bound"  # what tells a worker to end with the server
 _PATIENCE_S = 20.0  # for a slide to be finished after the wish to stop
@@ -51,7 +51,9 @@ class Applying:
                 "state": "running",
                 "done": 0,
                 "total": 0,
+                "on": 0,
                 "at": "",
+                "stage": "getting ready",
                 "outcomes": [],
                 "encode": [],
                 "notes": [],

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.provenance import Example, slides_of
 from histofactor.concepts.bank.summary import ConceptSummary, summarize
-from histofactor.errors import OptionError
+from histofactor.errors import ImageError, OptionError
 from histofactor.export.picture import jpeg
 from histofactor.runs.examples import choose, find_slides, region_of
 from histofactor.slides.blocks import read_blocks
-from histofactor.viewer.slide import SlideView
+from histofactor.slides.reader import Slide
+from histofactor.viewer.origin import OTHER, Origin
 from histofactor.viewer.study import StudyView
-from histofactor.viewer.tiles import SlidePool
 
 PATCHES, PATCH_PX = 12, 192  # of each concept, and the side of each
 _ORIGINS = 24  # told of each concept
@@ -72,17 +72,33 @@ def patches(file: BankFile, k: int, label: int, view: StudyView) -> list[Patch]:
         OptionError: there is no such label.
         BankError: what the bank tells of its concepts cannot be read.
     """
-    paths, _ = find_slides(slides_of(file.card), list(view.inputs.values()))
+    slides = slides_of(file.card)
     ids = {path: id_ for id_, path in view.inputs.items()}
+    if view.alone:  # whose files are told from others by who finds them
+        paths = {
+            place: path for path in ids for place, one in enumerate(slides) if PurePosixPath(one.name).name == path.name
+        }
+    else:
+        paths, _ = find_slides(slides, list(view.inputs.values()))
     chosen = choose([one for one in _summary(file, k, label).examples if one.slide in paths], PATCHES)
     return [Patch(ids[paths[one.slide]], one) for one in chosen]
 
 
-def read_patch(patch: Patch, slide: SlideView, pool: SlidePool) -> bytes:
-    """A patch as a JPEG file; raises what ``open_slide`` does, and ImageError where the slide is another one."""
-    with pool.use(patch.id, slide.open_source) as opened:
-        region = region_of(opened, Path(slide.name), patch.example, PATCH_PX)
-        return jpeg(read_blocks(opened, region)[0], quick=True)
+def read_patch(patch: Patch, origin: Origin, slide: Slide) -> bytes:
+    """A patch as a JPEG file.
+
+    Args:
+        patch: which.
+        origin: the file of its slide.
+        slide: opened.
+
+    Raises:
+        ImageError: the slide is another one.
+    """
+    if origin.state == OTHER:
+        raise ImageError(f"{origin.path.name} is not the slide that the bank was learned on")
+    region = region_of(slide, origin.path, patch.example, PATCH_PX)
+    return jpeg(read_blocks(slide, region)[0], quick=True)
 
 
 def _summary(file: BankFile, k: int, label: int) -> ConceptSummary:

@@ -12,6 +12,7 @@ from histofactor.errors import OptionError
 from histofactor.runs.edit_study import Change, artefacts, edit, merged, named
 from histofactor.runs.history import step
 from histofactor.runs.study import digest_of
+from histofactor.viewer.said import HERE, said
 from histofactor.viewer.study import StudyView
 
 
@@ -28,7 +29,7 @@ def change(view: StudyView, wanted: Mapping[str, Any]) -> list[str]:
             ``label``), 1 … K, ``name``, ``color``.
 
     Returns:
-        What was not done everywhere, one sentence each.
+        What is to be told: what was taken back, what was not done everywhere, one sentence each.
 
     Raises:
         OptionError: it is not understood, cannot be done, or (``Outdated``) the concepts were changed since.
@@ -41,13 +42,13 @@ def change(view: StudyView, wanted: Mapping[str, Any]) -> list[str]:
         raise Outdated("the concepts were changed by something else since this page read them", mend="look again")
     do = str(wanted.get("do"))
     if do in {"undo", "redo"}:
-        step(bank, back=do == "undo")
-        return []
+        taken = step(bank, back=do == "undo")
+        return [f"{'Undone' if do == 'undo' else 'Done again'}: {said(taken)}"]
     made = _changes(wanted).get(do)
     if made is None:
         raise OptionError("what is to be done is not known", got=f"{do:.40}")
     what, arguments = made()
-    return list(edit(bank, None, what, arguments=("view", *arguments)).change.notes)
+    return list(edit(bank, None, what, arguments=(HERE, *arguments)).change.notes)
 
 
 _Do = Callable[[Path, BankFile, int], Change]

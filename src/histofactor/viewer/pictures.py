@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from starlette.requests import Request
@@ -13,18 +14,27 @@ from starlette.responses import Response
 
 from histofactor.base.names import TABLE
 from histofactor.errors import OptionError
+from histofactor.slides.reader import Slide
 from histofactor.viewer import concepts
+from histofactor.viewer.origin import SAME, Origin
 from histofactor.viewer.server import Server
 from histofactor.viewer.slide import Sealed
+from histofactor.viewer.study import level_of
 from histofactor.viewer.tiles import read_tile, tile_of
 
 FOREVER = {"cache-control": "private, max-age=86400, immutable"}  # what an address tells never changes
 _NUMBER = re.compile("[0-9]{1,9}")
 
 
-def tiles_version(sealed: Sealed) -> str:
-    """What tells the px of a slide from those of another file that takes its place."""
-    return str(sealed.recipe["made_by"].get("content"))[:12]
+def tiles_version(origin: Origin) -> str:
+    """What tells the px of a slide from those of another file that takes its place, or took it before."""
+    return origin.content[:12] or "none"
+
+
+def opened(server: Server, id_: str) -> AbstractContextManager[Slide]:
+    """The input of a slide, open until the block ends; raises ImageError as ``StudyView.open_input``."""
+    view = server.view
+    return server.pool.use(f"{id_}-{tiles_version(view.origin(id_).find())}", lambda: view.open_input(id_))
 
 
 def labels_version(sealed: Sealed) -> str:
@@ -34,7 +44,7 @@ def labels_version(sealed: Sealed) -> str:
 
 def cohort(server: Server, request: Request) -> Response:
     """The table of all slides."""
-    return _file(server.view.out / TABLE, f"{server.view.out.resolve().name}-phenotypes.csv", "text/csv")
+    return _file(server.view.out / TABLE, f"{server.view.title}-phenotypes.csv", "text/csv")
 
 
 def slide_file(name: str, kind: str) -> Callable[[Server, Request], Response]:
@@ -78,7 +88,7 @@ def _check_version(request: Request, version: str) -> None:
 def tile(server: Server, request: Request) -> Response:
     """A tile of a slide."""
     id_, place = request.path_params["id"], _place(request)
-    _check_version(request, tiles_version(server.view.slide(id_).sealed))
+    _check_version(request, tiles_version(server.view.slide(id_).origin.find()))
     return Response(tile_file(server, id_, place), media_type="image/jpeg", headers=FOREVER)
 
 
@@ -98,10 +108,10 @@ def tile_file(server: Server, id_: str, place: tuple[int, int, int]) -> bytes:
     part = tile_of(slide.sealed.size, *place)
 
     def made() -> bytes:
-        with server.pool.use(id_, slide.open_source) as opened:
-            return read_tile(opened, part)
+        with opened(server, id_) as source:
+            return read_tile(source, part)
 
-    return server.cache.get((id_, tiles_version(slide.sealed), *place), made)
+    return server.cache.get((id_, tiles_version(slide.origin.find()), *place), made)
 
 
 def label_tile(server: Server, request: Request) -> Response:
@@ -133,13 +143,24 @@ def _packed(content: bytes, headers: Mapping[str, str]) -> Response:
 
 
 def patch(server: Server, request: Request) -> Response:
-    """A typical place of a concept."""
-    study, label, rank = server.view.concepts(), number(request, "label"), number(request, "rank")
+    """A typical place of a concept; where its slide may be another one, it is looked up anew each time."""
+    study, label, rank = level_of(server.view, asked_level(request)), number(request, "label"), number(request, "rank")
     found = [] if study is None else concepts.patches(study.file, study.k, label, server.view)
     if rank >= len(found):
         raise OptionError("there is no such patch")
     one = found[rank]
-    slide = server.view.slide(one.id)
-    key = "patch", one.id, one.example.x, one.example.y, one.example.side
-    content = server.cache.get(key, lambda: concepts.read_patch(one, slide, server.pool))
-    return Response(content, media_type="image/jpeg", headers=FOREVER)
+    origin = server.view.origin(one.id).find()
+
+    def made() -> bytes:
+        with opened(server, one.id) as slide:
+            return concepts.read_patch(one, origin, slide)
+
+    key = "patch", one.id, tiles_version(origin), origin.state, one.example.x, one.example.y, one.example.side
+    headers = FOREVER if origin.state == SAME else {"cache-control": "no-store"}
+    return Response(server.cache.get(key, made), media_type="image/jpeg", headers=headers)
+
+
+def asked_level(request: Request) -> int | None:
+    """The level that is asked for, of a bank alone."""
+    text = request.query_params.get("k", "")
+    return int(text) if re.fullmatch("[0-9]{1,6}", text) else None

@@ -67,6 +67,8 @@ def serve(target: Path, options: ServeOptions) -> None:
         access = Access(hosts_of(options.host, port), port, addresses=options.host not in _LOOPBACK)
         server = Server(view, access, Applying(view.out))
         notes = [] if not view.why_read_only else [f"read-only: {view.why_read_only}"]
+        if view.alone and options.slides is not None and not view.inputs:
+            notes.append(f"{options.slides} holds none of the slides that the bank was learned from")
         if options.host not in _LOOPBACK:
             notes.append(
                 f"warning: listening at {options.host}: whoever reaches this machine and knows the address below sees "

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,9 @@ from histofactor.export.tables import PhenotypeRow, read_phenotypes
 from histofactor.export.weights import SparseWeights
 from histofactor.runs.source import Opening
 from histofactor.slides.reader import Slide
+from histofactor.slides.warnings import is_warning
 from histofactor.viewer.labels import LabelPyramid
+from histofactor.viewer.origin import OriginFinder, error_parts
 from histofactor.viewer.tokens import Heat, Token, heat, members_of, token_at
 
 _AGAIN = "segment the input again"
@@ -41,6 +42,8 @@ class Sealed:
         size: (width, height) of the input in level-0 px.
         mpp: µm per level-0 px, or None.
         l0_per_px: (x, y) level-0 px per px of the label map.
+        made_of: ``bank``, the hash of the concepts of its weights, and ``of``, those of them that each label from 1 on
+            is made of, 0-based; None where its labels are the concepts of its weights.
     """
 
     recipe: Mapping[str, Any]
@@ -51,6 +54,7 @@ class Sealed:
     size: tuple[int, int]
     mpp: float | None
     l0_per_px: tuple[float, float]
+    made_of: Mapping[str, Any] | None = None
 
 
 def read_sealed(folder: Path) -> Sealed:
@@ -69,7 +73,7 @@ def read_sealed(folder: Path) -> Sealed:
         if not all(isinstance(one, str) for one in (path, recipe["digests"][LABELS])):
             raise ValueError("it lacks what belongs in it")
         size, mpp, labels = (width, height), recipe["source"]["mpp"], recipe["recipe_sha256"]
-        return Sealed(recipe, bank["sha256"], bank["k"], labels, Path(path), size, mpp, (l0_x, l0_y))
+        return Sealed(recipe, bank["sha256"], bank["k"], labels, Path(path), size, mpp, (l0_x, l0_y), _made_of(recipe))
     except (DamagedError, KeyError, TypeError, ValueError) as error:
         raise ImageError(
             f"the results in {folder.name} are not there, damaged, or of another version",
@@ -77,6 +81,17 @@ def read_sealed(folder: Path) -> Sealed:
             got=str(error),
             mend=_AGAIN,
         ) from error
+
+
+def _made_of(recipe: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What labels are made of, where they are unions; raises ValueError where the seal tells what cannot be."""
+    finer = recipe.get("weights_of")
+    if finer is None:
+        return None
+    of = finer["of"]
+    if len(of) != recipe["bank"]["k"] or not all(is_a(int, one) and one >= 0 for members in of for one in members):
+        raise ValueError("it does not tell what its labels are made of")
+    return {"bank": finer["bank"], "of": of}
 
 
 @dataclass(eq=False)
@@ -87,11 +102,13 @@ class SlideView:
         out: the output folder.
         name: of the folder of its results.
         moved: where inputs are looked for that are not where they were, or None.
+        digests: SHA-256 that are known of inputs of a file name.
     """
 
     out: Path
     name: str
     moved: Path | None = None
+    digests: Callable[[str], Collection[str]] = lambda name: ()
     _fault: dict[str, str] | None = None
     _held: dict[str, Any] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -145,6 +162,12 @@ class SlideView:
         return self._fault
 
     @property
+    def warnings(self) -> list[str]:
+        """What may make its map meaningless, one sentence each."""
+        notes = self.sealed.recipe.get("notes", ())
+        return [note for note in notes if isinstance(note, str) and is_warning(note)]
+
+    @property
     def has_weights(self) -> bool:
         """Whether its weights were kept; they are opened, which takes a while, once they are asked for."""
         return WEIGHTS in self.sealed.recipe["digests"]
@@ -167,27 +190,19 @@ class SlideView:
             self._held.pop(LABELS, None)
             self._held.pop(WEIGHTS, None)
 
-    def source(self) -> Path:
-        """Where the input lies.
+    @property
+    def origin(self) -> OriginFinder:
+        """Finds the input; raises ImageError where the seal does not tell of it."""
 
-        Raises:
-            ImageError: nowhere that is known.
-        """
-        path = self.sealed.source
-        if path.exists():
-            return path
-        if self.moved is not None and (found := _find(path.name, self.moved)) is not None:
-            return found
-        raise ImageError(
-            f"{path.name} is not where it was",
-            expected=f"{path}" if self.moved is None else f"a file of that name in {self.moved}",
-            got="nothing",
-            mend="give the folder that it lies in: histofactor view OUT --slides FOLDER",
-        )
+        def finder() -> OriginFinder:
+            path, content = self.sealed.source, self.sealed.recipe["made_by"].get("content")
+            return OriginFinder(path, str(content or ""), self.moved, lambda: self.digests(path.name))
+
+        return self._once("origin", finder)
 
     def open_source(self) -> Slide:
         """Open the input; raises what ``open_slide`` does, and ImageError where it is another one."""
-        path, made_by = self.source(), self.sealed.recipe["made_by"]
+        path, made_by = self.origin.find().path, self.sealed.recipe["made_by"]
         opening = Opening(source_mpp=made_by.get("source_mpp"), series=made_by.get("series"))
         slide = opening.open(path)
         if slide.info.size != self.sealed.size:
@@ -253,16 +268,3 @@ def told(read: Callable[[], Some]) -> tuple[Some | None, dict[str, str] | None]:
         return read(), None
     except HistofactorError as error:
         return None, error_parts(error)
-
-
-def error_parts(error: HistofactorError) -> dict[str, str]:
-    """An error as the page shows it."""
-    parts = {"what": error.what, "expected": error.expected, "got": error.got, "mend": error.mend}
-    return {name: text for name, text in parts.items() if text}
-
-
-def _find(name: str, folder: Path) -> Path | None:
-    """A file of a name in a folder, or in the first of those below it."""
-    if (folder / name).exists():
-        return folder / name
-    return next(iter(sorted(folder.rglob(glob.escape(name)))), None)

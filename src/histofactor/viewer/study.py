@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from histofactor.base.files import check_folder, make_folder
-from histofactor.base.names import COHORT, PAGE, SEAL, SMALL, TABLE
+from histofactor.base.names import COHORT, PAGE, RUNS, SEAL, SMALL, TABLE
 from histofactor.concepts.bank.nesting import unions
 from histofactor.concepts.bank.one_name import in_one_color
+from histofactor.concepts.bank.provenance import slides_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.concepts.hints import hints_of, shown_hint
-from histofactor.errors import BankError, HistofactorError, OptionError, OutputError
-from histofactor.recipe import OutputsRecipe, digest
+from histofactor.errors import BankError, OptionError, OutputError
 from histofactor.records import ConceptBank
 from histofactor.runs.derive import derive
+from histofactor.runs.examples import ANY_MPP
 from histofactor.runs.history import history
 from histofactor.runs.ledger import placed_inputs
 from histofactor.runs.place import LOCKS, locked
+from histofactor.runs.source import Opening
 from histofactor.runs.staging import restore
-from histofactor.runs.status import read_status
 from histofactor.runs.study import BANK, Study, digest_of, journal_of, open_study
+from histofactor.slides.reader import Slide
+from histofactor.viewer.alone import finders_of, first_level
 from histofactor.viewer.ids import by_id
+from histofactor.viewer.origin import OriginChecks, OriginFinder
+from histofactor.viewer.said import said
 from histofactor.viewer.slide import SlideView, told
 from histofactor.viewer.suggested import suggested_names
 
@@ -43,10 +49,12 @@ class StudyView:
         out: its folder.
         bank: its concepts, or None where it has none of its own.
         slides: folders of its slides by id, in the order of the runs.
-        inputs: where they lay, by id.
+        inputs: where they lay, by id; of a bank alone, the slides that it was learned from.
         why_read_only: one sentence, or "" where it may be changed.
         moved: where inputs are looked for that are not where they were, or None.
         alone: whether there is a bank and no study.
+        finders: of a bank alone, what finds the slides that it was learned from, by id.
+        checks: what is known of the inputs.
     """
 
     out: Path
@@ -56,6 +64,8 @@ class StudyView:
     why_read_only: str = ""
     moved: Path | None = None
     alone: bool = False
+    finders: Mapping[str, OriginFinder] = field(default_factory=dict)
+    checks: OriginChecks = field(default_factory=OriginChecks)
     _views: dict[str, tuple[tuple[int, int], SlideView]] = field(default_factory=dict)
     _shown: OrderedDict[str, SlideView] = field(default_factory=OrderedDict)
     _study: tuple[tuple[int, int], Study] | None = None
@@ -99,8 +109,29 @@ class StudyView:
         with self._lock:
             held = self._views.get(id_)
             if held is None or held[0] != stamp:
-                held = self._views[id_] = stamp, SlideView(self.out, name, self.moved)
+                held = self._views[id_] = stamp, SlideView(self.out, name, self.moved, self._digests)
         return held[1]
+
+    @property
+    def title(self) -> str:
+        """What it is called: its folder, or the file of a bank alone."""
+        return self.bank.name if self.alone and self.bank is not None else self.out.resolve().name
+
+    def origin(self, id_: str) -> OriginFinder:
+        """What finds the input of a slide; raises as ``slide``."""
+        return self.finders[id_] if id_ in self.finders else self.slide(id_, shown=False).origin
+
+    def open_input(self, id_: str) -> Slide:
+        """Open the input of a slide; raises what ``open_slide`` does, and as ``SlideView.open_source``."""
+        if id_ in self.finders:
+            return Opening(source_mpp=ANY_MPP).open(self.finders[id_].find().path)
+        return self.slide(id_, shown=False).open_source()
+
+    def _digests(self, name: str) -> frozenset[str]:
+        """SHA-256 of inputs of a file name that concepts were learned from."""
+        study, _ = told(self.concepts)
+        slides = () if study is None else slides_of(study.file.card)
+        return frozenset(one.sha256 for one in slides if one.sha256 and PurePosixPath(one.name).name == name)
 
     def concepts(self) -> Study | None:
         """The bank as it is now, or None where the study has none of its own.
@@ -137,10 +168,11 @@ def open_view(out: Path, *, read_only: bool = False, moved: Path | None = None) 
     if not out.exists():
         raise OptionError(f"{out} does not exist", expected="an output folder of `histofactor segment`, or a bank")
     if not out.is_dir():
-        open_study(out)
-        yield StudyView(out.parent, out, {}, {}, _ALONE, alone=True)
+        finders = finders_of(open_study(out).file, out, moved)
+        inputs = {id_: finder.path for id_, finder in finders.items()}
+        yield StudyView(out.parent, out, {}, inputs, _ALONE, moved, alone=True, finders=finders)
         return
-    placed = placed_inputs(out)
+    placed = _placed(out)
     slides = by_id(placed)
     inputs = {id_: Path(placed[folder]) for id_, folder in slides.items()}
     bank = out / BANK if (out / BANK).exists() else None
@@ -152,6 +184,18 @@ def open_view(out: Path, *, read_only: bool = False, moved: Path | None = None) 
         return
     with _held(out, slides.values()) as why:
         yield StudyView(out, bank, slides, inputs, why, moved)
+
+
+def _placed(out: Path) -> dict[str, str]:
+    """The inputs of a study by the folder of each; of the folder of one slide the error names the study above it."""
+    try:
+        return placed_inputs(out)
+    except OptionError as error:
+        if not (out / SEAL).exists() or not (out.resolve().parent / RUNS).is_dir():
+            raise
+        what, above = f"{out} holds the results of one slide", out.resolve().parent
+        mend = f"view the study that it is of: histofactor view {shlex.quote(str(above))}"
+        raise OptionError(what, expected="an output folder of `histofactor segment`", mend=mend) from error
 
 
 @contextmanager
@@ -191,8 +235,9 @@ def level_of(view: StudyView, k: int | None) -> Study | None:
         BankError: as ``StudyView.concepts``.
     """
     study = view.concepts()
-    if study is None or k is None or not view.alone:
+    if study is None or not view.alone:
         return study
+    k = first_level(study) if k is None else k
     if k not in study.file.banks:
         raise OptionError(f"the bank has no K = {k}", expected=f"one of {', '.join(map(str, study.file.banks))}")
     return replace(study, k=k)
@@ -219,8 +264,8 @@ def concepts_state(view: StudyView, k: int | None = None) -> dict[str, Any]:
         ],
         "suggested_fault": fault,
         "maps": {key: list(owners) for key, owners in maps.items()},
-        "undo": None if not past.undo else past.undo[-1].did,
-        "redo": None if not past.redo else past.redo[-1].did,
+        "undo": None if not past.undo else said(past.undo[-1]),
+        "redo": None if not past.redo else said(past.redo[-1]),
         "levels": list(study.file.banks),
     }
 
@@ -233,52 +278,3 @@ def _concept_row(bank: ConceptBank, concept: int, hint: str) -> dict[str, Any]:
         "color": list(bank.colors[concept]),
         "excluded": concept in bank.excluded,
     }
-
-
-def slide_row(view: StudyView, id_: str) -> dict[str, Any]:
-    """What a list of slides says of one, JSON types: its status, and px and µm² of every label from 0 on.
-
-    ``fault`` tells what is wrong with its label map, once that was looked at or is missing.
-    """
-    name = view.slides[id_]
-    status = read_status(view.out / name)
-    row: dict[str, Any] = {"status": "waiting" if status is None else status.outcome.status}
-    if status is not None and status.outcome.error:
-        row["error"] = status.outcome.error
-    if row["status"] not in {"done", "damaged"}:
-        return row
-    slide = view.slide(id_, shown=False)
-    rows, fault = told(lambda: slide.rows)
-    sealed, broken = told(lambda: slide.sealed)
-    if rows is None or sealed is None:
-        return {**row, "status": "failed", "fault": fault or broken}
-    per_px = next((one.area_um2 / one.area_px for one in rows if one.area_um2 and one.area_px), None)
-    own = [[one.name, list(one.color or (0, 0, 0)), one.label > 0 and one.fraction is None] for one in rows]
-    if (damaged := slide.labels_fault) is not None:
-        row["fault"] = damaged
-    return {
-        **row,
-        "bank": sealed.bank,
-        "k": sealed.k,
-        "px": [one.area_px for one in rows],
-        "um2_per_px": per_px,
-        "margin": [one.mean_margin for one in rows],
-        "residual": [one.mean_residual for one in rows],
-        "own": own,
-        "size": list(sealed.size),
-    }
-
-
-def is_behind(view: StudyView, id_: str) -> bool:
-    """Whether files of a slide tell other concepts than those of the study, which ``Apply`` mends."""
-    try:
-        study, sealed = view.concepts(), view.slide(id_, shown=False).sealed
-    except HistofactorError:
-        return False
-    if study is None or sealed.recipe.get("method") == "single":
-        return False
-    bank, recipe = in_one_color(study.file.banks[study.k]), sealed.recipe
-    outputs = OutputsRecipe(
-        files=tuple(recipe.get("files", ())), names=bank.names, colors=bank.colors, excluded=bank.excluded
-    )
-    return sealed.bank != bank_hash(bank) or recipe.get("outputs_sha256") != digest(outputs)

@@ -7,10 +7,10 @@ from typing import Any
 
 from histofactor.base.text import printable
 from histofactor.concepts.bank.suggested import Suggested, of_level, read_suggested
-from histofactor.concepts.hints import is_unnamed
+from histofactor.concepts.bank.unnamed import is_unnamed
 from histofactor.errors import BankError
 from histofactor.records import ConceptBank
-from histofactor.viewer.slide import error_parts
+from histofactor.viewer.origin import error_parts
 
 
 def suggested_names(path: Path, bank: ConceptBank) -> tuple[dict[int, dict[str, Any]], dict[str, str] | None]:

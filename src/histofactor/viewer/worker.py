@@ -20,7 +20,7 @@ from histofactor.errors import HistofactorError
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.relabel_study import relabel_study
 from histofactor.viewer.apply import BOUND
-from histofactor.viewer.slide import error_parts
+from histofactor.viewer.origin import error_parts
 
 _PATIENCE_S = 20.0  # for what is under way to be left in order, once the server is gone
 
@@ -35,7 +35,9 @@ def run(arguments: Sequence[str]) -> int:
 def main(out: Path) -> int:
     """Bring a study up to date with its concepts; returns the exit code."""
     reporter = Reporter(
-        on_input=lambda name, index, total: _tell(at=Path(name).name, done=index, total=total),
+        on_input=lambda name, index, total: _tell(at=Path(name).name, on=index + 1, total=total),
+        on_run=lambda name, inputs: _tell(total=inputs),
+        on_stage=lambda name: _tell(stage=name, at=""),
         on_outcome=_tell_outcome,
         on_wait=lambda name: _tell(waits=Path(name).name),
         on_note=lambda sentence: _tell(note=sentence),

@@ -191,5 +191,14 @@ def test_the_name_that_a_concept_has_by_its_number_is_no_name_for_another(file):
     named = rename(file, 6, {6: "stroma"})
     with pytest.raises(OptionError, match=r"label 3 cannot be called 'Concept 6'.*that of label 6"):
         rename(named, 6, {3: "Concept 6"})
+    with pytest.raises(OptionError, match="cannot be called 'Concept 9'"):  # it would be another one after a merge
+        rename(file, 6, {3: "Concept 9"})
     assert rename(named, 6, {6: "Concept 6", 3: "Concept 3"}).banks[6].names == file.banks[6].names
     assert rename(file, 6, {2: "stroma", 4: "stroma"}).banks[6].names[1] == "stroma"
+
+
+def test_after_a_merge_the_names_that_nobody_gave_are_those_of_the_labels(file):
+    named = rename(file, 6, {5: "fat", 6: "Concept 6b"})
+    made = merge(named, 6, [((1, 2), "Concept 2")])
+    assert made.banks[5].names == ("Concept 1", "Concept 2", "Concept 3", "fat", "Concept 6b")
+    assert made.banks[6].names == named.banks[6].names

@@ -166,14 +166,38 @@ def test_a_file_whose_revision_is_a_list_is_refused(path):
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", "a ", " a", "a\nb", "a\r", "\x1b[31mred", "a\0", "a\tb", "\u202etxt", "\ud800", "unlike the bank"]
+    "name",
+    [
+        "",
+        " ",
+        "a ",
+        " a",
+        "a\nb",
+        "a\r",
+        "\x1b[31mred",
+        "a\0",
+        "a\tb",
+        "\u202etxt",
+        "\ud800",
+        "unlike the bank",
+        "a\u200db",
+        "ß\u200dß",
+        "\u200d😀",
+        "😀\u200d",
+        "😀\u200d\u200d😀",
+        "😀\u200d\u202e😀",
+        "😀\u200b😀",
+    ],
 )
 def test_names_that_cannot_be_given(name):
     with pytest.raises(OptionError, match="cannot have this name"):
         check_name(name)
 
 
-@pytest.mark.parametrize("name", ["tumour", "µ stroma", "=1+1", "a, b; \"c\" 'd'", "淋巴", "\N{GRINNING FACE}"])
+@pytest.mark.parametrize(
+    "name",
+    ["tumour", "µ stroma", "=1+1", "a, b; \"c\" 'd'", "淋巴", "\N{GRINNING FACE}", "👩🏽\u200d🔬 gland", "❤️\u200d🔥"],
+)
 def test_names_that_can_be_given(name):
     check_name(name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +13,8 @@ from histofactor.concepts.bank.groups import Merge
 from histofactor.concepts.bank.hierarchy import nest
 from histofactor.concepts.bank.nesting import unions as within
 from histofactor.concepts.bank.provenance import counts_of
+from histofactor.concepts.bank.unnamed import default_name, number_of
 from histofactor.errors import OptionError
-
-_DEFAULT = re.compile(r"Concept [0-9]+")  # names that nobody gave
 
 
 def cut(file: BankFile, k: int) -> BankFile:
@@ -54,8 +52,8 @@ def cut(file: BankFile, k: int) -> BankFile:
     made = merge(file, finest, merges)
     found = colored(replace(made.banks[k], parts=None))  # as the levels that training nests
     made = replace(made, banks={**made.banks, k: found})
-    given = {concept + 1 for concept in found.excluded if not _DEFAULT.fullmatch(found.names[concept])}
-    return rename(made, k, {label: f"Concept {label}" for label in range(1, k + 1) if label not in given})
+    given = {concept + 1 for concept in found.excluded if number_of(found.names[concept]) is None}
+    return rename(made, k, {label: default_name(label) for label in range(1, k + 1) if label not in given})
 
 
 def _artefacts(file: BankFile) -> list[Merge]:

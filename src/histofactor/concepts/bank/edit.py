@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -26,10 +25,9 @@ from histofactor.concepts.bank.provenance import (
     stains_of,
     stays_true,
 )
+from histofactor.concepts.bank.unnamed import number_of
 from histofactor.errors import BankError, OptionError
 from histofactor.records import Color, ConceptBank, Float, Leaves
-
-_NUMBERED = re.compile(r"Concept ([0-9]{1,9})")  # a name that nobody gave
 
 
 def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int, Color] | None = None) -> BankFile:
@@ -43,7 +41,7 @@ def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int
 
     Raises:
         BankError: there is no such K.
-        OptionError: there is no such label, or a name is what another concept is called as long as nobody names it.
+        OptionError: there is no such label, or a name is what another label is called as long as nobody names it.
     """
     bank, colors = level_of(file, k), colors or {}
     called = tuple(group.name for group in regroup(_groups(bank), (), names))
@@ -54,17 +52,13 @@ def rename(file: BankFile, k: int, names: Mapping[int, str], colors: Mapping[int
 
 
 def _check_free(before: Sequence[str], after: Sequence[str]) -> None:
-    """Raise OptionError where a concept takes the name that another one has by its number."""
+    """Raise OptionError where a concept takes the name that another label has by its number."""
     for label, (old, new) in enumerate(zip(before, after, strict=True), 1):
-        number = _NUMBERED.fullmatch(new)
-        if number is None or new == old:
-            continue
-        others = [other for other, name in enumerate(after, 1) if other != label and name == new]
-        if others or label != int(number[1]) <= len(after):
+        if new != old and (number := number_of(new)) is not None and number != label:
             raise OptionError(
                 f"label {label} cannot be called {new!r}",
-                expected="a name that no other concept has by its number",
-                got=f"that of label {others[0] if others else number[1]}",
+                expected="a name that no other label has by its number",
+                got=f"that of label {number}",
                 mend="choose another name; to put both together, merge them",
             )
 

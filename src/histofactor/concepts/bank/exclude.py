@@ -16,6 +16,7 @@ from histofactor.concepts.bank.groups import check_labels
 from histofactor.concepts.bank.nesting import leaf_owners, leaves_of, put_levels
 from histofactor.concepts.bank.provenance import counts_of, leaf_counts_of, stays_true
 from histofactor.concepts.bank.record import MAX_NAME
+from histofactor.concepts.bank.unnamed import number_of
 from histofactor.errors import OptionError
 from histofactor.records import Color, ConceptBank, Float, Leaves
 
@@ -207,7 +208,9 @@ def free_color(taken: Sequence[Color], wanted: Color | None = None) -> Color:
 
 
 def _free_name(name: str, k: int, taken: Sequence[str]) -> str:
-    """A name that no tissue bears, for an artefact that is called so at another K."""
+    """A name that no tissue bears, for an artefact that is called so at another K; one that nobody named has none."""
+    if number_of(name) is not None:
+        return name
     ends = (f" of K = {k}", *(f" of K = {k}, {number}" for number in range(2, len(taken) + 3)))
     names = (name, *(name[: MAX_NAME - len(end)] + end for end in ends))
     return next(one for one in names if one not in taken)

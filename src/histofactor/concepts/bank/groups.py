@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from histofactor.concepts.bank.record import check_name
+from histofactor.concepts.bank.unnamed import numbered
 from histofactor.errors import OptionError
 from histofactor.records import Color
 
@@ -28,6 +29,8 @@ class Group:
 
 def regroup(groups: Sequence[Group], merges: Sequence[Merge], renames: Mapping[int, str]) -> list[Group]:
     """Merge and rename; a merged group takes the place and the colour of its lowest label.
+
+    After a merge, names that nobody gave are those of the labels that there are then, see ``unnamed``.
 
     Args:
         groups: one for each label from 1 on.
@@ -53,7 +56,8 @@ def regroup(groups: Sequence[Group], merges: Sequence[Merge], renames: Mapping[i
         if label == first:
             members = sorted(member for part in labels for member in groups[part - 1].members)
             found.append(Group(tuple(members), name, group.color))
-    return found
+    names = numbered([group.name for group in found]) if merges else [group.name for group in found]
+    return [replace(group, name=name) for group, name in zip(found, names, strict=True)]
 
 
 def check_labels(labels: Sequence[int], k: int) -> None:

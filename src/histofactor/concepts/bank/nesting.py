@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.unnamed import numbered
 from histofactor.records import ConceptBank, Float, Leaves
 
 
@@ -82,7 +83,8 @@ def leaf_owners(fine: ConceptBank, coarse: ConceptBank) -> tuple[int, ...] | Non
 def put_levels(file: BankFile, levels: Mapping[int, ConceptBank], gone: tuple[int, ...] = ()) -> BankFile:
     """Add levels, or put them in the place of others; what is not known of those goes with them.
 
-    Parents of levels that now stand beside another one are found anew; the others keep theirs.
+    Parents of levels that now stand beside another one are found anew; the others keep theirs. Names that nobody gave
+    are those of their labels there, see ``unnamed``.
 
     Args:
         file: the banks.
@@ -90,6 +92,7 @@ def put_levels(file: BankFile, levels: Mapping[int, ConceptBank], gone: tuple[in
         gone: K of levels that are taken out.
     """
     changed = {*levels, *gone}
+    levels = {k: replace(bank, names=numbered(bank.names)) for k, bank in levels.items()}
     kept = {k: bank for k, bank in file.banks.items() if k not in changed}
     banks = dict(sorted({**kept, **levels}.items()))
     before = {fine: coarse for coarse, fine in pairwise([0, *file.banks])}

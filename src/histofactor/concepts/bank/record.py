@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from histofactor.base.colors import palette
+from histofactor.concepts.bank.unnamed import default_name
 from histofactor.errors import BankError, BankMismatch, OptionError
 from histofactor.masks import unlike
 from histofactor.records import Centring, ConceptBank, EncoderKey, Float, Leaves
 
+_JOINER = re.compile(r"(?<=[^\x00-\x7f\w\u200d])\u200d(?=[^\x00-\x7f\w\u200d])")  # between parts of an emoji
 MAX_NAME = 200  # characters of the name of a concept
 
 
@@ -41,7 +44,7 @@ def new_bank(
         BankError: a value is not as stated.
         OptionError: more than 256 concepts, for which there are no colours.
     """
-    names = tuple(f"Concept {i + 1}" for i in range(len(vectors)))
+    names = tuple(default_name(label) for label in range(1, len(vectors) + 1))
     bank = ConceptBank(vectors, encoder, names, palette(len(vectors)), mpp, None, dict(provenance or {}))
     validate_bank(bank)
     return bank
@@ -173,7 +176,7 @@ def check_name(name: str) -> None:
 
     Raises:
         OptionError: it is empty or too long, begins or ends with a space, holds line ends or other characters that do
-            not print, or is what tissue unlike the bank is called.
+            not print, but for a joiner between two symbols, or is what tissue unlike the bank is called.
     """
     if name == unlike.NAME:
         raise OptionError(
@@ -181,7 +184,7 @@ def check_name(name: str) -> None:
             expected="another name than that of tissue which --unlike tells",
             got=f"{name!r}",
         )
-    if not name.isprintable() or name != name.strip() or not name:
+    if not _JOINER.sub("", name).isprintable() or name != name.strip() or not name:
         raise OptionError(
             "a concept cannot have this name",
             expected="letters, digits, signs and spaces between them",

@@ -19,7 +19,8 @@ from histofactor.concepts.bank.provenance import (
     slides_of,
 )
 from histofactor.concepts.bank.suggested import NONE, ByConcept, of_level
-from histofactor.concepts.hints import hints_of, is_unnamed, shown_hint
+from histofactor.concepts.bank.unnamed import is_unnamed
+from histofactor.concepts.hints import hints_of, shown_hint
 from histofactor.concepts.suggest import Suggestion
 from histofactor.factor.problem import unit_concepts
 from histofactor.records import Color, ConceptBank

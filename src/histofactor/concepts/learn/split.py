@@ -18,6 +18,7 @@ from histofactor.concepts.bank.groups import check_labels
 from histofactor.concepts.bank.nesting import leaves_of, put_levels
 from histofactor.concepts.bank.provenance import stays_true
 from histofactor.concepts.bank.record import check_name
+from histofactor.concepts.bank.unnamed import default_name, number_of
 from histofactor.concepts.learn.kmeans import KMeansOptions, assign, kmeans, unit_rows
 from histofactor.concepts.learn.levels import Level
 from histofactor.errors import BankError, OptionError
@@ -54,7 +55,7 @@ class Splitting:
     Attributes:
         label: of the concept, 1 … K.
         into: number of parts.
-        name: what parts are called, with a letter each; None calls them as the concept.
+        name: what parts are called, with a letter each; None calls them as the concept, if somebody named it.
     """
 
     label: int
@@ -90,10 +91,7 @@ def split(file: BankFile, k: int, wanted: Splitting, X: Float, how: KMeansOption
         expected = f"from 2 to {MAX_COLORS - k + 1}, so that there are at most {MAX_COLORS} concepts"
         raise OptionError("a concept cannot be split into so many", expected=expected, got=str(into))
     how, concept = how or KMeansOptions(), label - 1
-    name = bank.names[concept] if wanted.name is None else wanted.name
-    names = [f"{name} {part}" for part in _signs(into)]
-    for one in (name, *names):
-        check_name(one)
+    names = _names(bank.names[concept] if wanted.name is None else wanted.name, label, into)
     rows = np.flatnonzero(label_by(bank, X) == concept)
     if not rows.size:
         raise _too_few(bank.names[concept], into, 0)
@@ -118,6 +116,16 @@ def split(file: BankFile, k: int, wanted: Splitting, X: Float, how: KMeansOption
         excluded=tuple(sorted(excluded | ({*range(concept, concept + into)} if concept in bank.excluded else set()))),
     )
     return put_levels(file, {finer: made})
+
+
+def _names(name: str, label: int, into: int) -> list[str]:
+    """What the parts are called: as the concept, with a letter each; by their labels where nobody named it."""
+    if number_of(name) is not None:
+        return [default_name(label + part) for part in range(into)]
+    names = [f"{name} {part}" for part in _signs(into)]
+    for one in (name, *names):
+        check_name(one)
+    return names
 
 
 def _cluster(tokens: Float, into: int, how: KMeansOptions, name: str) -> Labels:

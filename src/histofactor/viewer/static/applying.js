@@ -53,7 +53,7 @@ async function watch() {
 
 function render() {
   if (!dialog) return;
-  const { state, done, total, at, outcomes = [], encode = [], command, error } = store.apply;
+  const { state, done, total, outcomes = [], encode = [], command, error } = store.apply;
   const running = ["running", "stopping"].includes(state);
   const failed = outcomes.filter((one) => one.status === "failed");
   const applied = failed.length || encode.length ? "Applied in part" : "Applied";
@@ -63,7 +63,7 @@ function render() {
     dialog,
     h("h2", {}, title),
     h("progress", { max: String(Math.max(total ?? 1, 1)), value: String(done ?? 0), "aria-label": "Slides" }),
-    h("p", { class: "quiet" }, running ? `${done} of ${total || "…"} slides${at ? `; at ${at}` : ""}` : ends || `${outcomes.length} slides looked at`),
+    h("p", { class: "quiet" }, running ? doing() : ends || `${outcomes.length} slides looked at`),
     state === "cancelled" && h("p", {}, "Slides that were done are up to date, the others are as they were. Apply goes on from there."),
     encode.length > 0 && toEncode(encode, command),
     failed.map((one) => h("p", { class: "warning" }, `${one.name}: ${one.error}`)),
@@ -71,6 +71,12 @@ function render() {
     h("div", { class: "row" },
       running ? h("button", { disabled: state === "stopping", onclick: () => api.post("cancel") }, "Stop") : h("button", { class: "primary", onclick: () => { dialog.remove(); dialog = null; } }, "Close")),
   );
+}
+
+// What is at work: a slide, which counts as done when it is, or what comes before and after the slides.
+function doing() {
+  const { done, total, on, at, stage } = store.apply;
+  return at ? `working on ${on} of ${total}: ${at}; ${done} done` : `${stage ?? "getting ready"}${total ? `; ${done} of ${total} slides done` : ""}`;
 }
 
 // Slides that Apply leaves as they are, since they would have to be encoded; and the command that does so.

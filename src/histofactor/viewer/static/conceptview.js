@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { exclude, recolor, rename, startMerge, mergeState, mergeWith } from "./actions.js";
 import { errorText, fill, fromHex, h, hex, percent, rgb } from "./dom.js";
-import { areas, classesOf } from "./model.js";
+import { areas, classesOf, ownersOf } from "./model.js";
 import { goTo } from "./slideview.js";
 import { editable, load, loadTable, on, setUi, settled, slideName, store } from "./store.js";
 
@@ -96,8 +96,8 @@ export class ConceptView {
       card.alone && h("p", { class: "warning" }, `Nearly all of it comes from ${card.alone} alone: it may tell of that place rather than of tissue.`),
       h("h2", {}, "Typical places"),
       card.patches.length
-        ? h("div", { class: "patches" }, card.patches.map((patch, rank) => h("button", { title: slideName(patch.id), "aria-label": `Typical place ${rank + 1} on ${slideName(patch.id)}`, onclick: () => this.toPlace(patch) }, h("img", { src: `/patches/${store.version.slice(0, 12)}-${store.concepts.k}/${label}/${rank}.jpg`, alt: "", loading: "lazy", onerror: gone }))))
-        : h("p", { class: "quiet" }, card.told_places ? "the slides they lie on are not here" : "none are told"),
+        ? h("div", { class: "patches" }, card.patches.map((patch, rank) => h("button", { title: slideName(patch.id), "aria-label": `Typical place ${rank + 1} on ${slideName(patch.id)}`, "aria-disabled": store.study.alone ? "true" : null, onclick: () => store.study.alone || this.toPlace(patch) }, h("img", { src: `/patches/${store.version.slice(0, 12)}-${store.concepts.k}/${label}/${rank}.jpg?k=${store.concepts.k}`, alt: "", loading: "lazy", onerror: gone }))))
+        : h("p", { class: "quiet" }, card.told_places ? (store.study.alone ? "the slides they lie on are not here: histofactor view BANK --slides FOLDER" : "the slides they lie on are not here") : "none are told"),
       h("h2", {}, "Most alike"),
       h("ul", { class: "where" }, card.neighbours.map(([other, alike]) => {
         const one = store.concepts.concepts[other - 1];
@@ -113,7 +113,7 @@ export class ConceptView {
   renderSlides() {
     if (!this.where || store.study.alone) return;
     const at = this.label - 1;
-    const rows = [...store.rows].filter(([, row]) => row.px && store.concepts.maps[row.bank]).map(([id, row]) => {
+    const rows = [...store.rows].filter(([, row]) => row.px && ownersOf(store.concepts, row)).map(([id, row]) => {
       const { classes, lut } = classesOf(store.concepts, row);
       return { id, share: areas(classes, lut, row.px)[at]?.share ?? 0 };
     });

@@ -1,9 +1,11 @@
 // All slides of the study, to be sorted by how much there is of any phenotype.
 
-import { errorText, fill, h, percent, rgb } from "./dom.js";
+import { errorText, fill, h, percent, rgb, toast } from "./dom.js";
 import { areas, classesOf, summed } from "./model.js";
 import { goTo } from "./slideview.js";
 import { loadTable, on, setUi, store } from "./store.js";
+
+const AGAIN_MS = 2000;
 
 export class Gallery {
   constructor(main) {
@@ -14,13 +16,20 @@ export class Gallery {
     fill(main, h("section", { class: "gallery-page" }, h("div", { class: "tools" }, this.search, h("label", {}, "Sort by share of ", this.by), this.count), this.grid));
     this.stops = ["table", "ui", "concepts"].map((what) => on(what, () => this.render()));
     this.render();
-    loadTable();
+    this.load();
+  }
+
+  // Inputs are looked for in the background: until all are known, those that are not are asked for again.
+  async load(only = null) {
+    await loadTable(Boolean(only), only).catch((error) => toast(errorText(error.error ?? error.message), "error"));
+    const unknown = [...store.rows].filter(([, row]) => row.checking).map(([id]) => id);
+    if (!this.ended && unknown.length) this.again = setTimeout(() => this.load(unknown), AGAIN_MS);
   }
 
   render() {
     const known = summed(store.concepts.concepts, []);
     const by = known.find(({ labels }) => labels.includes(Number(store.ui.by)))?.index ?? -1;
-    fill(this.by, h("option", { value: "" }, "(name of the slide)"), known.map((one) => h("option", { value: String(one.index + 1) }, one.name)));
+    fill(this.by, h("option", { value: "" }, "(order of the menu)"), known.map((one) => h("option", { value: String(one.index + 1) }, one.name)));
     this.by.value = by >= 0 ? String(by + 1) : "";
     const text = this.search.value.trim().toLowerCase();
     const cards = store.study.slides
@@ -32,7 +41,6 @@ export class Gallery {
         return { id, name, row, found, share: told?.shared ? (found.find(({ index }) => index === by)?.share ?? null) : null };
       });
     if (by >= 0) cards.sort((a, b) => (b.share ?? -1) - (a.share ?? -1));
-    else cards.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
     this.count.textContent = `${cards.length} slides`;
     fill(this.grid, cards.map((card) => this.card(card, by)));
   }
@@ -50,10 +58,14 @@ export class Gallery {
         h("span", { class: "stack" }, bars),
         h("span", { class: "card-name" }, name, by >= 0 && share !== null && h("b", {}, percent(share)))),
       (row?.status === "failed" || row?.fault) && h("p", { class: "warning" }, row.error ?? errorText(row.fault)),
+      row?.source && h("p", { class: "warning" }, errorText(row.source)),
+      row?.warnings?.map((warning) => h("p", { class: "warning" }, warning)),
     );
   }
 
   destroy() {
+    this.ended = true;
+    clearTimeout(this.again);
     this.stops.forEach((stop) => stop());
   }
 }

@@ -2,7 +2,7 @@
 
 import { ask, exclude, recolor, rename, startMerge, mergeState, mergeWith } from "./actions.js";
 import { areaTeller, fill, fromHex, h, hex, percent, rgb } from "./dom.js";
-import { areas, isProvisional, partShown, studyAreas, summed } from "./model.js";
+import { areas, isProvisional, jointNames, partShown, studyAreas, summed } from "./model.js";
 import { swatchUrl } from "./patterns.js";
 import { behind, editable, emit, loadTable, on, setUi, showAll, store } from "./store.js";
 
@@ -62,6 +62,11 @@ export class Legend {
     return Boolean(this.shared) && label <= store.concepts.k;
   }
 
+  // Whether it is several of the study's concepts that only Apply can draw apart.
+  isJoint(label) {
+    return Boolean(this.rows().find(({ labels }) => labels.includes(label))?.joint);
+  }
+
   rows() {
     const pane = this.pane();
     if (!pane?.slide) return [];
@@ -73,6 +78,8 @@ export class Legend {
     this.shared = shared;
     const told = study ? [...store.rows.values()] : [pane.slide.row];
     this.provisional = told.some((row) => isProvisional(store.concepts, row));
+    this.undone = told.some((row) => row.made_of && !store.concepts.maps[row.bank]);
+    this.joint = [...new Set(told.flatMap((row) => (row.px ? jointNames(store.concepts, row) : [])))];
     this.told = study ? `${mine.slides} of ${store.study.slides.length} slides` : "";
     if (study) loadTable();
     const rows = summed(classes, found);
@@ -99,8 +106,10 @@ export class Legend {
     const shown = rows.filter((row) => !text || `${row.name} ${row.hint ?? ""}`.toLowerCase().includes(text)).sort(by);
     const most = Math.max(...rows.map((row) => row.share ?? 0), 1e-9);
     const behind = this.shared === false && store.concepts?.k ? "its labels are of other concepts; Apply brings them up to date" : "";
-    const provisional = this.provisional ? "shares are provisional after a merge: Apply decides anew from the weights" : "";
-    this.note.textContent = [this.told, behind, provisional].filter(Boolean).join("; ");
+    const provisional = this.provisional ? `shares are provisional after ${this.undone ? "undo" : "a merge"}: Apply decides anew from the weights` : "";
+    const joint = this.joint?.length ? `${this.joint.map((name) => `“${name}”`).join(" and ")} ${this.joint.length > 1 ? "are" : "is"} one on this map until Apply draws them apart` : "";
+    this.note.textContent = [this.told, behind, joint, provisional].filter(Boolean).join("; ");
+    this.note.classList.toggle("warning", Boolean(joint));
     const focus = document.activeElement?.closest?.(".class")?.dataset.label;
     const items = (row) => [this.item(row, most), this.isApart(row) && row.parts.map((part) => this.item(part, most))];
     fill(this.list, shown.map(items), text && !shown.length && h("li", { class: "quiet nothing" }, `nothing found for “${text}”`));

@@ -106,7 +106,11 @@ function wire() {
   listen({
     compare, shot, slide: otherSlide,
     chosen: chosenLabels,
-    whyNot: ([label]) => (!page.legend || page.legend.isShared(label) ? "" : "this slide is labelled by other concepts than those of the study: they are not changed here"),
+    whyNot: ([label]) => {
+      if (!page.legend || page.legend.isShared(label)) return "";
+      if (page.legend.isJoint(label)) return "these are one on this map until Apply draws them apart: name them each";
+      return "this slide is labelled by other concepts than those of the study: they are not changed here";
+    },
     whole: () => page.whole?.(),
     viewport: () => page.panes?.[0]?.viewer.viewport,
   });

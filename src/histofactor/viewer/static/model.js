@@ -1,6 +1,10 @@
 // What follows from concepts and tables, without server and without page.
 
 
+// Names that nobody gave are those of the labels, at every number of concepts.
+const defaultName = (label) => `Concept ${label}`;
+export const isDefault = (name) => /^Concept \d{1,9}$/.test(name);
+
 // The concepts after some became one, which takes place and colour of the lowest; and where each of them went.
 export function merge(state, labels, name) {
   const first = Math.min(...labels);
@@ -8,7 +12,8 @@ export function merge(state, labels, name) {
   const owners = state.concepts.map((concept, index) => {
     const label = index + 1;
     if (labels.includes(label) && label !== first) return null;
-    concepts.push(label === first ? { ...concept, name, hint: "", suggested: null } : concept);
+    const named = label === first ? { ...concept, name, hint: "", suggested: null } : concept;
+    concepts.push(isDefault(named.name) ? { ...named, name: defaultName(concepts.length + 1) } : named);
     return concepts.length - 1;
   });
   const target = owners[first - 1];
@@ -35,19 +40,39 @@ export function change(state, wanted) {
   return { ...state, concepts };
 }
 
+// The concepts of the study that each label of a slide holds, from label 1 on: several where the label was merged when
+// its map was drawn, and no longer is. Null where its labels are of other concepts.
+export function ownersOf(state, row) {
+  const whole = state.maps[row.bank];
+  if (whole) return whole.map((owner) => [owner]);
+  const parts = row.made_of && state.maps[row.made_of.bank];
+  return parts ? row.made_of.of.map((members) => [...new Set(members.map((member) => parts[member]))].sort((a, b) => a - b)) : null;
+}
+
 // The classes that a slide shows, and the class of every label of its map: those of the study where its labels are
-// unions or parts of them, else its own.
+// unions or parts of them, else its own. What only Apply can draw apart is a class of its own until then.
 export function classesOf(state, row) {
-  const owners = state.maps[row.bank];
+  const owners = ownersOf(state, row);
   const known = row.own ?? [];
   const extra = known.slice(row.k + 1); // unlike the bank
   if (owners && known.length) {
-    const classes = [...state.concepts, ...extra.map(own)];
-    const lut = [-1, ...owners, ...extra.map((_, index) => state.concepts.length + index)];
-    return { classes, lut, shared: true };
+    const several = [];
+    const lut = owners.map((held, index) => (held.length === 1 ? held[0] : state.concepts.length + several.push(joint(state, held, known[index + 1])) - 1));
+    const classes = [...state.concepts, ...several, ...extra.map(own)];
+    return { classes, lut: [-1, ...lut, ...extra.map((_, index) => state.concepts.length + several.length + index)], shared: true };
   }
   return { classes: known.slice(1).map(own), lut: known.map((_, label) => label - 1), shared: false };
 }
+
+// Concepts that a map still shows as one.
+function joint(state, held, [, color]) {
+  const parts = held.map((index) => state.concepts[index]);
+  const name = [...new Set(parts.map((part) => part.name))].join(" + ");
+  return { name, color, excluded: parts.every((part) => part.excluded), own: true, joint: true, hint: "apart after Apply" };
+}
+
+// What a map still shows as one, by name.
+export const jointNames = (state, row) => classesOf(state, row).classes.filter((one) => one.joint).map((one) => one.name);
 
 const own = ([name, color, excluded]) => ({ name, color, excluded, own: true });
 
@@ -96,10 +121,11 @@ export function summed(classes, found) {
   });
 }
 
-// Whether labels of a slide were united for the page alone; files are decided anew from the weights, by Apply.
+// Whether labels of a slide are shown as others than its files have them; these are decided anew from the weights, by
+// Apply.
 export function isProvisional(state, row) {
-  const owners = state.maps[row.bank];
-  return Boolean(owners) && new Set(owners).size < owners.length;
+  const owners = ownersOf(state, row);
+  return Boolean(owners) && (!state.maps[row.bank] || new Set(owners.flat()).size < owners.length);
 }
 
 // Px of every class of a slide, and its share of what is no artefact.
@@ -121,7 +147,7 @@ export function withShares(classes, found) {
 
 // The same over all slides of the study whose labels are those of its concepts, in mm² where every one tells µm/px.
 export function studyAreas(state, rows) {
-  const mine = rows.filter((row) => row.px && state.maps[row.bank]);
+  const mine = rows.filter((row) => row.px && ownersOf(state, row)?.every((held) => held.length === 1));
   const inUm = mine.every((row) => row.um2_per_px);
   const found = new Array(state.concepts.length).fill(0);
   for (const row of mine) {
@@ -133,9 +159,9 @@ export function studyAreas(state, rows) {
   return { areas: withShares(state.concepts, found), um2PerPx: inUm ? 1 : null, slides: mine.length };
 }
 
-// What a merge is called where nobody says: by the first name that somebody gave, else by the first of all.
+// What a merge is called where nobody says: by the first name that somebody gave, else by its label.
 export function mergedName(state, labels) {
   const names = labels.map((label) => state.concepts[label - 1].name);
-  return names.find((name) => !/^Concept \d+$/.test(name)) ?? names[0];
+  return names.find((name) => !isDefault(name)) ?? defaultName(Math.min(...labels));
 }
 

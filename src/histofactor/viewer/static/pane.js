@@ -2,6 +2,7 @@
 // coordinates is one px of level 0, for both.
 
 import * as api from "./api.js";
+import { Banner } from "./banner.js";
 import { errorText, h } from "./dom.js";
 import { LabelLayer, heatCanvas, packed } from "./layer.js";
 import { alike, classesOf, mapOpacity, singled } from "./model.js";
@@ -24,15 +25,15 @@ export class Pane {
     this.stage = h("div", { class: "stage", role: "application", "aria-label": "Slide: drag to move, scroll to zoom" });
     this.bar = h("div", { class: "scale-bar", "aria-hidden": "true" }, h("span", { class: "scale-line" }), h("span", { class: "scale-text" }));
     this.title = h("div", { class: "pane-title" });
-    this.banner = h("div", { class: "banner", role: "status", hidden: true });
+    this.banner = new Banner(this);
     this.overview = new Overview((place) => this.slide && this.go(place));
     this.mark = h("div", { class: "mark", "aria-hidden": "true", hidden: true });
-    host.append(this.stage, this.canvas, this.mark, this.title, this.bar, this.overview.box, this.banner);
+    host.append(this.stage, this.canvas, this.mark, this.title, this.bar, this.overview.box, this.banner.box);
     this.viewer = window.OpenSeadragon({ ...OPTIONS, element: this.stage });
     this.viewer.addHandler("update-viewport", () => this.draw());
     this.viewer.addHandler("animation", () => this.draw());
     this.viewer.addHandler("viewport-change", () => this.options.onMove?.(this));
-    this.viewer.addHandler("tile-load-failed", () => this.askWhy());
+    this.viewer.addHandler("tile-load-failed", () => this.banner.askWhy());
     this.viewer.addHandler("canvas-key", (event) => {
       if (!event.originalEvent.key.startsWith("Arrow")) event.preventDefaultAction = true;
     });
@@ -59,7 +60,7 @@ export class Pane {
     this.heat = null;
     this.layer = slide.labels ? new LabelLayer(slide, () => this.draw()) : null;
     this.title.textContent = slide.name;
-    this.tell([slide.source_fault, slide.labels_fault].filter(Boolean).map(errorText).join(" — "));
+    this.banner.begin();
     this.overview.show(slide);
     this.viewer.close();
     const [width, height] = slide.size;
@@ -84,24 +85,6 @@ export class Pane {
 
   get isOpen() {
     return Boolean(this.slide && this.viewer.world.getItemCount());
-  }
-
-  // Tiles fail without a word: why is told, once, where the server has ended or is another one.
-  async askWhy() {
-    if (this.asking) return;
-    this.asking = true;
-    await api.get("/api/apply").catch((error) => this.tell(errorText(error.error ?? error.message)));
-  }
-
-  tell(fault) {
-    this.banner.hidden = !fault;
-    this.banner.textContent = fault;
-  }
-
-  // Of the map, found as its tiles were asked for: told here and, from now on, in the gallery.
-  tellFault({ error, message }) {
-    this.tell(errorText(error ?? message));
-    if (error) store.rows.set(this.slide.id, { ...store.rows.get(this.slide.id), fault: error });
   }
 
   // Screen px per level-0 px, and the level-0 px at the upper left, as they are at this moment.
@@ -212,7 +195,7 @@ export class Pane {
     if (!what || !this.slide.weights || this.heat?.what === what) return;
     this.heat = { what, canvas: null };
     const slide = this.slide;
-    const told = await api.heat(slide, what).catch((error) => this.tell(errorText(error.error ?? error.message)));
+    const told = await api.heat(slide, what).catch((error) => this.banner.tell(errorText(error.error ?? error.message)));
     if (told && this.slide === slide && this.heat?.what === what) {
       this.heat = { what, canvas: heatCanvas(told), l0: told.l0_per_px };
       this.draw();
@@ -231,7 +214,7 @@ export class Pane {
     this.canvas.style.opacity = mapOpacity(store.ui);
     if (this.options.map && shown && heat && this.heat?.canvas) this.drawHeat(context, screen);
     else if (this.options.map && shown && this.layer && !heat) this.layer.draw(context, screen);
-    if (this.layer?.fault && this.banner.hidden) this.tellFault(this.layer.fault);
+    if (this.layer?.fault) this.banner.tellFault(this.layer.fault);
     this.drawBar(view);
   }
 
@@ -289,6 +272,7 @@ export class Pane {
 
   destroy() {
     this.turn += 1;
+    this.banner.end();
     this.resize.disconnect();
     this.stops.forEach((stop) => stop());
     this.viewer.destroy();

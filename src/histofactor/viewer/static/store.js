@@ -58,7 +58,7 @@ function show(state) {
 function keysOf(concepts) {
   const seen = new Map(); // several may bear one name
   return concepts.map(({ name, color }) => {
-    const key = `${name}\n${color}`;
+    const key = model.isDefault(name) ? `${color}` : `${name}\n${color}`; // names that nobody gave follow the labels
     seen.set(key, (seen.get(key) ?? 0) + 1);
     return `${key}\n${seen.get(key)}`;
   });
@@ -144,10 +144,11 @@ export async function settled() {
 
 // The table, a hundred slides at a time, so that a large study is seen to fill.
 let loading = null;
-export function loadTable(fresh = false) {
+// only: ids of slides, or all.
+export function loadTable(fresh = false, only = null) {
   if (loading && !fresh) return loading;
   loading = (async () => {
-    const ids = store.study.slides.map(([id]) => id);
+    const ids = only ?? store.study.slides.map(([id]) => id);
     for (let at = 0; at < ids.length; at += 100) {
       const rows = await api.get(`/api/table?ids=${ids.slice(at, at + 100).join(",")}`);
       for (const [id, row] of Object.entries(rows)) store.rows.set(id, row);

@@ -121,7 +121,7 @@ def test_a_merge_and_its_undo_are_seen_before_the_server_knows(look):
     hold.clear()
     held[0].continue_()
     look.settled()
-    assert page.evaluate(f"() => {STORE}.concepts.redo") == "merged"
+    assert page.evaluate(f"() => {STORE}.concepts.redo") == f"merged {low}+{high} as both"
     assert len(bank_of(out).names) == 8
     page.keyboard.press("Shift+U")
     look.settled()

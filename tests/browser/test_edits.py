@@ -327,7 +327,8 @@ def test_what_was_applied_is_undone_and_seen_at_once(look):
     look.drawn()
     called = f"{before[one - 1]} + {before[two - 1]}"
     assert page.locator(".class").count() == 9
-    assert page.locator('.class[data-label="9"] .name').inner_text() == f"{called} apart after Apply"
+    assert page.locator('.class[data-label="9"] .name').inner_text() == called
+    assert page.locator('.class[data-label="9"] .about').inner_text() == "apart after Apply"
     note = page.locator(".note")
     assert note.inner_text().startswith(f"“{called}” is one on this map until Apply draws them apart")
     assert "warning" in note.get_attribute("class").split()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from histofactor.base.names import CONCEPTS_PAGE
 from histofactor.concepts.bank.file import BankFile, read_bank_file
 from histofactor.concepts.bank.tensor_file import MAX_BYTES
 from histofactor.encoders.hub import answers
@@ -16,7 +17,7 @@ from histofactor.encoders.terms import terms_of
 from histofactor.errors import BankError, HistofactorError, OptionError, OutputError
 
 SCHEME = "hf://"
-BANK, CARD, PAGE = "concepts.safetensors", "README.md", "concepts.html"  # what a repository holds
+BANK, CARD, PAGE = "concepts.safetensors", "README.md", CONCEPTS_PAGE  # what a repository holds
 _ADDRESS = re.compile(r"hf://([A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})/?", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}", re.ASCII)
 _SHA256 = re.compile("[0-9a-f]{64}")

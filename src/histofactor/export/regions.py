@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 
 from histofactor.base.files import atomic
+from histofactor.base.names import COHORT
 from histofactor.export.mapped import Mapped, mapped, need, phenotype_columns
 from histofactor.masks.polygons import Outlining, Piece, stream_polygons
 from histofactor.records import LabelMap, Raster, Segmentation
@@ -18,7 +19,7 @@ from histofactor.records import LabelMap, Raster, Segmentation
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-REGIONS, PHENOTYPES = "regions.parquet", "phenotypes.parquet"
+REGIONS, PHENOTYPES = "regions.parquet", COHORT
 _EXACT = Outlining(tolerance_px=0.0, min_area_px=1)
 
 

@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import constants
 
 from histofactor.concepts.bank.file import BankFile, bank_bytes
-from histofactor.concepts.on_hub import BANK, CARD, PAGE, fetch, repository_of, send
+from histofactor.concepts.on_hub import BANK, CARD, PAGE, fetch, hub_address, repository_of, send
 from histofactor.errors import BankError, EncoderError, OptionError, OutputError
 from hub_server import blob
 from small_banks import KEY, bank
@@ -163,6 +163,43 @@ def test_another_file_than_was_told(hub):
     hub.spoil = True
     with pytest.raises(BankError, match="not the file that the hub told of"):
         fetch("hf://anna/bank")
+
+
+def test_another_file_than_was_told_is_taken_out_of_the_cache(hub, monkeypatch):
+    hub.put("anna/bank", FILES)
+    hub.spoil = True
+    with pytest.raises(BankError, match="not the file that the hub told of"):
+        fetch("hf://anna/bank")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(BankError, match="HF_HUB_OFFLINE is set"):
+        fetch("hf://anna/bank")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    hub.spoil = False
+    assert fetch("hf://anna/bank").path.read_bytes() == FILES[BANK]
+
+
+def test_a_file_that_was_spoiled_in_the_cache(hub, monkeypatch):
+    hub.put("anna/bank", FILES)
+    path = fetch("hf://anna/bank").path
+    path.resolve().write_bytes(bank_bytes(BankFile({5: bank(5)})))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(BankError, match="not the file that the hub told of"):
+        fetch("hf://anna/bank")
+
+
+@pytest.mark.parametrize("name", ["timm:x; touch /tmp/x #", "timm:/etc", "transformers:evil/../../x --remote-code"])
+def test_a_bank_for_an_encoder_that_is_known_nowhere_else(hub, name):
+    hub.put("anna/bank", {BANK: bank_bytes(BankFile({3: bank(3, encoder=type(KEY)(name, None, "l", "relu"))}))})
+    with pytest.raises(EncoderError, match="known nowhere else"):
+        fetch("hf://anna/bank")
+
+
+def test_a_password_in_the_address_of_a_mirror_is_not_told(monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://bob:pa55word@127.0.0.1:9")
+    assert hub_address() == "http://***@127.0.0.1:9"
+    with pytest.raises(BankError) as error:
+        fetch("hf://anna/bank")
+    assert "pa55word" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -212,3 +212,10 @@ def test_old_buffers_are_passed_over(mine, patches):
     expected = read_pair(mine, "x", CPU).images(patches)
     with_tensor(lambda state: state.update({"vision_model.embeddings.position_ids": torch.arange(5)}))(mine)
     assert read_pair(mine, "x", CPU).images(patches) == pytest.approx(expected)
+
+
+def test_prompts_in_words_that_the_tokenizer_does_not_know(clip):
+    pair = read_pair(clip, "clip", CPU)
+    with pytest.raises(EncoderError, match="does not know the words") as error:
+        pair.texts(["an image of tumour", "kolorektales Adenokarzinom hier"])
+    assert "'kolorektales Adenokarzinom hier'" in error.value.got

@@ -70,6 +70,13 @@ def test_what_the_hub_reads(encoder, expected):
     assert ModelCard(text).data.license == expected["license"]
 
 
+def test_the_address_of_a_mirror_is_not_told(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://bob:pa55word@mirror.intern")
+    text = card_of(file(encoder="kaiko-s8"), "kaiko-s8")
+    assert "pa55word" not in text
+    assert "mirror" not in text
+
+
 def test_what_a_reader_wants_to_know():
     made = file()
     text = card_of(made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -56,9 +57,7 @@ def push(  # noqa: PLR0913 - one parameter an option
     neither the sample nor the journal is ever sent. It says first what goes where. The token is that of `hf auth login`
     or HF_TOKEN.
     """
-    from huggingface_hub import constants
-
-    from histofactor.concepts.on_hub import CARD, SCHEME, repository_of, send
+    from histofactor.concepts.on_hub import CARD, SCHEME, hub_address, repository_of, send
     from histofactor.runs.share_bank import PackOptions, pack
     from histofactor.runs.study import find_bank
     from histofactor.slides.inputs import find_inputs
@@ -77,7 +76,7 @@ def push(  # noqa: PLR0913 - one parameter an option
         card=card,
     )
     parcel = pack(target, address, options)
-    where = f"{SCHEME}{repository} at {constants.ENDPOINT}, for {'everybody' if public else 'those you let in'} to see"
+    where = f"{SCHEME}{repository} at {hub_address()}, for {'everybody' if public else 'those you let in'} to see"
     say(f"{'would send' if dry_run else 'sending'} to {where}:")
     _tell(parcel)
     if dry_run:
@@ -170,4 +169,4 @@ def _tell_pulled(fetched: Fetched, address: str, out: Path) -> None:
     say(f"from {address} at commit {fetched.commit}, sha256 {fetched.sha256}")
     for one in terms_of(encoder):
         say(f"{one.encoder}: licence {one.licence}; commercial use: {one.commercial}; sharing: {one.derivatives}")
-    say(f"now: histofactor segment INPUT... -o OUT --encoder {encoder} --concepts {out}")
+    say(f"now: histofactor segment INPUT... -o OUT --encoder {quote(encoder)} --concepts {quote(str(out))}")

@@ -13,8 +13,9 @@ from histofactor.base.names import CONCEPTS_PAGE
 from histofactor.concepts.bank.file import BankFile, read_bank_file
 from histofactor.concepts.bank.tensor_file import MAX_BYTES
 from histofactor.encoders.hub import answers
-from histofactor.encoders.terms import terms_of
-from histofactor.errors import BankError, HistofactorError, OptionError, OutputError
+from histofactor.encoders.terms import known_nowhere_else, terms_of
+from histofactor.errors import BankError, EncoderError, HistofactorError, OptionError, OutputError
+from histofactor.records.urls import told as shown
 
 SCHEME = "hf://"
 BANK, CARD, PAGE = "concepts.safetensors", "README.md", CONCEPTS_PAGE  # what a repository holds
@@ -60,6 +61,13 @@ class Fetched:
     file: BankFile
 
 
+def hub_address() -> str:
+    """Where the hub is, as it may be told: a user and a password in the address of a mirror are struck out."""
+    from huggingface_hub import constants
+
+    return shown(constants.ENDPOINT)
+
+
 def repository_of(address: str) -> str:
     """USER/REPO of ``hf://USER/REPO``.
 
@@ -89,7 +97,7 @@ def send(repository: str, files: Mapping[str, bytes], *, public: bool, message: 
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
 
-    what, page = f"{SCHEME}{repository} cannot be written", f"{constants.ENDPOINT}/{repository}"
+    what, page = f"{SCHEME}{repository} cannot be written", f"{hub_address()}/{repository}"
     with _told(what, repository, OutputError):
         _check_reachable()
         if get_token() is None:
@@ -150,18 +158,38 @@ def fetch(address: str, revision: str | None = None) -> Fetched:
                     got="a file whose size the hub does not tell" if there.size is None else f"{there.size:,} bytes",
                 )
         path = Path(hf_hub_download(repository, BANK, revision=revision, endpoint=constants.ENDPOINT))
-    file = read_bank_file(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    told = there.etag if there is not None and there.commit_hash == path.parent.name else None
-    if told is not None and _SHA256.fullmatch(told) and told != digest:
-        raise BankError(
-            f"{SCHEME}{repository} is not the file that the hub told of",
-            expected=f"SHA-256 {told}",
-            got=digest,
-            mend=f"delete {path} and fetch it again",
-        )
-    terms_of(next(iter(file.banks.values())).encoder.name)
+    told_now = there.etag if there is not None and there.commit_hash == path.parent.name else None
+    digest, file = _check_digest(repository, path, told_now), read_bank_file(path)
+    encoder = next(iter(file.banks.values())).encoder.name
+    terms_of(encoder)
+    if name := known_nowhere_else(encoder):
+        raise EncoderError(f"the bank of {SCHEME}{repository} is for an encoder that is known nowhere else", got=name)
     return Fetched(path, path.parent.name, digest, file)
+
+
+def _check_digest(repository: str, path: Path, told: str | None) -> str:
+    """The SHA-256 of a file in the cache; one that is not as the hub told is taken out of it, and no longer there.
+
+    Args:
+        repository: USER/REPO, for the message.
+        path: in the cache, which calls large files by their SHA-256.
+        told: what the hub told, or None.
+
+    Raises:
+        BankError: it is another file.
+    """
+    digest, held = hashlib.sha256(path.read_bytes()).hexdigest(), path.resolve()
+    for stated in (told, held.name):
+        if stated is not None and _SHA256.fullmatch(stated) and stated != digest:
+            held.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            raise BankError(
+                f"{SCHEME}{repository} is not the file that the hub told of",
+                expected=f"SHA-256 {stated}",
+                got=f"{digest}; it was taken out of the cache",
+                mend="fetch it again; if that does not help, tell whoever shared it",
+            )
+    return digest
 
 
 def _check_reachable() -> None:
@@ -171,7 +199,7 @@ def _check_reachable() -> None:
     if constants.HF_HUB_OFFLINE:
         raise ConnectionError("HF_HUB_OFFLINE is set, so that the hub is not asked")
     if not answers(constants.ENDPOINT):
-        raise ConnectionError(f"no answer from {constants.ENDPOINT}")
+        raise ConnectionError(f"no answer from {hub_address()}")
 
 
 @contextmanager
@@ -211,7 +239,10 @@ def _told(
 
 def _first_line(error: BaseException) -> str:
     """What an error says first, and what the one says that led to it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    from huggingface_hub import constants
+
+    text = str(error).replace(constants.ENDPOINT, hub_address()) if constants.ENDPOINT else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = lines[0] if lines else type(error).__name__
     cause = "" if error.__cause__ is None else _first_line(error.__cause__)
     return said if cause in {"", said} else f"{said} ({cause})"

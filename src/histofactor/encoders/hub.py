@@ -10,6 +10,7 @@ from threading import Thread
 
 from histofactor.errors import EncoderError
 from histofactor.records import EncoderSpec
+from histofactor.records.urls import told
 
 _PATIENCE_S = 3.0  # for the hub to answer
 
@@ -55,7 +56,7 @@ def fetch_file(
         if constants.HF_HUB_OFFLINE:
             raise ConnectionError("HF_HUB_OFFLINE is set, so that the hub is not asked")
         if not answers(constants.ENDPOINT):
-            raise ConnectionError(f"no answer from {constants.ENDPOINT}")
+            raise ConnectionError(f"no answer from {told(constants.ENDPOINT)}")
         return Path(hf_hub_download(repository, filename, revision=revision))
     except (GatedRepoError, RepositoryNotFoundError) as error:
         licence = f", whose licence is {spec.licence}" if spec is not None else ""
@@ -98,4 +99,4 @@ def answers(address: str) -> bool:
 
 
 def _page(endpoint: str, repository: str) -> str:
-    return f"{endpoint.removeprefix('https://')}/{repository}"
+    return f"{told(endpoint).removeprefix('https://')}/{repository}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from histofactor.encoders.registry import get
 
 _ADHOC = ("timm", "transformers")  # rows that the table does not have, whose licence nobody looked at
+_ON_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _TERMS_OF_THEIR_OWN = "other"
 _HUB = {  # what the hub calls licences of the table
     "Apache-2.0": "apache-2.0",
@@ -46,6 +49,15 @@ def terms_of(encoder: str) -> tuple[Terms, ...]:
         EncoderError: no encoder has this name.
     """
     return tuple(_terms(name) for name in encoder.split(","))
+
+
+def known_nowhere_else(encoder: str) -> str:
+    """The first part of an encoder that others cannot get by its name, as a folder of a machine is none; or ""."""
+    for name in encoder.split(","):
+        library, _, rest = name.partition(":")
+        if library in _ADHOC and (not _ON_THE_HUB.fullmatch(rest) or Path(rest).is_dir()):
+            return name
+    return ""
 
 
 def hub_licence(terms: tuple[Terms, ...]) -> str:

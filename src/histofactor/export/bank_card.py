@@ -21,6 +21,7 @@ from histofactor.concepts.on_hub import BANK, SCHEME
 from histofactor.encoders.terms import Terms, hub_licence
 from histofactor.export.tables import hex_color
 
+_PUBLIC = "https://huggingface.co"
 _TAGS = ["histofactor", "histology", "pathology", "segmentation", "concept-bank"]
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~$&])")  # what Markdown, or HTML within, would take for markup
 
@@ -87,7 +88,7 @@ def bank_card(file: BankFile, sharing: Sharing) -> str:
 
 def _header(terms: tuple[Terms, ...]) -> str:
     """The lines of YAML that a card begins with."""
-    from huggingface_hub import ModelCardData, constants
+    from huggingface_hub import ModelCardData
 
     licence = hub_licence(terms)
     own: dict[str, Any] = {}
@@ -95,7 +96,7 @@ def _header(terms: tuple[Terms, ...]) -> str:
         words = "; ".join(dict.fromkeys(one.licence for one in terms))
         own["license_name"] = re.sub("[^a-z0-9.]+", "-", words.lower()).strip("-")
         if pages := [one.repository for one in terms if one.repository]:
-            own["license_link"] = f"{constants.ENDPOINT}/{pages[0]}"
+            own["license_link"] = f"{_PUBLIC}/{pages[0]}"  # not that of a mirror, whose address is nobody's business
     data = ModelCardData(license=licence, library_name="histofactor", tags=_TAGS, **own)
     return f"---\n{data.to_yaml()}\n---\n"
 

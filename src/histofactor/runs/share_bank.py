@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from histofactor.concepts.bank.file import BankFile, bank_bytes
 from histofactor.concepts.bank.nameless import with_names, without_names
 from histofactor.concepts.bank.provenance import slides_of
 from histofactor.concepts.on_hub import BANK, CARD, PAGE, repository_of
-from histofactor.encoders.terms import Terms, terms_of
+from histofactor.encoders.terms import Terms, known_nowhere_else, terms_of
 from histofactor.errors import OptionError
 from histofactor.export.bank_card import Sharing, bank_card
 from histofactor.export.bank_page import write_bank_page
@@ -22,7 +21,6 @@ from histofactor.runs.source import Opening
 from histofactor.runs.study import find_bank, open_study
 
 _MOST_CARD = 1 << 20  # bytes of a card that is given
-_ON_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +92,12 @@ def pack(target: Path, address: str, options: PackOptions) -> Parcel:
 
 def _checked_terms(encoder: str, permission: str) -> tuple[Terms, ...]:
     """The terms of an encoder, which allow to share what is made with it, or somebody else does."""
-    for name in encoder.split(","):
-        library, _, rest = name.partition(":")
-        if library in {"timm", "transformers"} and (not _ON_THE_HUB.fullmatch(rest) or Path(rest).is_dir()):
-            raise OptionError(
-                "the encoder of this bank is a folder of this machine, which nobody else has",
-                expected="an encoder that others can get by its name",
-                got=name,
-            )
+    if name := known_nowhere_else(encoder):
+        raise OptionError(
+            "the encoder of this bank is a folder of this machine, which nobody else has",
+            expected="an encoder that others can get by its name",
+            got=name,
+        )
     terms = terms_of(encoder)
     for one in terms if not permission.strip() else ():
         if one.derivatives != "yes":

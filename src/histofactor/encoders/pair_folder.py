@@ -32,7 +32,6 @@ _CONFIG, _IMAGES = "config.json", "preprocessor_config.json"
 _BATCH = 64  # texts at a time
 _BUFFERS = ".embeddings.position_ids"  # which older files hold too
 _PARTS, _LAYERS = ("vision_config", "text_config"), ("num_hidden_layers", "num_layers")
-_UNKNOWN = 0.5  # share of the tokens of a prompt that a tokenizer may not know
 _PANIC = "PanicException"  # of a library in Rust that gives up
 _MOST_SCALE = 1000.0
 _UNBUILT = (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError)
@@ -166,16 +165,7 @@ def _tokens(tokenizer: Any, texts: Sequence[str], network: PairNetwork) -> dict[
             got=f"token {word}",
             mend="take both from one model",
         )
-    unknown = tokenizer.unk_token_id
-    if unknown is not None and unknown != tokenizer.eos_token_id:
-        shares = (found["input_ids"] == unknown).sum(1) / found["attention_mask"].sum(1)
-        if (worst := float(shares.max())) > _UNKNOWN:
-            raise EncoderError(
-                "the tokenizer does not know the words of the prompts",
-                expected="that of the model, in the language of the prompts",
-                got=f"{worst:.0%} unknown words in {texts[int(shares.argmax())]!r:.80}",
-                mend="take model and tokenizer from one place, or write the prompts in words that it knows",
-            )
+    _check_words(found["input_ids"], texts, tokenizer.unk_token_id, tokenizer.eos_token_id)
     longest = network.longest
     if (most := found["input_ids"].shape[1]) > longest:
         counts = found["attention_mask"].sum(1)
@@ -186,6 +176,20 @@ def _tokens(tokenizer: Any, texts: Sequence[str], network: PairNetwork) -> dict[
             mend="write a shorter one",
         )
     return dict(found)
+
+
+def _check_words(tokens: torch.Tensor, texts: Sequence[str], unknown: int | None, end: int | None) -> None:
+    """Raise EncoderError where unknown words make two texts one."""
+    read: dict[tuple[int, ...], str] = {}
+    for row, text in zip(tokens.tolist(), texts, strict=True):
+        other = read.setdefault(tuple(row), text)
+        if other != text and unknown != end and unknown in row:
+            raise EncoderError(
+                "the tokenizer does not know the words of the prompts",
+                expected="that of the model, in the language of the prompts",
+                got=f"{other!r:.80} and {text!r:.80}, which are the same to it",
+                mend="take model and tokenizer from one place, or write the prompts in words that it knows",
+            )
 
 
 def _norm(folder: Path, usual: Norm) -> Norm:

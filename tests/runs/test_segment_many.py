@@ -71,8 +71,8 @@ def test_everything_is_written(segmented, image, tmp_path, tissue):
     assert labels.shape == tissue.shape[:2]
     with (out / "tissue/phenotypes.csv").open() as file:
         rows = list(csv.DictReader(file))
-    columns = ["label", "name", "color", "area_px", "area_um2", "fraction", "mean_margin", "mean_residual", "hint"]
-    assert list(rows[0]) == columns
+    columns = "label name color area_px area_um2 fraction mean_margin mean_residual hint excluded"
+    assert list(rows[0]) == columns.split()
     assert [int(row["area_px"]) for row in rows] == np.bincount(labels.ravel(), minlength=7).tolist()
     recipe = json.loads((out / "tissue/segmentation.json").read_text())
     assert recipe["bank"]["k"] == 6

@@ -19,7 +19,7 @@ def check_fit(shape: tuple[int, ...], size: tuple[int, int]) -> None:
 
 
 def place(tokens: int, px: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """For every px (px,) the token at or before it, and its place between that token and the next in [0, 1)."""
+    """For every px (px,) the token at or before it, and its place from that token, 0, to the next, 1."""
     position = np.clip((np.arange(px) + 0.5) * (tokens / px) - 0.5, 0, tokens - 1)
     cell = position.astype(np.int64)
     return cell, (position - cell).astype(np.float32)

@@ -6,13 +6,14 @@ import json
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import numpy as np
 from PIL import Image
 
 from histofactor.slides.phantom import phantom
 from histofactor.tcga.gdc import GdcFile
+from loopback import serving
 
 
 class Gdc:
@@ -75,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def trouble(self):
         """0 for none, else 1, 2, … in turn."""
-        gdc = self.server.gdc
+        gdc = self.gdc
         with gdc.lock:
             gdc.requests.append((self.path, self.headers.get("Range")))
             number = len(gdc.requests)
@@ -86,11 +87,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.trouble():
             self.send_error(500)
             return
-        gdc = self.server.gdc
+        gdc = self.gdc
         self.answer(200, json.dumps(gdc.hits(query)).encode() if gdc.raw is None else gdc.raw)
 
     def do_GET(self):
-        gdc, trouble = self.server.gdc, self.trouble()
+        gdc, trouble = self.gdc, self.trouble()
         if trouble % 2 == 1:
             self.send_response(503)
             self.send_header("Retry-After", gdc.retry_after)
@@ -124,14 +125,6 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serve():
     """Yield a running server; its address is ``endpoint``."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.gdc = Gdc()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    server.gdc.endpoint = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield server.gdc
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    gdc = Gdc()
+    with serving(Handler, gdc=gdc) as gdc.endpoint:
+        yield gdc

@@ -5,9 +5,11 @@ import re
 import threading
 from contextlib import contextmanager
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+from loopback import serving
 
 SECRET = "topsecretvalue"  # key of all buckets
 
@@ -38,14 +40,8 @@ class Store:
 def serve(handler=None):
     """A store and its address."""
     store = Store()
-    made = type("Handler", (handler or _Http,), {"store": store})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), made)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    try:
-        yield store, f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(handler or _Http, store=store) as address:
+        yield store, address
 
 
 class _Http(BaseHTTPRequestHandler):

@@ -51,6 +51,5 @@ def test_what_is_kept_of_it_is_light_and_of_no_machine(path):
     shown = text_of(notebook)
     for words in SHOWN[path.stem]:
         assert words in shown
-    assert not re.search(
-        r"/home/|/root/|/tmp/|/work/|[A-Z]:\\", re.sub(r"base64,[\w+/=]+|image/jpeg[\w+/=\n]+", "", shown)
-    )
+    shown = re.sub(r"base64,[\w+/=]+|image/jpeg[\w+/=\n]+", "", shown)
+    assert not re.search(r"/\w[\w.-]*/|[A-Z]:\\", shown)  # no path of folders, of whatever machine

@@ -38,13 +38,12 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.base import lease_state
-from histofactor.base.files import output_error
+from histofactor.base.files import make_folder, output_error
 from histofactor.base.lease_state import MINE, clear_dead, content_of
 from histofactor.base.owner import me
 from histofactor.errors import LeaseLost
 
 BEAT_S = 5.0  # between two renewals
-_TRIES = 100
 _GONE = {errno.ENOENT, errno.ESTALE, errno.ENOTDIR}
 _HELD = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR} | ({errno.EACCES} if os.name == "nt" else set())
 
@@ -161,15 +160,7 @@ def _rewrite(file: Path, content: bytes) -> None:
 
 def _make(private: Path, token: str, content: bytes) -> None:
     """Make the folder that becomes a lease."""
-    for attempt in range(_TRIES):
-        try:
-            private.parent.mkdir(parents=True, exist_ok=True)
-            private.mkdir()
-        except FileNotFoundError:  # another process was done and took the folder away in between
-            if attempt == _TRIES - 1:
-                raise
-            continue
-        break
+    make_folder(private)
     (private / token).write_bytes(content)
 
 

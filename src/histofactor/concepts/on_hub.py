@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from histofactor.base.digests import path_digest
 from histofactor.base.names import CONCEPTS_PAGE
 from histofactor.concepts.bank.file import BankFile, read_bank_file
 from histofactor.concepts.bank.tensor_file import MAX_BYTES
@@ -178,7 +178,7 @@ def _check_digest(repository: str, path: Path, told: str | None) -> str:
     Raises:
         BankError: it is another file.
     """
-    digest, held = hashlib.sha256(path.read_bytes()).hexdigest(), path.resolve()
+    digest, held = path_digest(path), path.resolve()
     for stated in (told, held.name):
         if stated is not None and _SHA256.fullmatch(stated) and stated != digest:
             held.unlink(missing_ok=True)

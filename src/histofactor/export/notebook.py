@@ -96,6 +96,11 @@ def plain(text: object) -> str:
     return escape(markup_text(str(text)))
 
 
+def literal(text: str) -> str:
+    """Text from outside in a figure, where dollars would begin a formula."""
+    return markup_text(text).replace("$", r"\$")
+
+
 def swatch(color: Color | None) -> str:
     """A square of a colour."""
     style = "display:inline-block;width:1em;height:1em;border-radius:3px;vertical-align:-2px"
@@ -192,11 +197,11 @@ def _plot_segmentation(segmentation: Segmentation, axes: Axes, image: NDArray[np
         shown = render_overlay(np.asarray(image), segmentation)
     unit, per_px = ("px", 1.0) if mpp is None else ("mm", mpp / 1000)
     axes.imshow(shown, extent=(0, slide.size[0] * per_px, slide.size[1] * per_px, 0), interpolation="nearest")
-    axes.set(xlabel=unit, ylabel=unit, title="" if slide.path is None else _literal(slide.path.name))
+    axes.set(xlabel=unit, ylabel=unit, title="" if slide.path is None else literal(slide.path.name))
     handles = [
         Patch(
             facecolor=hex_color(row.color or (255, 255, 255)),
-            label=_literal(row.name if row.fraction is None else f"{row.name} {row.fraction:.1%}"),
+            label=literal(row.name if row.fraction is None else f"{row.name} {row.fraction:.1%}"),
         )
         for row in _shown_rows(segmentation)[:_ROWS]
     ]
@@ -208,7 +213,7 @@ def _plot_bank(bank: ConceptBank, axes: Axes) -> Axes:
     bank = in_one_color(bank)
     units = unit_concepts(bank.vectors)[0]
     drawn = axes.imshow(units @ units.T, vmin=0, vmax=1, cmap="viridis")
-    names, places = [_literal(name) for name in bank.names], range(len(bank.names))
+    names, places = [literal(name) for name in bank.names], range(len(bank.names))
     axes.set(title="cosine of concepts", xticks=places, yticks=places)
     axes.set_xticklabels(names, rotation=90)
     axes.set_yticklabels(names)
@@ -217,8 +222,3 @@ def _plot_bank(bank: ConceptBank, axes: Axes) -> Axes:
             tick.set_bbox({"facecolor": hex_color(color), "alpha": 0.45, "edgecolor": "none", "pad": 1.5})
     axes.figure.colorbar(drawn, ax=axes)
     return axes
-
-
-def _literal(text: str) -> str:
-    """Text from outside in a figure, where dollars would begin a formula."""
-    return markup_text(text).replace("$", r"\$")

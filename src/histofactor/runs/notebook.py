@@ -6,10 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from html import escape
 from typing import Any
 
-from histofactor.base.text import about, markup_text
+from histofactor.base.text import about
+from histofactor.export.notebook import plain
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.pace import Pace, followed, told_time
 
@@ -77,8 +77,8 @@ class Line:
         left = "" if left_s is None or done == total else f"{told_time(left_s)} left"
         share = 0.0 if not self._windows[1] else self._windows[0] / self._windows[1]
         bar = f'<progress max="1" value="{min((done + share) / total, 1.0) if total else 0:.3f}"></progress>'
-        words = " · ".join(filter(None, [f"{done:,} of {total:,} inputs", _plain(self._name), windows, left]))
-        notes = "".join(f"<br><small>{_plain(line)}</small>" for line in self._lines[-_LINES:])
+        words = " · ".join(filter(None, [f"{done:,} of {total:,} inputs", plain(self._name), windows, left]))
+        notes = "".join(f"<br><small>{plain(line)}</small>" for line in self._lines[-_LINES:])
         return f"<div>{bar} {words}{notes}</div>"
 
     def draw(self, *, at_once: bool = False) -> None:
@@ -110,7 +110,3 @@ class Line:
     def _say(self, sentence: str) -> None:
         self._lines.append(sentence)
         self.draw()
-
-
-def _plain(text: str) -> str:
-    return escape(markup_text(text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -49,9 +48,9 @@ def finders_of(file: BankFile, bank: Path, moved: Path | None) -> dict[str, Orig
     at = _placed(bank)
     finders = dict[str, OriginFinder]()
     for name in sorted(known):
-        path = at.get(name, (moved or bank.parent) / name)
-        if path.exists() or (moved is not None and any(moved.rglob(glob.escape(name)))):
-            finders[slide_id(name)] = OriginFinder(path, "", moved, known[name].copy)
+        finder = OriginFinder(at.get(name, (moved or bank.parent) / name), "", moved, known[name].copy)
+        if finder.is_anywhere():
+            finders[slide_id(name)] = finder
     return finders
 
 

@@ -83,6 +83,10 @@ class OriginFinder:
                 self._held = _stamp(found.path), found
             return self._held[1]
 
+    def is_anywhere(self) -> bool:
+        """Whether there is a file of its name."""
+        return any(True for _ in self._named())
+
     def _is_outdated(self, stamp: _Stamp | None, origin: Origin) -> bool:
         """Whether the file was changed since, or is known by now."""
         key = origin.path, _stamp(origin.path)

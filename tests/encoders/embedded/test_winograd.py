@@ -1,26 +1,10 @@
 """The quick convolution against the plain one."""
 
-import numba
 import numpy as np
 import pytest
-import torch
-from torch.nn.functional import avg_pool2d, conv2d, leaky_relu
 
+from halved import by_threads, case, plainly
 from histofactor.encoders.embedded.winograd import halve, transformed
-
-
-def case(shape, k, seed=0):
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal(shape, np.float32)
-    weight = rng.standard_normal((k, shape[-1], 3, 3), np.float32)
-    return x, weight, rng.standard_normal(k, np.float32)
-
-
-def plainly(x, weight, bias, slope):
-    """In float64, by PyTorch."""
-    x, weight, bias = (torch.from_numpy(one).double() for one in (x, weight, bias))
-    convolved = conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1)
-    return avg_pool2d(leaky_relu(convolved, slope), 2).permute(0, 2, 3, 1).numpy()
 
 
 @pytest.mark.parametrize(
@@ -53,13 +37,8 @@ def test_what_is_below_zero_is_weighed_by_the_slope():
 
 def test_bits_do_not_hang_on_threads():
     x, weight, bias = case((2, 70, 46, 32), 32)
-    kernels, threads, made = transformed(weight), numba.get_num_threads(), []
-    try:
-        for n in range(1, threads + 1):
-            numba.set_num_threads(n)
-            made.append(halve(x, kernels, bias, 0.2))
-    finally:
-        numba.set_num_threads(threads)
+    kernels = transformed(weight)
+    made = by_threads(lambda: halve(x, kernels, bias, 0.2))
     assert all(np.array_equal(one, made[0]) for one in made)
     alone = halve(x[1:], kernels, bias, 0.2)
     np.testing.assert_allclose(alone[0], made[0][1], rtol=0, atol=1e-4)

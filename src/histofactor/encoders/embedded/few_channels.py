@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.workers import map_blocks
+from histofactor.encoders.embedded.pooled import mean_of
 from histofactor.records import Float
 
 _ROWS = 4  # of the result that are worked at a time
@@ -66,8 +67,5 @@ def _average(px: NDArray[np.float32], bias: NDArray[np.float32], slope: np.float
     means = out.reshape(-1, out.shape[-1])
     for block in range(len(px)):
         for channel in range(px.shape[2]):
-            total = np.float32(0)
-            for value in (px[block, 0, channel], px[block, 1, channel], px[block, 2, channel], px[block, 3, channel]):
-                moved = value + bias[channel]
-                total += moved if moved > 0 else slope * moved
-            means[block, channel] = np.float32(0.25) * total
+            four = px[block, 0, channel], px[block, 1, channel], px[block, 2, channel], px[block, 3, channel]
+            means[block, channel] = mean_of(four, bias[channel], slope)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.workers import map_blocks
+from histofactor.encoders.embedded.pooled import mean_of
 from histofactor.records import Float
 
 _TILE = 4  # px a side that come out of a tile
@@ -128,13 +129,10 @@ def _turn_back(
                 if top + i < h and left + j < w:
                     to = out[image, top + i, left + j]
                     for c in range(k):
-                        mean = np.float32(0)
-                        for v in (
+                        four = (
                             px[2 * i, 2 * j, c],
                             px[2 * i, 2 * j + 1, c],
                             px[2 * i + 1, 2 * j, c],
                             px[2 * i + 1, 2 * j + 1, c],
-                        ):
-                            z = v + bias[c]
-                            mean += z if z > 0 else slope * z
-                        to[c] = np.float32(0.25) * mean
+                        )
+                        to[c] = mean_of(four, bias[c], slope)

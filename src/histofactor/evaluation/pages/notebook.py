@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from histofactor.base.text import counted
-from histofactor.export.notebook import axes_of, plain, table_html
+from histofactor.export.notebook import axes_of, literal, plain, table_html
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ def plot_evaluation(evaluation: Evaluation, axes: Axes | None = None) -> Axes:
     ks = sorted({one.k for one in evaluation.results})
     axes.set_xscale("log", base=2)
     axes.set_xticks(ks, [str(k) for k in ks])
-    axes.set(xlabel="K", ylabel="mean IoU", ylim=(0, 1), title=evaluation.dataset.name.replace("$", r"\$"))
+    axes.set(xlabel="K", ylabel="mean IoU", ylim=(0, 1), title=literal(evaluation.dataset.name))
     axes.legend(frameon=False)
     return axes
 

@@ -107,14 +107,15 @@ def test_every_thread_is_prepared_once_before_its_first_item():
 
 FORK = """
 import os
-import numpy as np
-from histofactor import segment
-image = np.random.default_rng(0).integers(90, 220, (160, 160, 3), np.uint8)
-first = segment(image, concepts="embedded", source_mpp=1.0).label_map.labels[:]
+import torch
+import histofactor.base.workers
+torch.set_num_threads(2)
+image, kernel = torch.rand(1, 32, 256, 256), torch.rand(32, 32, 3, 3)
+first = torch.nn.functional.conv2d(image, kernel).relu().sum(1)
 child = os.fork()
 if child == 0:
-    again = segment(image, concepts="embedded", source_mpp=1.0).label_map.labels[:]
-    os._exit(0 if (again == first).all() else 3)
+    again = torch.nn.functional.conv2d(image, kernel).relu().sum(1)
+    os._exit(0 if torch.allclose(again, first, rtol=1e-4) else 3)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
@@ -122,5 +123,5 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_child_goes_on_where_its_parent_has_worked():
     """PyTorch's threads stay with the parent: without care the child waits for them for good."""
-    found = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=120, check=True)
+    found = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=600, check=True)
     assert found.stdout.strip() == "0"

@@ -100,15 +100,6 @@ def test_time_is_spent_once_and_no_bound_is_broken(work, gpus, policy, seed):
     assert made.seconds >= max(least["GPUs"], 0 if policy.share else least["the largest slide"]) - 1e-6
 
 
-def test_costs_that_were_measured_take_the_place_of_assumed_ones(tmp_path):
-    path = tmp_path / "engine.csv"
-    assert sim.cost_from(path) == (sim.Cost(), "assumed")
-    path.write_text("workers,slides_per_h,overhead_s,wasted_s\n1,100,0.02,\n2,190,0.04,8.5\n")
-    assert sim.cost_from(path) == (sim.Cost(overhead_s=0.04, wasted_s=8.5), "overhead_s and wasted_s measured")
-    path.write_text("workers,slides_per_h\n1,100\n")
-    assert sim.cost_from(path) == (sim.Cost(), "assumed")
-
-
 def test_seeds_give_the_same_again():
     work, size = sim.slides()
     assert len(work) == sim.SLIDES

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
+from skimage.measure import label as components_of_skimage
 
-from histofactor.masks.small import merge_small
+from histofactor.masks.small import _components, merge_small
 
 maps = arrays(np.uint8, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements=st.integers(0, 3))
 
@@ -46,6 +47,11 @@ def slowly(labels, min_px):
                 break
         else:
             return labels
+
+
+@given(maps)
+def test_pieces_of_a_band_are_those_of_skimage_in_reading_order(labels):
+    assert np.array_equal(_components(labels), components_of_skimage(labels, background=-1, connectivity=1) - 1)
 
 
 class OnDisk:

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import label as label_components
 
 from histofactor.errors import ResolutionError
 from histofactor.records import Raster
@@ -168,9 +167,18 @@ def _find(labels: Raster, rows: int) -> _Pieces:
 
 
 def _components(band: NDArray[Any]) -> Indices:
-    """The piece of every px of a band, from 0 on in reading order."""
-    parts: NDArray[Any] = label_components(band, background=-1, connectivity=1)  # type: ignore[no-untyped-call]
-    return parts.astype(np.int64) - 1
+    """The piece of every px of a band, from 0 on in reading order.
+
+    Px of one label that follow each other in a row are a run; runs of one label that touch are joined once, where the
+    later of the two begins.
+    """
+    begins = np.ones(band.shape, bool)
+    begins[:, 1:] = band[:, 1:] != band[:, :-1]
+    runs = begins.cumsum(dtype=np.int64).reshape(band.shape) - 1
+    touch = (band[1:] == band[:-1]) & (begins[1:] | begins[:-1])
+    joined = np.column_stack([runs[:-1][touch], runs[1:][touch]])
+    whole = _united(int(runs[-1, -1]) + 1, [joined])
+    return whole[runs]
 
 
 def _meeting(parts: Indices, labels: NDArray[Any], axis: int) -> Indices:

@@ -15,7 +15,7 @@ ARG PYTHON=3.11-slim-bookworm
 FROM python:${PYTHON} AS build
 ARG DEVICE=cuda
 ARG TORCH_INDEX=
-ARG EXTRAS=cloud,ray,transformers
+ARG EXTRAS=cloud,parquet,ray,transformers
 # What is sent to be built from has no tags to tell the version from; without VERSION it is the fallback of pyproject.toml.
 ARG VERSION=
 ENV SETUPTOOLS_SCM_PRETEND_VERSION=$VERSION

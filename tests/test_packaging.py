@@ -1,7 +1,10 @@
 """What is said of the package in several places is the same in all of them."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,31 @@ def test_the_recipe_for_conda_needs_what_the_package_needs():
     wanted = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["view"]
     wanted = {CONDA.get(name, name): least for name, least in floors(wanted).items()}
     assert floors(re.findall(r"- (.*)", run)) == wanted | {"python": PROJECT["project"]["requires-python"].strip(">=")}
+
+
+def imported_at_once(path):
+    """Packages that a module imports as soon as it is imported itself."""
+    for line in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(line, ast.Import):
+            yield from (one.name.split(".")[0] for one in line.names)
+        elif isinstance(line, ast.ImportFrom) and not line.level:
+            yield line.module.split(".")[0]
+
+
+def test_the_plain_install_has_what_modules_import():
+    """But for those that are imported only once their extra was asked for, and was there."""
+    theirs = packages_distributions()
+    plain = {name.lower() for name in floors(PROJECT["project"]["dependencies"])}
+    lacking = {}
+    for path in (ROOT / "src/histofactor").rglob("*.py"):
+        for name in {*imported_at_once(path)} - sys.stdlib_module_names - {"histofactor"}:
+            if not {one.lower().replace("_", "-") for one in theirs.get(name, [])} & plain:
+                lacking.setdefault(path.relative_to(ROOT / "src/histofactor").parent.as_posix(), set()).add(name)
+    assert lacking == {
+        "viewer": {"anyio", "starlette", "uvicorn"},
+        "runs/execute": {"psutil", "ray"},
+        "factor": {"triton"},  # which PyTorch brings where there is a GPU
+    }
 
 
 def test_who_to_cite():

@@ -33,6 +33,14 @@ def test_mistakes(histofactor, study, monkeypatch):
     assert "pip install 'histofactor[spatialdata]'" in err
 
 
+def test_parquet_without_pyarrow(histofactor, study, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, _, err = histofactor("export", study[0], "--parquet")
+    assert code == 2
+    assert "this needs pyarrow" in err
+    assert "pip install 'histofactor[spatialdata]'" in err
+
+
 def test_an_interruption_is_told(histofactor, study, monkeypatch):
     def stop(*args):
         raise KeyboardInterrupt

@@ -1,6 +1,7 @@
 """Every image is encoded once, and scored as if it were segmented anew."""
 
 import json
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -153,6 +154,13 @@ def test_images_to_disturb_are_spread_evenly(tissue_folder, tiny_encoder, tiny_b
         assert disturbed == expected
     with pytest.raises(OptionError, match="images to disturb is out of range"):
         evaluate(tissue_folder, options=replace(options, stability=-1))
+
+
+def test_a_library_that_is_missing_is_told_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(OptionError, match="evaluation needs scikit-learn") as error:
+        evaluate(tmp_path / "not even looked at")
+    assert error.value.mend == "pip install 'histofactor[evaluate]'"
 
 
 def test_one_patient_is_too_few_and_is_told_before_any_work(folder):

@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import re
+import sys
 from dataclasses import replace
 
 import pytest
@@ -182,6 +183,17 @@ def test_a_parquet_file_that_cannot_be_written_leaves_the_one_before(tmp_path, m
         write_cohort(slides, tmp_path / "phenotypes.csv")
     assert (tmp_path / "phenotypes.parquet").read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"phenotypes.csv", "phenotypes.parquet"}
+
+
+def test_without_pyarrow_there_is_the_table_alone_and_no_file_of_before(tmp_path, monkeypatch):
+    slides = [SlideRow("a.svs", "done", "a", 1.0, "", ROWS, k=2)]
+    table, typed = tmp_path / "phenotypes.csv", tmp_path / "phenotypes.parquet"
+    assert write_cohort(slides, table) == [table, typed]
+    before = table.read_bytes()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert write_cohort(slides, table) == [table]
+    assert table.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["phenotypes.csv"]
 
 
 def test_the_largest_add_up_by_name(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from histofactor.evaluation.scores.metrics import Table
     from histofactor.slides.phantom import Phantom
 
+_IHC = "human-colon.png"  # Center for Microscopy and Molecular Imaging, by scikit-image; no copyright is known of
 _IHC_MPP = 0.5  # the image states no µm/px; judged by the size of its nuclei
 _SEEDS = {"phantom-a": 0, "phantom-b": 1}
 
@@ -43,12 +45,13 @@ def demo(
 
 def _write_inputs(phantoms: dict[str, Phantom], folder: Path) -> list[Path]:
     """Write the images as PNG with their µm/px in the header; returns their paths."""
+    import numpy as np
     from PIL import Image
-    from skimage.data import immunohistochemistry
 
     from histofactor.base.files import atomic
 
-    images = {"human-colon": (immunohistochemistry(), _IHC_MPP)}  # type: ignore[no-untyped-call]
+    with (resources.files("histofactor.cli") / _IHC).open("rb") as file:
+        images = {"human-colon": (np.asarray(Image.open(file)), _IHC_MPP)}
     images |= {name: (tissue.image, tissue.mpp) for name, tissue in phantoms.items()}
     for name, (pixels, mpp) in images.items():
         dpi = 25_400 / mpp

@@ -15,7 +15,7 @@ def report(
 ) -> None:
     """Derive report.html, phenotypes.csv, phenotypes.parquet and run.json of a folder again, as its inputs tell.
 
-    What several runs or shards wrote into the folder is told as one.
+    What several runs or shards wrote into the folder is told as one. Parquet takes the extra `parquet`.
     """
     from histofactor.cli.progress import at_work
     from histofactor.runs.derive import derive

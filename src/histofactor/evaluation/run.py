@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,8 +96,8 @@ def evaluate(
         One result per method and K, in their order, and what they lie between.
 
     Raises:
-        OptionError: the data set or the split is not as stated, there is one patient only and no split, there is
-            nothing to do, or a K or a method is named twice.
+        OptionError: scikit-learn is missing, the data set or the split is not as stated, there is one patient only and
+            no split, there is nothing to do, or a K or a method is named twice.
         ImageError: an image or its labels cannot be used.
         BankError, EncoderError, ResolutionError, OutputError: as told by ``segment`` and the writers.
     """
@@ -137,6 +138,8 @@ def evaluate(
 
 
 def _check(options: EvaluateOptions) -> None:
+    if find_spec("sklearn") is None:  # which the bounds of the scores take, at the very end
+        raise OptionError("evaluation needs scikit-learn", mend="pip install 'histofactor[evaluate]'")
     if not options.ks or not options.methods:
         got = f"{options.ks}, {options.methods}"
         raise OptionError("nothing to evaluate", expected="at least one K and one method", got=got)

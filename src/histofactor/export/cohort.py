@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from histofactor.base.files import atomic
+from histofactor.base.files import atomic, remove
 from histofactor.base.names import CONCEPTS_PAGE
 from histofactor.base.text import csv_safe, csv_text, utf8
 from histofactor.export.report import ReportRun, page_environment
@@ -50,8 +51,11 @@ class SlideRow:
     k: int | None = None
 
 
-def write_cohort(rows: Sequence[SlideRow], path: str | os.PathLike[str]) -> None:
+def write_cohort(rows: Sequence[SlideRow], path: Path) -> list[Path]:
     """Write ``phenotypes.csv`` of all inputs, and ``.parquet`` beside it: a line for every input and phenotype.
+
+    Parquet is written where pyarrow is there, which the extra ``parquet`` brings. Where it is not, a Parquet file of
+    before is deleted: it would tell something else than the table.
 
     Labels of one name are one phenotype: their areas and shares add up, and ``label`` tells them all, as ``3+4``. ``k``
     is what the input was segmented with: phenotypes of different K do not compare. ``excluded`` is ``yes`` for
@@ -63,23 +67,35 @@ def write_cohort(rows: Sequence[SlideRow], path: str | os.PathLike[str]) -> None
         rows: the inputs.
         path: of the CSV; the Parquet file has its stem.
 
+    Returns:
+        The files that were written.
+
     Raises:
         OutputError: a file cannot be written.
     """
-    import pyarrow
-    from pyarrow import parquet
-
     found = [line for row in rows for line in _lines(row)]
     told = [[_csv_field(line[column]) for column in COLUMNS] for line in found]
     with atomic(path) as temporary:
         temporary.write_bytes(utf8(csv_text([COLUMNS, *told])))
+    typed = path.with_suffix(".parquet")
+    if find_spec("pyarrow") is None:
+        remove(typed, inside=path.parent)
+        return [path]
+    _write_parquet(found, typed)
+    return [path, typed]
+
+
+def _write_parquet(lines: Sequence[dict[str, Any]], path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
     kinds = dict.fromkeys(TEXTS, pyarrow.string()) | {"k": pyarrow.int32()} | dict.fromkeys(NUMBERS, pyarrow.float64())
     kinds["excluded"] = pyarrow.string()
     schema = pyarrow.schema([(column, kinds[column]) for column in COLUMNS])
     typed = [
-        {name: utf8(one).decode() if isinstance(one, str) else one for name, one in line.items()} for line in found
+        {name: utf8(one).decode() if isinstance(one, str) else one for name, one in line.items()} for line in lines
     ]
-    with atomic(Path(path).with_suffix(".parquet")) as temporary:
+    with atomic(path) as temporary:
         parquet.write_table(pyarrow.Table.from_pylist(typed, schema), temporary)
 
 

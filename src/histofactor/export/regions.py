@@ -89,9 +89,10 @@ def write_parquet(one: Mapped, folder: Path) -> None:
         folder: where to write them.
 
     Raises:
-        OptionError: geopandas is missing.
+        OptionError: geopandas or pyarrow is missing.
         OutputError: a file cannot be written.
     """
+    need("geopandas", "pyarrow")
     import pyarrow
     from pyarrow import parquet
 

@@ -69,6 +69,8 @@ def _derive_in_time(out: Path, observer: Observer, until: float | None) -> None:
 def derive(out: Path, *, until: float | None = None) -> list[Path]:
     """Write ``run.json``, ``phenotypes.csv``, ``.parquet`` and ``report.html`` of a folder anew; returns their paths.
 
+    Parquet needs the extra of that name, see ``export.cohort``.
+
     One process does it at a time, so what is written last has seen what all have told before; what one that was killed
     left of them is cleared.
 
@@ -85,12 +87,12 @@ def derive(out: Path, *, until: float | None = None) -> list[Path]:
         if until is not None and time.monotonic() > until:
             raise _TooLongError
 
-    written = [out / name for name in (RUN, TABLE, COHORT, PAGE)]
+    targets = [out / name for name in (RUN, TABLE, COHORT, PAGE)]
     check_folder(out / LOCKS, inside=out)
-    with locked(out / LOCKS / "derived.lock.json", blocking=until is None, guards=written) as mine:
+    with locked(out / LOCKS / "derived.lock.json", blocking=until is None, guards=targets) as mine:
         if not mine:
             raise _TooLongError
-        sweep(out, {path.name for path in written})
+        sweep(out, {path.name for path in targets})
         ledger = scan(out, hurry)
         newest, rows, names = ledger.runs[-1], [], shown_names(one.input for one in ledger.outcomes)
         for outcome in ledger.outcomes:
@@ -98,10 +100,10 @@ def derive(out: Path, *, until: float | None = None) -> list[Path]:
             rows.append(_row(out, outcome, names[outcome.input], newest))
         write_json(_told(ledger), out / RUN)
         hurry()
-        write_cohort(rows, out / TABLE)
+        tables = write_cohort(rows, out / TABLE)
         hurry()
         write_study(rows, [_report_run(run) for run in ledger.runs], out / PAGE)
-    return written
+    return [out / RUN, *tables, out / PAGE]
 
 
 def _told(ledger: Ledger) -> dict[str, Any]:

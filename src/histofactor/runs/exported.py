@@ -72,7 +72,7 @@ def export_all(
     """
     if not (formats.spatialdata or formats.parquet):
         raise OptionError("nothing to export is named", expected="--spatialdata, --parquet or both", got="neither")
-    need(*["spatialdata"] * formats.spatialdata, *["geopandas"] * formats.parquet)
+    need(*["spatialdata"] * formats.spatialdata, *["geopandas", "pyarrow"] * formats.parquet)
     if (source / SEAL).exists():
         name = source.resolve().name
         work = {name: partial(_export, source, name, out, formats)}

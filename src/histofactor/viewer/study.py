@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from histofactor.base.files import check_folder, make_folder
-from histofactor.base.names import COHORT, PAGE, RUNS, SEAL, SMALL, TABLE
+from histofactor.base.names import PAGE, RUNS, SEAL, SMALL, TABLE
 from histofactor.concepts.bank.nesting import unions
 from histofactor.concepts.bank.one_name import in_one_color
 from histofactor.concepts.bank.provenance import slides_of
@@ -223,7 +223,7 @@ def _is_derived_before(out: Path, folders: Iterable[str]) -> bool:
     def written(path: Path) -> int:
         return path.stat().st_mtime_ns if path.exists() else 0
 
-    derived = min(written(out / name) for name in (TABLE, COHORT, PAGE))
+    derived = min(written(out / name) for name in (TABLE, PAGE))
     return any(written(out / folder / SEAL) > derived for folder in folders)
 
 

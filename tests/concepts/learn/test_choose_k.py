@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score
 
-from histofactor.concepts.learn.choose_k import KReport, _elbow, _recommend, compare_ks
+from histofactor.concepts.learn.choose_k import KReport, _agreement, _elbow, _recommend, compare_ks
 from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions, train_levels
 from histofactor.factor.nnls import project
@@ -34,6 +35,15 @@ def test_the_number_of_phenotypes_is_recommended(phenotypes, options):
         values = [getattr(row, name) for row in found.rows]
         assert values == sorted(values, reverse=True)
         assert 0 < values[-1] < values[0] < 1
+
+
+@pytest.mark.parametrize("k", [1, 2, 64, 200])
+def test_agreement_is_the_adjusted_rand_index_of_sklearn(k):
+    rng = np.random.default_rng(k)
+    a = rng.integers(k, size=500).astype(np.int32)
+    b = np.where(rng.random(500) < 0.7, a, rng.integers(k, size=500)).astype(np.int32)
+    assert _agreement(a, b, k) == pytest.approx(adjusted_rand_score(a, b), abs=1e-12)
+    assert _agreement(a, a, k) == 1.0
 
 
 def test_inertia_is_the_share_of_the_variance(phenotypes):

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_rand_score
 
+from histofactor.base.contingency import ari
 from histofactor.concepts.learn.kmeans import unit_rows
 from histofactor.concepts.learn.levels import Level, TrainOptions, label_tokens, train_levels
 from histofactor.factor.nnls import project, relative_residual
@@ -116,9 +116,13 @@ def _stability(rest: Float, test: Float, ks: Sequence[int], options: TrainOption
         for k, labels in label_tokens(test, train_levels(half, ks, options), options).items():
             names[k].append(labels)
     return {
-        k: float(np.mean([adjusted_rand_score(a, b) for a, b in combinations(labels, 2)]))
-        for k, labels in names.items()
+        k: float(np.mean([_agreement(*pair, k) for pair in combinations(labels, 2)])) for k, labels in names.items()
     }
+
+
+def _agreement(a: NDArray[np.int32], b: NDArray[np.int32], k: int) -> float:
+    """Adjusted Rand index of two namings (n,) by numbers below K."""
+    return ari(np.bincount(a.astype(np.int64) * k + b, minlength=k * k).reshape(k, k))
 
 
 def held_out_residuals(

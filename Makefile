@@ -15,7 +15,7 @@ demo: install
 test: check
 	$(BIN)/pytest -n 2 -m "not gpu and not network and not slow and not jts"
 
-.PHONY: docs gallery test-wheel
+.PHONY: docs gallery test-wheel install-size
 # The site of the docs, into docs/_build; a warning is an error.
 docs: $(VENV)/docs-installed
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 docs docs/_build
@@ -24,6 +24,12 @@ docs: $(VENV)/docs-installed
 PYTHONS ?= python3.11 python3.12 python3.13
 test-wheel:
 	$(PYTHON) tests/wheel.py $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(PYTHONS)
+
+# What the package and all it needs take, one by one, without bytecode and with it. TORCH=WHEEL or TORCH=torch==X takes that
+# PyTorch, TORCH_INDEX=URL one of its builds for CPUs.
+install-size:
+	$(PYTHON) tests/install_size.py $(if $(TORCH),--torch '$(TORCH)') $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) \
+		$(if $(EXTRAS),--extras $(EXTRAS)) $(if $(AT_MOST),--at-most $(AT_MOST))
 
 # The pictures of the docs; SHARED (see below) has the slide, Chromium shows the pages.
 gallery: install

@@ -49,13 +49,16 @@ def install(folder: Path, torch: str | None, index: str | None, extras: str) -> 
     first = torch or ("torch" if index else None)
     constraints = folder / "constraints.txt"
     constraints.write_text("\n".join(pin for pin in pins if not (first and OF_TORCH.match(pin))), encoding="utf-8")
+    (site,) = env.glob("lib/python3*/site-packages")
     pip = [sys.executable, "-m", "pip", "--python", env / "bin" / "python", "--quiet", "--disable-pip-version-check"]
     into = [*pip, "install", "--no-compile", "-c", constraints]
     if first:
         places = ["--index-url", index] if index else []
         subprocess.run([*into, *places, "--no-deps", first], check=True)
+        (found,) = distributions(path=[str(site)])
+        with constraints.open("a", encoding="utf-8") as file:  # else a torchvision of another release takes its place
+            file.write(f"\n{found.name}=={found.version}\n")
     subprocess.run([*into, f"{ROOT}[{extras}]" if extras else ROOT], check=True)
-    (site,) = env.glob("lib/python3*/site-packages")
     return site
 
 

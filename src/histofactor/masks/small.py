@@ -177,8 +177,8 @@ def _components(band: NDArray[Any]) -> Indices:
     runs = begins.cumsum(dtype=np.int64).reshape(band.shape) - 1
     touch = (band[1:] == band[:-1]) & (begins[1:] | begins[:-1])
     joined = np.column_stack([runs[:-1][touch], runs[1:][touch]])
-    whole = _united(int(runs[-1, -1]) + 1, [joined])
-    return whole[runs]
+    parts: Indices = _united(int(runs[-1, -1]) + 1, [joined])[runs]
+    return parts
 
 
 def _meeting(parts: Indices, labels: NDArray[Any], axis: int) -> Indices:

@@ -31,7 +31,7 @@ OF_OTHERS = {
     "--before",  # of benchmarks/same_bytes.py
     "--array", "--cpus-per-task", "--gres", "--mem", "--nodes", "--ntasks-per-node", "--requeue", "--time",  # of Slurm
     "--head", "--min-nodes",  # of Ray
-    "--index-url",  # of pip
+    "--index-url", "--no-compile",  # of pip
     "--build-arg", "--gpus", "--network", "--rm", "--shm-size",  # of Docker
 }  # fmt: skip
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))

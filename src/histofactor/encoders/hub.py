@@ -74,7 +74,9 @@ def fetch_file(
                 mend=f"{mend}, or {by_hand}",
             ) from error
         raise EncoderError(
-            f"{what} {'is' if spec is None else 'are'} not on this machine and the hub cannot be reached",
+            f"{what} are not on this machine and the hub cannot be reached"
+            if spec is not None
+            else f"{what} is not on this machine and the hub cannot be reached",
             expected=f"{repository} at revision {revision or 'of today'}",
             got=str(error).splitlines()[0] if str(error) else type(error).__name__,
             mend=f"connect once to download them, or {by_hand}; the encoder 'embedded' needs no download",

@@ -22,6 +22,7 @@ class Hub:
         self.requests = []  # (method, path)
         self.gated = set()
         self.read_only = set()
+        self.refused = ""  # part of the paths that it refuses to all
         self.said_size = None  # that it tells of a file in place of its own
         self.spoil = False  # whether it serves other bytes than it told of
 
@@ -71,6 +72,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.body()
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path))
+        if self.hub.refused and self.hub.refused in path:
+            return self.send(403, {"error": "Your storage is full"})
         for pattern, answer in _ROUTES:
             if found := re.fullmatch(pattern, f"{self.command} {path}"):
                 return answer(self, body, *found.groups())

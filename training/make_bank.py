@@ -13,7 +13,7 @@ from sources import SLIDE, check_hashes
 from histofactor.concepts.bank.file import read_bank_file, write_bank_file
 
 TOKENS = 60_000  # so that the slide counts as a few fields
-LICENCE = "CC BY 4.0 (oral fields and tiles), CC0 (slide); the encoder is MIT"
+LICENCE = "CC BY 4.0 (oral fields and tiles), CC0 (slide); the encoder is Apache-2.0"
 
 
 def main() -> None:

@@ -228,3 +228,24 @@ def test_a_name_says_what_it_takes_the_place_of(histofactor, bank):
     code, told, err = histofactor("concepts", "name", bank.with_name("merged.safetensors"), "-k", 7, "4=gland")
     assert code == 0, err
     assert "  4, which was Concept 4, is gland" in told
+
+
+def test_what_changes_nothing_is_neither_written_nor_noted(histofactor, study):
+    out, _ = study
+    path = out / "concepts.safetensors"
+    steps = (("exclude", out, 2, "--name", "pen"), ("name", out, "1=alpha"), ("merge", out, "1+3=both"))
+    for step in steps:
+        code, told, _ = histofactor("concepts", *step)
+        assert code == 0
+        assert "wrote" in told
+        if step[0] == "merge":
+            break
+        before, noted = path.stat().st_mtime_ns, read_journal(path)
+        code, told, err = histofactor("concepts", *step)
+        assert (code, err) == (0, "")
+        assert told.startswith("nothing changed, nothing written")
+        assert "relabel" not in told
+        assert (path.stat().st_mtime_ns, read_journal(path)) == (before, noted)
+    copy = out / "copy.safetensors"
+    assert "wrote" in histofactor("concepts", "name", out, "1=both", "-o", copy)[1]  # a copy that is asked for
+    assert copy.exists()

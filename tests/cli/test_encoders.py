@@ -117,3 +117,19 @@ def test_licences_are_told(histofactor):
     assert get("keep").derivatives == "yes"
     assert get("gpfm").commercial == "unknown"
     assert "PathoROB 0.87" in get("virchow2").robustness
+
+
+def test_weights_of_an_encoder_that_gives_the_same_everywhere(histofactor, vit, tmp_path):
+    state = {name.removeprefix("model."): value for name, value in torch.load(vit).items()}
+    for name in ("norm.weight", "norm.bias"):
+        state[name] = torch.zeros_like(state[name])
+    torch.save(state, tmp_path / "same.bin")
+    code, _, err = histofactor(
+        "encoders", "check", TINY, "--weights", tmp_path / "same.bin", "--layer", "blocks[-1]+norm"
+    )
+    assert code == 1
+    assert "get a fresh copy of the weights: tokens are the same wherever they lie" in err
+    assert "geometry" not in err
+    code, _, err = histofactor("encoders", "check", TINY, "--weights", tmp_path / "not there.bin")
+    assert code == 2
+    assert "error: check the path, and that you may read what is there" in err

@@ -92,3 +92,43 @@ def test_mistakes_of_balance(histofactor, tissue, tmp_path, arguments, told):
         assert told in one_line(err)
     embedded = ("segment", "-o", tmp_path / "out", tmp_path / "a.png", "--concepts", "embedded")
     assert "leave one out" in histofactor(*embedded, "--balance", "slide")[2]
+
+
+def test_what_is_not_reported_is_said(histofactor, tissue, tmp_path):
+    """Of two fields, both of one hospital; then one of none."""
+    for name in "ab":
+        Image.fromarray(tissue[:128, :128]).save(tmp_path / f"{name}.png")
+    path = tmp_path / "b.safetensors"
+    for group, told in (
+        ("north", "all 2 inputs are of one group, north: whether concepts follow groups is not reported"),
+        ("", "1 of 2 inputs is of one group, north, and 1 of 2 inputs has no group: whether concepts follow"),
+    ):
+        (tmp_path / "t.csv").write_text(f"path,mpp,group\na.png,1,north\nb.png,1,{group}\n")
+        how = ("--table", tmp_path / "t.csv", "--fast", "--windows", 1, "-k", 2, "-o", path)
+        code, out, _ = histofactor("concepts", "train", *how)
+        assert code == 0
+        assert told in one_line(out)
+        assert told in one_line(histofactor("concepts", "show", path)[1])
+        assert told in (tmp_path / "b.html").read_text()
+
+
+def test_a_concept_of_one_slide_is_marked(histofactor, tmp_path):
+    told = {"per_group": {"north": [90, 10], "south": [50, 0]}, "per_slide": [[90, 0], [0, 10], [50, 0]]}
+    slides = {"slides": [{"name": name, "group": "south" if name == "c" else "north"} for name in "abc"]}
+    save_bank([bank(2, provenance=told)], tmp_path / "b.safetensors", slides)
+    code, out, _ = histofactor("concepts", "show", tmp_path / "b.safetensors", "-k", 2)
+    assert code == 0
+    assert one_line(out).count("in one slide alone") == 1
+    assert "north 100%, in one slide alone" in one_line(out)
+
+
+def test_a_second_time_nothing_is_written(histofactor, tmp_path):
+    found = follow_groups(np.array([[50, 50, 0]] * 5 + [[40, 40, 20]] * 5), ["a"] * 5 + ["b"] * 5)
+    path = tmp_path / "b.safetensors"
+    save_bank([bank(3, provenance={FOLLOWING: stated(found)})], path)
+    assert "wrote" in histofactor("concepts", "exclude", path, "--one-group")[1]
+    before = path.stat()
+    code, out, err = histofactor("concepts", "exclude", path, "--one-group")
+    assert (code, err) == (0, "")
+    assert out == f"nothing changed, nothing written: excluded at K = 3 of {path} already: Concept 3\n"
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)

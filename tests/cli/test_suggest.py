@@ -142,3 +142,17 @@ def test_a_file_of_suggestions_that_is_damaged_is_told(histofactor, offered):
         assert code != 0
         assert "suggested names in" in err
         assert "suggest names again, or delete the file" in err
+
+
+def test_prompts_that_cannot_tell_classes_apart(histofactor, offered, tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "load_pair", lambda *_given: exact_pair())
+    table = tmp_path / "p.csv"
+    table.write_text("class,prompt\na,same\nb,same\n")
+    code, _, err = histofactor("concepts", "name", offered, "--suggest", table)
+    assert code == 2
+    assert "'a' (line 2) and 'b' (line 3) with 'same'" in " ".join(err.split())
+    first, second, *_ = TISSUES
+    table.write_text(f"class,prompt\n{first},{first}\n{first},{second}\n{second},{second}\n")
+    code, _, err = histofactor("concepts", "name", offered, "--suggest", table)
+    assert code == 0
+    assert "note: 1 prompt of p.csv is of several classes" in err

@@ -240,3 +240,21 @@ def test_addresses():
 
 def test_the_server_of_these_tests_names_files_as_git_does():
     assert blob(b"hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a"
+
+
+@pytest.mark.parametrize("public", [False, True])
+@pytest.mark.parametrize("step", ["/preupload/", "/lfs/objects/batch", "/commit/"])
+def test_a_push_that_fails_once_the_repository_is_made(hub, step, public):
+    hub.refused = step
+    with pytest.raises(OutputError, match="hf://anna/bank cannot be written") as error:
+        push(public=public)
+    seen = "public" if public else "private"
+    assert f"the {seen} repository that was made for it stays, empty for all that is known" in error.value.what
+    assert error.value.mend.endswith(f"push again, or delete the repository at {hub.address}/anna/bank/settings")
+    assert "(403)" in error.value.got
+    assert BANK not in hub.files("anna/bank")  # and nothing was deleted from here
+    with pytest.raises(OutputError) as error:
+        push(public=public)  # it was there before that
+    assert "stays" not in error.value.what
+    hub.refused = ""
+    assert push(public=public).changed

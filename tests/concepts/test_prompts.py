@@ -81,3 +81,39 @@ def test_files_that_make_no_sense(tmp_path, text, told):
 def test_a_set_that_there_is_not():
     with pytest.raises(OptionError, match="one of general, colon"):
         read_prompts("spleen")
+
+
+@pytest.mark.parametrize(
+    ("text", "places", "prompt"),
+    [
+        (
+            "class,synonym\nfat,\ntumour,cancer\ncarcinoma,cancer\n",
+            ("tumour' (line 3)", "carcinoma' (line 4)"),
+            "cancer",
+        ),
+        (
+            "class,synonym\nfat,\ntumour,Cancer \ncarcinoma,cancer\n",
+            ("tumour' (line 3)", "carcinoma' (line 4)"),
+            "ancer",
+        ),
+        ("class,prompt\na,x y\na,z\nb,z\nb,X  y\n", ("a' (line 3)", "b' (line 4)"), "z"),
+    ],
+)
+def test_two_classes_with_the_same_prompts(tmp_path, text, places, prompt):
+    with pytest.raises(OptionError, match="two classes have the same prompts") as error:
+        read(tmp_path, text)
+    assert all(place in error.value.got for place in places)
+    assert prompt in error.value.got
+    assert "make them one class" in error.value.mend
+
+
+def test_some_prompts_of_two_classes_are_told(tmp_path):
+    (told,) = read(tmp_path, "class,prompt\na,x\na,y\nb,y\nb,z\n").notes
+    assert told == (
+        "1 prompt of mine.csv is of several classes, which it tells less well apart: "
+        "'a' (line 3) and 'b' (line 4) with 'y'"
+    )
+    (told,) = read(tmp_path, "class,prompt\na,x\na,y\nb,y\nb,x\nb,z\n").notes
+    assert told.startswith("2 prompts of mine.csv are of several classes")
+    assert "such as 'a' (line 2) and 'b' (line 5) with 'x'" in told
+    assert read(tmp_path, "class,prompt\na,x\nb,y\n").notes == ()

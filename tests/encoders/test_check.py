@@ -57,3 +57,13 @@ def test_access_is_told(monkeypatch):
 def test_on_an_accelerator():
     found = check_encoder(load_encoder("embedded", device="cuda"))
     assert found.geometry
+
+
+@pytest.mark.parametrize(("spoil", "finite", "alike"), [(float("inf"), False, True), (0.0, True, True)])
+def test_tokens_that_say_nothing_are_found(tiny_encoder, spoil, finite, alike):
+    def spoiled(pixels):
+        return torch.full_like(tiny_encoder.dense(pixels), spoil)
+
+    good, found = check_encoder(tiny_encoder), check_encoder(replace(tiny_encoder, dense=spoiled))
+    assert (good.finite, good.alike) == (True, False)
+    assert (found.finite, found.alike) == (finite, alike)

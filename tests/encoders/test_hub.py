@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from histofactor.encoders.check import access
-from histofactor.encoders.hub import answers, fetch_weights
+from histofactor.encoders.hub import answers, fetch_file, fetch_weights
 from histofactor.encoders.registry import get
 from histofactor.errors import EncoderError
 
@@ -88,3 +88,34 @@ def test_weights_beside_a_folder_of_transformers(tmp_path):
         fetch_weights(spec)
     (tmp_path / "model.safetensors").write_bytes(b"x")
     assert fetch_weights(spec) == tmp_path / "model.safetensors"
+
+
+KEEP = get("keep")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "got", "mend"),
+    [
+        ("no repository", "no repository of that name, or a private one", "look whether it is still at"),
+        ("no revision", f"a repository without the revision {KEEP.source.revision}", "look at"),
+        ("no file", "no such file at revision main", "look at"),
+        ("gated", "a gated repository without access", "ask for access on"),
+        ("refused", "a refusal (403)", "run `hf auth login` with a token"),
+    ],
+)
+def test_each_refusal_is_told_as_what_it_is(hub, trouble, got, mend):
+    repository = KEEP.source.repository
+    if trouble != "no repository":
+        hub.put(repository, {"config.json": b"{}"})
+    if trouble == "gated":
+        hub.gated.add(repository)
+    if trouble == "refused":
+        hub.refused = "/resolve/"
+    revision = KEEP.source.revision if trouble == "no revision" else None
+    with pytest.raises(EncoderError, match="the hub does not hand out the weights of keep") as error:
+        fetch_file(repository, "vocab.txt", revision, "fetch them by hand", KEEP)
+    assert error.value.got.startswith(got)
+    assert error.value.mend.startswith(mend)
+    assert error.value.mend.endswith("or fetch them by hand")
+    assert ("ask for access" in str(error.value)) == (trouble == "gated")
+    assert "cannot be reached" not in str(error.value)

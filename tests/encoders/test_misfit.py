@@ -1,6 +1,9 @@
 """Eight wrong files, and eight answers: each says first what to do."""
 
+import json
+import os
 import pickle
+import time
 from dataclasses import replace
 
 import pytest
@@ -114,3 +117,46 @@ def test_the_right_file_is_taken_wherever_it_lies(tmp_path, tokens_of):
         assert found.spec.source.revision == commit
         assert found.path == folder / "pytorch_model.bin"
         assert found.tensors == len(tokens_of("uni"))
+
+
+def test_an_adapter_is_told(tmp_path, tokens_of):
+    parts = {"A": (8, 1024), "B": (3072, 8)}
+    adapter = {
+        f"base_model.model.blocks.{block}.attn.qkv.lora_{part}.weight": torch.ones(shape)
+        for block in range(4)
+        for part, shape in parts.items()
+    }
+    save_file(adapter, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(
+        EncoderError, match=r"an adapter \(LoRA\), which only changes the weights of another file"
+    ) as error:
+        with_weights("uni", tmp_path)
+    assert error.value.mend.startswith("merge it into the weights that it is for")
+
+
+def test_names_that_are_hostile_are_told_all_the_same(tmp_path, tokens_of):
+    odd = {"blocks." + "9" * 5000 + ".w": torch.ones(1), "x" * 100_000: torch.ones(1)}
+    save_file({**tokens_of("uni"), **odd}, tmp_path / "w.safetensors")
+    with pytest.raises(EncoderError, match=r"2 unknown: blocks\.999") as error:
+        with_weights("uni", tmp_path / "w.safetensors")
+    assert len(str(error.value)) < 1500
+
+
+def test_a_file_that_is_mostly_hole_is_refused_before_all_of_it_is_read(tmp_path, tokens_of):
+    """64 GiB that are not on the disk: nothing of it is copied, and no digest of it is made."""
+    size = 1 << 36
+    entry = {"dtype": "BF16", "shape": [size // 2], "data_offsets": [0, size]}
+    header = json.dumps({"patch_embed.proj.weight": entry}).encode()
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(path, 8 + len(header) + size)
+    started = time.perf_counter()
+    with pytest.raises(EncoderError, match=r"the weights do not fit uni|cannot read the weights"):
+        with_weights("uni", path)
+    assert time.perf_counter() - started < 30
+
+
+def test_a_projection_of_no_size_is_told_too(tmp_path, tokens_of):
+    save_file({"patch_embed.proj.weight": torch.zeros(0, 3, 16, 16)}, tmp_path / "w.safetensors")
+    with pytest.raises(EncoderError, match="no vision transformer, or one under other names"):
+        with_weights("uni", tmp_path / "w.safetensors")

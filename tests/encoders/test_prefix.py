@@ -1,5 +1,6 @@
 """Prefixes of names: found whatever training script wrote them, one network of several chosen by name, and told."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -126,3 +127,15 @@ def test_a_loaded_encoder_tells(tmp_path):
     encoder = load_encoder("timm:resnet18", weights=tmp_path / "w.pth", device="cpu")
     assert encoder.notes == ("the names of the weights begin with 'state_dict.module.', which was taken off",)
     assert not load_encoder("embedded", device="cpu").notes
+
+
+def test_many_names_end_soon(network):
+    """As many as a header holds, under prefixes of their own, each with half of a network or with one tensor."""
+    wanted = [*network.state_dict()]  # the last is a count, which may be missing
+    many = {f"a{n}.b{n}.c{n}.d": torch.zeros(0) for n in range(60_000)}
+    many |= {f"a.b{n}.{name}": torch.zeros(0) for n in range(1000) for name in wanted[:3]}
+    many |= {f"e.f{n}.{name}": torch.zeros(0) for n in range(100) for name in wanted}
+    started = time.perf_counter()
+    fit_names(network, many, SPEC)
+    fit_names(network, {name: one for name, one in many.items() if not name.startswith("e.")}, SPEC)
+    assert time.perf_counter() - started < 30

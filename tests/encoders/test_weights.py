@@ -47,3 +47,19 @@ def test_values_that_are_no_weights_are_refused_and_not_loaded(network, values, 
         load_state(network, network.state_dict() | {"0.bias": values}, "test")
     assert word in error.value.got
     assert torch.equal(network.state_dict()["0.bias"], before)
+
+
+@pytest.mark.parametrize("number", [0.0, 1.0])
+def test_a_matrix_of_one_number_is_refused(network, number):
+    """As a download leaves that was broken off after its file was made as large as it would become."""
+    state = network.state_dict()
+    with pytest.raises(EncoderError, match=f"0.weight of {number:g} alone"):
+        load_state(network, state | {"0.weight": torch.full((4, 3), number)}, "test")
+    load_state(network, state | {"0.bias": torch.full((4,), number)}, "test")  # which biases and norms begin as
+
+
+def test_far_more_than_the_network_takes_is_not_widened(network):
+    """A file with holes declares more than any memory holds."""
+    many = {"a": torch.zeros(1, dtype=torch.bfloat16).expand(1 << 40)}
+    assert as_float(many, network)["a"].dtype == torch.bfloat16
+    assert as_float({"a": torch.ones(9).half()}, network)["a"].dtype == torch.float32

@@ -273,3 +273,38 @@ def test_an_archive_of_numpy_is_something_else(tmp_path):
     (tmp_path / "w.pth").write_bytes(buffer.getvalue())
     with pytest.raises(EncoderError, match="archive of something else"):
         read_weights(tmp_path / "w.pth")
+
+
+def test_the_state_of_an_optimizer_is_told(tmp_path, network):
+    optimizer = torch.optim.AdamW(network.parameters())
+    network(torch.ones(2, 3)).sum().backward()
+    optimizer.step()
+    torch.save(optimizer.state_dict(), tmp_path / "optimizer.pt")
+    torch.save({"optimizer": optimizer.state_dict(), "epoch": 3}, tmp_path / "checkpoint.pt")
+    for name in ("optimizer.pt", "checkpoint.pt"):
+        with pytest.raises(EncoderError, match="the state of an optimizer") as error:
+            read_weights(tmp_path / name)
+        assert error.value.mend == "give the file of the weights themselves"
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_numbers_of_8_bits_are_refused(tmp_path, kind):
+    """Their scales are kept elsewhere, and without these they are other numbers."""
+    save_file({"weight": torch.ones(3).to(kind)}, tmp_path / "w.safetensors")
+    with pytest.raises(EncoderError, match=r"numbers of 8 bits at most, 'weight' of float8") as error:
+        read_weights(tmp_path / "w.safetensors")
+    assert error.value.mend == "get the weights as float32, float16 or bfloat16"
+
+
+def test_an_archive_around_weights_is_to_be_unpacked(tmp_path, network):
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        archive.write(tmp_path / "w.safetensors", "uni/w.safetensors")
+    with pytest.raises(EncoderError, match=r"an archive with uni/w\.safetensors in it; unpack it"):
+        read_weights(tmp_path / "w.zip")
+
+
+def test_what_is_not_there_is_not_called_damaged(tmp_path):
+    for read in (read_weights, file_revision):
+        with pytest.raises(EncoderError, match="got No such file or directory; check the path"):
+            read(tmp_path / "none.safetensors")

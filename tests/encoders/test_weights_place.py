@@ -1,5 +1,6 @@
 """Files of weights in folders: a snapshot of the hub, its cache, links, and what tells nothing."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -97,4 +98,66 @@ def test_several_snapshots_of_which_none_is_named(cache):
     folder = cache / "models--MahmoodLab--UNI" / "snapshots" / COMMIT
     folder.rename(folder.with_name("1" * 40))
     with pytest.raises(EncoderError, match="2 snapshots"):
+        find_file(cache, SPEC)
+
+
+SHARD, OTHER_SHARD = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("names", "got", "mend"),
+    [
+        ([SHARD, "model.safetensors.index.json"], f"1 of 2 parts: {SHARD}", "fetch the whole repository, and join"),
+        ([SHARD, OTHER_SHARD, "optimizer.pt"], f"2 of 2 parts: {SHARD}, {OTHER_SHARD}", "join the parts into one file"),
+    ],
+)
+def test_weights_in_parts_are_not_taken_for_whole_ones(tmp_path, names, got, mend):
+    for name in names:
+        file_at(tmp_path / name)
+    for path in (tmp_path, tmp_path / SHARD):
+        with pytest.raises(EncoderError) as error:
+            find_file(path, SPEC)
+    with pytest.raises(EncoderError) as error:
+        find_file(tmp_path, SPEC)
+    assert error.value.got == got
+    assert error.value.mend.startswith(mend)
+    whole = file_at(tmp_path / "one" / "model-00001-of-00001.safetensors")
+    assert find_file(tmp_path / "one", SPEC) == find_file(whole, SPEC) == whole
+
+
+def test_an_index_is_no_file_of_weights(tmp_path):
+    index = file_at(tmp_path / "model.safetensors.index.json", b'{"weight_map": {"a": "../../../../etc/passwd"}}')
+    for path in (index, tmp_path):
+        with pytest.raises(EncoderError, match=r"an index of parts, model\.safetensors\.index\.json, without them"):
+            find_file(path, SPEC)
+
+
+def test_links_in_circles_and_links_in_a_folder(tmp_path):
+    (tmp_path / "w.bin").symlink_to(tmp_path / "w.bin")
+    with pytest.raises(EncoderError, match="got a link that leads back to itself"):
+        find_file(tmp_path / "w.bin", SPEC)
+    with pytest.raises(EncoderError, match=r"got w\.bin, a link that leads back to itself; fetch the file again"):
+        find_file(tmp_path, SPEC)
+    (tmp_path / "w.bin").unlink()
+    (tmp_path / "w.bin").symlink_to(tmp_path / "blobs" / "gone")
+    with pytest.raises(EncoderError, match=r"got w.bin, a link to .*gone, which is gone"):
+        find_file(tmp_path, SPEC)
+
+
+def test_paths_that_cannot_be_looked_at(tmp_path, cache):
+    with pytest.raises(EncoderError, match=r"(?i)file name too long") as error:
+        find_file(tmp_path / ("x" * 300), SPEC)
+    assert "that you may read" in error.value.mend
+    (cache / "models--MahmoodLab--UNI" / "refs" / "main").write_bytes(b"\xff\xfe")
+    with pytest.raises(EncoderError, match="cannot find the weights of uni"):
+        find_file(cache, SPEC)
+
+
+def test_a_pipe_or_nothing_where_weights_should_be(tmp_path, cache):
+    os.mkfifo(tmp_path / "w.safetensors")
+    with pytest.raises(EncoderError, match=r"got w\.safetensors, which is no plain file; give the path of the file"):
+        find_file(tmp_path, SPEC)
+    for folder in (cache / "models--MahmoodLab--UNI" / "snapshots").iterdir():
+        folder.rename(tmp_path / folder.name)
+    with pytest.raises(EncoderError, match="got a repository without snapshots; fetch it again"):
         find_file(cache, SPEC)

@@ -6,10 +6,11 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.file import BankFile, read_bank_file
 from histofactor.concepts.bank.following import Following, stated
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.encoders.terms import terms_of
+from histofactor.encoders.weights import embedded_path
 from histofactor.errors import BankError
 from histofactor.export.bank_card import Sharing, bank_card
 from small_banks import KEY, bank
@@ -127,3 +128,12 @@ def test_a_bank_that_tells_little():
 def test_a_damaged_card():
     with pytest.raises(BankError):
         card_of(replace(file(), card={"groups": 3}))
+
+
+def test_the_bank_that_ships_states_one_licence_of_its_encoder():
+    """The licence of the table and of the project is what the bank itself says."""
+    shipped = read_bank_file(embedded_path("concepts.safetensors"))
+    text = bank_card(shipped, Sharing(repository="anna/bank", terms=terms_of("embedded"), k=min(shipped.banks)))
+    assert yaml.safe_load(text.split("---\n")[1])["license"] == "apache-2.0"
+    assert "the encoder is Apache-2.0" in text
+    assert "MIT" not in text

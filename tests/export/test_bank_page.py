@@ -9,12 +9,15 @@ import pytest
 
 from histofactor.base.colors import seen_color
 from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.following import FOLLOWING, stated
 from histofactor.concepts.bank.suggested import concept_keys
+from histofactor.concepts.learn.following import follow_groups
 from histofactor.concepts.learn.levels import banks_from_features
 from histofactor.errors import BankError
 from histofactor.export.bank_page import write_bank_page
 from histofactor.export.tables import hex_color
 from histofactor.records import EncoderKey
+from small_banks import bank as small_bank
 from small_pairs import suggested
 
 CHOICE = {
@@ -181,3 +184,20 @@ def test_suggested_names_are_text(tmp_path):
     text = path.read_text()
     assert "suggested: &lt;b&gt;fat (0.40), unsure: patches disagree" in text
     assert "tumour" not in text  # it has a name
+
+
+def test_why_a_concept_of_one_slide_is_not_judged(tmp_path):
+    counts = np.array([[50, 0]] * 4 + [[30, 20]] + [[50, 0]] * 5)
+    groups = ["north"] * 5 + ["south"] * 5
+    told = {
+        FOLLOWING: stated(follow_groups(counts, groups)),
+        "per_slide": counts.tolist(),
+        "per_group": {"north": [230, 20], "south": [250, 0]},
+    }
+    card = {"slides": [{"name": f"{number}.svs", "group": group} for number, group in enumerate([*groups[:9], None])]}
+    write_bank_page(BankFile({2: small_bank(2, provenance=told)}, card), tmp_path / "p.html", "mine", {})
+    text = (tmp_path / "p.html").read_text()
+    assert '<span class="pill">in one slide alone</span>' in text
+    assert "nearly all from north" not in text
+    assert "its share of a group is no sign of the group, so that it is marked and not judged" in text
+    assert "1 of 10 inputs has no group: they are in no figure on groups" in text

@@ -45,7 +45,7 @@ def show(
     study = open_study(bank)
     file = study.file
     _print_levels(file)
-    print_following(file.banks)
+    print_following(file)
     if study.learned:
         say(f"slides are segmented with K = {study.k}")
     suggested = read_suggested(bank)
@@ -104,7 +104,8 @@ def _print_concepts(file: BankFile, k: int, suggested: ByConcept) -> None:
         share = "excluded" if summary.excluded else share
         nearest = ", ".join(f"{label} ({cosine:.2f})" for label, cosine in summary.neighbours[:1])
         where = ", ".join(f"{n} {s:.0%}" for n, s in summary.origins[:2])
-        where = f"nearly all from {summary.alone}" if summary.alone else where
+        where = f"{where}, {summary.in_one_slide}" if summary.in_one_slide else where
+        where = f"nearly all from {summary.alone}" if summary.alone and not summary.in_one_slide else where
         where = f"follows {summary.follows}, excess {summary.excess:.2f}" if summary.follows else where
         table.add_row(
             str(summary.label),

@@ -65,6 +65,9 @@ def name(
         return named(new, naming.colors)(path, file, level)
 
     made = edit(target, k, change, out=out, arguments=sys.argv[1:])
+    if not made.written:
+        say(f"nothing changed, nothing written: {made.path} has these names at K = {made.change.k}")
+        return
     say(f"wrote {made.path}: {counted(len(new), 'name')} at K = {made.change.k}")
     for label, called in sorted(new.items()):
         if (before := names_before[made.change.k][label - 1]) != called:
@@ -141,6 +144,9 @@ def exclude(  # noqa: PLR0913 - one parameter an option
     made = edit(target, k, change(back=include, name=called), out=out, arguments=sys.argv[1:])
     bank = made.change.file.banks[made.change.k]
     listed = ", ".join(bank.names[concept] for concept in bank.excluded) or "none"
+    if not made.written:
+        say(f"nothing changed, nothing written: excluded at K = {made.change.k} of {made.path} already: {listed}")
+        return
     say(f"wrote {made.path}: excluded at K = {made.change.k}: {listed}")
     for before, now in sorted(made.change.moved.items()):
         say(f"K = {before} is K = {now} now: the artefact was part of a concept there")
@@ -150,7 +156,8 @@ def exclude(  # noqa: PLR0913 - one parameter an option
 def _tell_level(made: Edited, what: str) -> None:
     """The levels that there are now, and which is new."""
     levels = ", ".join(map(str, made.change.file.banks))
-    say(f"wrote {made.path}: K = {levels}; the {what} level is K = {made.change.k}")
+    begin = "wrote" if made.written else "nothing changed, nothing written:"
+    say(f"{begin} {made.path}: K = {levels}; the {what} level is K = {made.change.k}")
 
 
 def _tell_next(target: Path, made: Edited) -> None:

@@ -84,7 +84,11 @@ def push(  # noqa: PLR0913 - one parameter an option
         say(f"sent nothing{note}")
         return
     levels = ", ".join(map(str, parcel.levels))
-    sent = send(repository, parcel.files, public=public, message=f"Concepts, K = {levels}")
+    try:
+        sent = send(repository, parcel.files, public=public, message=f"Concepts, K = {levels}")
+    except KeyboardInterrupt:
+        say(f"interrupted; where {address} was made for this push, it stays: push again, or delete it", err=True)
+        raise typer.Exit(130) from None
     seen = "private" if sent.private else "public"
     for name in sent.removed:
         say(f"took away {name} of an earlier push")

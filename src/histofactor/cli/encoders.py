@@ -133,9 +133,13 @@ def _tell(given: Weighted, encoder: Encoder, found: Checked, compared: Compared 
 def _advise(found: Checked, compared: Compared | None) -> bool:
     """Say what to do about what is off; returns whether the encoder is not to be used."""
     wrong = []
-    if not found.geometry:
+    if not found.finite:
+        wrong.append("get a fresh copy of the weights: tokens are not finite numbers")
+    elif found.alike:
+        wrong.append("get a fresh copy of the weights: tokens are the same wherever they lie")
+    elif not found.geometry:
         wrong.append("choose another --layer, or another encoder: tokens do not lie where their patches lie")
-    if compared is not None and not compared.same:
+    if found.finite and compared is not None and not compared.same:
         wrong.append(f"get weights and {compared.who} of the same version: its own forward gives other tokens")
     for advice in wrong:
         say(advice, err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from histofactor.cli.options import say
 
 if TYPE_CHECKING:
-    from histofactor.records import ConceptBank
+    from histofactor.concepts.bank.file import BankFile
 
 BalanceOption = Annotated[
     str | None,
@@ -23,27 +22,29 @@ BalanceOption = Annotated[
 ]
 
 
-def tell_following(banks: Mapping[int, ConceptBank], k: int, target: Path) -> None:
+def tell_following(file: BankFile, k: int, target: Path) -> None:
     """Say whether the concepts of one K, just learned, follow the groups of slides; a warning on stderr."""
     from histofactor.concepts.bank.following import sentences
 
-    said = sentences(banks, k, str(target))
+    said = sentences(file, k, str(target))
     for sentence in said:
         say(sentence, err=said[0].startswith("warning"))
 
 
-def print_following(banks: Mapping[int, ConceptBank]) -> None:
-    """How far the concepts of every K follow the groups of slides, where a bank tells."""
+def print_following(file: BankFile) -> None:
+    """How far the concepts of every K follow the groups of slides, where a bank tells, and what is not told of them."""
     from rich.console import Console
     from rich.table import Table
 
-    from histofactor.concepts.bank.following import following_of, in_words
+    from histofactor.concepts.bank.following import following_of, in_words, ungrouped
 
     table = Table("K", "ARI with the groups", "by chance", "p", "tail mean", "", box=None)
-    for k, bank in banks.items():
+    for k, bank in file.banks.items():
         if (found := following_of(bank)) is not None:
             chance = "" if found.p is None else f"{found.p:.3f}"
             figures = f"{found.ari:.2f}", f"{found.by_chance:.2f}", chance, f"{found.tail_mean:.2f}"
             table.add_row(str(k), *figures, in_words(found))
     if table.row_count:
         Console().print(table)
+    if sentence := ungrouped(file.card):
+        say(sentence)

@@ -90,6 +90,8 @@ def suggest(target: Path, k: int | None, by: SuggestChoice) -> None:
     from histofactor.slides.inputs import find_inputs
 
     prompts = read_prompts(by.suggest or "")
+    for sentence in prompts.notes:
+        say(f"note: {sentence}", err=True)
     slides = find_inputs(by.slides) if by.slides else []
     found = suggest_names(target, k, load_pair(by.model or "keep", by.device or "auto"), prompts, slides=slides)
     for sentence in found.missing:

@@ -172,13 +172,15 @@ def _write(learned: Learned, out: Path, paths: list[Input], opening: Opening) ->
 
 def _tell(learned: Learned, out: Path, page: Path) -> None:
     """What was learned and written: how every K did, and whether concepts follow the groups of slides."""
+    from histofactor.concepts.bank.file import BankFile
+
     used, left_out = len(learned.card["slides"]), len(learned.card["left_out"])
     note = f" ({left_out} left out)" if left_out else ""
-    banks, compared = {len(bank.names): bank for bank in learned.banks}, learned.card["choice"]
+    file, compared = BankFile({len(bank.names): bank for bank in learned.banks}, learned.card), learned.card["choice"]
     if compared:
         _print_choice(compared)
-    tell_following(banks, compared["recommended"] if compared else min(banks), out)
-    say(f"wrote {out}: K = {', '.join(map(str, banks))} from {counted(used, 'input')}{note}")
+    tell_following(file, compared["recommended"] if compared else min(file.banks), out)
+    say(f"wrote {out}: K = {', '.join(map(str, file.banks))} from {counted(used, 'input')}{note}")
     say(f"wrote {page}, to look at")
 
 

@@ -44,6 +44,36 @@ class Sent:
     removed: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class _Left:
+    """A repository that was made for a push, and what is told of it where the push then fails.
+
+    Attributes:
+        page: of the repository.
+        seen: ``private`` or ``public``.
+        made: whether it was.
+    """
+
+    page: str
+    seen: str
+    made: bool = False
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Add to an error that the repository stays; it is not this program's to delete."""
+        try:
+            yield
+        except OutputError as error:
+            if not self.made:
+                raise
+            raise OutputError(
+                f"{error.what}, and the {self.seen} repository that was made for it stays, empty for all that is known",
+                expected=error.expected,
+                got=error.got,
+                mend=f"{error.mend}; then push again, or delete the repository at {self.page}/settings",
+            ) from error
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """A bank in the cache of the hub, read and found well.
@@ -93,17 +123,20 @@ def send(repository: str, files: Mapping[str, bytes], *, public: bool, message: 
 
     Raises:
         OutputError: there is no token, the hub is not to be asked or cannot be, it refuses, or the repository is public
-            and that was not asked for.
+            and that was not asked for; one that was made stays, and the message says so.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
 
     what, page = f"{SCHEME}{repository} cannot be written", f"{hub_address()}/{repository}"
-    with _told(what, repository, OutputError):
+    left = _Left(page, "public" if public else "private")
+    with left.told(), _told(what, repository, OutputError):
         _check_reachable()
         if get_token() is None:
             raise OutputError(what, expected="a token of the hub that may write", got="none", mend=_LOG_IN)
         api = HfApi(endpoint=constants.ENDPOINT)
+        is_there = api.repo_exists(repository)
         api.create_repo(repository, private=not public, exist_ok=True)
+        left.made = not is_there
         before = api.model_info(repository)
         if not before.private and not public:
             raise OutputError(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from histofactor.base.text import csv_plain
+from histofactor.base.text import counted, csv_plain
 from histofactor.concepts.bank.csv_rows import Row, read_rows
 from histofactor.concepts.bank.record import check_name
 from histofactor.errors import OptionError
@@ -39,12 +40,14 @@ class Prompts:
         classes: names, at least two.
         texts: all prompts, those of one class together.
         owners: the class of each, 0-based.
+        notes: what will tell classes apart badly, a sentence each.
     """
 
     name: str
     classes: tuple[str, ...]
     texts: tuple[str, ...]
     owners: tuple[int, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -61,7 +64,7 @@ def read_prompts(source: str) -> Prompts:
 
     Raises:
         OptionError: there is no such set or file, it cannot be read, names fewer than two classes or no name of a
-            concept, or has a template without a place for the word.
+            concept, has a template without a place for the word, or two classes with the same prompts.
     """
     if source in SETS:
         shipped = resources.files("histofactor.concepts").joinpath("prompt_sets", f"{source}.csv")
@@ -83,24 +86,61 @@ def _read(name: str, path: Path) -> Prompts:
     for line, row in rows:
         _check(row, f"{path}, line {line}")
     templates = [row["template"] for _, row in rows if row.get("template")] or TEMPLATES
-    found: dict[str, dict[str, None]] = {}  # prompts by class, each once
-    classes = [row for _, row in rows if row["class"]]
+    found: dict[str, dict[str, int]] = {}  # by class its prompts, each once, and the line it comes from first
+    classes = [(line, row) for line, row in rows if row["class"]]
     if (most := len(classes) * (len(templates) + 1)) > _MOST:
         expected = f"{_MOST:,} at most: a row makes one for each template"
         raise OptionError(f"{path} has too many prompts", expected=expected, got=f"up to {most:,}")
-    for row in classes:
+    for line, row in classes:
         prompts = found.setdefault(row["class"], {})
         if row.get("prompt"):
-            prompts[row["prompt"]] = None
+            prompts.setdefault(row["prompt"], line)
         if row.get("synonym") or not row.get("prompt"):
             word = row.get("synonym") or row["class"]
-            prompts |= {template.replace(_HOLE, word): None for template in templates}
+            for template in templates:
+                prompts.setdefault(template.replace(_HOLE, word), line)
     if len(found) < 2:
         got = ", ".join(found) or "none"
         raise OptionError(f"{path} leaves nothing to choose from", expected="at least two classes", got=got)
+    notes = _told_of_shared(path, found)
     texts = tuple(text for prompts in found.values() for text in prompts)
     owners = tuple(place for place, prompts in enumerate(found.values()) for _ in prompts)
-    return Prompts(name, tuple(found), texts, owners)
+    return Prompts(name, tuple(found), texts, owners, notes)
+
+
+def _told_of_shared(path: Path, found: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
+    """What is to be told of prompts that several classes have; raises OptionError where two have no others.
+
+    Spaces and capitals tell no prompts apart: tokenizers of such models drop them.
+    """
+    alike = {called: {" ".join(text.casefold().split()): text for text in texts} for called, texts in found.items()}
+    first_with: dict[frozenset[str], str] = {}
+    owners: dict[str, list[str]] = {}
+    for called, texts in alike.items():
+        if (other := first_with.setdefault(frozenset(texts), called)) != called:
+            raise OptionError(
+                f"{path}: two classes have the same prompts, so that no patch could ever tell them apart",
+                expected="for every class at least one prompt that no other has",
+                got=_both(found, alike, other, called, next(iter(texts))),
+                mend="give one of them other words, or make them one class",
+            )
+        for plain in texts:
+            owners.setdefault(plain, []).append(called)
+    shared = {plain: classes for plain, classes in owners.items() if len(classes) > 1}
+    if not shared:
+        return ()
+    plain, (one, other, *_) = next(iter(shared.items()))
+    are, such = ("is", "") if len(shared) == 1 else ("are", "such as ")
+    what = f"{counted(len(shared), 'prompt')} of {path.name} {are} of several classes, which it tells less well apart"
+    return (f"{what}: {such}{_both(found, alike, one, other, plain)}",)
+
+
+def _both(
+    found: Mapping[str, Mapping[str, int]], alike: Mapping[str, Mapping[str, str]], one: str, other: str, plain: str
+) -> str:
+    """Two classes that have a prompt, with the line that each has it from, and the prompt."""
+    places = (f"{called!r} (line {found[called][alike[called][plain]]})" for called in (one, other))
+    return f"{' and '.join(places)} with {alike[one][plain]!r:.200}"
 
 
 def _check(row: Row, where: str) -> None:

@@ -116,21 +116,27 @@ def with_weights(name: str, weights: str | Path | None = None, inference: Infere
             )
         spec = replace(spec, source=replace(spec.source, revision=inference.remote_code))
         return Weighted(spec, build_remote(spec))
-    if path is not None:
-        path = path if spec.source.library == "plugin" else find_file(path, spec)
-        revision = commit_at(path) or file_revision(path)
-        spec = replace(spec, source=replace(spec.source, revision=revision))
     if spec.source.library == "plugin":
+        spec = spec if path is None else _of_file(spec, path)
         return Weighted(spec, registry.plugins()[spec.name].build(path), path=path)
+    is_given = path is not None
     if path is None:
         path, spec = _find_weights(spec)
+    else:
+        path = find_file(path, spec)
     network, tensors = build_network(spec), read_weights(path)
     state, notes = fit_names(network, tensors, spec)
-    state = adapt(network, as_float(state), spec)
+    state = adapt(network, as_float(state, network), spec)
     if differ := misfit(network, state):
         raise explain(spec, network, tensors, differ)
     load_state(network, state, spec.name)
+    spec = _of_file(spec, path) if is_given else spec  # last: what does not fit is told before all of it is read
     return Weighted(spec, network, notes, path, len(tensors))
+
+
+def _of_file(spec: EncoderSpec, path: Path) -> EncoderSpec:
+    """The row with what tells a local file of weights from any other."""
+    return replace(spec, source=replace(spec.source, revision=commit_at(path) or file_revision(path)))
 
 
 def row_of(name: str, window_px: int | None = None) -> EncoderSpec:

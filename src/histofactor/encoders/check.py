@@ -26,6 +26,8 @@ class Checked:
 
     Attributes:
         grid: tokens (rows, columns) of a window, as many as its row says.
+        finite: whether all tokens are finite numbers.
+        alike: whether they are the same at all places.
         geometry: whether a lit patch lights its own token more than any other (its centre, for convolutions).
         norm: median norm of a token of tissue.
         outliers: share of the tokens whose norm stands out.
@@ -34,6 +36,8 @@ class Checked:
     """
 
     grid: tuple[int, int]
+    finite: bool
+    alike: bool
     geometry: bool
     norm: float
     outliers: float
@@ -66,6 +70,8 @@ def check_encoder(encoder: Encoder) -> Checked:
     rows, columns = features.values.shape[1:3]
     return Checked(
         (rows, columns),
+        bool(torch.isfinite(maps).all()),
+        bool((maps == maps[..., :1, :1]).all()),
         _is_placed_right(encoder, tissue, maps),
         float(maps.norm(dim=1).median()),
         float(outliers(maps).float().mean()),
@@ -138,6 +144,8 @@ def _is_placed_right(encoder: Encoder, tissue: np.ndarray, dark: torch.Tensor) -
     if encoder.spec.prefix_tokens:
         return bool(change.argmax() == row * columns + column)
     energy = change**2
+    if not 0 < energy.sum() < np.inf:
+        return False
     centre = [(energy.sum(1 - axis) * np.arange(energy.shape[axis])).sum() / energy.sum() for axis in (0, 1)]
     return bool(np.abs(np.subtract(centre, (row, column))).max() <= 1)
 

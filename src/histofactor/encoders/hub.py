@@ -7,10 +7,14 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from histofactor.errors import EncoderError
 from histofactor.records import EncoderSpec
 from histofactor.records.urls import told
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
 
 _PATIENCE_S = 3.0  # for the hub to answer
 
@@ -45,7 +49,7 @@ def fetch_file(
         EncoderError: it cannot be had.
     """
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
 
     what = f"the weights of {spec.name}" if spec is not None else f"{filename} of {repository}"
     by_hand = by_hand or "give a local folder"
@@ -58,16 +62,17 @@ def fetch_file(
         if not answers(constants.ENDPOINT):
             raise ConnectionError(f"no answer from {told(constants.ENDPOINT)}")
         return Path(hf_hub_download(repository, filename, revision=revision))
-    except (GatedRepoError, RepositoryNotFoundError) as error:
-        licence = f", whose licence is {spec.licence}" if spec is not None else ""
-        gated = spec is not None and spec.gated
-        raise EncoderError(
-            f"the hub does not hand out {what}",
-            expected=f"access to {repository}{licence}",
-            got="a gated repository without access" if gated else str(error).splitlines()[0],
-            mend=f"ask for access on {_page(constants.ENDPOINT, repository)} and run `hf auth login`, or {by_hand}",
-        ) from error
-    except (LocalEntryNotFoundError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
+        answer = error if isinstance(error, HfHubHTTPError) else error.__cause__
+        if isinstance(answer, HfHubHTTPError):
+            expected, got, mend = _refusal(answer, repository, filename, revision)
+            licence = f", whose licence is {spec.licence}" if spec is not None else ""
+            raise EncoderError(
+                f"the hub does not hand out {what}",
+                expected=f"{expected}{licence}",
+                got=got,
+                mend=f"{mend}, or {by_hand}",
+            ) from error
         raise EncoderError(
             f"{what} are not on this machine and the hub cannot be reached"
             if spec is not None
@@ -76,6 +81,34 @@ def fetch_file(
             got=str(error).splitlines()[0] if str(error) else type(error).__name__,
             mend=f"connect once to download them, or {by_hand}; the encoder 'embedded' needs no download",
         ) from error
+
+
+def _refusal(error: HfHubHTTPError, repository: str, filename: str, revision: str | None) -> tuple[str, str, str]:
+    """What the hub was to have, what it says instead, and what to do: each of its refusals is another matter."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    page, log_in = _page(constants.ENDPOINT, repository), "run `hf auth login`"
+    if isinstance(error, GatedRepoError):
+        return f"access to {repository}", "a gated repository without access", f"ask for access on {page} and {log_in}"
+    if isinstance(error, RepositoryNotFoundError):
+        got = "no repository of that name, or a private one that this token may not see"
+        return f"the repository {repository}", got, f"look whether it is still at {page}, {log_in} if it is private"
+    if isinstance(error, RevisionNotFoundError):
+        got = f"a repository without the revision {revision or 'main'}"
+        return f"{repository} at that revision", got, f"look at {page} whether it was moved, or update histofactor"
+    if isinstance(error, EntryNotFoundError):
+        got = f"no such file at revision {revision or 'main'}"
+        return f"{filename} in {repository}", got, f"look at {page} whether it was moved, or update histofactor"
+    status = error.response.status_code if error.response is not None else 0
+    if status in {401, 403}:
+        return f"access to {repository}", f"a refusal ({status})", f"{log_in} with a token that may read {page}"
+    return f"an answer about {repository}", str(error).splitlines()[0], "try again later"
 
 
 def answers(address: str) -> bool:

@@ -15,8 +15,9 @@ from histofactor.errors import EncoderError
 from histofactor.records import EncoderSpec
 
 _PATCH = re.compile(r"(?:^|\.)(?:patch|vision_embed)\w*\.(?:.*\.)?weight$")
-_BLOCK = re.compile(r"(?:^|\.)(?:blocks|layers?)\.(?:\d+\.)?(\d+)\.")
+_BLOCK = re.compile(r"(?:^|\.)(?:blocks|layers?)\.(?:\d+\.)?(\d{1,6})\.")
 _REGISTERS = re.compile(r"(?:^|\.)(?:reg_token|register_tokens|storage_tokens)$")
+_UPDATE = re.compile(r"(?:^|[._])lora_", re.IGNORECASE)
 _SHOWN = 3  # names in a message
 
 
@@ -49,6 +50,9 @@ def explain(
     """
     ours, theirs = _build_of(network.state_dict()), _build_of(tensors)
     got, mend = _reason(spec, ours, theirs)
+    if 2 * sum(bool(_UPDATE.search(name)) for name in tensors) >= len(tensors):
+        got = "an adapter (LoRA), which only changes the weights of another file"
+        mend = f"merge it into the weights that it is for, and save these, or give {_theirs(spec)}"
     return EncoderError(
         f"the weights do not fit {spec.name}",
         expected=f"{len(network.state_dict())} tensors such as {next(iter(network.state_dict()))}",
@@ -106,7 +110,7 @@ def _alike(spec: EncoderSpec, build: _Build) -> str:
 def _build_of(tensors: Mapping[str, torch.Tensor]) -> _Build | None:
     """What tensors are of; None where they have no patch projection."""
     patch = next((one.shape for name, one in tensors.items() if one.ndim == 4 and _PATCH.search(name)), None)
-    if patch is None:
+    if patch is None or not all(patch):
         return None
     blocks = {int(found[1]) for name in tensors if (found := _BLOCK.search(name))}
     registers = next((one.shape[1] for name, one in tensors.items() if _REGISTERS.search(name) and one.ndim == 3), 0)

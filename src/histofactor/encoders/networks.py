@@ -12,6 +12,10 @@ from histofactor.encoders.weights_file import State
 from histofactor.errors import EncoderError
 from histofactor.records import EncoderSpec
 
+# What libraries raise on tensors that they did not write, such as those of no size.
+_NOT_OF_THIS_FAMILY = (
+    *(LookupError, ValueError, RuntimeError, AttributeError, TypeError, ArithmeticError, AssertionError, MemoryError),
+)
 _EXTRA = "pip install 'histofactor[transformers]'"
 
 
@@ -155,7 +159,7 @@ def adapt(network: torch.nn.Module, state: State, spec: EncoderSpec) -> State:
         return state
     try:
         converted: State = convert(state, network)
-    except (KeyError, ValueError, RuntimeError, AttributeError, IndexError, TypeError):
+    except _NOT_OF_THIS_FAMILY:
         return state  # not a file of this family: loading it says which tensors differ
     return converted
 

@@ -67,7 +67,7 @@ def read_pair(folder: Path, name: str, device: torch.device) -> Pair:
         network = _built(library, kind, config, folder, len(state))
         tokenizer = _tokenizer(library, folder)
     _check_end(network, tokenizer, folder)
-    load_state(network, as_float(state), name)
+    load_state(network, as_float(state, network), name)
     network = network.eval().requires_grad_(False).to(device)
     mean, std = (torch.tensor(one, device=device).view(3, 1, 1) for one in _norm(folder, network.norm))
 

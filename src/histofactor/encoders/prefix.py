@@ -15,6 +15,7 @@ from histofactor.errors import EncoderError
 from histofactor.records import EncoderSpec
 
 _DEPTH = 8  # parts of a prefix
+_TRIED = 64  # prefixes under which most tensors are; a file of a network has fewer
 _CHUNK = re.compile(r"(?<![^.])blocks\.\d+\.(?=\d+\.)")  # DINOv2 trains chunks of blocks, which keep their numbers
 
 
@@ -41,11 +42,13 @@ def fit_names(network: torch.nn.Module, tensors: State, spec: EncoderSpec) -> tu
     if prefixes := _as_named(tensors, wanted):
         prefix = _the_one(tensors, prefixes)
         return _under(tensors, prefix), (*notes, *_told(tensors, prefix, spec))
-    for prefix in _bulk(tensors, len(wanted)):
+    for prefix in _bulk(tensors, len(wanted))[:_TRIED]:
         state = adapt(network, _under(tensors, prefix), spec)
         if state.keys() >= set(wanted):
             return state, (*notes, *_told(tensors, prefix, spec))
-    nearest = max(_bulk(tensors, 1), key=lambda prefix: (sum(prefix + name in tensors for name in wanted), not prefix))
+    known = {*wanted}
+    fits = Counter(prefix for name in tensors for prefix in _prefixes(name) if name.removeprefix(prefix) in known)
+    nearest = max(_bulk(tensors, 1), key=lambda prefix: (fits[prefix], not prefix))
     return _under(tensors, nearest), notes
 
 
@@ -66,8 +69,7 @@ def _the_one(tensors: State, prefixes: list[str]) -> str:
     """The only prefix, or the first of those whose tensors are the same."""
     first = _under(tensors, prefixes[0])
     for other in prefixes[1:]:
-        same = first.keys() & (another := _under(tensors, other)).keys()
-        if not all(torch.equal(first[name], another[name]) for name in same):
+        if not all(torch.equal(one, tensors[other + name]) for name, one in first.items() if other + name in tensors):
             raise EncoderError(
                 "the file of weights holds several networks",
                 expected="one, or one that is called teacher",

@@ -10,6 +10,7 @@ from histofactor.encoders.weights_file import State
 from histofactor.errors import EncoderError
 
 _HEADS = ("fc.", "head.", "classifier.")  # classifiers, which dense features never use
+_TIMES = 16  # as many numbers as a network has
 _TRAINING_ONLY = ("mask_token", "embeddings.mask_token")
 
 
@@ -36,7 +37,7 @@ def load_state(network: torch.nn.Module, state: State, name: str) -> None:
     if odd := [told for key in given if (told := _oddity(key, given[key], wanted[key]))]:
         raise EncoderError(
             f"the weights cannot be those of {name}",
-            expected="finite numbers of the kind that the network has",
+            expected="finite numbers of the kind that the network has, which differ",
             got=f"{len(odd)} tensors that are not: {', '.join(sorted(odd)[:3])}",
             mend="get a fresh copy of the file, or convert it again",
         )
@@ -60,7 +61,7 @@ def misfit(network: torch.nn.Module, state: State) -> str:
         if given[key].shape != wanted[key].shape
     ]
     return "; ".join(
-        f"{len(keys)} {what}: {', '.join(sorted(keys)[:3])}"
+        f"{len(keys)} {what}: {', '.join(f'{key:.160}' for key in sorted(keys)[:3])}"
         for what, keys in (("missing", missing), ("unknown", unknown), ("of another shape", shapes))
         if keys
     )
@@ -73,7 +74,10 @@ def _oddity(key: str, given: torch.Tensor, wanted: torch.Tensor) -> str:
     if not given.is_floating_point() or not given.numel():
         return ""
     least, largest = given.float().aminmax()  # NaN where there is any
-    return "" if torch.isfinite(least) and torch.isfinite(largest) else f"{key} with NaN or infinity"
+    if not (torch.isfinite(least) and torch.isfinite(largest)):
+        return f"{key} with NaN or infinity"
+    is_matrix = given.ndim > 1 and given.numel() > 1 and key.endswith("weight")
+    return f"{key} of {least:g} alone" if is_matrix and least == largest else ""
 
 
 def _dispensable(key: str) -> bool:
@@ -85,6 +89,17 @@ def embedded_path(filename: str) -> Path:
     return Path(__file__).parent / "embedded" / filename
 
 
-def as_float(state: State) -> State:
-    """Half-precision tensors widened to float32, others as they are."""
+def as_float(state: State, network: torch.nn.Module | None = None) -> State:
+    """Half-precision tensors widened to float32, others as they are.
+
+    All stay as they are where they are far more than the network could take: widened, they might not fit in memory.
+
+    Args:
+        state: tensors by name.
+        network: that they may be of; None widens any.
+    """
+    if network is not None:
+        most = _TIMES * sum(one.numel() for one in network.state_dict().values())
+        if sum(one.numel() for one in state.values()) > most:
+            return state
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}

@@ -15,7 +15,8 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +24,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from histofactor.encoders.weights_kind import GET_AGAIN, foreign, is_safetensors
 from histofactor.errors import EncoderError
 
 State = dict[str, torch.Tensor]
@@ -34,20 +36,9 @@ _MAX_NAME = 1024  # bytes of the name of a class or a function
 _LEGACY_PICKLES = 5  # before the tensors, in a file that is no archive
 _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 _COPIES = 4  # that tensors may share the bytes of a file, as tied weights do
-_GET_AGAIN = "download it again, or convert it to safetensors"
 _NEEDED = "a file of tensors: .safetensors, or a torch checkpoint without code"
-_FOREIGN = (
-    (
-        ("version https://git-lfs",),
-        "a Git LFS pointer, which only names the file",
-        "fetch the file itself: `git lfs pull`, or download it from its page",
-    ),
-    (
-        ("<!doctype", "<html", "<head", "<?xml"),
-        "a web page, such as a site sends in place of a file that one has no access to",
-        "log in, ask for access where the licence asks for it, and download the file again",
-    ),
-)
+_ENDINGS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")  # of files of weights
+_OPTIMIZER = {"state", "param_groups"}  # what torch keeps of one
 _UNSAFE = "Unsupported"  # what torch says of a class or a function that a pickle names
 _MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
 _INERT = (
@@ -98,9 +89,9 @@ def read_weights(path: Path) -> State:
     """
     try:
         size, head = _begin(path)
-        if (kind := _foreign(head)) is not None:
+        if (kind := foreign(head)) is not None:
             raise refuse(path, *kind)
-        tree = _read_safetensors(path, size) if _is_safetensors(head) else _read_torch(path, head, size)
+        tree = _read_safetensors(path, size) if is_safetensors(head) else _read_torch(path, head, size)
         tensors = _flat(path, tree)
         _check_sizes(path, tensors, size)
     except _UNREADABLE as error:
@@ -116,16 +107,11 @@ def file_revision(path: Path) -> str:
         EncoderError: the file does not exist or cannot be read.
     """
     _check_plain(path)
-    try:
-        with path.open("rb") as file:
-            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise EncoderError(
-            f"cannot read the weights {path}", expected="a .safetensors, .bin, .pth or .pt file", got=str(error)
-        ) from error
+    with _opened(path) as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def refuse(path: Path, got: str, mend: str = _GET_AGAIN) -> EncoderError:
+def refuse(path: Path, got: str, mend: str = GET_AGAIN) -> EncoderError:
     """The error for a file that cannot be read as weights."""
     return EncoderError(f"cannot read the weights {path}", expected=_NEEDED, got=got, mend=mend)
 
@@ -133,33 +119,24 @@ def refuse(path: Path, got: str, mend: str = _GET_AGAIN) -> EncoderError:
 def _begin(path: Path) -> tuple[int, bytes]:
     """The size of a file and how it begins."""
     _check_plain(path)
-    with path.open("rb") as file:
+    with _opened(path) as file:
         return path.stat().st_size, file.read(512)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise refuse(
+            path, error.strerror or str(error), "check the path, and that you may read what is there"
+        ) from error
 
 
 def _check_plain(path: Path) -> None:
     if path.exists() and not path.is_file():
         raise refuse(path, "a folder" if path.is_dir() else "no plain file", "give the path of the file of weights")
-
-
-def _is_safetensors(head: bytes) -> bool:
-    """Whether a file begins as safetensors: with the length of a header, and the header's brace."""
-    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 40
-
-
-def _foreign(head: bytes) -> tuple[str, str] | None:
-    """What a file is that holds no tensors, and what to do about it; None for one that may."""
-    if not head:
-        return "an empty file", _GET_AGAIN
-    if head.startswith((b"PK\x03\x04", b"\x80")) or _is_safetensors(head):
-        return None
-    text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n").lower()
-    for beginnings, got, mend in _FOREIGN:
-        if text.startswith(beginnings):
-            return got, mend
-    if all(byte >= 0x20 or byte in b"\t\r\n" for byte in head):
-        return "a text file", _GET_AGAIN
-    return "a file of another kind, or a damaged one", _GET_AGAIN
 
 
 def _read_safetensors(path: Path, size: int) -> State:
@@ -225,11 +202,13 @@ def _check_archive(path: Path, size: int) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise refuse(path, "a file that was cut short or damaged: its directory is missing", _GET_AGAIN) from error
+        raise refuse(path, "a file that was cut short or damaged: its directory is missing", GET_AGAIN) from error
     names = {entry.filename.partition("/")[2] for entry in entries}
     if "constants.pkl" in names:
         mend = "where you trust the file, load it with torch.jit.load and save its state_dict()"
         raise refuse(path, "a TorchScript program, which is code", mend)
+    if inside := [entry.filename for entry in entries if entry.filename.endswith(_ENDINGS)]:
+        raise refuse(path, f"an archive with {inside[0]:.80} in it", "unpack it, and give that file")
     if "data.pkl" not in names:
         raise refuse(path, "an archive of something else (NumPy, Keras, …)", "convert it to safetensors")
     stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
@@ -251,6 +230,10 @@ def _flat(path: Path, tree: Any) -> State:
         if name in tensors:
             raise refuse(path, f"two tensors of the name {name!r:.80}")
         tensors[name] = tensor
+    kept = [tree] if tensors else [tree, *tree.values()]
+    if any(isinstance(one, Mapping) and one.keys() >= _OPTIMIZER for one in kept):
+        got = "the state of an optimizer, which training keeps beside the weights"
+        raise refuse(path, got, "give the file of the weights themselves")
     if not tensors:
         raise refuse(path, "something else than a dictionary of tensors by name")
     return tensors
@@ -281,6 +264,10 @@ def _check_sizes(path: Path, tensors: State, size: int) -> None:
             kind = "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
             kind = "quantized" if tensor.layout is torch.strided and tensor.is_quantized else kind
             raise refuse(path, f"a tensor without plain values: {name!r:.80} ({kind})", "save plain tensors")
+        if tensor.is_floating_point() and tensor.element_size() == 1:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            got = f"numbers of 8 bits at most, {name!r:.80} of {kind}, too coarse or with scales elsewhere"
+            raise refuse(path, got, "get the weights as float32, float16 or bfloat16")
     taken = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if taken > _COPIES * size:
         raise refuse(path, f"tensors of {taken} bytes in a file of {size}")

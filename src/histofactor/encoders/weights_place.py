@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from errno import ELOOP
 from pathlib import Path
 
 from histofactor.errors import EncoderError
@@ -10,6 +11,9 @@ from histofactor.records import EncoderSpec
 
 _SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_PART = re.compile(r"-\d{5}-of-(?!00001)(\d{5})\.\w+$")  # one file of several, as transformers saves large weights
+_INDEX = ".index.json"
+_JOIN = "join the parts into one file, as save_pretrained(…, max_shard_size='1TB') of transformers does"
 _SHOWN = 4  # names in a message
 
 
@@ -23,24 +27,67 @@ def find_file(path: Path, spec: EncoderSpec) -> Path:
     Raises:
         EncoderError: a link leads nowhere, or the folder does not tell which file is meant.
     """
-    if path.is_symlink() and not path.exists():
-        raise _unclear(path, spec, f"a link to {path.readlink()}, which is gone", "fetch the file again")
+    try:
+        return _file_at(path, spec)
+    except (OSError, UnicodeDecodeError) as error:
+        got = f"{error.strerror if isinstance(error, OSError) else error}"
+        raise _unclear(path, spec, got, "name the file itself, by a path that you may read") from error
+
+
+def _file_at(path: Path, spec: EncoderSpec) -> Path:
+    if broken := _broken_link(path):
+        raise _unclear(path, spec, broken, "fetch the file again")
     if not path.is_dir():
+        if _PART.search(path.name) or path.name.endswith(_INDEX):
+            raise _unclear(path, spec, _told([path]), _JOIN)
         return path
     name, folder = spec.source.filename, _snapshot(path, spec)
     if name and (folder / name).is_file():
         return folder / name
-    found = sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES and file.is_file())
+    held = sorted(folder.iterdir())
+    weights = [file for file in held if file.suffix in _SUFFIXES]
+    found = [file for file in weights if file.is_file()]
+    indexes = [] if found else [file for file in held if file.name.endswith(_INDEX)]
+    if parts := [file for file in found if _PART.search(file.name)] or indexes:
+        mend = _JOIN if _total(parts[0]) == len(parts) else f"fetch the whole repository, and {_JOIN}"
+        raise _unclear(path, spec, _told(parts), mend)
     if len(found) == 1:
         return found[0]
     if found:
         got = f"{len(found)} files of weights: {_listed(found)}"
         raise _unclear(path, spec, got, "name the file that you mean")
-    if parts := [file for file in folder.iterdir() if file.name.endswith(".index.json")]:
-        raise _unclear(path, spec, f"an index of parts, {parts[0].name}, without them", "fetch the whole repository")
-    held = sorted(folder.iterdir())
+    if gone := [f"{file.name}, {told}" for file in weights if (told := _broken_link(file))]:
+        raise _unclear(path, spec, gone[0], "fetch the file again")
+    if others := [file.name for file in weights if not file.is_dir()]:
+        raise _unclear(path, spec, f"{others[0]}, which is no plain file", "give the path of the file of weights")
     got = f"a folder without weights: {_listed(held)}" if held else "an empty folder"
     raise _unclear(path, spec, got, "name the file, or the folder that it is in")
+
+
+def _broken_link(path: Path) -> str:
+    """Where a link leads that leads to nothing, or ""."""
+    if not path.is_symlink() or path.exists():
+        return ""
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == ELOOP:
+            return "a link that leads back to itself"
+    return f"a link to {path.readlink()}, which is gone"
+
+
+def _told(parts: list[Path]) -> str:
+    """What there is of weights in several files."""
+    total = _total(parts[0])
+    if not total:
+        return f"an index of parts, {parts[0].name}, without them"
+    return f"{len(parts)} of {total} parts: {_listed(parts)}"
+
+
+def _total(path: Path) -> int:
+    """How many parts there are of what a file is one part of; 0 of an index."""
+    found = _PART.search(path.name)
+    return int(found[1]) if found else 0
 
 
 def commit_at(path: Path) -> str | None:
@@ -65,6 +112,8 @@ def _snapshot(path: Path, spec: EncoderSpec) -> Path:
             return snapshots / commit
     if len(there) == 1:
         return there[0]
+    if not there:
+        raise _unclear(path, spec, "a repository without snapshots", "fetch it again")
     got = f"{len(there)} snapshots: {_listed(there)}"
     raise _unclear(path, spec, got, "name the folder of the snapshot that you mean")
 

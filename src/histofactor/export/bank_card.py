@@ -13,7 +13,7 @@ import jinja2
 
 from histofactor.base.text import counted, finalize
 from histofactor.concepts.bank.file import BankFile, bank_bytes, recommended_k
-from histofactor.concepts.bank.following import following_of, in_words
+from histofactor.concepts.bank.following import following_of, in_words, ungrouped
 from histofactor.concepts.bank.provenance import CHOICE, check_card, residual_limit_of, slides_of, window_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.concepts.bank.summary import summarize
@@ -83,6 +83,7 @@ def bank_card(file: BankFile, sharing: Sharing) -> str:
         shown=sharing.k,
         concepts=summarize(file, sharing.k),
         following=None if (found := following_of(bank)) is None else in_words(found),
+        ungrouped=ungrouped(card),
     )
 
 

@@ -16,7 +16,7 @@ from histofactor.base.colors import seen_color
 from histofactor.base.files import atomic
 from histofactor.base.text import finalize
 from histofactor.concepts.bank.file import BankFile, recommended_k
-from histofactor.concepts.bank.following import EXCESS, following_of, in_words
+from histofactor.concepts.bank.following import EXCESS, following_of, in_words, ungrouped
 from histofactor.concepts.bank.provenance import CHOICE, check_card, residual_limit_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.concepts.bank.suggested import NONE, ByConcept
@@ -68,6 +68,7 @@ def write_bank_page(
         levels={k: summarize(file, k, suggested) for k in file.banks},
         hashes={k: bank_hash(bank) for k, bank in file.banks.items()},
         followings={k: found for k, bank in file.banks.items() if (found := following_of(bank)) is not None},
+        ungrouped=ungrouped(file.card),
         excess=EXCESS,
         limits={k: residual_limit_of(bank) for k, bank in file.banks.items()},
         slides=[slide for slide in file.card.get("slides") or () if isinstance(slide, dict)],

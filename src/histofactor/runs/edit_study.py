@@ -8,7 +8,7 @@ from pathlib import Path
 
 from histofactor.concepts.bank.edit import level_of, merge, rename
 from histofactor.concepts.bank.exclude import exclude, include
-from histofactor.concepts.bank.file import BankFile, write_bank_file
+from histofactor.concepts.bank.file import BankFile, bank_bytes, write_bank_file
 from histofactor.concepts.bank.following import following_of
 from histofactor.concepts.bank.groups import Merge
 from histofactor.concepts.bank.one_name import joined
@@ -57,12 +57,14 @@ class Edited:
         change: what became of it.
         k: the level that slides are segmented with from now on; None for a bank that belongs to no study.
         noted: whether a journal tells of it, which a bank that was not learned here has none of.
+        written: whether anything was: a bank that is already as it was to become stays, and so does its journal.
     """
 
     path: Path
     change: Change
     k: int | None
     noted: bool = False
+    written: bool = True
 
 
 def edit(
@@ -94,6 +96,8 @@ def edit(
         level = which_k(file, k)
         made = change(path, file, level)
         _check_free(path, file, level, made, out)
+        if out is None and _is_as(made.file, file):
+            return Edited(path, made, None, written=False)
         write_bank_file(made.file, out or path)
         return Edited(out or path, made, None)
     with study_lock(path.parent):
@@ -103,14 +107,21 @@ def edit(
         if out is not None:
             write_bank_file(made.file, out)
             return Edited(out, made, None)
+        now = made.k if made.k != level else made.moved.get(study.k, study.k)
+        if now == study.k and _is_as(made.file, study.file):
+            return Edited(path, made, now, study.learned, written=False)
         if made.k != level and made.k in study.file.banks:
             aside = keep_aside(path)
             note = f"it takes the place of the K = {made.k} that there was; the concepts before are kept as {aside}"
             made = replace(made, notes=(*made.notes, note))
-        now = made.k if made.k != level else made.moved.get(study.k, study.k)
         write_study(made.file, path, now, made.did, arguments)
         forget(path)
     return Edited(path, made, now, study.learned)
+
+
+def _is_as(file: BankFile, before: BankFile) -> bool:
+    """Whether a bank would be written as it is."""
+    return bank_bytes(file) == bank_bytes(before)
 
 
 def which_k(file: BankFile, k: int | None) -> int:

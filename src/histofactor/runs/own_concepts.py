@@ -213,7 +213,7 @@ def _learned(
         f"learned K = {ks} from {counted(len(builder.used), 'input')}, K = {k} is used: {path}, to look at: "
         f"{page_of(path)}"
     )
-    for sentence in sentences(file.banks, k, str(path.parent)):
+    for sentence in sentences(file, k, str(path.parent)):
         reporter.on_note(sentence)
     request = replace(request, encoder=builder.setup.encoder, concepts=bank, k=None)
     return OwnConcepts(request, origin(study))

@@ -57,7 +57,8 @@ def card(file: BankFile, k: int, label: int, view: StudyView | None) -> dict[str
         "share": one.share,
         "neighbours": [list(pair) for pair in one.neighbours],
         "origins": [list(pair) for pair in one.origins[:_ORIGINS]],
-        "alone": one.alone,
+        "alone": "" if one.in_one_slide else one.alone,
+        "in_one_slide": one.in_one_slide,
         "patches": [
             {"id": patch.id, "x": patch.example.x, "y": patch.example.y, "side": patch.example.side} for patch in found
         ],

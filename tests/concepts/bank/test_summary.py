@@ -74,3 +74,20 @@ def test_an_artefact_counts_in_no_share():
     assert [(one.share, one.excluded) for one in summarize(out, 4)] == [
         (0.25, False), (None, True), (0.75, False), (None, True),
     ]  # fmt: skip
+
+
+def test_a_share_of_a_group_that_is_one_slide_is_marked():
+    """95 of 100 tokens of the last concept are in one slide, and all of the third; a bank of many slides tells it."""
+    known = {
+        "counts": [30, 30, 20, 100],
+        "per_slide": [[10, 20, 20, 95], [10, 10, 0, 5], [10, 0, 0, 0]],
+        "per_group": {"north": [20, 30, 20, 100], "south": [10, 0, 0, 0]},
+    }
+    marks = ["", "", "in one slide alone", "nearly all in one slide"]
+    slides = {"slides": [{"name": name} for name in "abc"]}
+    assert [one.in_one_slide for one in summarize(file(known, slides), 4)] == marks
+    many = {"per_group": known["per_group"], "in_one_slide": [0.3333, 0.6666, 1.0, 0.95]}
+    assert [one.in_one_slide for one in summarize(file(many, slides), 4)] == marks
+    assert not any(one.in_one_slide for one in summarize(file({"per_slide": known["per_slide"]}, slides), 4))
+    with pytest.raises(BankError, match="in_one_slide cannot be read"):
+        summarize(file({**many, "in_one_slide": [0.1, 0.2, 1.5, 0.0]}, slides), 4)

@@ -89,3 +89,15 @@ def test_slides_are_not_told_one_by_one_where_there_are_many(setting, monkeypatc
     monkeypatch.setattr("histofactor.concepts.learn.counts_and_examples._SLIDES_TOLD", 2)
     sample, slides, level = setting
     assert "per_slide" not in counts_and_examples(sample, slides, level, [None] * 3, [8.0] * 3)
+
+
+def test_of_many_slides_the_largest_share_is_told(setting, monkeypatch):
+    sample, slides, level = setting
+    every = counts_and_examples(sample, slides, level, ["n", "s", "n"], [8.0] * 3)
+    monkeypatch.setattr("histofactor.concepts.learn.counts_and_examples._SLIDES_TOLD", 2)
+    known = counts_and_examples(sample, slides, level, ["n", "s", "n"], [8.0] * 3)
+    assert "per_slide" not in known
+    assert "in_one_slide" not in every
+    counts = np.array(every["per_slide"])
+    assert known["in_one_slide"] == pytest.approx(counts.max(0) / counts.sum(0), abs=1e-4)
+    assert all(told <= share for told, share in zip(known["in_one_slide"], counts.max(0) / counts.sum(0), strict=True))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.following import following_of, sentences
 from histofactor.concepts.learn.following import follow_groups
 from histofactor.concepts.learn.from_sample import Features, Origin, learn_from_sample
@@ -57,7 +58,7 @@ def test_hospitals_that_shift_everything_are_the_concepts(shifted):
     finer = following_of(shifted[4])
     assert finer.are_groups
     assert finer.ari < 0.7  # concepts of one group are several: no agreement one by one, and yet pure
-    warned, mend = sentences(shifted, 2, "bank.safetensors")
+    warned, mend = sentences(BankFile(shifted, {}), 2, "bank.safetensors")
     assert warned.startswith("warning: K = 2: the concepts are the groups: 100% of the tissue")
     assert warned.endswith("at K = 4 too the concepts are the groups")
     assert "--centring 1" in mend
@@ -69,7 +70,7 @@ def test_other_tissue_in_every_group_is_told_as_such():
     assert found.are_groups
     assert found.centred_share > 0.9
     assert not found.is_shift
-    _, mend = sentences(banks, 6, "out")
+    _, mend = sentences(BankFile(banks, {}), 6, "out")
     assert "different tissue" in mend
     assert "cannot be told apart" in mend
     assert mend.endswith("histofactor concepts exclude out -k 6 --one-group")
@@ -83,7 +84,7 @@ def test_hospitals_that_are_alike_are_not_warned_of():
         assert found.tail_mean < 0.2
         assert not any(found.follows)
         assert found.centred_share is None
-    (told,) = sentences(banks, 4, "out")
+    (told,) = sentences(BankFile(banks, {}), 4, "out")
     assert told.startswith("K = 4: no concept follows a group (ARI with the groups 0.0")
 
 
@@ -96,7 +97,7 @@ def test_one_concept_of_many():
     assert found.share == pytest.approx(0.1, abs=0.02)  # a fifth of the south
     assert found.tail_mean > 0.85
     assert not found.are_groups
-    told, mend = sentences(banks, 5, "out")
+    told, mend = sentences(BankFile(banks, {}), 5, "out")
     assert f"1 concept follows one group, {found.share:.0%} of the tissue: {at + 1} (south)" in told
     assert "exclude out -k 5 --one-group" in mend
 
@@ -155,3 +156,11 @@ def test_what_a_bank_holds_is_what_was_measured(shifted):
     held = following_of(shifted[2])
     assert following_of(replace(shifted[2], provenance={})) is None
     assert held.follows == (True, True)
+
+
+def test_a_concept_of_one_slide_alone_is_not_judged():
+    """It is all of one group to whichever group its slide is dealt."""
+    per_slide = np.array([[100, 0]] * 4 + [[50, 50]] + [[100, 0]] * 5)
+    found = follow_groups(per_slide, GROUPS)
+    assert (found.excess[1], found.most[1]) == (1, "north")
+    assert not any(found.follows)

@@ -26,6 +26,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from histofactor.base.text import counted
+from histofactor.concepts.bank.file import BankFile
+from histofactor.concepts.bank.provenance import slides_of
 from histofactor.concepts.bank.record import is_a
 from histofactor.errors import BankError
 from histofactor.records import ConceptBank
@@ -171,25 +173,53 @@ def advice(k: int, found: Following, target: str) -> str:
     )
 
 
-def sentences(banks: Mapping[int, ConceptBank], k: int, target: str) -> list[str]:
+def ungrouped(card: Mapping[str, Any]) -> str:
+    """What is not reported of groups since slides are of one group or some are of none; "" where none are given.
+
+    Args:
+        card: of a bank.
+
+    Raises:
+        BankError: its slides cannot be read.
+    """
+    slides = slides_of(card)
+    given = [slide.group for slide in slides if slide.group is not None]
+    if not given:
+        return ""
+    rows = zip(slides, card["slides"], strict=True)
+    with_tissue = {slide.group for slide, entry in rows if slide.group is not None and entry.get("sampled", 1)}
+    n, lack = counted(len(slides), "input"), len(slides) - len(given)
+    without = f"{lack} of {n} {'has' if lack == 1 else 'have'} no group"
+    if len(with_tissue) > 1:
+        told = "they are in no figure on groups, and whether concepts are theirs is not reported"
+        return f"{without}: {told}" if lack else ""
+    groups = {*given}
+    one = f"of one group, {given[0]}" if len(groups) == 1 else f"of {len(groups)} groups, of which no two have tissue"
+    some = f"{len(given)} of {n} {'is' if len(given) == 1 else 'are'} {one}, and {without}"
+    told = "whether concepts follow groups is not reported, which takes two groups"
+    return f"{some if lack else f'all {n} are {one}'}: {told}"
+
+
+def sentences(file: BankFile, k: int, target: str) -> list[str]:
     """What a run that learned concepts says of it; a warning begins with the word.
 
     Args:
-        banks: by K.
+        file: what was learned.
         k: the one that is used, or recommended.
         target: the bank or the study, as the command line names it.
 
     Raises:
         BankError: what a bank tells of it cannot be read.
     """
-    found = {level: following for level, bank in banks.items() if (following := following_of(bank)) is not None}
+    missing = [sentence] if (sentence := ungrouped(file.card)) else []
+    found = {level: following for level, bank in file.banks.items() if (following := following_of(bank)) is not None}
     if k not in found:
-        return []
+        return missing
     first = told(k, found[k])
     if others := [str(level) for level, one in found.items() if level != k and one.are_groups]:
         first += f"; at K = {', '.join(others)} {'too ' if found[k].are_groups else ''}the concepts are the groups"
     what = advice(k, found[k], target)
-    return [f"{'warning: ' if found[k].are_groups else ''}{first}", *([what] if what else [])]
+    return [f"{'warning: ' if found[k].are_groups else ''}{first}", *([what] if what else []), *missing]
 
 
 _NAMES = tuple(field.name for field in fields(Following))

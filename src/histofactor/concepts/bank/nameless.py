@@ -12,7 +12,7 @@ from typing import Any
 from histofactor.base.text import counted
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.following import FOLLOWING, following_of, stated
-from histofactor.concepts.bank.provenance import LIMIT, WINDOW, check_card, per_group_of, slides_of
+from histofactor.concepts.bank.provenance import LIMIT, ONE_SLIDE, WINDOW, check_card, per_group_of, slides_of
 from histofactor.concepts.bank.record import is_a
 from histofactor.records import ConceptBank
 
@@ -28,7 +28,19 @@ _SLIDE = (
     "sampled",
 )  # numbers of an input
 _PROVENANCE = (
-    *("counts", "leaf_counts", "per_slide", "stains", "inertia", LIMIT, WINDOW, "origin", "licence", "format"),
+    *(
+        "counts",
+        "leaf_counts",
+        "per_slide",
+        ONE_SLIDE,
+        "stains",
+        "inertia",
+        LIMIT,
+        WINDOW,
+        "origin",
+        "licence",
+        "format",
+    ),
     *("merged_from", "members", "split_from", "split_label", "grown_from", "negative_entries_set_to_0"),
 )
 _GIVEN = "given"  # on the card of a study: hashes of the paths of its inputs

@@ -1,7 +1,9 @@
 """What a bank says of its concepts, read with care: any of it may be missing, and a file may say nonsense.
 
 Of one K, in ``provenance``: ``counts`` (sampled tokens of every concept), ``per_group`` and ``per_slide`` (the same by
-group, or for every slide), ``leaf_counts`` (the same by leaf), ``stains`` (how the tissue of every concept is stained,
+group, or for every slide), ``leaf_counts`` (the same by leaf), ``in_one_slide``
+(of every concept the share of its tokens that the slide with most of them has, where slides are too many for
+``per_slide``), ``stains`` (how the tissue of every concept is stained,
 as ``slides.stain`` measures it, or None), ``following`` (see ``bank.following``), ``examples`` (typical tokens of every
 concept), ``residual_limit`` (as in the choice of K), and ``window_px`` (side of the windows whose tokens were sampled).
 Of all K, in the ``card``: ``slides``, of which an example names one by its place, and free text.
@@ -28,6 +30,7 @@ STAIN_DIGITS = 4  # after the point, of what is told of stain
 _MOST_PX = 2**20  # of a window
 _MOST_STAIN = 10.0  # an optical density beyond which nothing was measured
 WINDOW = "window_px"
+ONE_SLIDE = "in_one_slide"
 LIMIT = "residual_limit"  # what it may tell too, and the provenance of each K with it
 
 
@@ -108,6 +111,32 @@ def per_slide_of(bank: ConceptBank) -> list[Counts]:
     if not isinstance(slides, list):
         raise _damaged("per_slide", "counts for every slide", slides)
     return [_counts("per_slide", counts, len(bank.names)) for counts in slides]
+
+
+def in_one_slide_of(bank: ConceptBank) -> Counts | None:
+    """Share (K,) of the tokens of every concept that are in the slide with most of them; None where it is not told.
+
+    0 for a concept without tokens.
+
+    Raises:
+        BankError: they are no shares.
+    """
+    if per_slide := per_slide_of(bank):
+        return most_in_one(np.array(per_slide))
+    shares = bank.provenance.get(ONE_SLIDE)
+    if shares is None:
+        return None
+    found = _counts(ONE_SLIDE, shares, len(bank.names))
+    if found.max(initial=0) > 1:
+        raise _damaged(ONE_SLIDE, "shares from 0 to 1", shares)
+    return found
+
+
+def most_in_one(per_slide: Counts | NDArray[np.integer[Any]]) -> Counts:
+    """Share (K,) of counts (S, K) that the slide with most has; 0 of none."""
+    total = per_slide.sum(0)
+    shares: Counts = np.divide(per_slide.max(0), total, out=np.zeros(len(total)), where=total > 0)
+    return shares
 
 
 def stains_of(bank: ConceptBank) -> Stains | None:

@@ -14,6 +14,7 @@ from histofactor.concepts.bank.provenance import (
     Example,
     counts_of,
     examples_of,
+    in_one_slide_of,
     per_group_of,
     per_slide_of,
     slides_of,
@@ -40,6 +41,8 @@ class ConceptSummary:
         neighbours: (label, cosine) of the most similar concepts, the nearest first.
         origins: (group or slide, share of the concept's tokens), the largest first; empty if not known.
         alone: the group or slide that nearly all of it comes from though it gives few tokens, or "".
+        in_one_slide: that (nearly) all of it is in one slide, in words, where origins are groups: its share of a group
+            is then that of a slide, which tells nothing of the group; else "".
         parent: label at the next coarser level, or None.
         examples: where typical tokens are, the nearest first.
         excluded: whether it is an artefact.
@@ -57,6 +60,7 @@ class ConceptSummary:
     neighbours: tuple[tuple[int, float], ...]
     origins: tuple[tuple[str, float], ...]
     alone: str
+    in_one_slide: str
     parent: int | None
     examples: tuple[Example, ...]
     excluded: bool
@@ -83,7 +87,7 @@ def summarize(file: BankFile, k: int, suggested: ByConcept = NONE) -> list[Conce
     np.fill_diagonal(cosines, -np.inf)
     hints, names = hints_of(bank.provenance, k), of_level(bank, suggested)
     counts, origins, examples = counts_of(bank), _origins(file, bank), examples_of(bank)
-    following = following_of(bank)
+    following, in_one = following_of(bank), in_one_slide_of(bank) if per_group_of(bank) else None
     counted = None if counts is None else float(np.delete(counts, bank.excluded).sum())
     found = []
     for index in range(k):
@@ -98,6 +102,7 @@ def summarize(file: BankFile, k: int, suggested: ByConcept = NONE) -> list[Conce
                 tuple((int(other) + 1, float(cosines[index, other])) for other in nearest),
                 shares,
                 alone,
+                "" if in_one is None else _in_one_slide(float(in_one[index])),
                 None if bank.parents is None else bank.parents[index] + 1,
                 examples[index],
                 index in bank.excluded,
@@ -118,6 +123,10 @@ def _origins(file: BankFile, bank: ConceptBank) -> dict[str, Counts]:
     if len(slides) != len(per_slide):
         return {}
     return {slide.name: counts for slide, counts in zip(slides, per_slide, strict=True)}
+
+
+def _in_one_slide(share: float) -> str:
+    return "in one slide alone" if share == 1 else "nearly all in one slide" if share >= _ALONE else ""
 
 
 def _where(origins: dict[str, Counts], index: int) -> tuple[tuple[tuple[str, float], ...], str]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.concepts.bank.following import FOLLOWING, stated
-from histofactor.concepts.bank.provenance import STAIN_DIGITS
+from histofactor.concepts.bank.provenance import ONE_SLIDE, STAIN_DIGITS, most_in_one
 from histofactor.concepts.learn.following import follow_groups
 from histofactor.concepts.learn.levels import Level
 from histofactor.concepts.learn.sample import Sample
@@ -17,6 +17,7 @@ from histofactor.records import Float
 
 EXAMPLES = 8  # typical tokens told of every concept, from different slides as far as there are
 _SLIDES_TOLD = 200  # up to so many slides, every slide's tokens are told
+_SHARE = 10**4  # parts that shares are rounded to
 _CHUNK = 8192  # rows at a time
 
 Slides = NDArray[np.int64]
@@ -35,7 +36,8 @@ def counts_and_examples(
         sides: side in level-0 px of the patch that shows a token, by slide.
 
     Returns:
-        ``per_slide`` (one list of K counts a slide, where there are few), ``per_group`` (the same by name),
+        ``per_slide`` (one list of K counts a slide, where there are few; where there are many ``in_one_slide``, the
+        share of every concept that the slide with most of it has, rounded down), ``per_group`` (counts by name),
         ``following`` (how far concepts follow groups, where there are two or more), ``stains`` (of every concept the
         mean over its tokens of what ``slides.stain`` measures, None where nothing was, as far as anything was), and
         ``examples``: for every concept the tokens nearest to it, as ``slide``, ``x``, ``y``, ``side``, ``distance``.
@@ -46,6 +48,8 @@ def counts_and_examples(
     found: dict[str, Any] = {"examples": _examples(sample, slides, level, sides)}
     if len(groups) <= _SLIDES_TOLD:
         found["per_slide"] = per_slide.tolist()
+    else:
+        found[ONE_SLIDE] = (np.floor(most_in_one(per_slide) * _SHARE) / _SHARE).tolist()
     stains = _stains(sample.stains[: sample.size], level)
     if any(stains):
         found["stains"] = stains

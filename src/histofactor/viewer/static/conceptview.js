@@ -93,6 +93,7 @@ export class ConceptView {
       concept.suggested?.shown && suggested(concept.suggested),
       store.concepts.suggested_fault && h("p", { class: "warning" }, errorText(store.concepts.suggested_fault)),
       card.share !== null && h("p", { class: "quiet" }, `${percent(card.share)} of the tissue that concepts were learned from`),
+      card.in_one_slide && h("p", { class: "warning" }, `It is ${card.in_one_slide}: its share of a group tells nothing of the group.`),
       card.alone && h("p", { class: "warning" }, `Nearly all of it comes from ${card.alone} alone: it may tell of that place rather than of tissue.`),
       h("h2", {}, "Typical places"),
       card.patches.length

@@ -120,9 +120,7 @@ def tallied(scorer: Scorer, grids: Grids, tokens: Tokens, H: np.ndarray) -> dict
         for way, W in weights_by_way(tokens.rows[a:b], H, grid, colours_of(item.image, grid)).items():
             labels = scorer.labels(W, frame, truth)
             found[way].labels.append(labels)
-            found[way].tables.append(
-                metrics.confusion(labels, truth, len(H) + 1, len(scorer.dataset.classes), IGNORED)
-            )
+            found[way].tables.append(metrics.confusion(labels, truth, len(H) + 1, len(scorer.dataset.classes), IGNORED))
     return found
 
 

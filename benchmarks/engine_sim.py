@@ -6,8 +6,8 @@ begins. A node is taken away once every two hours, at a phase of its own, and co
 begun goes on elsewhere, but for what was done since the last band was written. Compared are slides as they are given,
 each worked by one worker, and the largest first, of which idle workers take half of the rest at the end.
 
-All costs are assumed. What ``results/engine.csv`` measured, of small inputs on two cores, is less: it says nothing of slides
-on GPUs, and is not used here.
+All costs are assumed. What ``results/engine.csv`` measured, of small inputs on two cores, is less: it says nothing of
+slides on GPUs, and is not used here.
 
     python benchmarks/engine_sim.py    prints a table and writes results/engine_sim.csv
 """

@@ -14,6 +14,7 @@ from histofactor.cli.engine_options import EngineChoice, engine_options
 from histofactor.cli.following import BalanceOption
 from histofactor.cli.options import (
     INTERRUPTED,
+    BordersOption,
     EncoderChoice,
     InputsArgument,
     KOption,
@@ -68,6 +69,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
         ),
     ] = None,
     min_area: MinAreaOption = None,
+    borders: BordersOption = "exact",
     resume: Annotated[
         bool, typer.Option(help="Keep what an earlier run finished, and go on where it stopped; else begin anew.")
     ] = True,
@@ -116,7 +118,13 @@ def segment(  # noqa: PLR0913 - one parameter an option
     bank = bank_named(concepts)
     given = choice.given() | ({} if components is None else {"components": components})
     how = SegmentOptions(
-        **given, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike, min_area_um2=min_area
+        **given,
+        seed=seed,
+        tissue=tissue,
+        tissue_mask=tissue_mask,
+        unlike=unlike,
+        min_area_um2=min_area,
+        borders=borders,
     )
     outcomes: list[Outcome] = []
     try:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histofactor.masks.borders import RADIUS, REACH, ROUNDS, ImageBorders, TokenRows, followed
+from histofactor.masks.borders import RADIUS, REACH, ROUNDS, ImageBorders, WeighedRows, followed
 
 
 def made(height, width, k=3, seed=0):
@@ -35,7 +35,7 @@ def by_hand(weights, colours, tissue):
 def rows_of(arrays, start, stop):
     weights, colours, tissue = (one[start:stop] for one in arrays)
     residual = np.arange(start, stop, dtype=np.float32)[:, None].repeat(weights.shape[1], 1)
-    return TokenRows((start, stop), weights, residual, tissue, ~tissue, colours)
+    return WeighedRows((start, stop), weights, residual, tissue, ~tissue, colours)
 
 
 def test_weights_are_the_means_that_loops_find():

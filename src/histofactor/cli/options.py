@@ -55,12 +55,6 @@ MinAreaOption = Annotated[
         metavar="µm²", help="Merge pieces below this area into what surrounds them; default 0: all pieces stay."
     ),
 ]
-BordersOption = Annotated[
-    str,
-    typer.Option(
-        metavar="exact|image", help="Borders as the concepts alone have them, or drawn to where the colour changes."
-    ),
-]
 TableOption = Annotated[
     Path | None,
     typer.Option(

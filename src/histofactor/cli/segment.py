@@ -14,7 +14,6 @@ from histofactor.cli.engine_options import EngineChoice, engine_options
 from histofactor.cli.following import BalanceOption
 from histofactor.cli.options import (
     INTERRUPTED,
-    BordersOption,
     EncoderChoice,
     InputsArgument,
     KOption,
@@ -69,7 +68,13 @@ def segment(  # noqa: PLR0913 - one parameter an option
         ),
     ] = None,
     min_area: MinAreaOption = None,
-    borders: BordersOption = "exact",
+    borders: Annotated[
+        str,
+        typer.Option(
+            metavar="exact|image",
+            help="Where phenotypes meet: as their weights say, or drawn to where the colour changes.",
+        ),
+    ] = "exact",
     resume: Annotated[
         bool, typer.Option(help="Keep what an earlier run finished, and go on where it stopped; else begin anew.")
     ] = True,

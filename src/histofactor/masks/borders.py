@@ -31,7 +31,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class TokenRows:
+class WeighedRows:
     """Rows of weighed tokens.
 
     Attributes:
@@ -40,7 +40,7 @@ class TokenRows:
         residual: (rows, w) in [0, 1].
         tissue: (rows, w) tokens that were weighed.
         unreadable: (rows, w) tokens over px that cannot be read.
-        colours: (rows, w, 3) mean colour of their px, in [0, 1]; None where it is not known.
+        colours: (rows, w, 3) mean colour of their px, in [0, 1]; None where borders need not follow it.
     """
 
     g_rows: tuple[int, int]
@@ -63,7 +63,7 @@ class ImageBorders:
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self._held: TokenRows | None = None  # what later rows depend on, and rows that are not out yet
+        self._held: WeighedRows | None = None  # what later rows depend on, and rows that are not out yet
         self._next = 0  # the first row that is not out yet
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -77,9 +77,9 @@ class ImageBorders:
         """Go on from ``state``."""
         if "borders_rows" in state:
             start, stop, self._next = (int(row) for row in state["borders_rows"])
-            self._held = TokenRows((start, stop), *(state[f"borders_{name}"] for name in _ARRAYS))
+            self._held = WeighedRows((start, stop), *(state[f"borders_{name}"] for name in _ARRAYS))
 
-    def rows(self, more: TokenRows) -> TokenRows:
+    def rows(self, more: WeighedRows) -> WeighedRows:
         """The rows that become known with these; none, where there are too few.
 
         Args:
@@ -88,9 +88,7 @@ class ImageBorders:
         held = more if self._held is None else _joined(self._held, more)
         (start, known), first = held.g_rows, self._next
         stop = known if known == self._rows else max(first, known - REACH)
-        weights = held.weights
-        if stop > first and held.colours is not None:
-            weights = followed(weights, held.colours, held.tissue)
+        weights = followed(held.weights, _known(held), held.tissue) if stop > first else held.weights
         out = _cut(replace(held, weights=weights), first, stop)
         self._next, self._held = stop, _cut(held, max(start, stop - REACH), known)
         return out
@@ -119,14 +117,20 @@ def followed(weights: Float, colours: Float, tissue: Mask) -> Float:
     return found
 
 
-def _joined(above: TokenRows, below: TokenRows) -> TokenRows:
+def _known(rows: WeighedRows) -> Float:
+    if rows.colours is None:
+        raise ValueError("token rows without their colours")
+    return rows.colours
+
+
+def _joined(above: WeighedRows, below: WeighedRows) -> WeighedRows:
     joined = (np.concatenate([getattr(above, name), getattr(below, name)]) for name in _ARRAYS)
-    return TokenRows((above.g_rows[0], below.g_rows[1]), *joined)
+    return WeighedRows((above.g_rows[0], below.g_rows[1]), *joined)
 
 
-def _cut(rows: TokenRows, start: int, stop: int) -> TokenRows:
+def _cut(rows: WeighedRows, start: int, stop: int) -> WeighedRows:
     part = slice(start - rows.g_rows[0], stop - rows.g_rows[0])
-    return TokenRows((start, stop), *(getattr(rows, name)[part] for name in _ARRAYS))
+    return WeighedRows((start, stop), *(getattr(rows, name)[part] for name in _ARRAYS))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -140,7 +140,7 @@ def encode_rows(
                 [np.rot90(values, -window.turns) for values, window in zip(batched, batch, strict=True)]
                 for batched in respond(encoded.features, directions)
             )
-        if encoded.colours:
+        if planned.setup.colours:
             B = [np.concatenate(pair, -1) for pair in zip(B, encoded.colours, strict=True)]
         return Responded(batch, B, sq_norms, encoded.unreadable)
 

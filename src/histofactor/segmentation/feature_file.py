@@ -189,7 +189,7 @@ class FeatureSlide:
             self.info = replace(self.info, notes=(*self.info.notes, note))
         setup = replace(
             theirs, mpp=known["mpp"], views=known["views"], shift_px=known["shift_px"],
-            tissue=TissueRule(known["tissue"]),
+            tissue=TissueRule(known["tissue"]), colours=False,
         )  # fmt: skip
         frame = make_frame(self.info, setup.mpp or ours.mpp, cell_px(ours.patch_px, setup.views))
         try:

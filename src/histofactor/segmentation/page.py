@@ -18,7 +18,7 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.masks import unlike
 from histofactor.masks.bands import Decoder, Decoding
-from histofactor.masks.borders import ImageBorders, TokenRows
+from histofactor.masks.borders import ImageBorders, WeighedRows
 from histofactor.masks.small import least_px, merging
 from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, Weights
 from histofactor.segmentation.encoding import Blended, Blender, Planned, encode_features, encode_rows
@@ -202,7 +202,7 @@ def _no_concepts(setup: Setup) -> ConceptBank:
     return new_bank(np.ones((1, setup.encoder.spec.dim), np.float32), setup.encoder.spec.key)
 
 
-def _spread(part: Blended, solved: Solved) -> TokenRows:
+def _spread(part: Blended, solved: Solved) -> WeighedRows:
     """What is known of tissue tokens (n, …) on their grid (rows, w, …); 0 elsewhere."""
 
     def spread(values: Float) -> Float:
@@ -211,7 +211,7 @@ def _spread(part: Blended, solved: Solved) -> TokenRows:
         return grid
 
     W, residual, _ = solved
-    return TokenRows(part.g_rows, spread(W), spread(residual), part.tissue, part.unreadable, part.colours)
+    return WeighedRows(part.g_rows, spread(W), spread(residual), part.tissue, part.unreadable, part.colours)
 
 
 def _check_memory(needed: int, method: str) -> None:

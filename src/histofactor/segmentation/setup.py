@@ -46,7 +46,7 @@ class SegmentOptions:
         min_area_um2: pieces of fewer µm² are merged into what surrounds them, see ``masks.small``; 0 and None keep
             all.
         borders: ``image`` averages the weights of tokens with those nearby of the same colour, see ``masks.borders``;
-            ``exact`` keeps them as they are.
+            ``exact`` keeps those of the projection.
     """
 
     weights: str | Path | None = None

@@ -1,7 +1,8 @@
 """What concepts of the very fields are worth: the default command beside the concepts that ship.
 
 Every field of ``glas-dev`` is segmented as ``histofactor segment FIELDS -o OUT -k K`` does: tissue is found, concepts
-are learned from all fields without labels, five seeds; and with the concepts that ship.
+are learned from all fields without labels, five seeds; the same with ``--borders image``; and with the concepts that
+ship.
 Labels become classes by majority on the other patients, the held-out patient is scored, differences are paired over
 patients. Every field is encoded once.
 
@@ -37,13 +38,13 @@ from histofactor.segmentation.given_bank import DEFAULT_BANK
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.sampling import Whose, mean_of, put_tokens, take_tokens
-from histofactor.segmentation.setup import Setup, learning_setup, prepare
+from histofactor.segmentation.setup import SegmentOptions, Setup, learning_setup, prepare
 from histofactor.segmentation.window_memory import HeldInput, WindowMemory
 from histofactor.slides.reader import open_slide
 from masks import Scorer
 
 KS, SEEDS = (16, 64), (0, 1, 2, 3, 4)
-SHIPS = "concepts that ship"
+SHIPS, FOLLOW = "concepts that ship", SegmentOptions(borders="image")
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,10 @@ def learned(fields: Sequence[Field], seed: int, centring: float) -> tuple[dict[i
     return {len(bank.names): bank for bank in banks}, choice
 
 
-def counted(scorer: Scorer, fields: Sequence[Field], bank: ConceptBank) -> np.ndarray:
+def counted(scorer: Scorer, fields: Sequence[Field], bank: ConceptBank, borders: str = "exact") -> np.ndarray:
     """Px by label and class of every field, (fields, K + 1, classes)."""
-    segmenter = prepare(encoder=fields[0].planned.setup.encoder, concepts=bank)
+    options = SegmentOptions(borders=borders)
+    segmenter = prepare(encoder=fields[0].planned.setup.encoder, concepts=bank, options=options)
     tables = []
     for one, truth in zip(fields, scorer.truth, strict=True):
         labels = level0_labels(segment_slide(one.planned.slide, segmenter, held=one.held))
@@ -97,7 +99,7 @@ def counted(scorer: Scorer, fields: Sequence[Field], bank: ConceptBank) -> np.nd
 
 def main() -> None:
     """Score both."""
-    scorer, setup = Scorer(load_dataset(Path(sys.argv[1]) / "data/glas-dev")), learning_setup()
+    scorer, setup = Scorer(load_dataset(Path(sys.argv[1]) / "data/glas-dev")), learning_setup(options=FOLLOW)
     tables: dict[tuple[str, int], list[np.ndarray]] = {}
     with ExitStack() as stack:
         fields = list(encoded(scorer.dataset, setup, stack))
@@ -108,6 +110,8 @@ def main() -> None:
             print(f"seed {seed}: recommended K = {choice and choice.recommended}", file=sys.stderr)
             for k in KS:
                 tables.setdefault(("own", k), []).append(counted(scorer, fields, banks[k]))
+                drawn = counted(scorer, fields, banks[k], FOLLOW.borders)
+                tables.setdefault(("own, borders image", k), []).append(drawn)
     report("study", ("K", "way", "mIoU", "lowest seed", "highest seed", "NMI", "difference", "low", "high"),
            list(rows_of(scorer, tables)), ("numba", "torch"))  # fmt: skip
 

@@ -17,7 +17,7 @@ OUTPUTS = OutputsRecipe(files=(), names=("a", "b"), colors=((1, 2, 3), (4, 5, 6)
 OTHER = {
     "version": "2", "path": "/b/a.png", "content": "y", "source_mpp": 0.5, "series": "2", "encoder": ("e", 16),
     "bank": None, "method": ("raw", 20), "mpp": 1.0, "tissue": (True, "mask"), "windows": (1, 0), "unlike": 0.5,
-    "min_area_um2": 100.0,
+    "min_area_um2": 100.0, "borders": "image",
     "files": ("weights.zarr",), "names": ("a", "c"), "colors": ((1, 2, 3), (4, 5, 7)), "excluded": (1,),
 }  # fmt: skip
 

@@ -39,6 +39,7 @@ class LabelsRecipe:
         windows: number of views, and px by which the layout is moved.
         unlike: residual above which tissue is unlike the bank, or None.
         min_area_um2: smallest piece of the label map, or None.
+        borders: of the weights of tokens, see ``masks.borders``.
     """
 
     version: str
@@ -54,6 +55,7 @@ class LabelsRecipe:
     windows: tuple[int, int]
     unlike: float | None
     min_area_um2: float | None = None
+    borders: str = "exact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,3 +44,12 @@ def test_seals_that_do_not_tell(tmp_path, content):
 def test_what_a_seal_tells(tmp_path):
     write_seal({"bank": {"sha256": "ab", "k": 8}, "method": "raw"}, tmp_path)
     assert made_with(tmp_path) == MadeWith("ab", 8, "raw")
+
+
+def test_other_borders_are_told(tmp_path):
+    newest = {"bank_sha256": "ab", "method": "raw", "borders": "exact"}
+    write_seal({"bank": {"sha256": "ab", "k": 8}, "method": "raw", "borders": "image"}, tmp_path)
+    made = made_with(tmp_path)
+    assert made == MadeWith("ab", 8, "raw", borders="image")
+    assert told_apart(made, newest) == "with --borders image, the newest run with exact"
+    assert told_apart(MadeWith("ab", 8, "raw"), newest) == told_apart(made, newest | {"borders": "image"}) == ""

@@ -169,3 +169,15 @@ def test_segment_learns_from_features_as_from_the_image(written, tiny_encoder, i
     expected = segment(image, encoder=tiny_encoder, k=4, source_mpp=1.0)
     made = segment(path, encoder=tiny_encoder, k=4)
     np.testing.assert_array_equal(made.label_map.labels, expected.label_map.labels)
+
+
+def test_features_tell_no_colours(written, tiny_encoder, tiny_bank):
+    path, _ = written(tiny_encoder)
+    plain, drawn = (
+        segment(path, encoder=tiny_encoder, concepts=tiny_bank, options=SegmentOptions(borders=borders))
+        for borders in ("exact", "image")
+    )
+    np.testing.assert_array_equal(drawn.label_map.labels, plain.label_map.labels)
+    assert drawn.recipe["borders"] == "exact"
+    note = "its features tell no colours, so its borders do not follow the image"
+    assert (note in drawn.slide.notes, note in plain.slide.notes) == (True, False)

@@ -9,12 +9,15 @@ import pytest
 from histofactor.concepts.bank.record import new_bank
 from histofactor.encoders.build import Inference
 from histofactor.errors import OptionError, ResolutionError
+from histofactor.masks.borders import REACH, followed
 from histofactor.masks.small import merge_small
 from histofactor.records import Leaves
-from histofactor.segmentation import page
+from histofactor.segmentation import encoding, page
 from histofactor.segmentation.method import METHODS
-from histofactor.segmentation.page import segment
-from histofactor.segmentation.setup import SegmentOptions
+from histofactor.segmentation.page import segment, segment_slide
+from histofactor.segmentation.setup import SegmentOptions, prepare
+from histofactor.segmentation.store import MemoryStore
+from histofactor.slides.reader import open_slide
 from histofactor.slides.warnings import is_warning
 
 
@@ -267,3 +270,75 @@ def test_an_area_that_makes_no_sense(tiny_encoder, tiny_bank, tissue, area, told
 def test_an_area_needs_a_resolution(tiny_encoder, tiny_bank, tissue):
     with pytest.raises(ResolutionError, match=r"400 µm² cannot be told.*--source-mpp"):
         segment(tissue, encoder=tiny_encoder, concepts=tiny_bank, options=SegmentOptions(min_area_um2=400.0))
+
+
+FOLLOW = SegmentOptions(borders="image", views=1, tissue=False)
+
+
+def test_weights_follow_the_colours_of_the_px_of_their_tokens(run, tissue):
+    plain, drawn = run(tissue, options=replace(FOLLOW, borders="exact")), run(tissue, options=FOLLOW)
+    height, width = (size // 8 for size in tissue.shape[:2])
+    colours = tissue[: height * 8, : width * 8].reshape(height, 8, width, 8, 3).mean((1, 3)) / 255
+    W = plain.weights.values[:height, :width]
+    wanted = followed(W, colours, np.ones((height, width), bool))
+    inner = slice(0, height - REACH), slice(0, width - REACH)  # tokens that see nothing beyond whole patches
+    np.testing.assert_allclose(drawn.weights.values[inner], wanted[inner], atol=1e-5 * W.max())
+    assert (drawn.label_map.labels != plain.label_map.labels).mean() > 0.001
+    np.testing.assert_array_equal(drawn.weights.residual, plain.weights.residual)
+    assert (drawn.recipe["borders"], plain.recipe["borders"]) == ("image", "exact")
+
+
+@pytest.mark.parametrize("method", ["project", "cluster", "single"])
+def test_drawn_borders_do_not_hang_on_bands_and_windows(run, tissue, method, monkeypatch):
+    options = replace(FOLLOW, views=4, tissue=True, components=6)
+    whole = run(tissue, options=options, method=method)
+    monkeypatch.setattr(encoding, "BAND_ROWS", 5)
+    banded = run(tissue, options=options, method=method)
+    np.testing.assert_array_equal(banded.label_map.labels, whole.label_map.labels)
+    np.testing.assert_array_equal(banded.weights.values, whole.weights.values)
+    if method != "single":  # whose components hang on every bit
+        moved = run(tissue, options=replace(options, shift_px=32), method=method)
+        assert (moved.label_map.labels == whole.label_map.labels).mean() > 0.999
+
+
+class Interrupted(MemoryStore):
+    """Stops once a state of some rows is kept, and goes on from there."""
+
+    def __init__(self, stop):
+        super().__init__()
+        self.kept, self._stop = None, stop
+
+    def state(self):
+        return self.kept
+
+    def put(self, band, state):
+        super().put(band, state)
+        if state is not None and self.kept is None and self._stop:
+            self.kept, self._stop = {name: np.copy(values) for name, values in state.items()}, False
+            raise InterruptedError
+
+
+def test_drawn_borders_go_on_where_they_stopped(tiny_encoder, tiny_bank, tissue):
+    segmenter = prepare(encoder=tiny_encoder, concepts=tiny_bank, options=SegmentOptions(borders="image"))
+    tall = np.concatenate([tissue, tissue[::-1]])
+    with open_slide(tall, source_mpp=1.0) as slide:
+        whole, store = segment_slide(slide, segmenter), Interrupted(stop=True)
+        with pytest.raises(InterruptedError):
+            segment_slide(slide, segmenter, store=store)
+        assert store.kept["borders_rows"][1] > store.kept["borders_rows"][2] > 0  # some rows are yet to come out
+        again = segment_slide(slide, segmenter, store=store)
+    np.testing.assert_array_equal(again.label_map.labels, whole.label_map.labels)
+    np.testing.assert_array_equal(again.weights.values, whole.weights.values)
+
+
+def test_an_image_that_concepts_are_learned_from_keeps_its_colours(tiny_encoder, tissue):
+    options = SegmentOptions(borders="image")
+    learned = segment(tissue, encoder=tiny_encoder, k=4, source_mpp=1.0, options=options)
+    bank = learned.weights.bank
+    given = segment(tissue, encoder=tiny_encoder, concepts=bank, source_mpp=1.0, options=options)
+    np.testing.assert_array_equal(learned.label_map.labels, given.label_map.labels)
+
+
+def test_borders_that_are_none(run, tissue):
+    with pytest.raises(OptionError, match=r"no such borders.*exact, image"):
+        run(tissue, options=SegmentOptions(borders="smooth"))

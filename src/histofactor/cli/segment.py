@@ -68,6 +68,13 @@ def segment(  # noqa: PLR0913 - one parameter an option
         ),
     ] = None,
     min_area: MinAreaOption = None,
+    borders: Annotated[
+        str,
+        typer.Option(
+            metavar="exact|image",
+            help="Where phenotypes meet: as their weights say, or drawn to where the colour changes.",
+        ),
+    ] = "exact",
     resume: Annotated[
         bool, typer.Option(help="Keep what an earlier run finished, and go on where it stopped; else begin anew.")
     ] = True,
@@ -116,7 +123,13 @@ def segment(  # noqa: PLR0913 - one parameter an option
     bank = bank_named(concepts)
     given = choice.given() | ({} if components is None else {"components": components})
     how = SegmentOptions(
-        **given, seed=seed, tissue=tissue, tissue_mask=tissue_mask, unlike=unlike, min_area_um2=min_area
+        **given,
+        seed=seed,
+        tissue=tissue,
+        tissue_mask=tissue_mask,
+        unlike=unlike,
+        min_area_um2=min_area,
+        borders=borders,
     )
     outcomes: list[Outcome] = []
     try:

@@ -64,7 +64,7 @@ class Mapped:
         return self.tokens(0, 0)
 
 
-_MADE_BY = ("histofactor", "encoder", "bank", "method", "mpp", "unlike", "min_area_um2", "recipe_sha256")
+_MADE_BY = ("histofactor", "encoder", "bank", "method", "mpp", "unlike", "min_area_um2", "borders", "recipe_sha256")
 
 
 def mapped(segmentation: Segmentation) -> Mapped:

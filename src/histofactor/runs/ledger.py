@@ -67,6 +67,7 @@ def facts_of(segmenter: Segmenter, concepts: str, arguments: Sequence[str]) -> d
         "encoder": asdict(encoder.key),
         "method": segmenter.method.name,
         "min_area_um2": segmenter.min_area_um2,
+        "borders": segmenter.borders,
         "k": segmenter.k,
         "concepts": concepts if bank is not None else "the image's own components",
         "bank_sha256": "" if bank is None else bank_hash(bank),

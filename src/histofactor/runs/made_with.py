@@ -21,12 +21,14 @@ class MadeWith:
         k: how many they are.
         method: how they were weighed.
         min_area_um2: below which pieces were merged, or None.
+        borders: what they follow, see ``masks.borders``.
     """
 
     bank: str
     k: int
     method: str
     min_area_um2: float | None = None
+    borders: str = "exact"
 
 
 def made_with(folder: Path, *, checked: bool = True) -> MadeWith | None:
@@ -40,7 +42,8 @@ def made_with(folder: Path, *, checked: bool = True) -> MadeWith | None:
         seal = read_seal(folder) if checked else json.loads((folder / SEAL).read_bytes())
         least = seal.get("min_area_um2")
         least = None if least is None else float(least)
-        return MadeWith(str(seal["bank"]["sha256"]), int(seal["bank"]["k"]), str(seal["method"]), least)
+        bank, borders = seal["bank"], str(seal.get("borders", "exact"))
+        return MadeWith(str(bank["sha256"]), int(bank["k"]), str(seal["method"]), least, borders)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -56,6 +59,9 @@ def told_apart(made: MadeWith | None, newest: Mapping[str, Any]) -> str:
     least = newest.get("min_area_um2")
     if made.min_area_um2 != least:
         return f"pieces below {_area(made.min_area_um2)} merged, in the newest run {_area(least)}"
+    borders = newest.get("borders", "exact")
+    if made.borders != borders:
+        return f"with --borders {made.borders}, the newest run with {borders}"
     return ""
 
 

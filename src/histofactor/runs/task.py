@@ -218,6 +218,7 @@ def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:
         windows=(setup.views, setup.shift_px),
         unlike=segmenter.unlike,
         min_area_um2=segmenter.min_area_um2,
+        borders=segmenter.borders,
     )
 
 

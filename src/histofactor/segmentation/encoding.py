@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -70,7 +71,7 @@ class Responded:
 
     Attributes:
         windows: where they lie.
-        B: (h, w, r) responses of each.
+        B: (h, w, r) responses of each, and the colours of its tokens as three more where the setup asks for them.
         sq_norms: (h, w) squared norms of the features of each.
         unreadable: blocks of all of them, in working px of the input, that cannot be read.
     """
@@ -92,6 +93,7 @@ class Blended:
         sq_norms: (rows, w) mean squared norms of the features.
         tissue: (rows, w) bool, tokens to solve: they hold tissue that could be read.
         unreadable: (rows, w) bool, tokens over px that cannot be read.
+        colours: (rows, w, 3) mean colours of their px, in [0, 1]; None where the setup does not ask for them.
     """
 
     g_rows: tuple[int, int]
@@ -100,6 +102,7 @@ class Blended:
     sq_norms: Float
     tissue: NDArray[np.bool_]
     unreadable: NDArray[np.bool_]
+    colours: Float | None = None
 
 
 def encode_rows(
@@ -137,6 +140,8 @@ def encode_rows(
                 [np.rot90(values, -window.turns) for values, window in zip(batched, batch, strict=True)]
                 for batched in respond(encoded.features, directions)
             )
+        if planned.setup.colours:
+            B = [np.concatenate(pair, -1) for pair in zip(B, encoded.colours, strict=True)]
         return Responded(batch, B, sq_norms, encoded.unreadable)
 
     def counted(responses: Iterator[Responded], n: int) -> Iterator[Responded]:
@@ -176,10 +181,19 @@ def _encoded(
         turned = [np.rot90(pixels.rgb, window.turns) for pixels, window in zip(read, batch, strict=True)]
     with device, timed("encode"):
         features = encode(encoder, np.stack(turned))
-    encoded = EncodedBatch(features, tuple(block for pixels in read for block in pixels.unreadable))
+    unreadable = tuple(block for pixels in read for block in pixels.unreadable)
+    colours = [mean_colours(pixels.rgb, encoder.spec.patch_px) for pixels in read] if planned.setup.colours else ()
+    encoded = EncodedBatch(features, unreadable, tuple(colours))
     if memory is not None:
         memory.keep(batch, encoded)
     return encoded
+
+
+def mean_colours(rgb: NDArray[np.uint8], patch_px: int) -> Float:
+    """Mean colours (h, w, 3) in [0, 1] of the patches of a window (h * patch_px, w * patch_px, 3)."""
+    height, width = (side // patch_px for side in rgb.shape[:2])
+    means = cv2.resize(rgb.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(means / 255, np.float32)
 
 
 def bands_of(row: WindowRow) -> list[tuple[int, int]]:
@@ -195,11 +209,12 @@ class Blender:
         plan: from ``make_plan``.
         width: numbers a token.
         clock: told how long it takes.
+        colours: whether three more, the colours, follow them.
     """
 
-    def __init__(self, plan: Plan, width: int, clock: Clock) -> None:
-        self._plan, self._clock = plan, clock
-        self._canvas = Canvas(plan.frame, plan.rule, plan.layout, width)
+    def __init__(self, plan: Plan, width: int, clock: Clock, *, colours: bool = False) -> None:
+        self._plan, self._clock, self._width = plan, clock, width
+        self._canvas = Canvas(plan.frame, plan.rule, plan.layout, width + 3 * colours)
         self._unreadable = np.zeros(plan.g_tissue.shape, bool)
         self.next_row = 0  # of windows
 
@@ -238,7 +253,9 @@ class Blender:
                 B, sq_norms = self._canvas.take(stop)
             unreadable = self._unreadable[start:stop]
             tissue = self._plan.g_tissue[start:stop] & ~unreadable
-            yield Blended((start, stop), stop == row.g_rows[1], B, sq_norms, tissue, unreadable)
+            B, colours = B[..., : self._width], B[..., self._width :]
+            ends = stop == row.g_rows[1]
+            yield Blended((start, stop), ends, B, sq_norms, tissue, unreadable, colours if colours.size else None)
 
 
 def encode_features(planned: Planned, watch: Watch | None = None) -> Iterator[Blended]:
@@ -246,7 +263,8 @@ def encode_features(planned: Planned, watch: Watch | None = None) -> Iterator[Bl
     if planned.parts is not None:
         return iter(planned.parts)
     watch = watch or Watch()
-    blender = Blender(planned.plan, planned.setup.encoder.spec.dim, watch.clock)
+    setup = planned.setup
+    blender = Blender(planned.plan, setup.encoder.spec.dim, watch.clock, colours=setup.colours)
     return blender.blend(encode_rows(planned, None, watch))
 
 

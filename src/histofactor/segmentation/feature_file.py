@@ -181,12 +181,15 @@ class FeatureSlide:
                 got=f"a tissue mask, {theirs.tissue.mask}",
                 mend="leave the mask out, or give it to `histofactor features`",
             )
+        if theirs.colours:
+            note = "its features tell no colours, so its borders do not follow the image"
+            self.info = replace(self.info, notes=(*self.info.notes, note))
         if theirs.views != known["views"]:
             note = f"its features are of {counted(known['views'], 'view')} of each place, and so it is worked"
             self.info = replace(self.info, notes=(*self.info.notes, note))
         setup = replace(
             theirs, mpp=known["mpp"], views=known["views"], shift_px=known["shift_px"],
-            tissue=TissueRule(known["tissue"]),
+            tissue=TissueRule(known["tissue"]), colours=False,
         )  # fmt: skip
         frame = make_frame(self.info, setup.mpp or ours.mpp, cell_px(ours.patch_px, setup.views))
         try:

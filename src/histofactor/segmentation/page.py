@@ -17,7 +17,8 @@ from histofactor.concepts.bank.record import bank_hash, new_bank
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import OptionError
 from histofactor.masks import unlike
-from histofactor.masks.bands import Band, Decoder, Decoding
+from histofactor.masks.bands import Decoder, Decoding
+from histofactor.masks.borders import ImageBorders, WeighedRows
 from histofactor.masks.small import least_px, merging
 from histofactor.records import ConceptBank, Float, LabelMap, Segmentation, SlideInfo, Weights
 from histofactor.segmentation.encoding import Blended, Blender, Planned, encode_features, encode_rows
@@ -111,11 +112,13 @@ def segment_slide(
     mean = held.mean if held is not None else None if cache is None else mean_of_cache(cache, planned)
     shift, planned = find_shift(planned, segmenter, mean, watch)
     asked = shift.asked
-    blender = Blender(plan, setup.encoder.spec.dim if asked is None else asked.shape[1], watch.clock)
-    decoder = Decoder(_decoding(plan, segmenter))
+    width = setup.encoder.spec.dim if asked is None else asked.shape[1]
+    blender = Blender(plan, width, watch.clock, colours=setup.colours)
+    decoder, borders = Decoder(_decoding(plan, segmenter)), ImageBorders(plan.frame.g_size[1])
     if state := store.state():
         blender.restore(state)
         decoder.restore(state)
+        borders.restore(state)
 
     if cache is None:
         responses = encode_rows(replace(planned, elsewhere=store.elsewhere), asked, watch, blender.next_row)
@@ -124,11 +127,17 @@ def segment_slide(
         blended = respond_from(cache, setup, asked)
     bank = segmenter.bank or _no_concepts(setup)
     for part, solved in _solve(shift.of(blended), segmenter, plan, watch.clock):
-        bank = solved[2]
+        bank, rows = solved[2], _spread(part, solved)
+        if setup.colours:
+            with watch.clock("borders"):
+                rows = borders.rows(rows)
+        if rows.g_rows[0] == rows.g_rows[1]:
+            continue  # they come with the next
         with watch.clock("decode"):
-            band = _decode(part, solved, decoder)
+            band = decoder.rows(rows.g_rows, rows.weights, rows.residual, rows.unreadable)
         with watch.clock("store"):
-            store.put(band, {**blender.state(), **decoder.state()} if part.ends_row else None)
+            state = {**blender.state(), **decoder.state(), **borders.state()}
+            store.put(band, state if part.ends_row else None)
     maps, note = store.maps(), ""
     if segmenter.min_area_um2 is not None and min_px is not None:
         with watch.clock("merge"):
@@ -181,12 +190,6 @@ def _weigh(B: Float, sq_norms: Float, segmenter: Segmenter, plan: Plan) -> Solve
     return weigh(segmenter.method, tokens, segmenter.bank, segmenter.factorization)
 
 
-def _decode(part: Blended, solved: Solved, decoder: Decoder) -> Band:
-    """Labels of the px rows that become known with a band of tokens, and what is known of its tokens."""
-    W, residual, _ = solved
-    return decoder.rows(part.g_rows, _spread(W, part.tissue), _spread(residual, part.tissue), part.unreadable)
-
-
 def _decoding(plan: Plan, segmenter: Segmenter) -> Decoding:
     """How the weights of an input become labels."""
     frame = plan.frame
@@ -199,11 +202,16 @@ def _no_concepts(setup: Setup) -> ConceptBank:
     return new_bank(np.ones((1, setup.encoder.spec.dim), np.float32), setup.encoder.spec.key)
 
 
-def _spread(values: Float, tissue: NDArray[np.bool_]) -> Float:
-    """Values of tissue tokens (n, …) on their grid (rows, w, …); 0 elsewhere."""
-    grid = np.zeros((*tissue.shape, *values.shape[1:]), np.float32)
-    grid[tissue] = values
-    return grid
+def _spread(part: Blended, solved: Solved) -> WeighedRows:
+    """What is known of tissue tokens (n, …) on their grid (rows, w, …); 0 elsewhere."""
+
+    def spread(values: Float) -> Float:
+        grid = np.zeros((*part.tissue.shape, *values.shape[1:]), np.float32)
+        grid[part.tissue] = values
+        return grid
+
+    W, residual, _ = solved
+    return WeighedRows(part.g_rows, spread(W), spread(residual), part.tissue, part.unreadable, part.colours)
 
 
 def _check_memory(needed: int, method: str) -> None:
@@ -251,6 +259,7 @@ def _recipe(info: SlideInfo, segmenter: Segmenter, frame: Frame, bank: ConceptBa
         "tissue": setup.tissue.find,
         "unlike": segmenter.unlike,
         "min_area_um2": segmenter.min_area_um2,
+        "borders": segmenter.borders,
         "mpp": frame.t_mpp,
         "source": {
             "size": list(info.size),

@@ -13,6 +13,7 @@ from histofactor.encoders.build import load_encoder
 from histofactor.encoders.encoder import Encoder, Inference
 from histofactor.encoders.registry import get
 from histofactor.errors import BankError, OptionError
+from histofactor.masks.borders import BORDERS
 from histofactor.records import ConceptBank
 from histofactor.segmentation.given_bank import check_unlike, check_width, find_bank, find_limit, told_of_window
 from histofactor.segmentation.method import Directions, Factorization, Method, method_of
@@ -44,6 +45,8 @@ class SegmentOptions:
             bank's limit; None gives all tissue the label of a concept.
         min_area_um2: pieces of fewer µm² are merged into what surrounds them, see ``masks.small``; 0 and None keep
             all.
+        borders: ``image`` averages the weights of tokens with those nearby of the same colour, see ``masks.borders``;
+            ``exact`` keeps those of the projection.
     """
 
     weights: str | Path | None = None
@@ -59,6 +62,7 @@ class SegmentOptions:
     shift_px: int = 0
     unlike: str | float | None = None
     min_area_um2: float | None = None
+    borders: str = "exact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Setup:
         tissue: where they are looked for.
         views: how often every window is encoded, turned and moved.
         shift_px: working px by which the window layout is moved.
+        colours: whether the mean colour of the px of every token is kept beside it.
     """
 
     encoder: Encoder
@@ -92,6 +97,7 @@ class Setup:
     tissue: TissueRule = field(default_factory=TissueRule)
     views: int = 4
     shift_px: int = 0
+    colours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,11 @@ class Segmenter:
     factorization: Factorization = field(default_factory=Factorization)
     unlike: float | None = None
     min_area_um2: float | None = None
+
+    @property
+    def borders(self) -> str:
+        """What borders follow, see ``masks.borders``."""
+        return "image" if self.setup.colours else "exact"
 
     @property
     def k(self) -> int:
@@ -149,7 +160,8 @@ def prepare_setup(encoder: Encoder, mpp: float | None = None, options: SegmentOp
     if mpp is not None:
         check_mpp(mpp, "--mpp")
     mask = None if options.tissue_mask is None else Path(options.tissue_mask)
-    return Setup(encoder, mpp, TissueRule(options.tissue, mask), options.views, options.shift_px)
+    rule = TissueRule(options.tissue, mask)
+    return Setup(encoder, mpp, rule, options.views, options.shift_px, follows_image(options.borders))
 
 
 def with_mask(setup: Setup, mask: str | Path | None) -> Setup:
@@ -185,6 +197,13 @@ def check_options(k: int | None, method: Method, options: SegmentOptions) -> Non
         raise OptionError("--min-area is out of range", expected="µm², or 0 to keep all pieces", got=f"{area!r}")
     if options.unlike is not None:
         check_unlike(options.unlike, method)
+
+
+def follows_image(borders: str) -> bool:
+    """Whether borders follow the image; raises OptionError where there is no such way."""
+    if borders not in BORDERS:
+        raise OptionError("there are no such borders", expected=f"one of {', '.join(BORDERS)}", got=borders)
+    return borders == "image"
 
 
 def learning_setup(

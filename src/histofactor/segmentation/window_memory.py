@@ -7,11 +7,11 @@ bit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from histofactor.records import Features, SlideMean
+from histofactor.records import Features, Float, SlideMean
 from histofactor.records.urls import Input
 from histofactor.segmentation.plan import Plan
 from histofactor.segmentation.setup import Setup
@@ -26,10 +26,13 @@ class EncodedBatch:
     Attributes:
         features: (n, h, w, d) of the n windows, as they were turned.
         unreadable: blocks of all of them, in working px of the input, that cannot be read.
+        colours: (h, w, 3) of each, not turned, the mean colours in [0, 1] of the px of its tokens; empty where they are
+            not asked for.
     """
 
     features: Features
     unreadable: tuple[Block, ...]
+    colours: tuple[Float, ...] = ()
 
 
 class WindowMemory:
@@ -41,7 +44,7 @@ class WindowMemory:
     def keep(self, windows: Sequence[Window], batch: EncodedBatch) -> None:
         """Hold what windows were encoded to."""
         features = Features(batch.features.values.cpu(), batch.features.stride_px, batch.features.encoder)
-        self._held[tuple(windows)] = EncodedBatch(features, batch.unreadable)
+        self._held[tuple(windows)] = replace(batch, features=features)
 
     def recall(self, windows: Sequence[Window], device: torch.device) -> EncodedBatch | None:
         """What windows were encoded to, on a device; None where it is not held."""
@@ -49,7 +52,7 @@ class WindowMemory:
         if batch is None:
             return None
         features = Features(batch.features.values.to(device), batch.features.stride_px, batch.features.encoder)
-        return EncodedBatch(features, batch.unreadable)
+        return replace(batch, features=features)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def test_prompts_are_told_apart(tmp_path):
         ("class\nunlike the bank\nb\n", "line 2"),
         (f"class\n{'a' * 201}\nb\n", "200 characters"),
         (f"class,prompt\na,{'p' * 1001}\nb,x\n", "a cell is too long"),
-        ("class,synonym\n" + "".join(f"a,{n}\nb,{n}\n" for n in range(1001)), "too many prompts"),
+        ("class,synonym\n" + "".join(f"a,{n}\nb,{n}\n" for n in range(1251)), "too many prompts"),
     ],
 )
 def test_files_that_make_no_sense(tmp_path, text, told):
@@ -117,3 +117,16 @@ def test_some_prompts_of_two_classes_are_told(tmp_path):
     assert told.startswith("2 prompts of mine.csv are of several classes")
     assert "such as 'a' (line 2) and 'b' (line 5) with 'x'" in told
     assert read(tmp_path, "class,prompt\na,x\nb,y\n").notes == ()
+
+
+def test_columns_that_mean_nothing_are_told(tmp_path):
+    (told,) = read(tmp_path, "class,promt,, synonym\na,x,,y\nb,z,,w\n").notes
+    assert told == "columns of mine.csv that are not read: promt"
+    assert read(tmp_path, "class, prompt\na,x\nb, z\n").texts == ("x", "z")
+
+
+def test_as_many_prompts_as_there_may_be(tmp_path):
+    many = "class,prompt\n" + "".join(f"c{n},sheet {n}\n" for n in range(10_000))
+    assert len(read(tmp_path, many).texts) == 10_000
+    with pytest.raises(OptionError, match=r"too many prompts; expected 10,000 at most.*got 10,001"):
+        read(tmp_path, f"{many}one,more\n")

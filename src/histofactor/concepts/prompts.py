@@ -26,6 +26,7 @@ TEMPLATES = (
     "{}, stained with hematoxylin and eosin.",
     "a microscope field of {}.",
 )
+_COLUMNS = ("class", "synonym", "prompt", "template")
 _HOLE = "{}"
 _LONGEST = 1000  # characters of a cell
 _MOST = 10_000  # prompts of all classes together
@@ -88,24 +89,35 @@ def _read(name: str, path: Path) -> Prompts:
     templates = [row["template"] for _, row in rows if row.get("template")] or TEMPLATES
     found: dict[str, dict[str, int]] = {}  # by class its prompts, each once, and the line it comes from first
     classes = [(line, row) for line, row in rows if row["class"]]
-    if (most := len(classes) * (len(templates) + 1)) > _MOST:
-        expected = f"{_MOST:,} at most: a row makes one for each template"
-        raise OptionError(f"{path} has too many prompts", expected=expected, got=f"up to {most:,}")
+    if (most := sum(bool(row.get("prompt")) + _has_word(row) * len(templates) for _, row in classes)) > _MOST:
+        expected = f"{_MOST:,} at most: a synonym makes one for each template"
+        raise OptionError(f"{path} has too many prompts", expected=expected, got=f"{most:,}")
     for line, row in classes:
         prompts = found.setdefault(row["class"], {})
         if row.get("prompt"):
             prompts.setdefault(row["prompt"], line)
-        if row.get("synonym") or not row.get("prompt"):
+        if _has_word(row):
             word = row.get("synonym") or row["class"]
             for template in templates:
                 prompts.setdefault(template.replace(_HOLE, word), line)
     if len(found) < 2:
         got = ", ".join(found) or "none"
         raise OptionError(f"{path} leaves nothing to choose from", expected="at least two classes", got=got)
-    notes = _told_of_shared(path, found)
+    notes = (*_told_of_unread(path, rows[0][1]), *_told_of_shared(path, found))
     texts = tuple(text for prompts in found.values() for text in prompts)
     owners = tuple(place for place, prompts in enumerate(found.values()) for _ in prompts)
     return Prompts(name, tuple(found), texts, owners, notes)
+
+
+def _has_word(row: Row) -> bool:
+    """Whether a row has a word for the templates: a class that has nothing else is its own."""
+    return bool(row.get("synonym")) or not row.get("prompt")
+
+
+def _told_of_unread(path: Path, row: Row) -> tuple[str, ...]:
+    """What is to be told of columns that mean nothing here, which may be misspelt."""
+    unread = ", ".join(column for column in row if column and column not in _COLUMNS)
+    return (f"columns of {path.name} that are not read: {unread}",) if unread else ()
 
 
 def _told_of_shared(path: Path, found: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:

@@ -160,3 +160,11 @@ def test_a_projection_of_no_size_is_told_too(tmp_path, tokens_of):
     save_file({"patch_embed.proj.weight": torch.zeros(0, 3, 16, 16)}, tmp_path / "w.safetensors")
     with pytest.raises(EncoderError, match="no vision transformer, or one under other names"):
         with_weights("uni", tmp_path / "w.safetensors")
+
+
+def test_blocks_under_other_names_are_not_called_missing(tmp_path, tokens_of):
+    renamed = {name.replace("blocks.", "transformer.h."): one.contiguous() for name, one in tokens_of("uni").items()}
+    save_file(renamed, tmp_path / "w.safetensors")
+    with pytest.raises(EncoderError, match=r"no blocks, or some under other names; .* unknown: transformer") as error:
+        with_weights("uni", tmp_path / "w.safetensors")
+    assert error.value.mend == "get pytorch_model.bin of MahmoodLab/UNI as it was published: its names are others"

@@ -43,7 +43,7 @@ def test_half_precision_widens_exactly():
 )
 def test_values_that_are_no_weights_are_refused_and_not_loaded(network, values, word):
     before = network.state_dict()["0.bias"].clone()
-    with pytest.raises(EncoderError, match="1 tensors that are not") as error:
+    with pytest.raises(EncoderError, match="1 tensor that is not") as error:
         load_state(network, network.state_dict() | {"0.bias": values}, "test")
     assert word in error.value.got
     assert torch.equal(network.state_dict()["0.bias"], before)

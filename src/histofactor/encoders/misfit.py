@@ -70,6 +70,8 @@ def _reason(spec: EncoderSpec, ours: _Build | None, theirs: _Build | None) -> tu
         return f"weights of {kind}", f"give {_theirs(spec)}: these are of another kind of network"
     if differ := _other_build(ours, theirs):
         return differ, f"name the encoder that they are of{_alike(spec, theirs)}, or give {_theirs(spec)}"
+    if not theirs.blocks:
+        return "no blocks, or some under other names", f"get {_theirs(spec)} as it was published: its names are others"
     if theirs.blocks < ours.blocks:
         return f"{theirs.blocks} of {ours.blocks} blocks", f"get the whole file, {_theirs(spec)}: blocks are missing"
     return "", f"get {_theirs(spec)} as it was published: this file is of that size, and its tensors differ"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from histofactor.base.text import counted
 from histofactor.encoders.weights_file import State
 from histofactor.errors import EncoderError
 
@@ -35,10 +36,11 @@ def load_state(network: torch.nn.Module, state: State, name: str) -> None:
         )
     given = {key: value for key, value in state.items() if key in wanted}
     if odd := [told for key in given if (told := _oddity(key, given[key], wanted[key]))]:
+        are = "is" if len(odd) == 1 else "are"
         raise EncoderError(
             f"the weights cannot be those of {name}",
             expected="finite numbers of the kind that the network has, which differ",
-            got=f"{len(odd)} tensors that are not: {', '.join(sorted(odd)[:3])}",
+            got=f"{counted(len(odd), 'tensor')} that {are} not: {', '.join(sorted(odd)[:3])}",
             mend="get a fresh copy of the file, or convert it again",
         )
     network.load_state_dict(given, strict=False)

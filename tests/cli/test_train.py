@@ -49,6 +49,14 @@ def test_the_recipe_of_the_paper_from_a_manifest(histofactor, gdc, tmp_path):
     ]
 
 
+def test_a_folder_in_the_place_of_the_bank_is_told_before_anything_is_encoded(histofactor, tmp_path):
+    (tmp_path / "b.safetensors").mkdir()
+    code, _, err = histofactor("concepts", "train", tmp_path / "none.png", "-o", tmp_path / "b.safetensors")
+    assert code == 2
+    assert "b.safetensors is a folder" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["b.safetensors"]
+
+
 def test_an_unknown_preset(histofactor, tmp_path):
     code, _, err = histofactor("concepts", "train", tmp_path, "--preset", "magic", "-o", tmp_path / "b")
     assert code == 2

@@ -104,6 +104,35 @@ def test_groups_are_told(images, tiny_encoder, tmp_path):
     assert sorted(learned.banks[0].provenance["per_group"]) == ["north", "south"]
 
 
+def test_what_is_not_in_the_sample_is_told(images, tiny_encoder, tmp_path):
+    """An input without tissue, and a group that has a third of what the other has, until fewer tokens are asked for."""
+    names = ("0.png", "1.png", "2.png", "3.png", "glass.png")
+    for seed, name in enumerate(names):
+        Image.fromarray(phantom((320, 240), seed=seed, mpp=1.0).image).save(tmp_path / name)
+    Image.new("RGB", (320, 240), (243, 243, 243)).save(tmp_path / "glass.png")
+    rows = "".join(f"{name},1,{group}\n" for name, group in zip(names, "nnsnn", strict=True))
+    (tmp_path / "t.csv").write_text(f"path,mpp,group\n{rows}")
+    sources = file_sources([tmp_path / name for name in names], read_table(tmp_path / "t.csv"))
+
+    def told(**options):
+        notes = []
+        learned = learn_concepts(
+            sources, [2], encoder=tiny_encoder, options=LearnOptions(**options), reporter=Reporter(on_note=notes.append)
+        )
+        given = [sum(one["sampled"] for one in learned.card["slides"] if one["group"] == group) for group in "ns"]
+        return notes, given
+
+    glass = "no tissue was found in 1 input, which gives nothing to learn from: glass.png"
+    (first, uneven), (north, south) = told()
+    assert first == glass
+    assert uneven.startswith(f"groups do not give alike: n {north:,} tokens, s {south:,}, for it has no more; ")
+    assert f"--tokens {2 * south}`" in uneven
+    notes, given = told(tokens=2 * south)
+    assert notes == [glass]
+    assert given == [south, south]
+    assert told(balance="slide")[0] == [glass]
+
+
 def test_nothing_to_learn_from(images, tiny_encoder, tmp_path):
     Image.new("RGB", (64, 64), (245, 245, 245)).save(tmp_path / "blank.png")
     for path in (images / "bad.png", tmp_path / "blank.png"):

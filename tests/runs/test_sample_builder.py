@@ -140,6 +140,15 @@ def test_another_recipe_begins_anew(collect, tmp_path):
     same(collect(range(3), work=work), collect(range(3)))
 
 
+def test_a_sample_of_nothing_is_not_kept_aside(collect, tmp_path):
+    """As where every input lacked its µm/px, and is given it now."""
+    work, told = tmp_path / "w.npz", []
+    collect(work=work, options=LearnOptions(mpp=1.0))
+    assert work.exists()
+    same(collect(work=work, told=told), collect())
+    assert (told, [*tmp_path.glob("w.npz.*")]) == ([], [])
+
+
 def test_a_changed_input_begins_anew(images, tiny_encoder, tmp_path):
     work, paths, told = tmp_path / "w.npz", [tmp_path / "0.png", tmp_path / "1.png"], []
 

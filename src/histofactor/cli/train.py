@@ -101,6 +101,8 @@ def train(  # noqa: PLR0913 - one parameter an option
         pool, independent, choice = "tile", True, replace(choice, transform="relu", fast=True)
     ks = numbers(k, "-k")
     check_here(out)
+    if out.is_dir():
+        raise OptionError(f"{out} is a folder", expected="a file to write, NAME.safetensors")
     manifest = _manifest(inputs or [])
     paths, known = ([], {}) if manifest is not None else inputs_of(inputs, table, group)
     if manifest is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from histofactor.runs.notebook import watched
 from histofactor.runs.outcome import Reporter
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
 from histofactor.runs.source import Source, Sources, file_sources
+
+_SHOWN = 3  # names of inputs that are told
+_ALIKE = 0.5  # times the tokens of the group with most, below which a group gives too few
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -99,6 +103,8 @@ def learn(builder: SampleBuilder, ks: Callable[[int], Sequence[int]]) -> Learned
         raise ImageError("no tissue to learn from", expected="images with tissue", got=got)
     sample.sort()
     used, slides = _used(builder)
+    for sentence in _told_of_sample(builder, used, slides):
+        builder.tell(sentence)
     sides = [builder.slides[source.name]["side"] for source in used]
     origin = Origin(slides, [source.group for source in used], sides)
     mpp, single = options.mpp or spec.mpp, options.pool == "token"
@@ -115,6 +121,32 @@ def _used(builder: SampleBuilder) -> tuple[list[Source], NDArray[np.int64]]:
     is_used = np.isin([source.name for source in builder.sources], [source.name for source in used])
     place = np.cumsum(is_used) - 1
     return used, place[builder.sample.slides[: builder.sample.size]]
+
+
+def _told_of_sample(builder: SampleBuilder, used: Sequence[Source], slides: NDArray[np.int64]) -> list[str]:
+    """What is to be told of a sample: inputs that are not in it, and groups that have too little to give alike."""
+    told = []
+    if none := builder.without_tissue:
+        more = f" and {len(none) - _SHOWN} more" if len(none) > _SHOWN else ""
+        inputs, give = counted(len(none), "input"), "gives" if len(none) == 1 else "give"
+        told.append(
+            f"no tissue was found in {inputs}, which {give} nothing to learn from: {', '.join(none[:_SHOWN])}{more}"
+        )
+    gives: Counter[str | None] = Counter()
+    for source, number in zip(used, np.bincount(slides, minlength=len(used)).tolist(), strict=True):
+        gives[source.group] += number
+    (most, high), (least, low) = gives.most_common(1)[0], gives.most_common()[-1]
+    if builder.balance == "group" and low < _ALIKE * high:
+        told.append(
+            f"groups do not give alike: {_group(most)} {counted(high, 'token')}, {_group(least)} {low:,}, for it has no"
+            f" more; `histofactor concepts train --tokens {len(gives) * max(low, 1)}` takes as many of each"
+        )
+    return told
+
+
+def _group(name: str | None) -> str:
+    """A group as a sentence calls it."""
+    return "inputs without a group" if name is None else name
 
 
 def _provenance(builder: SampleBuilder, used: Sequence[Source], slides: NDArray[np.int64]) -> dict[str, Any]:

@@ -154,6 +154,15 @@ class SampleBuilder:
         """The inputs that gave tokens, or might have."""
         return [source for source in self.sources if self.slides.get(source.name, {}).get("windows")]
 
+    @property
+    def without_tissue(self) -> list[str]:
+        """Names of the inputs that were read and have none."""
+        return [name for name, known in self.slides.items() if not known["of"]]
+
+    def tell(self, sentence: str) -> None:
+        """Tell the reporter what is to be known of the sample."""
+        self._reporter.on_note(sentence)
+
     def gather(self) -> None:
         """Encode the inputs that are not in the sample yet, and tell the reporter."""
         self._save(0)  # a folder that cannot be written is told now, not after hours
@@ -259,6 +268,8 @@ class SampleBuilder:
                 self.sample.load(self._work)
                 self.slides, self._looked = slides, looked
                 return
+            if not slides and not note["looked"]:
+                return  # nothing of any input is in it
         except (OSError, ValueError, KeyError, TypeError) as error:
             self._reporter.on_note(f"{self._work} is damaged and made anew: {error}")
             self.sample = self._empty()

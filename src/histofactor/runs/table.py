@@ -106,11 +106,13 @@ def _read(table: Path, group: str | None) -> _Table:
     rows = tuple((line, dict(zip(header, cells, strict=False))) for line, cells in lines[1:])
     key = _PATH if _PATH in header else header[0] if header else ""
     others = set(header) - {key}
+    mend = "" if group or not rows else "call the column of groups group, or name it: `concepts train --group`"
     if not rows or (group not in others if group else key != _PATH and not others & set(_COLUMNS)):
         raise OptionError(
             f"{table} has no column {group or 'mpp'!r} after the first" if rows else f"{table} has no rows",
             expected=f"file names, then {group}" if group else "columns path, mpp, group and mask, or some of them",
             got=", ".join(header) if rows else "no rows",
+            mend=mend,
         )
     return _Table(table, header, rows, key, group or "group")
 

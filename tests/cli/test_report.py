@@ -1,9 +1,11 @@
 """``histofactor report``."""
 
+import sys
+
 from PIL import Image
 
 
-def test_derived_again_and_told(histofactor, tissue, tmp_path):
+def test_derived_again_and_told(histofactor, tissue, tmp_path, monkeypatch):
     Image.fromarray(tissue[:96, :96]).save(tmp_path / "a.png")
     out = tmp_path / "out"
     command = (
@@ -29,6 +31,13 @@ def test_derived_again_and_told(histofactor, tissue, tmp_path):
     for name, content in before.items():
         assert (out / name).read_bytes() == content
         assert f"wrote {out / name}" in told
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, told, err = histofactor("report", out)
+    assert code == 0
+    assert "phenotypes.parquet" not in told
+    assert err.splitlines() == [
+        "note: phenotypes.parquet is not written, since pyarrow is not installed: pip install 'histofactor[parquet]'"
+    ]
 
 
 def test_a_folder_that_holds_none(histofactor, tmp_path):

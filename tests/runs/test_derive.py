@@ -141,6 +141,23 @@ def interrupted(out):
     return notes, time.monotonic() - started
 
 
+def test_a_missing_parquet_file_is_told_once_and_how_to_have_it(tmp_path, monkeypatch):
+    begin(tmp_path, FACTS, [Path("a.png"), Path("b.png")])
+    notes = []
+    observer = Observer(Reporter(on_note=notes.append), Clock())
+    with deriving(tmp_path, observer):
+        pass
+    assert notes == []
+    assert tmp_path / "phenotypes.parquet" in derive(tmp_path)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with deriving(tmp_path, observer):
+        pass
+    assert notes == [
+        "phenotypes.parquet is not written, since pyarrow is not installed: pip install 'histofactor[parquet]'"
+    ]
+    assert not (tmp_path / "phenotypes.parquet").exists()
+
+
 def test_an_interrupted_run_derives_what_it_can_in_a_few_seconds(tmp_path, monkeypatch):
     begin(tmp_path, FACTS, [Path(f"{number}.png") for number in range(50)])
     assert interrupted(tmp_path)[0] == []

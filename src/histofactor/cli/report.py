@@ -17,10 +17,14 @@ def report(
 
     What several runs or shards wrote into the folder is told as one. Parquet takes the extra `parquet`.
     """
+    from histofactor.base.names import COHORT
     from histofactor.cli.progress import at_work
+    from histofactor.export.cohort import NO_PARQUET
     from histofactor.runs.derive import derive
 
     with at_work("writing the report"):
         written = derive(out)
     for path in written:
         say(f"wrote {path}")
+    if out / COHORT not in written:
+        say(f"note: {NO_PARQUET}", err=True)

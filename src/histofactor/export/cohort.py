@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from histofactor.base.files import atomic, remove
-from histofactor.base.names import CONCEPTS_PAGE
+from histofactor.base.names import COHORT, CONCEPTS_PAGE
 from histofactor.base.text import csv_safe, csv_text, utf8
 from histofactor.export.report import ReportRun, page_environment
 from histofactor.export.scripts import load_script
@@ -20,6 +20,7 @@ from histofactor.export.tables import PhenotypeRow, by_name, summed, told_exclud
 
 TEXTS, NUMBERS = ("slide", "label", "name"), ("area_mm2", "share", "mean_margin", "mean_residual")
 COLUMNS = (*TEXTS[:1], "k", *TEXTS[1:], *NUMBERS, "excluded")
+NO_PARQUET = f"{COHORT} is not written, since pyarrow is not installed: pip install 'histofactor[parquet]'"
 _LARGEST = 3  # phenotypes named for each input
 _NAMED_PX = 24  # letters of their names
 
@@ -55,7 +56,7 @@ def write_cohort(rows: Sequence[SlideRow], path: Path) -> list[Path]:
     """Write ``phenotypes.csv`` of all inputs, and ``.parquet`` beside it: a line for every input and phenotype.
 
     Parquet is written where pyarrow is there, which the extra ``parquet`` brings. Where it is not, a Parquet file of
-    before is deleted: it would tell something else than the table.
+    before is deleted: it would tell something else than the table. Who calls tells ``NO_PARQUET`` then.
 
     Labels of one name are one phenotype: their areas and shares add up, and ``label`` tells them all, as ``3+4``. ``k``
     is what the input was segmented with: phenotypes of different K do not compare. ``excluded`` is ``yes`` for

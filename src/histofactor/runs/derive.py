@@ -12,7 +12,7 @@ from typing import Any
 from histofactor.base.files import check_folder, sweep, write_json
 from histofactor.base.names import COHORT, PAGE, RUN, TABLE
 from histofactor.errors import ImageError
-from histofactor.export.cohort import SlideRow, write_cohort, write_study
+from histofactor.export.cohort import NO_PARQUET, SlideRow, write_cohort, write_study
 from histofactor.export.report import ReportRun
 from histofactor.export.tables import PhenotypeRow, read_phenotypes
 from histofactor.records import EncoderKey
@@ -61,15 +61,18 @@ def _derive_in_time(out: Path, observer: Observer, until: float | None) -> None:
     observer.reporter.on_stage("writing the report")
     try:
         with observer.clock("report"):
-            derive(out, until=until)
+            written = derive(out, until=until)
     except _TooLongError:
         observer.reporter.on_note(f"the report is as it was before: `histofactor report {out}` derives it again")
+    else:
+        if out / COHORT not in written:
+            observer.reporter.on_note(NO_PARQUET)
 
 
 def derive(out: Path, *, until: float | None = None) -> list[Path]:
     """Write ``run.json``, ``phenotypes.csv``, ``.parquet`` and ``report.html`` of a folder anew; returns their paths.
 
-    Parquet needs the extra of that name, see ``export.cohort``.
+    Parquet needs the extra of that name, see ``export.cohort``; where it is missing, ``COHORT`` is not among them.
 
     One process does it at a time, so what is written last has seen what all have told before; what one that was killed
     left of them is cleared.

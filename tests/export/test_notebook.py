@@ -125,6 +125,14 @@ def test_a_bank_is_drawn_as_cosines():
     mpl.pyplot.close("all")
 
 
+def test_a_legend_tells_what_it_leaves_out(make_segmentation):
+    made = make_segmentation(np.arange(36).reshape(6, 6) % 30, k=30)
+    texts = [text.get_text() for text in plot(made).get_legend().get_texts()]
+    assert len(texts) == 25
+    assert texts[-1] == "and 5 more"  # of 29: label 0 is none
+    mpl.pyplot.close("all")
+
+
 def test_without_matplotlib_the_command_is_named(halves, monkeypatch):
     real = builtins.__import__
 

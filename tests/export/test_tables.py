@@ -7,7 +7,7 @@ import pytest
 from histofactor.base.text import csv_plain
 from histofactor.errors import ImageError, OutputError
 from histofactor.export import tables
-from histofactor.export.tables import hex_color, phenotype_table, read_phenotypes, write_phenotypes
+from histofactor.export.tables import hex_color, phenotype_table, read_phenotypes, table_fault, write_phenotypes
 
 
 def read(path):
@@ -171,3 +171,20 @@ def test_artefacts_keep_their_areas_and_count_in_no_share(make_segmentation, tmp
     nothing_else = dataclasses.replace(out.label_map, excluded=(1, 2, 3, 4))
     rows = phenotype_table(dataclasses.replace(out, label_map=nothing_else))
     assert [row.fraction for row in rows] == [None, None, None, None, None, None]
+
+
+@pytest.mark.parametrize("mpp", [None, 0.2527])
+def test_what_was_written_belongs_together_and_what_was_changed_does_not(make_segmentation, tmp_path, mpp):
+    tokens = np.random.default_rng(1).integers(0, 4, (7, 9))
+    path = tmp_path / "phenotypes.csv"
+    write_phenotypes(make_segmentation(tokens, k=4, mpp=mpp, cut_px=1), path)
+    rows = read_phenotypes(path)
+    assert table_fault(rows, 4) == ""
+    assert table_fault([dataclasses.replace(row, fraction=None, area_px=0, area_um2=0.0) for row in rows], 4) == ""
+    assert table_fault(rows, 5) == "5 rows for 5 concepts and label 0"
+    assert table_fault(rows[::-1], 4) == "5 rows for 4 concepts and label 0"
+    more = dataclasses.replace(rows[2], area_px=rows[2].area_px + 10)
+    assert f"an area of {rows[1].area_px} px" in table_fault([*rows[:2], more, *rows[3:]], 4)
+    for area in (float("nan"), None if mpp else 1.0):
+        other = dataclasses.replace(rows[2], area_um2=area)
+        assert "µm² at label" in table_fault([*rows[:2], other, *rows[3:]], 4)

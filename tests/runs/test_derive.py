@@ -141,6 +141,35 @@ def interrupted(out):
     return notes, time.monotonic() - started
 
 
+@pytest.mark.parametrize("spoil", ["", "label,name\n0,x\n", "semicolons", "cut", "an area"])
+def test_an_input_whose_table_is_damaged_counts_nowhere_and_is_told(study, spoil):
+    out, _ = study
+    table, notes = out / "a/phenotypes.csv", []
+    before = table.read_text()
+    changed = {
+        "semicolons": before.replace(",", ";"),
+        "cut": "".join(before.splitlines(keepends=True)[:3]),
+        "an area": before.replace(f",{largest_area(before)},", ",99999,", 1),
+    }
+    table.write_text(changed.get(spoil, spoil))
+    derive(out, on_note=notes.append)
+    (note,) = notes
+    assert note.startswith("a.png: its phenotypes.csv is damaged or was changed and counts nowhere: ")
+    with (out / "phenotypes.csv").open(newline="") as file:
+        assert {row["slide"] for row in csv.DictReader(file)} == {"b"}
+    assert "counts nowhere" in (out / "report.html").read_text()
+    table.write_text(before)
+    derive(out, on_note=notes.append)
+    assert len(notes) == 1
+    with (out / "phenotypes.csv").open(newline="") as file:
+        assert {row["slide"] for row in csv.DictReader(file)} == {"a", "b"}
+
+
+def largest_area(table):
+    """The largest area in px that a table tells of a concept."""
+    return max((row["area_px"] for row in csv.DictReader(table.splitlines()) if row["label"] != "0"), key=int)
+
+
 def test_a_missing_parquet_file_is_told_once_and_how_to_have_it(tmp_path, monkeypatch):
     begin(tmp_path, FACTS, [Path("a.png"), Path("b.png")])
     notes = []

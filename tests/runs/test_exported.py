@@ -1,7 +1,9 @@
 """Results on disk give the tables and shapes that the segmentation itself gives, and one bad input stops no other."""
 
+import csv
 import dataclasses
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -134,6 +136,41 @@ def test_a_table_that_does_not_fit_the_labels(study):
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(ImageError, match=r"are damaged.*8 phenotypes, and 9 labels"), open_mapped(table.parent):
         pass
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("area_px", "99999"), ("area_um2", "nan"), ("area_um2", ""), ("fraction", "0.9")]
+)
+def test_a_table_whose_numbers_do_not_belong_together(study, column, value):
+    table = study[0] / "a/phenotypes.csv"
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    largest = max(rows[1:], key=lambda row: int(row["area_px"]))
+    largest[column] = value
+    with table.open("w", newline="") as file:
+        written = csv.DictWriter(file, rows[0])
+        written.writeheader()
+        written.writerows(rows)
+    first, second = export_all(study[0], None, PARQUET)
+    assert (first.status, second.status) == ("failed", "done")
+    assert "phenotypes.csv tells of" in first.error
+    assert not (study[0] / "a/regions.parquet").exists()
+
+
+def test_a_table_of_another_input_of_the_same_size(study):
+    out, _ = study
+    assert areas_of(out / "a").tolist() != areas_of(out / "b").tolist()
+    shutil.copy(out / "b/phenotypes.csv", out / "a/phenotypes.csv")
+    first, second = export_all(out, None, PARQUET)
+    assert (first.status, second.status) == ("failed", "done")
+    assert "does not tell of the label map" in first.error
+    assert not (out / "a/regions.parquet").exists()
+
+
+def test_a_seal_that_is_gone_is_told(study):
+    (study[0] / "a/segmentation.json").unlink()
+    first, _ = export_all(study[0], None, PARQUET)
+    assert first.error.endswith("done, and no segmentation.json")
 
 
 def test_what_exists_stays_unless_it_is_to_be_replaced(study, tmp_path):

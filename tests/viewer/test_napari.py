@@ -13,6 +13,7 @@ import tifffile
 
 import histofactor
 from histofactor.base.colors import palette
+from histofactor.errors import ImageError
 from histofactor.export.labels import write_labels
 from histofactor.export.tables import read_phenotypes
 from histofactor.records import LabelMap
@@ -93,6 +94,29 @@ def test_an_output_folder_gives_a_layer_an_input(open_by, study):
     assert [(one[1]["name"], one[1]["visible"]) for one in open_by(out)] == [("a", True), ("b", False)]
     (out / "a/segmentation.json").unlink()  # under way
     assert [one[1]["name"] for one in open_by(out)] == ["b"]
+
+
+def test_a_damaged_input_keeps_no_other_from_being_shown(study):
+    out, _ = study
+    labels = out / "a/labels.ome.tif"
+    labels.write_bytes(labels.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match=r"left out: cannot read .*a.labels\.ome\.tif"):
+        ((data, described, _),) = read_layers(str(out))
+    assert (data[:, :] == tifffile.imread(out / "b/labels.ome.tif")).all()
+    assert (described["name"], described["visible"]) == ("b", True)
+    (out / "b/labels.ome.tif").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"labels\.ome\.tif"):
+        read_layers(str(out))
+
+
+def test_a_damaged_table_takes_the_measures_and_not_the_map(study):
+    out, _ = study
+    names = read_layers(str(out / "a"))[0][1]["features"]["name"]
+    (out / "a/phenotypes.csv").write_text("label;name\n0;x\n")
+    with pytest.warns(UserWarning, match=r"nothing is told of areas: cannot read .*phenotypes\.csv"):
+        ((data, described, _),) = read_layers(str(out / "a"))
+    assert (data[:, :] == tifffile.imread(out / "a/labels.ome.tif")).all()
+    assert described["features"] == {"index": list(range(len(names))), "name": names}
 
 
 def test_without_a_resolution_in_px(tmp_path):

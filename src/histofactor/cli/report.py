@@ -17,14 +17,13 @@ def report(
 
     What several runs or shards wrote into the folder is told as one. Parquet takes the extra `parquet`.
     """
-    from histofactor.base.names import COHORT
     from histofactor.cli.progress import at_work
-    from histofactor.export.cohort import NO_PARQUET
     from histofactor.runs.derive import derive
 
+    notes: list[str] = []
     with at_work("writing the report"):
-        written = derive(out)
+        written = derive(out, on_note=notes.append)
     for path in written:
         say(f"wrote {path}")
-    if out / COHORT not in written:
-        say(f"note: {NO_PARQUET}", err=True)
+    for note in notes:
+        say(f"note: {note}", err=True)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from histofactor.base.text import markup_text
-from histofactor.errors import OptionError
+from histofactor.errors import ImageError, OptionError
 from histofactor.export.tables import PhenotypeRow, hex_color, phenotype_table
 from histofactor.records import Float, LabelMap, Raster, Segmentation, SlideInfo
 
@@ -129,6 +129,26 @@ def phenotype_columns(one: Mapped) -> dict[str, list[Any]]:
         "hint": [row.hint for row in one.phenotypes],
         "excluded": [row.label in one.label_map.excluded for row in one.phenotypes],
     }
+
+
+def check_areas(one: Mapped, counted: Sequence[int]) -> None:
+    """Check that a table read from a file tells of these labels.
+
+    Args:
+        one: the input.
+        counted: px of every label from 1 on.
+
+    Raises:
+        ImageError: the table has other areas.
+    """
+    for row, px in zip(one.phenotypes, counted, strict=True):
+        if row.area_px != px:
+            raise ImageError(
+                "the table of phenotypes does not tell of the label map beside it",
+                expected=f"{px} px of label {row.label}",
+                got=f"{row.area_px} px",
+                mend="delete the table and segment the input again",
+            )
 
 
 def need(*modules: str) -> None:

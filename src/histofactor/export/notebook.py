@@ -188,6 +188,7 @@ def _summaries(bank: ConceptBank) -> list[ConceptSummary]:
 def _plot_segmentation(segmentation: Segmentation, axes: Axes, image: NDArray[np.uint8] | None) -> Axes:
     from matplotlib.patches import Patch
 
+    rows = _shown_rows(segmentation)
     slide, mpp = segmentation.slide, segmentation.slide.mpp
     size = thumbnail_size(slide.size, PLOT_PX)
     if image is None:
@@ -203,8 +204,10 @@ def _plot_segmentation(segmentation: Segmentation, axes: Axes, image: NDArray[np
             facecolor=hex_color(row.color or (255, 255, 255)),
             label=literal(row.name if row.fraction is None else f"{row.name} {row.fraction:.1%}"),
         )
-        for row in _shown_rows(segmentation)[:_ROWS]
+        for row in rows[:_ROWS]
     ]
+    if len(rows) > _ROWS:
+        handles.append(Patch(alpha=0, label=f"and {len(rows) - _ROWS} more"))
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, borderaxespad=0)
     return axes
 

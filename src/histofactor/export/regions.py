@@ -12,7 +12,7 @@ import shapely
 
 from histofactor.base.files import atomic
 from histofactor.base.names import COHORT
-from histofactor.export.mapped import Mapped, mapped, need, phenotype_columns
+from histofactor.export.mapped import Mapped, check_areas, mapped, need, phenotype_columns
 from histofactor.masks.polygons import Outlining, Piece, stream_polygons
 from histofactor.records import LabelMap, Raster, Segmentation
 
@@ -97,6 +97,8 @@ def write_parquet(one: Mapped, folder: Path) -> None:
     from pyarrow import parquet
 
     found = regions(one)
+    px = found.groupby("label")["area_px"].sum()
+    check_areas(one, [int(px.get(row.label, 0)) for row in one.phenotypes])
     with atomic(folder / REGIONS) as temporary:
         found.to_parquet(temporary, index=False)
     text, number = pyarrow.string(), pyarrow.float64()

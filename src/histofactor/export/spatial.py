@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from histofactor.base.files import atomic_folder
 from histofactor.base.text import markup_text
-from histofactor.export.mapped import Mapped, keys, mapped, moved, need, phenotype_columns
+from histofactor.export.mapped import Mapped, check_areas, keys, mapped, moved, need, phenotype_columns
 from histofactor.export.pyramid import level_shapes
 from histofactor.export.regions import regions, tissues
 from histofactor.export.tokens import table_and_px
@@ -89,8 +89,11 @@ def assembled(one: Mapped, tile_tokens: int | None = None) -> SpatialData:
     found.attrs["histofactor"] = {"slide": "" if slide.path is None else markup_text(slide.path.name), **one.made_by}
     tissue = tissues(one)
     if not len(tissue):
+        check_areas(one, [0] * len(one.phenotypes))
         return found
     tokens, px = table_and_px(one, tile_tokens)
+    areas = tokens.layers["area_px"]  # of 32-bit floats, which would not add up among themselves
+    check_areas(one, np.bincount(areas.indices, areas.data, minlength=areas.shape[1]).astype(int).tolist())
     side_px = tokens.uns["histofactor"]["tile_px"]
     tiles = _tiles(one, tokens, side_px).assign(tissue_id=_tissue_ids(one, px, tissue))
     for name, table in ((REGIONS, regions(one)), (TISSUES, tissue), (TILES, tiles)):

@@ -32,6 +32,7 @@ COLUMNS = (
     "excluded",
 )
 _BAND_PX = 2**22  # px measured at a time
+_ROUNDED, _ROUNDED_UM2 = 1e-5, 0.02  # by which a share and an area in a file may be off
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +222,28 @@ def read_phenotypes(path: str | os.PathLike[str]) -> list[PhenotypeRow]:
     except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
         expected = "a table that histofactor wrote"
         raise ImageError(f"cannot read {os.fspath(path)}", expected=expected, got=str(error)) from error
+
+
+def table_fault(rows: Sequence[PhenotypeRow], k: int) -> str:
+    """What is wrong with the rows of one input, as read from its file; "" where they belong together.
+
+    Args:
+        rows: as ``read_phenotypes`` returns them.
+        k: how many concepts there must be a row for; tissue unlike the bank has one more.
+    """
+    if [row.label for row in rows] != list(range(len(rows))) or len(rows) <= k:
+        return f"{len(rows)} rows for {k} concepts and label 0"
+    for row, counted in zip(rows, with_shares(rows, {row.label for row in rows if row.excluded}), strict=True):
+        stated, share = (-1.0 if one.fraction is None else one.fraction for one in (row, counted))
+        if not abs(stated - share) <= _ROUNDED:
+            return f"an area of {row.area_px} px and a share of {row.fraction} at label {row.label}"
+    largest = max(rows, key=lambda row: row.area_px)
+    for row in rows:
+        um2, of_largest = (-1.0 if one.area_um2 is None else one.area_um2 for one in (row, largest))
+        meant = -1.0 if largest.area_um2 is None else of_largest * row.area_px / max(largest.area_px, 1)
+        if not abs(um2 - meant) <= _ROUNDED_UM2:
+            return f"areas of {row.area_px} px and {row.area_um2} µm² at label {row.label}"
+    return ""
 
 
 def _row(row: dict[str, str]) -> PhenotypeRow:

@@ -14,10 +14,10 @@ from histofactor.base.names import COHORT, PAGE, RUN, TABLE
 from histofactor.errors import ImageError
 from histofactor.export.cohort import NO_PARQUET, SlideRow, write_cohort, write_study
 from histofactor.export.report import ReportRun
-from histofactor.export.tables import PhenotypeRow, read_phenotypes
+from histofactor.export.tables import PhenotypeRow, read_phenotypes, table_fault
 from histofactor.records import EncoderKey
 from histofactor.runs.ledger import OF_THE_LEDGER, Ledger, scan, shares
-from histofactor.runs.made_with import made_with, told_apart
+from histofactor.runs.made_with import MadeWith, made_with, told_apart
 from histofactor.runs.outcome import Observer, Outcome
 from histofactor.runs.place import LOCKS, locked
 from histofactor.runs.source import shown_names
@@ -61,18 +61,17 @@ def _derive_in_time(out: Path, observer: Observer, until: float | None) -> None:
     observer.reporter.on_stage("writing the report")
     try:
         with observer.clock("report"):
-            written = derive(out, until=until)
+            derive(out, until=until, on_note=observer.reporter.on_note)
     except _TooLongError:
         observer.reporter.on_note(f"the report is as it was before: `histofactor report {out}` derives it again")
-    else:
-        if out / COHORT not in written:
-            observer.reporter.on_note(NO_PARQUET)
 
 
-def derive(out: Path, *, until: float | None = None) -> list[Path]:
+def derive(
+    out: Path, *, until: float | None = None, on_note: Callable[[str], None] = lambda sentence: None
+) -> list[Path]:
     """Write ``run.json``, ``phenotypes.csv``, ``.parquet`` and ``report.html`` of a folder anew; returns their paths.
 
-    Parquet needs the extra of that name, see ``export.cohort``; where it is missing, ``COHORT`` is not among them.
+    Parquet needs the extra of that name, see ``export.cohort``.
 
     One process does it at a time, so what is written last has seen what all have told before; what one that was killed
     left of them is cleared.
@@ -80,6 +79,7 @@ def derive(out: Path, *, until: float | None = None) -> list[Path]:
     Args:
         out: the output folder.
         until: when to give up, by ``time.monotonic``; None takes the time that it takes.
+        on_note: called with a sentence for each input whose table is damaged, and where Parquet is not written.
 
     Raises:
         OptionError: no run ever wrote into it.
@@ -100,12 +100,14 @@ def derive(out: Path, *, until: float | None = None) -> list[Path]:
         newest, rows, names = ledger.runs[-1], [], shown_names(one.input for one in ledger.outcomes)
         for outcome in ledger.outcomes:
             hurry()
-            rows.append(_row(out, outcome, names[outcome.input], newest))
+            rows.append(_row(out, outcome, names[outcome.input], newest, on_note))
         write_json(_told(ledger), out / RUN)
         hurry()
         tables = write_cohort(rows, out / TABLE)
         hurry()
         write_study(rows, [_report_run(run) for run in ledger.runs], out / PAGE)
+    if out / COHORT not in tables:
+        on_note(NO_PARQUET)
     return [out / RUN, *tables, out / PAGE]
 
 
@@ -134,11 +136,13 @@ def _report_run(facts: Mapping[str, Any]) -> ReportRun:
     )
 
 
-def _row(out: Path, outcome: Outcome, name: str, newest: Mapping[str, Any]) -> SlideRow:
+def _row(out: Path, outcome: Outcome, name: str, newest: Mapping[str, Any], on_note: Callable[[str], None]) -> SlideRow:
     """What a table of all inputs says of one."""
     has_results = outcome.status in {"done", "damaged"}
-    phenotypes = _phenotypes(out / outcome.folder) if has_results else ()
     made = made_with(out / outcome.folder) if has_results else None
+    phenotypes, fault = _phenotypes(out / outcome.folder, made) if has_results else ([], "")
+    if fault:
+        on_note(f"{name}: {fault}")
     return SlideRow(
         name=name,
         status=outcome.status,
@@ -147,14 +151,19 @@ def _row(out: Path, outcome: Outcome, name: str, newest: Mapping[str, Any]) -> S
         error=outcome.error,
         phenotypes=tuple(phenotypes),
         note=told_apart(made, newest) if has_results else "",
-        warnings=tuple(filter(is_warning, outcome.notes)),
+        warnings=tuple(filter(None, (fault, *filter(is_warning, outcome.notes)))),
         k=None if made is None else made.k,
     )
 
 
-def _phenotypes(folder: Path) -> list[PhenotypeRow]:
-    """The table of an input, none where it was taken away since."""
+def _phenotypes(folder: Path, made: MadeWith | None) -> tuple[list[PhenotypeRow], str]:
+    """The table of an input, and ""; or no rows, and what is wrong with it: nothing where results are gone with it."""
     try:
-        return read_phenotypes(folder / TABLE)
-    except ImageError:
-        return []
+        rows = read_phenotypes(folder / TABLE)
+        fault = "" if made is None else table_fault(rows, made.k)
+    except ImageError as error:
+        rows, fault = [], "" if made is None else error.got or error.what
+    if fault:
+        mend = "delete it and segment the input again"
+        return [], f"its {TABLE} is damaged or was changed and counts nowhere: {fault}; {mend}"
+    return rows, ""

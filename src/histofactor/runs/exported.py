@@ -19,7 +19,7 @@ from histofactor.export.mapped import Mapped, TokenRows, made_by, need
 from histofactor.export.read import Results, open_results
 from histofactor.export.regions import PHENOTYPES, REGIONS, write_parquet
 from histofactor.export.spatial import write_spatialdata
-from histofactor.export.tables import read_phenotypes
+from histofactor.export.tables import read_phenotypes, table_fault
 from histofactor.export.tokens import tile_side
 from histofactor.masks.bands import margins
 from histofactor.records import LabelMap, SlideInfo
@@ -91,7 +91,8 @@ def _export_of(source: Path, known: Outcome, out: Path | None, formats: Formats)
     """Export one input of an output folder."""
     folder = source / known.folder
     if not known.folder or not (folder / SEAL).exists():
-        raise OptionError(f"{known.input} has no results to export", got=known.error or known.status)
+        got = known.error or (f"{known.status}, and no {SEAL}" if known.status == "done" else known.status)
+        raise OptionError(f"{known.input} has no results to export", got=got)
     check_folder(folder, inside=source)
     return _export(folder, known.folder, out, formats)
 
@@ -164,6 +165,8 @@ def open_mapped(folder: Path) -> Iterator[Mapped]:
             mpp, stride = recipe["mpp"], int(geometry["stride_px"])
             if [row.label for row in rows] != list(range(len(legend.names))):
                 raise ValueError(f"{len(rows)} phenotypes, and {len(legend.names)} labels")
+            if fault := table_fault(rows, len(rows) - 1):
+                raise ValueError(f"{TABLE} tells of {fault}")
         except (KeyError, TypeError, ValueError) as error:
             expected, mend = "what this version of histofactor wrote", "segment the input again"
             raise ImageError(

@@ -6,6 +6,7 @@ imported: what a reader returns are tuples.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,10 @@ def napari_get_reader(path: str | list[str]) -> Callable[[str | list[str]], list
 def read_layers(path: str | list[str]) -> list[Layer]:
     """The layers of a path that ``napari_get_reader`` took; of an output folder one for each input, the first shown.
 
+    An input of an output folder whose label map is damaged is left out, with a warning, which napari shows.
+
     Raises:
-        ImageError: a label map is damaged.
+        ImageError: the label map is damaged, or that of every input.
         OptionError: the output folder holds no results.
     """
     place = Path(str(path))
@@ -50,8 +53,19 @@ def read_layers(path: str | list[str]) -> list[Layer]:
         return [_layer(place, place.absolute().parent.name)]
     if (place / SEAL).exists():
         return [_layer(place / LABELS, place.resolve().name)]
-    names = [name for name in placed_inputs(place) if (place / name / SEAL).exists()]
-    return [_layer(place / name / LABELS, name, visible=not index) for index, name in enumerate(names)]
+    layers, faults = list[Layer](), list[ImageError]()
+    for name in placed_inputs(place):
+        if not (place / name / SEAL).exists():
+            continue
+        try:
+            layers.append(_layer(place / name / LABELS, name, visible=not layers))
+        except ImageError as error:
+            faults.append(error)
+    if faults and not layers:
+        raise faults[0]
+    for fault in faults:
+        warnings.warn(f"left out: {fault}", stacklevel=2)
+    return layers
 
 
 def _is_ours(path: Path) -> bool:
@@ -107,8 +121,12 @@ def _features(table: Path, legend: LabelLegend) -> dict[str, list[Any]]:
 
 
 def _rows(table: Path) -> list[PhenotypeRow]:
-    """The table of an input, none where it does not lie there."""
-    return read_phenotypes(table) if table.exists() else []
+    """The table of an input, none where it does not lie there, or is damaged, of which napari shows a warning."""
+    try:
+        return read_phenotypes(table) if table.exists() else []
+    except ImageError as error:
+        warnings.warn(f"nothing is told of areas: {error}", stacklevel=2)
+        return []
 
 
 def _rgba(color: tuple[int, int, int]) -> tuple[float, ...]:

@@ -102,6 +102,7 @@ def test_one_is_no_plural(count, told):
 def test_a_message_that_says_what_it_is_about_says_it_once():
     assert about("a.png", "a.png is damaged") == "a.png is damaged"
     assert about("a.png", "no tissue in a.png") == "a.png: no tissue in a.png"
+    assert about("c", "cannot write out/c") == "c: cannot write out/c"
 
 
 def test_digits_count_as_numbers_and_case_does_not():

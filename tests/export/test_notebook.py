@@ -16,6 +16,7 @@ from histofactor.base.colors import palette
 from histofactor.errors import OptionError
 from histofactor.export.notebook import plot, to_html
 from histofactor.records import LabelMap, Segmentation, SlideInfo, TokenMaps
+from histofactor.slides.warnings import NO_TISSUE
 from small_banks import bank
 
 mpl.use("Agg")
@@ -61,6 +62,17 @@ def test_a_segmentation_shows_its_map_legend_and_areas(halves):
         assert f"{area / (tumour + stroma):.1%}" in html
         assert f"{area * 4 / 1e6:.4g} mm²" in html
     assert html.index("tumour") < html.index("stroma")
+
+
+def test_what_may_make_a_map_meaningless_is_told_and_no_other_note(halves):
+    made = segmentation(halves)
+    notes = ("no µm/px is known: state it with --source-mpp", "the slide is the <b>scanned</b> part", NO_TISSUE)
+    html = to_html(replace(made, slide=replace(made.slide, notes=notes)))
+    assert html.count("Warning:") == 2
+    assert f"<b>Warning:</b> {notes[0]}" in html
+    assert NO_TISSUE in html
+    assert "scanned" not in html
+    assert "Warning" not in to_html(made)
 
 
 def test_two_of_one_name_are_one_and_artefacts_have_no_share(halves):

@@ -27,7 +27,8 @@ def counted(count: int, noun: str) -> str:
 
 def about(name: str, message: str) -> str:
     """A message with what it is about before it, unless it says so itself."""
-    return message if message.startswith(name) else f"{name}: {message}"
+    says_so = message.startswith(name) and not message[len(name) :][:1].isalnum()  # a name may begin a word
+    return message if says_so else f"{name}: {message}"
 
 
 def utf8(text: str) -> bytes:

@@ -21,6 +21,7 @@ from histofactor.export.overlay import labels_at, render_overlay, thumbnail_size
 from histofactor.export.tables import PhenotypeRow, by_name, hex_color, phenotype_table, summed
 from histofactor.factor.problem import unit_concepts
 from histofactor.records import Color, ConceptBank, Segmentation
+from histofactor.slides.warnings import is_warning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ _PLOT = "pip install 'histofactor[plot]'"
 
 
 def to_html(record: Segmentation | ConceptBank) -> str:
-    """HTML of a record: its picture, legend and areas, less than 300 kB; text from outside is escaped.
+    """HTML of a record: its picture, legend, areas and warnings, less than 300 kB; text from outside is escaped.
 
     Args:
         record: the record.
@@ -130,10 +131,11 @@ def _segmentation_html(segmentation: Segmentation) -> str:
         ],
     )
     more = f"<small>and {len(rows) - _ROWS} more</small>" if len(rows) > _ROWS else ""
+    warned = "".join(f"<br><b>Warning:</b> {plain(note)}" for note in slide.notes if is_warning(note))
     picture = f'<img alt="label map" style="max-width:100%" src="data:image/png;base64,{_picture(segmentation)}">'
     return (
-        f'<div><b>{plain(name)}</b><br><small>{plain(facts)}</small><div style="display:flex;gap:1.5em;flex-wrap:wrap;'
-        f'align-items:flex-start;margin-top:.5em">{picture}<div>{body}{more}</div></div></div>'
+        f'<div><b>{plain(name)}</b><br><small>{plain(facts)}{warned}</small><div style="display:flex;gap:1.5em;'
+        f'flex-wrap:wrap;align-items:flex-start;margin-top:.5em">{picture}<div>{body}{more}</div></div></div>'
     )
 
 

@@ -24,6 +24,13 @@ def test_nothing_is_magnified(width, mpp, target):
     assert bool(frame.note) == (mpp > target * 1.01)
 
 
+@given(width=st.integers(16, 3000), height=st.integers(16, 3000), mpp=st.floats(0.1, 4.0), target=st.floats(0.1, 4.0))
+def test_areas_of_px_add_up_to_that_of_the_input(width, height, mpp, target):
+    frame = make_frame(info(width, height, mpp), target, 8)
+    whole = width * height * mpp**2
+    assert frame.t_size[0] * frame.t_size[1] * frame.t_mpp**2 == pytest.approx(whole, rel=1e-9)
+
+
 def test_unknown_resolution_is_worked_as_it_is():  # which the reader of the input tells
     frame = make_frame(info(100, 50, None), 0.5, 16)
     assert frame.t_size == (100, 50)

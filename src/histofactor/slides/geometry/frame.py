@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from histofactor.records import SlideInfo
@@ -17,7 +18,8 @@ class Frame:
     Attributes:
         l0_size: (width, height) in level-0 px.
         t_size: (width, height) in working px, never more than ``l0_size``.
-        t_mpp: µm per working px, or None if unknown.
+        t_mpp: µm per working px, or None if unknown; its square is the area of one, whose sides differ a little where
+            width and height of the input are no multiples of it.
         stride_px: working px per grid cell, on which one token stands; see ``cell_px``.
         g_size: (width, height) in cells; the last row and column may reach beyond the image.
         note: a sentence where the input is coarser than the µm/px asked for, else "".
@@ -50,5 +52,5 @@ def make_frame(info: SlideInfo, mpp: float, stride_px: int) -> Frame:
     elif info.mpp is not None:
         scale = min(info.mpp / mpp, 1.0)
     width, height = (max(1, round(length * scale)) for length in info.size)
-    t_mpp = None if info.mpp is None else info.mpp * info.size[0] / width
+    t_mpp = None if info.mpp is None else info.mpp * math.sqrt(info.size[0] / width * (info.size[1] / height))
     return Frame(info.size, (width, height), t_mpp, stride_px, (-(-width // stride_px), -(-height // stride_px)), note)

@@ -181,6 +181,9 @@ def test_what_was_written_belongs_together_and_what_was_changed_does_not(make_se
     rows = read_phenotypes(path)
     assert table_fault(rows, 4) == ""
     assert table_fault([dataclasses.replace(row, fraction=None, area_px=0, area_um2=0.0) for row in rows], 4) == ""
+    present = sum(row.area_px > 0 for row in rows[1:])
+    assert present < 4  # and an absent one may have had no share as an artefact
+    assert table_fault([row if row.area_px else dataclasses.replace(row, fraction=None) for row in rows], 4) == ""
     assert table_fault(rows, 5) == "5 rows for 5 concepts and label 0"
     assert table_fault(rows[::-1], 4) == "5 rows for 4 concepts and label 0"
     more = dataclasses.replace(rows[2], area_px=rows[2].area_px + 10)

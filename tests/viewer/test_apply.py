@@ -150,7 +150,7 @@ def killed_at_the_end(out):
     code = (
         "import os, signal, sys; from pathlib import Path; from histofactor.runs import derive; "
         "from histofactor.runs.relabel_study import relabel_study; "
-        "derive.derive = lambda out, until: os.kill(os.getpid(), signal.SIGKILL); relabel_study(Path(sys.argv[3]))"
+        "derive.derive = lambda out, **how: os.kill(os.getpid(), signal.SIGKILL); relabel_study(Path(sys.argv[3]))"
     )
     path = out.parent / "worker"
     path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')

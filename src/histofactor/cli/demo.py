@@ -51,7 +51,7 @@ def _write_inputs(phantoms: dict[str, Phantom], folder: Path) -> list[Path]:
     from histofactor.base.files import atomic
 
     with (resources.files("histofactor.cli") / _IHC).open("rb") as file:
-        images = {"human-colon": (np.asarray(Image.open(file)), _IHC_MPP)}
+        images = {"human-colon": (np.asarray(Image.open(file, formats=["PNG"])), _IHC_MPP)}
     images |= {name: (tissue.image, tissue.mpp) for name, tissue in phantoms.items()}
     for name, (pixels, mpp) in images.items():
         dpi = 25_400 / mpp

@@ -22,7 +22,6 @@ from collections import defaultdict
 from pathlib import Path
 
 import cv2
-import numba
 import numpy as np
 from centred import Tokens, centred, is_positive, learned
 from common import report
@@ -37,33 +36,12 @@ from histofactor.evaluation.scores.boundaries import boundary_counts, boundary_f
 from histofactor.evaluation.scores.protocol import class_maps
 from histofactor.factor.nnls import solve_gram, unit_concepts
 from histofactor.factor.problem import gram
+from histofactor.masks.borders import followed
 from masks import TOKENS, Grids, Scorer, encode_all, find_dataset, find_encoder
 
-KS, SEEDS, RADIUS, WITHIN_UM = (16, 64), (0, 1, 2), 3, 8.0
+KS, SEEDS, WITHIN_UM = (16, 64), (0, 1, 2), 8.0
 SPARSE = {"none": 0.0, "sparse 0.5": 0.5, "sparse 0.75": 0.75}
 IMAGE = {"image 0.1, 1": (0.1, 1), "image 0.05, 2": (0.05, 2), "image 0.05, 4": (0.05, 4), "image 0.07, 4": (0.07, 4)}
-
-
-@numba.njit(parallel=True, cache=True)
-def followed(W: np.ndarray, colours: np.ndarray, sigma: float) -> np.ndarray:
-    """Weights (h, w, K) averaged with those nearby of like colour (h, w, 3)."""
-    height, width, k = W.shape
-    found = np.zeros_like(W)
-    for y in numba.prange(height):
-        for x in range(width):
-            total = np.float32(0)
-            for v in range(max(0, y - RADIUS), min(height, y + RADIUS + 1)):
-                for u in range(max(0, x - RADIUS), min(width, x + RADIUS + 1)):
-                    apart = ((v - y) ** 2 + (u - x) ** 2) / 8.0
-                    for c in range(3):
-                        apart += (colours[v, u, c] - colours[y, x, c]) ** 2 / (2 * sigma * sigma)
-                    weight = np.float32(np.exp(-apart))
-                    total += weight
-                    for i in range(k):
-                        found[y, x, i] += weight * W[v, u, i]
-            for i in range(k):
-                found[y, x, i] /= total
-    return found
 
 
 def colours_of(path: Path, grid: np.ndarray) -> np.ndarray:
@@ -82,9 +60,7 @@ def weights_by_way(rows: np.ndarray, H: np.ndarray, grid: np.ndarray, colours: n
     found["smooth"] = gaussian_filter(found["none"], (1, 1, 0), mode="nearest")
     for way, (sigma, times) in (*IMAGE.items(), ("both", IMAGE["image 0.05, 4"])):
         W = found["sparse 0.75" if way == "both" else "none"]
-        for _ in range(times):
-            W = followed(W, colours, sigma)
-        found[way] = W
+        found[way] = followed(W, colours, np.ones(W.shape[:2], bool), rounds=times, colour=sigma)
     return found
 
 

@@ -24,7 +24,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from histofactor.encoders.weights_kind import GET_AGAIN, foreign, is_safetensors
+from histofactor.encoders.weights_kind import ENDINGS, GET_AGAIN, foreign, is_safetensors
 from histofactor.errors import EncoderError
 
 State = dict[str, torch.Tensor]
@@ -37,7 +37,6 @@ _LEGACY_PICKLES = 5  # before the tensors, in a file that is no archive
 _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 _COPIES = 4  # that tensors may share the bytes of a file, as tied weights do
 _NEEDED = "a file of tensors: .safetensors, or a torch checkpoint without code"
-_ENDINGS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")  # of files of weights
 _OPTIMIZER = {"state", "param_groups"}  # what torch keeps of one
 _UNSAFE = "Unsupported"  # what torch says of a class or a function that a pickle names
 _MODULES = ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -207,7 +206,7 @@ def _check_archive(path: Path, size: int) -> None:
     if "constants.pkl" in names:
         mend = "where you trust the file, load it with torch.jit.load and save its state_dict()"
         raise refuse(path, "a TorchScript program, which is code", mend)
-    if inside := [entry.filename for entry in entries if entry.filename.endswith(_ENDINGS)]:
+    if inside := [entry.filename for entry in entries if entry.filename.endswith(ENDINGS)]:
         raise refuse(path, f"an archive with {inside[0]:.80} in it", "unpack it, and give that file")
     if "data.pkl" not in names:
         raise refuse(path, "an archive of something else (NumPy, Keras, …)", "convert it to safetensors")

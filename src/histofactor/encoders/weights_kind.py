@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+ENDINGS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")  # of files of weights
 GET_AGAIN = "download it again, or convert it to safetensors"
 _FOREIGN = (
     (

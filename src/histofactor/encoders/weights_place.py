@@ -6,10 +6,10 @@ import re
 from errno import ELOOP
 from pathlib import Path
 
+from histofactor.encoders.weights_kind import ENDINGS
 from histofactor.errors import EncoderError
 from histofactor.records import EncoderSpec
 
-_SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PART = re.compile(r"-\d{5}-of-(?!00001)(\d{5})\.\w+$")  # one file of several, as transformers saves large weights
 _INDEX = ".index.json"
@@ -45,7 +45,7 @@ def _file_at(path: Path, spec: EncoderSpec) -> Path:
     if name and (folder / name).is_file():
         return folder / name
     held = sorted(folder.iterdir())
-    weights = [file for file in held if file.suffix in _SUFFIXES]
+    weights = [file for file in held if file.suffix in ENDINGS]
     found = [file for file in weights if file.is_file()]
     indexes = [] if found else [file for file in held if file.name.endswith(_INDEX)]
     if parts := [file for file in found if _PART.search(file.name)] or indexes:

@@ -94,24 +94,26 @@ class ImageBorders:
         return out
 
 
-def followed(weights: Float, colours: Float, tissue: Mask) -> Float:
+def followed(weights: Float, colours: Float, tissue: Mask, *, rounds: int = ROUNDS, colour: float = _COLOUR) -> Float:
     """Weights that follow the image.
 
     Args:
         weights: (h, w, K) ≥ 0.
         colours: (h, w, 3) in [0, 1].
         tissue: (h, w) tokens that take part; the others get none.
+        rounds: how often they are averaged.
+        colour: standard deviation of a channel.
 
     Returns:
         (h, w, K) float32.
     """
     place = np.exp(-(np.arange(RADIUS + 1, dtype=np.float32) ** 2) / np.float32(2 * _PLACE**2))
     found, colours = np.ascontiguousarray(weights, np.float32), np.ascontiguousarray(colours, np.float32)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         before, found = found, np.zeros_like(found)
 
         def average(rows: slice, before: Float = before, found: Float = found) -> None:
-            _average(before, colours, tissue, place, np.float32(0.5 / _COLOUR**2), rows.start, rows.stop, found)
+            _average(before, colours, tissue, place, np.float32(0.5 / colour**2), rows.start, rows.stop, found)
 
         map_blocks(average, len(before), _BAND)
     return found

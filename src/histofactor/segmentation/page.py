@@ -136,8 +136,7 @@ def segment_slide(
         with watch.clock("decode"):
             band = decoder.rows(rows.g_rows, rows.weights, rows.residual, rows.unreadable)
         with watch.clock("store"):
-            state = {**blender.state(), **decoder.state(), **borders.state()}
-            store.put(band, state if part.ends_row else None)
+            store.put(band, {**blender.state(), **decoder.state(), **borders.state()} if part.ends_row else None)
     maps, note = store.maps(), ""
     if segmenter.min_area_um2 is not None and min_px is not None:
         with watch.clock("merge"):

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from histofactor.concepts.bank.suggested import Suggested
+from histofactor.concepts.prompts import OTHERS
 from histofactor.concepts.suggest import Candidate, Suggestion
 from histofactor.encoders.pair import Pair
 
@@ -20,7 +21,8 @@ TISSUES = {
     "muscle": (200, 60, 120),
     "mucus": (170, 200, 230),
 }
-WORDS = ["<|startoftext|>", "<|endoftext|>", "[UNK]", "an", "image", "of", *TISSUES]
+_TOLD = ["<|startoftext|>", "<|endoftext|>", "[UNK]", "an", "image", "of", *TISSUES]
+WORDS = [*dict.fromkeys([*_TOLD, *" ".join(OTHERS).split()])]
 
 
 def exact_pair(scale=20.0):

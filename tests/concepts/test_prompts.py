@@ -3,7 +3,7 @@
 import pytest
 
 from histofactor.concepts.bank.record import check_name
-from histofactor.concepts.prompts import SETS, TEMPLATES, read_prompts
+from histofactor.concepts.prompts import OTHERS, SETS, TEMPLATES, read_prompts
 from histofactor.errors import OptionError
 
 
@@ -47,6 +47,16 @@ def test_prompts_stay_as_they_are_and_a_class_is_its_own_synonym(tmp_path):
     assert of_class(prompts, "fat") == ["this is fat!"]
 
 
+def test_words_that_name_none_of_the_classes(tmp_path):
+    prompts = read(tmp_path, "class,synonym\ntumour,the eye\nnormal,Retinas and a retina\nplant,a leaf\n")
+    words = [word for word in OTHERS if word not in ("the retina", "a leaf", "a plant root")]
+    assert prompts.others == tuple(tuple(one.replace("{}", word) for one in TEMPLATES) for word in words)
+    mine = "class,template,other\na,see {},\nb,,\n" + "".join(f",,x{n}\n" for n in range(8))
+    assert read(tmp_path, mine).others == tuple((f"see x{n}",) for n in range(8))
+    assert read(tmp_path, mine).notes == ()
+    assert read(tmp_path, mine).sha256 != read(tmp_path, mine.replace("x7", "x9")).sha256
+
+
 def test_words_are_not_read_as_formats(tmp_path):
     prompts = read(tmp_path, "class,synonym,template\na,{0.__class__},\nb,%s,\n,,see {}\n")
     assert prompts.texts == ("see {0.__class__}", "see %s")
@@ -69,6 +79,7 @@ def test_prompts_are_told_apart(tmp_path):
         ("class,template\na,{} and {}\nb,\n", "line 2: the template has no place"),
         ("class\nunlike the bank\nb\n", "line 2"),
         (f"class\n{'a' * 201}\nb\n", "200 characters"),
+        ("class,other\na,\nb,\n,x\n,y\n,y\n", "too few words in the column other.*got 2"),
         (f"class,prompt\na,{'p' * 1001}\nb,x\n", "a cell is too long"),
         ("class,synonym\n" + "".join(f"a,{n}\nb,{n}\n" for n in range(1251)), "too many prompts"),
     ],

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import binom, t
 
-from histofactor.concepts.suggest import APART, BY_CHANCE, by_chance, class_means, suggest
+from histofactor.concepts.suggest import APART, BY_CHANCE, by_chance, by_direction, by_words, class_means, suggest
 from small_pairs import SIDE_PX, TISSUES, exact_pair, units
 
 NAMES = [*TISSUES]
@@ -80,6 +80,91 @@ def test_noise_is_unsure(classes, scale):
     patches = {label: units(rng.normal(size=(8, 64))) for label in range(500)}
     made = suggest(patches, texts, [f"class {place}" for place in range(classes)], scale)
     assert np.mean([not one.unsure for one in made.values()]) <= 2 * BY_CHANCE
+
+
+def directions(rng, count, dim):
+    return units(rng.normal(size=(count, dim)))
+
+
+def around(rng, middles, count=8):
+    """Patches (count, d) of each concept, which are all alike."""
+    dim = middles.shape[1]
+    return {label: units(one + 0.3 * directions(rng, count, dim)) for label, one in enumerate(middles, 1)}
+
+
+def sure(made):
+    return np.array([not one.unsure for one in made.values()])
+
+
+@pytest.mark.parametrize("scale", [10.0, 100.0])
+@pytest.mark.parametrize("classes", [3, 6, 12])
+@pytest.mark.parametrize("dim", [256, 768])
+@pytest.mark.parametrize("told_others", [True, False])
+def test_noise_that_is_alike_within_a_concept_is_unsure(scale, classes, dim, told_others):
+    rng = np.random.default_rng(classes)
+    texts, names = directions(rng, classes, dim), [f"class {place}" for place in range(classes)]
+    others = directions(rng, 32, dim) if told_others else None
+    found = [suggest(around(rng, directions(rng, 12, dim)), texts, names, scale, others) for _ in range(50)]
+    assert np.mean([sure(made) for made in found]) <= 2 * BY_CHANCE
+
+
+@pytest.mark.parametrize("concepts", [1, 2, 12])
+def test_noise_in_a_cone_is_unsure_and_classes_are_named(concepts):
+    """Images share a direction, and so do texts, which are near to each other whatever they show or say."""
+    rng, wrong, right, named = np.random.default_rng(0), [], [], []
+    for _ in range(240 // concepts):
+        of_images, of_texts = (4 / 3 * one for one in directions(rng, 2, 512))
+        says, words = directions(rng, 6, 512), directions(rng, 32, 512)
+        texts, others = units(of_texts + says), units(of_texts + words)
+        noise = suggest(around(rng, of_images + directions(rng, concepts, 512)), texts, NAMES, 100.0, others)
+        wrong.extend(sure(noise))
+        of = rng.integers(0, 6, concepts)
+        shows = units(0.6 * says[of] + 0.8 * directions(rng, concepts, 512))
+        made = suggest(around(rng, of_images + shows), texts, NAMES, 100.0, others)
+        right.extend(one.best[0].name == NAMES[place] for one, place in zip(made.values(), of, strict=True))
+        named.extend(sure(made) if len({*of}) > 1 or concepts == 1 else [])
+    assert np.mean(wrong) <= 2 * BY_CHANCE
+    assert np.mean(right) > 0.99
+    assert np.mean(named) > 0.95
+
+
+def test_most_concepts_may_be_of_one_class():
+    rng = np.random.default_rng(0)
+    says, others = directions(rng, 6, 256), directions(rng, 32, 256)
+    of = np.array([0] * 9 + [1, 2, 3])
+    made = suggest(around(rng, units(0.6 * says[of] + 0.8 * directions(rng, 12, 256))), says, NAMES, 100.0, others)
+    assert [one.best[0].name for one in made.values()] == [NAMES[place] for place in of]
+    assert sure(made).all()
+
+
+def test_a_word_that_is_no_class_takes_the_win():
+    axes = np.eye(40)
+    says, others = axes[:6], axes[6:]
+    for near, told in ((0.5, ""), (1.1, "like no class")):
+        middles = units(np.stack([axes[0] + near * axes[6], axes[1]]))
+        made = suggest(
+            {label: np.repeat(one[None], 8, 0) for label, one in enumerate(middles, 1)}, says, NAMES, 20, others
+        )
+        assert [one.unsure for one in made.values()] == [told, ""]
+
+
+@given(st.integers(3, 64), st.integers(2, 12), st.floats(-0.99, 0.99))
+def test_what_a_direction_can_do(dim, classes, cosine):
+    exact = t.sf(cosine * np.sqrt((dim - 1) / (1 - cosine**2)), dim - 1)  # the same cosine as Student's t
+    expected = min(1, classes * exact) if cosine > 0 else 1
+    assert by_direction(np.array([cosine]), dim, classes) == pytest.approx([expected], rel=1e-6, abs=1e-300)
+
+
+def test_what_words_can_do():
+    rng = np.random.default_rng(0)
+    classes, others, (mean,) = directions(rng, 4, 16), directions(rng, 9, 16), directions(rng, 1, 16)
+    near, of_words = (mean @ classes.T).max(), mean @ others.T
+    near_all = t.sf((near - of_words.mean()) / of_words.std(ddof=1) / np.sqrt(10 / 9), 8)
+    expected = 1.0 if near < of_words.max() else min(1.0, 4 * near_all)
+    assert by_words(mean[None], classes, others) == pytest.approx([expected])
+    others[:, :] = others[0]
+    assert by_words(classes[:1], classes, others) == pytest.approx([0])
+    assert by_words(others[:1], classes, others) == pytest.approx([1])
 
 
 def test_few_patches_say_little():

@@ -3,13 +3,18 @@
 A row tells a ``class``, which becomes the name of a concept, and either a ``synonym``, which is put into every
 template, or a ``prompt``, which is a whole sentence; a class that has neither is its own synonym. Cells of a column
 ``template`` are sentences with ``{}`` in them, in place of ``TEMPLATES``.
+
+``OTHERS`` are words for what is on no slide, or on few. In the same templates they tell how near to a concept a text
+comes that has nothing to do with it. Those that share a word with a class are left out, and a column ``other`` has
+others in their place.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -26,7 +31,16 @@ TEMPLATES = (
     "{}, stained with hematoxylin and eosin.",
     "a microscope field of {}.",
 )
-_COLUMNS = ("class", "synonym", "prompt", "template")
+OTHERS = (
+    *("a leaf", "a plant root", "pollen grains", "green algae", "diatoms", "a mushroom", "yeast colonies", "bacteria"),
+    *("an insect wing", "fish scales", "a feather", "human hair", "a tooth", "the retina", "the cerebellum", "an egg"),
+    *("salt crystals", "a mineral", "cotton fabric", "wood grain", "rusty metal", "cracked paint", "a raindrop"),
+    *("a bicycle", "a city street", "a page of text", "a human face", "a cloudy sky", "a dog", "a cup of coffee"),
+    *("a wooden chair", "a map"),
+)
+_COLUMNS = ("class", "synonym", "prompt", "template", "other")
+_FEWEST, _SENTENCES = 8, 4  # words of others, and templates that each is put into
+_TELLING = 4  # letters of a word that may say what a class is; "a", "the" and "of" do not
 _HOLE = "{}"
 _LONGEST = 1000  # characters of a cell
 _MOST = 10_000  # prompts of all classes together
@@ -42,6 +56,7 @@ class Prompts:
         texts: all prompts, those of one class together.
         owners: the class of each, 0-based.
         notes: what will tell classes apart badly, a sentence each.
+        others: sentences of words that name none of the classes, those of each word together.
     """
 
     name: str
@@ -49,11 +64,12 @@ class Prompts:
     texts: tuple[str, ...]
     owners: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    others: tuple[tuple[str, ...], ...] = ()
 
     @property
     def sha256(self) -> str:
         """What tells these prompts from any others."""
-        content = json.dumps([self.classes, self.texts, self.owners])
+        content = json.dumps([self.classes, self.texts, self.owners, self.others])
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -65,7 +81,7 @@ def read_prompts(source: str) -> Prompts:
 
     Raises:
         OptionError: there is no such set or file, it cannot be read, names fewer than two classes or no name of a
-            concept, has a template without a place for the word, or two classes with the same prompts.
+            concept, has a template without a place for the word, two classes with the same prompts, or too few others.
     """
     if source in SETS:
         shipped = resources.files("histofactor.concepts").joinpath("prompt_sets", f"{source}.csv")
@@ -79,7 +95,7 @@ def read_prompts(source: str) -> Prompts:
 
 
 def _read(name: str, path: Path) -> Prompts:
-    told = "class, and if you like synonym, prompt and template"
+    told = "class, and if you like synonym, prompt, template and other"
     rows = [
         (line, {column: csv_plain(cell.strip()) for column, cell in row.items()})
         for line, row in read_rows(path, ("class",), told)
@@ -106,7 +122,18 @@ def _read(name: str, path: Path) -> Prompts:
     notes = (*_told_of_unread(path, rows[0][1]), *_told_of_shared(path, found))
     texts = tuple(text for prompts in found.values() for text in prompts)
     owners = tuple(place for place, prompts in enumerate(found.values()) for _ in prompts)
-    return Prompts(name, tuple(found), texts, owners, notes)
+    others = _others(path, [row["other"] for _, row in rows if row.get("other")], [*found, *texts])
+    sentences = tuple(tuple(one.replace(_HOLE, word) for one in templates[:_SENTENCES]) for word in others)
+    return Prompts(name, tuple(found), texts, owners, notes, sentences)
+
+
+def _others(path: Path, given: Sequence[str], told: Sequence[str]) -> list[str]:
+    """The words that name none of the classes: those that are given, or ours that share no word with what is told."""
+    if 0 < len({*given}) < _FEWEST:
+        expected = f"{_FEWEST} of them at least, or none, which takes {len(OTHERS)} of ours"
+        raise OptionError(f"{path} has too few words in the column other", expected=expected, got=f"{len({*given})}")
+    taken = {word for text in told for word in re.findall(r"\w+", text.casefold()) if len(word) >= _TELLING}
+    return [*dict.fromkeys(given)] or [one for one in OTHERS if not taken & {*one.split()}]
 
 
 def _has_word(row: Row) -> bool:

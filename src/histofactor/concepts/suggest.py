@@ -13,9 +13,12 @@ A suggestion is unsure, and says why, where
   the first one has in more than 1 % of concepts (C times the tail of the binomial distribution, so never less);
 - its patches disagree: less than two thirds of them are nearest to the class that is first;
 - the names are too near: the margin is below 0.2;
-- it is like no class: its first cosine stands out from the mean of its cosines with all classes by less than half of
-  what is usual, the median over the concepts, so that the prompts may not name what the model sees there;
-- the model does not tell concepts apart: every one of several would be called the same.
+- the model does not tell concepts apart: every one of several would be called the same;
+- it is like no class. Shares cannot tell that, since they only compare classes with each other, and patches of one
+  thing agree whatever it is. So the first cosine must stand out from those that would come of nothing: from the cosine
+  of any direction, and from those with words that name none of the classes (see ``by_direction``, ``by_words``), which
+  some class reaches by chance in 1 % of concepts at most. And it must stand out from the mean of the concept's cosines
+  with all classes by half of what is usual, the median over the concepts.
 
 The thresholds were chosen for models that nobody has tuned to a bank, and hold for any scale of the cosines but that of
 the margin, which is the model's own.
@@ -25,13 +28,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 BEST = 3  # names suggested for a concept
 BY_CHANCE, AGREEING, APART, USUAL = 0.01, 2 / 3, 0.2, 0.5
+_LEAST = 1e-9  # spread of cosines, of words that are all alike to a model
 Embedded = NDArray[np.floating]
 
 
@@ -75,7 +79,11 @@ class Suggestion:
 
 
 def suggest(
-    patches: Mapping[int, Embedded], classes: Embedded, names: Sequence[str], scale: float
+    patches: Mapping[int, Embedded],
+    classes: Embedded,
+    names: Sequence[str],
+    scale: float,
+    others: Embedded | None = None,
 ) -> dict[int, Suggestion]:
     """Suggest names for the concepts of one level.
 
@@ -84,25 +92,32 @@ def suggest(
         classes: unit embeddings (C, d) of the classes, see ``class_means``; C ≥ 2.
         names: of the classes.
         scale: what cosines are multiplied with before the softmax, > 0.
+        others: unit embeddings (M, d) of words that name none of the classes, made as the classes are; M ≥ 3. None
+            leaves out the test of ``by_words``, which models need whose embeddings do not fill their space evenly.
 
     Returns:
         By label, in the order of ``patches``.
     """
-    cosines = {
-        label: classes @ _units(one.mean(0, keepdims=True, dtype=np.float64))[0] for label, one in patches.items()
+    if not patches:
+        return {}
+    means = _units(np.stack([one.mean(0, dtype=np.float64) for one in patches.values()]))
+    cosines: Embedded = means @ classes.T
+    likely = by_direction(cosines.max(1), means.shape[1], len(classes))
+    if others is not None:
+        likely = np.maximum(likely, by_words(means, classes, others))
+    lifts = cosines.max(1) - cosines.mean(1)
+    alike = len(means) > 1 and len({*cosines.argmax(1).tolist()}) == 1
+    like_none = (likely > BY_CHANCE) | (lifts < USUAL * np.median(lifts))
+    return {
+        label: _one(
+            of_mean,
+            one @ classes.T,
+            names,
+            scale,
+            otherwise="every concept would be called so" if alike else "like no class" if none else "",
+        )
+        for (label, one), of_mean, none in zip(patches.items(), cosines, like_none, strict=True)
     }
-    lifts = {label: float(one.max() - one.mean()) for label, one in cosines.items()}
-    usual = float(np.median([*lifts.values()])) if lifts else 0.0
-    alike = len(lifts) > 1 and len({int(one.argmax()) for one in cosines.values()}) == 1
-    found = {}
-    for label, one in patches.items():
-        made = _one(cosines[label], one @ classes.T, names, scale)
-        if not made.unsure and lifts[label] < USUAL * usual:
-            made = replace(made, unsure="like no class")
-        elif not made.unsure and alike:
-            made = replace(made, unsure="every concept would be called so")
-        found[label] = made
-    return found
 
 
 def class_means(prompts: Embedded, owners: Sequence[int]) -> NDArray[np.float64]:
@@ -124,8 +139,46 @@ def by_chance(votes: int, patches: int, classes: int) -> float:
     return min(1.0, classes * tail)
 
 
-def _one(cosines: Embedded, of_patches: Embedded, names: Sequence[str], scale: float) -> Suggestion:
-    """A suggestion from the cosines (C,) of a concept, and those (n, C) of its patches."""
+def by_direction(cosines: Embedded, dim: int, classes: int) -> Embedded:
+    """How likely it is at most that a direction by lot has such a cosine (n,), or more, with one of so many classes.
+
+    The square of the cosine of two directions of d dimensions has the beta distribution with 1/2 and (d - 1)/2.
+    """
+    from scipy.special import betainc
+
+    tail: Embedded = classes * betainc((dim - 1) / 2, 0.5, 1 - np.clip(cosines, 0, 1) ** 2) / 2
+    return np.minimum(np.where(cosines > 0, tail, 1.0), 1.0)
+
+
+def by_words(means: Embedded, classes: Embedded, others: Embedded) -> Embedded:
+    """How likely it is at most that words that mean nothing to a concept are as near to it as its first class: (K,).
+
+    What all images have in common with a text says nothing of a concept, so the middle of the concepts is taken off
+    first (where there are several), to which the concepts of each first class count as one: it stays where it is when
+    most concepts are of one class. Then Student's t of the first class among the words, as a further one of them, times
+    the number of classes; 1 where a word is nearer.
+
+    Args:
+        means: of concepts, (K, d).
+        classes: (C, d).
+        others: the words, (M, d), M ≥ 3.
+    """
+    from scipy.special import stdtr
+
+    first, words = (means @ classes.T).argmax(1), len(others)
+    if len(means) > 1:
+        means = means - np.mean([means[first == place].mean(0) for place in np.unique(first)], axis=0)
+    near, of_words = np.einsum("kd,kd->k", means, classes[first]), means @ others.T
+    spread = of_words.std(1, ddof=1) * np.sqrt(1 + 1 / words)
+    tail: Embedded = len(classes) * stdtr(words - 1, (of_words.mean(1) - near) / np.maximum(spread, _LEAST))
+    return np.where(near < of_words.max(1), 1.0, np.minimum(tail, 1.0))
+
+
+def _one(cosines: Embedded, of_patches: Embedded, names: Sequence[str], scale: float, *, otherwise: str) -> Suggestion:
+    """A suggestion from the cosines (C,) of a concept, and those (n, C) of its patches.
+
+    ``otherwise`` is why it is unsure where its patches and its margin are no reason to be.
+    """
     order = np.argsort(-cosines, kind="stable")
     powers = np.exp(scale * (cosines - cosines.max()))
     shares = powers / powers.sum()
@@ -134,7 +187,7 @@ def _one(cosines: Embedded, of_patches: Embedded, names: Sequence[str], scale: f
         Candidate(names[index], float(np.clip(cosines[index], -1, 1)), float(shares[index])) for index in order[:BEST]
     )
     margin = float(shares[order[0]] - shares[order[1]])
-    return Suggestion(best, margin, votes, patches, _unsure(votes, patches, len(names), margin))
+    return Suggestion(best, margin, votes, patches, _unsure(votes, patches, len(names), margin) or otherwise)
 
 
 def _unsure(votes: int, patches: int, classes: int, margin: float) -> str:

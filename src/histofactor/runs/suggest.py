@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histofactor.concepts.bank.edit import level_of
 from histofactor.concepts.bank.file import BankFile, read_bank_file
@@ -27,6 +28,7 @@ from histofactor.runs.study import find_bank, open_study, read_journal, study_lo
 
 PATCHES = 8  # of each concept, as many as a bank tells
 _DIGITS = 12  # of a digest, as it is told
+_FEWEST_OTHERS = 3  # whose spread says something
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def suggest_names(target: Path, k: int | None, pair: Pair, prompts: Prompts, *, 
     patches, missing = _patches(bank, study.file, level, pair.side_px, slides)
     classes = class_means(pair.texts(prompts.texts), prompts.owners)
     embedded = {label: pair.images(np.stack(found)) for (_, label), found in patches.items()}
-    made = suggest(embedded, classes, prompts.classes, pair.scale)
+    made = suggest(embedded, classes, prompts.classes, pair.scale, _others(pair, prompts))
     told = f"{prompts.name} ({prompts.sha256[:_DIGITS]})"
     by_label = {label: Suggested(one, str(pair), told) for label, one in made.items()}
     keys = concept_keys(study.file.banks[level])
@@ -129,6 +131,14 @@ def accepted(bank: Path, file: BankFile, k: int, labels: Sequence[int] | None) -
         got = "; ".join(taken.left[:3]) or "only concepts that have names, or are artefacts"
         raise OptionError("there is no suggested name to take", expected="one that is not unsure", got=got)
     return taken
+
+
+def _others(pair: Pair, prompts: Prompts) -> NDArray[np.float64] | None:
+    """The embeddings of words that name none of the classes, or None where there are too few."""
+    if len(prompts.others) < _FEWEST_OTHERS:
+        return None
+    owners = [place for place, texts in enumerate(prompts.others) for _ in texts]
+    return class_means(pair.texts([text for texts in prompts.others for text in texts]), owners)
 
 
 def _patches(bank: Path, file: BankFile, k: int, side_px: int, slides: Sequence[Input]) -> tuple[Patches, list[str]]:

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, t
 
-from histofactor.concepts.suggest import APART, BY_CHANCE, by_chance, by_direction, by_words, class_means, suggest
+from histofactor.concepts.suggest import (
+    APART,
+    BY_CHANCE,
+    by_chance,
+    by_direction,
+    by_words,
+    class_means,
+    settled,
+    suggest,
+)
 from small_pairs import SIDE_PX, TISSUES, exact_pair, units
 
 NAMES = [*TISSUES]
@@ -171,6 +180,13 @@ def test_few_patches_say_little():
     one = np.eye(4)[:1]
     for count, unsure in ((1, "too few patches"), (3, "too few patches"), (5, "")):
         assert suggest({1: np.repeat(one, count, 0)}, np.eye(4), list("abcd"), 20.0)[1].unsure == unsure
+
+
+@pytest.mark.parametrize(("classes", "count", "enough"), [(5, 4, False), (6, 4, True), (6, 3, False), (3, 6, True)])
+def test_patches_that_agree_say_what_more_would(classes, count, enough):
+    texts = np.eye(12)[:classes]
+    assert settled(np.repeat(texts[:1], count, 0), texts) == enough
+    assert not settled(np.concatenate([np.repeat(texts[:1], count, 0), texts[1:2]]), texts)
 
 
 def test_a_model_that_calls_everything_the_same_is_not_believed():

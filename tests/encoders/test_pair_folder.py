@@ -8,12 +8,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from histofactor.encoders import pair_folder
 from histofactor.encoders.pair_folder import read_pair
 from histofactor.errors import EncoderError, OptionError
 from small_pairs import SIDE_PX, clip_folder, keep_folder
 
 CPU = torch.device("cpu")
 TEXTS = ["an image of tumour", "fat"]
+
+
+@pytest.fixture(autouse=True)
+def float32(monkeypatch):
+    monkeypatch.setattr(pair_folder, "has_bfloat16", lambda: False)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +110,26 @@ def test_images_are_normalised_as_the_folder_says(mine, patches):
     (mine / "preprocessor_config.json").write_text(json.dumps({"image_std": [0, 1, 1]}))
     with pytest.raises(EncoderError, match="makes no sense"):
         read_pair(mine, "x", CPU)
+
+
+def test_images_in_bfloat16_where_the_processor_has_it(clip, patches, monkeypatch):
+    pair = read_pair(clip, "clip", CPU)
+    exact, exact_texts = pair.images(patches), pair.texts(TEXTS)
+    monkeypatch.setattr(pair_folder, "has_bfloat16", lambda: True)
+    made = pair.images(patches)
+    assert made.dtype == np.float32
+    assert np.abs(made - exact).max() > 1e-6
+    assert (made * exact).sum(1) == pytest.approx(1, abs=1e-3)
+    assert (pair.texts(TEXTS) == exact_texts).all()
+
+
+@pytest.mark.parametrize("told", [{"avx512_bf16": True}, {"amx_bf16": True}, {"avx2": True}, {}])
+def test_what_the_processor_tells(told, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    assert pair_folder.has_bfloat16() == ("avx2" not in told and bool(told))
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not pair_folder.has_bfloat16()
 
 
 def test_tokenizers_of_vocabulary_and_merges(mine):

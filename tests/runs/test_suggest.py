@@ -17,7 +17,7 @@ from histofactor.records import EncoderKey
 from histofactor.runs.edit_study import edit, merged, named
 from histofactor.runs.history import step
 from histofactor.runs.study import BANK, read_journal
-from histofactor.runs.suggest import PATCHES, accepted, suggest_names
+from histofactor.runs.suggest import FIRST, PATCHES, accepted, suggest_names
 from small_pairs import SIDE_PX, TISSUES, exact_pair, suggested
 
 NAMES = [*TISSUES]
@@ -75,10 +75,12 @@ def test_the_model_sees_the_patches_as_they_lie_on_the_slide(bank, slides, promp
         seen.append(rgb)
         return pair.images(rgb)
 
-    suggest_names(bank, 8, replace(pair, images=watched), prompts, slides=[slides])
-    assert [rgb.shape for rgb in seen] == [(PATCHES, SIDE_PX, SIDE_PX, 3)] * 8
-    for rgb, color in zip(seen, TISSUES.values(), strict=False):
+    found = suggest_names(bank, 8, replace(pair, images=watched), prompts, slides=[slides])
+    first, more = np.split(np.concatenate(seen), [8 * FIRST])
+    assert len(more) == PATCHES - FIRST  # of all in turns, which the first do not settle
+    for rgb, color in zip(first.reshape(8, FIRST, SIDE_PX, SIDE_PX, 3), TISSUES.values(), strict=False):
         assert (rgb[:, 4:-4, 4:-4] == color).all()  # at the rim the next square shines in
+    assert [one.suggestion.patches for one in found.by_label.values()] == [FIRST] * 7 + [PATCHES]
 
 
 def test_slides_that_are_not_there(bank, slides, prompts):

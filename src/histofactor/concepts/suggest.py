@@ -15,10 +15,10 @@ A suggestion is unsure, and says why, where
 - the names are too near: the margin is below 0.2;
 - the model does not tell concepts apart: every one of several would be called the same;
 - it is like no class. Shares cannot tell that, since they only compare classes with each other, and patches of one
-  thing agree whatever it is. So the first cosine must stand out from those that would come of nothing: from the cosine
-  of any direction, and from those with words that name none of the classes (see ``by_direction``, ``by_words``), which
-  some class reaches by chance in 1 % of concepts at most. And it must stand out from the mean of the concept's cosines
-  with all classes by half of what is usual, the median over the concepts.
+  thing agree whatever it is. So the first cosine must stand out from those with words that name none of the classes:
+  no word is nearer, and by chance some class would stand out so far in 1 % of concepts at most (see ``by_words``). And
+  it must stand out from the mean of the concept's cosines with all classes by half of what is usual, the median over
+  the concepts.
 
 The thresholds were chosen for models that nobody has tuned to a bank, and hold for any scale of the cosines but that of
 the margin, which is the model's own.
@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 BEST = 3  # names suggested for a concept
 BY_CHANCE, AGREEING, APART, USUAL = 0.01, 2 / 3, 0.2, 0.5
-_LEAST = 1e-9  # spread of cosines, of words that are all alike to a model
+_LEAST = 1e-6  # spread of words that are not all alike to a model
 Embedded = NDArray[np.floating]
 
 
@@ -92,8 +92,9 @@ def suggest(
         classes: unit embeddings (C, d) of the classes, see ``class_means``; C ≥ 2.
         names: of the classes.
         scale: what cosines are multiplied with before the softmax, > 0.
-        others: unit embeddings (M, d) of words that name none of the classes, made as the classes are; M ≥ 3. None
-            leaves out the test of ``by_words``, which models need whose embeddings do not fill their space evenly.
+        others: unit embeddings (M, d) of words that name none of the classes, made as the classes are; M ≥ 3. Without
+            any, or where they are all alike to the model, any direction of the space stands for them, which is too kind
+            to models whose embeddings do not fill it evenly.
 
     Returns:
         By label, in the order of ``patches``.
@@ -102,9 +103,10 @@ def suggest(
         return {}
     means = _units(np.stack([one.mean(0, dtype=np.float64) for one in patches.values()]))
     cosines: Embedded = means @ classes.T
-    likely = by_direction(cosines.max(1), means.shape[1], len(classes))
-    if others is not None:
-        likely = np.maximum(likely, by_words(means, classes, others))
+    if others is not None and np.ptp(others, axis=0).max() > _LEAST:
+        likely = by_words(means, classes, others)
+    else:
+        likely = by_direction(cosines.max(1), means.shape[1], len(classes))
     lifts = cosines.max(1) - cosines.mean(1)
     alike = len(means) > 1 and len({*cosines.argmax(1).tolist()}) == 1
     like_none = (likely > BY_CHANCE) | (lifts < USUAL * np.median(lifts))
@@ -137,6 +139,15 @@ def by_chance(votes: int, patches: int, classes: int) -> float:
     other = 1 - 1 / classes
     tail = sum(math.comb(patches, n) * float(classes) ** -n * other ** (patches - n) for n in range(votes, patches + 1))
     return min(1.0, classes * tail)
+
+
+def settled(patches: Embedded, classes: Embedded) -> bool:
+    """Whether these patches (n, d) say what more would: all are nearest to one class, and hardly so by chance.
+
+    Half of what chance may do is left to the concepts for which more patches are looked at.
+    """
+    nearest = (patches @ classes.T).argmax(1)
+    return len({*nearest.tolist()}) == 1 and by_chance(len(patches), len(patches), len(classes)) <= BY_CHANCE / 2
 
 
 def by_direction(cosines: Embedded, dim: int, classes: int) -> Embedded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,9 +16,10 @@ from histofactor.concepts.bank.provenance import examples_of
 from histofactor.concepts.bank.suggested import Suggested, concept_keys, of_level, read_suggested, write_suggested
 from histofactor.concepts.bank.unnamed import is_unnamed
 from histofactor.concepts.prompts import Prompts
-from histofactor.concepts.suggest import class_means, suggest
+from histofactor.concepts.suggest import class_means, settled, suggest
 from histofactor.encoders.pair import Pair
 from histofactor.errors import OptionError
+from histofactor.records import Float
 from histofactor.records.urls import Input
 from histofactor.runs.edit_study import which_k
 from histofactor.runs.examples import Patches, read_examples
@@ -26,7 +27,8 @@ from histofactor.runs.ledger import inputs_of, openings_of
 from histofactor.runs.source import Opening
 from histofactor.runs.study import find_bank, open_study, read_journal, study_lock
 
-PATCHES = 8  # of each concept, as many as a bank tells
+PATCHES, FIRST = 8, 4  # of each concept, as many as a bank tells; and those that are looked at before the others
+_BATCH = 16  # patches at a time
 _DIGITS = 12  # of a digest, as it is told
 _FEWEST_OTHERS = 3  # whose spread says something
 
@@ -87,7 +89,7 @@ def suggest_names(target: Path, k: int | None, pair: Pair, prompts: Prompts, *, 
     level = which_k(study.file, study.k if k is None and (study.learned or target.is_dir()) else k)
     patches, missing = _patches(bank, study.file, level, pair.side_px, slides)
     classes = class_means(pair.texts(prompts.texts), prompts.owners)
-    embedded = {label: pair.images(np.stack(found)) for (_, label), found in patches.items()}
+    embedded = _embedded(pair, {label: found for (_, label), found in patches.items()}, classes)
     made = suggest(embedded, classes, prompts.classes, pair.scale, _others(pair, prompts))
     told = f"{prompts.name} ({prompts.sha256[:_DIGITS]})"
     by_label = {label: Suggested(one, str(pair), told) for label, one in made.items()}
@@ -131,6 +133,31 @@ def accepted(bank: Path, file: BankFile, k: int, labels: Sequence[int] | None) -
         got = "; ".join(taken.left[:3]) or "only concepts that have names, or are artefacts"
         raise OptionError("there is no suggested name to take", expected="one that is not unsure", got=got)
     return taken
+
+
+def _embedded(
+    pair: Pair, patches: Mapping[int, Sequence[NDArray[np.uint8]]], classes: NDArray[np.float64]
+) -> dict[int, Float]:
+    """The embeddings (n, d) of the patches of each concept: the first of them, and the others where they do not settle.
+
+    Half of the work is saved where a concept is clear, see ``settled``.
+    """
+    first = _by_label(pair, {label: found[:FIRST] for label, found in patches.items()})
+    more = {
+        label: found[FIRST:]
+        for label, found in patches.items()
+        if len(found) > FIRST and not settled(first[label], classes)
+    }
+    then = _by_label(pair, more)
+    return {label: np.concatenate([one, then[label]]) if label in then else one for label, one in first.items()}
+
+
+def _by_label(pair: Pair, patches: Mapping[int, Sequence[NDArray[np.uint8]]]) -> dict[int, Float]:
+    """The embeddings (n, d) of patches, made from all concepts together."""
+    flat = [one for found in patches.values() for one in found]
+    parts = [pair.images(np.stack(flat[at : at + _BATCH])) for at in range(0, len(flat), _BATCH)]
+    ends = np.cumsum([len(found) for found in patches.values()])
+    return dict(zip(patches, np.split(np.concatenate(parts), ends[:-1]), strict=True)) if parts else {}
 
 
 def _others(pair: Pair, prompts: Prompts) -> NDArray[np.float64] | None:

@@ -107,18 +107,10 @@ def main() -> None:
         for row in noise(rng, space, dim, classes)
     ]
     report("suggest_noise", ["space", "dim", "classes", "scale", "concepts", "before %", "sure %"], rows, ["numpy"])
-    header = [
-        "space",
-        "like",
-        "concepts",
-        "first right %",
-        "before %",
-        "sure %",
-        "sure, wrong %",
-        "same by four %",
-        "patches",
-    ]
-    report("suggest_like", header, [alike(rng, space, like) for space in SPACES for like in LIKE], ["numpy"])
+    header = ["space", "like", "concepts", "first right %", "before %", "sure %", "sure, wrong %", "same by four %"]
+    report(
+        "suggest_like", [*header, "patches"], [alike(rng, space, like) for space in SPACES for like in LIKE], ["numpy"]
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.provenance import Example
 from histofactor.concepts.bank.record import new_bank
 from histofactor.records import EncoderKey
-from histofactor.runs.examples import PATCH_PX, PATCHES, choose, read_examples
+from histofactor.runs.examples import PATCH_PX, PATCHES, Look, choose, read_examples
 from histofactor.runs.source import Opening
 
 
@@ -110,6 +110,21 @@ def test_hashes_decide_between_equal_names(folder):
     assert "not among the inputs" in missing[1]
 
 
+def test_another_picture_of_the_same_name_is_told_where_files_are_checked(folder):
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in COLORS}
+    file = told([at(0), at(1), at(2)], [{"name": f"x/{name}", "sha256": one} for name, one in hashes.items()])
+    file.card["slides"][1]["sha256"] = ""  # an older bank
+    (folder / "a.png").write_bytes((folder / "b.png").read_bytes())
+    paths = sorted(folder.iterdir())
+    assert colors(read_examples(file, paths)[0]) == [COLORS[name] for name in ("b.png", "b.png", "c.png")]
+    patches, missing = read_examples(file, paths, look=Look(checked=True))
+    assert colors(patches) == [COLORS["b.png"], COLORS["c.png"]]
+    assert missing == [
+        f"{folder / 'a.png'} is not the file that the bank was learned on, though it has its name; "
+        f"expected SHA-256 {hashes['a.png'][:12]}…; got {hashes['b.png'][:12]}…; give the file itself"
+    ]
+
+
 def test_the_image_of_a_file_that_was_learned_from(tmp_path):
     small, large = (np.full((160, width, 3), color, np.uint8) for width, color in ((200, 90), (300, 160)))
     Image.fromarray(large).save(tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(small)])
@@ -138,7 +153,7 @@ def test_places_that_overlap_are_not_shown_beside_each_other():
 def test_as_many_and_as_large_as_are_asked_for_opened_as_each_was(folder):
     other = Opening(series="none of that name")
     file = told([at(0, 40 * x) for x in range(4)] + [at(1), at(1, 40)])
-    patches, missing = read_examples(file, sorted(folder.iterdir()), count=6, side_px=20)
+    patches, missing = read_examples(file, sorted(folder.iterdir()), look=Look(count=6, side_px=20))
     assert [patch.shape for patch in patches[1, 1]] == [(20, 20, 3)] * 6
     assert missing == []
     patches, missing = read_examples(file, sorted(folder.iterdir()), openings={folder / "a.png": other})

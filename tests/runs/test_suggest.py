@@ -166,3 +166,9 @@ def test_moved_slides_of_a_study_are_found(study, prompts, tmp_path):
     one = suggest_names(out, None, exact_pair(), prompts, slides=moved)
     assert one.missing == []
     assert one.by_label == suggest_names(out, None, exact_pair(), prompts).by_label
+    with Image.open(moved[0], formats=["PNG"]) as image:
+        Image.new("RGB", image.size, TISSUES["fat"]).save(moved[0])
+    one = suggest_names(out, None, exact_pair(), prompts, slides=moved)
+    assert [sentence.partition(";")[0] for sentence in one.missing] == [
+        f"{moved[0]} is not the file that the bank was learned on, though it has its name"
+    ]

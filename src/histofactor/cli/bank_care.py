@@ -33,7 +33,7 @@ def show(
     """
     from histofactor.concepts.bank.suggested import read_suggested
     from histofactor.export.bank_page import write_bank_page
-    from histofactor.runs.examples import read_examples
+    from histofactor.runs.examples import Look, read_examples
     from histofactor.runs.study import find_bank, open_study
     from histofactor.slides.inputs import find_inputs
 
@@ -52,7 +52,10 @@ def show(
     if k is not None:
         _print_concepts(file, k, suggested)
     if html is not None:
-        patches, missing = read_examples(file, find_inputs(inputs), opening.opening()) if inputs else ({}, [])
+        slides = find_inputs(inputs) if inputs else []
+        patches, missing = (
+            read_examples(file, slides, opening.opening(), look=Look(checked=True)) if slides else ({}, [])
+        )
         for sentence in missing:
             say(f"no patches: {sentence}", err=True)
         write_bank_page(file, html, str(file.card.get("title") or bank.stem), patches, suggested=suggested)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.digests import path_digest
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.provenance import Example, SlideNote, examples_of, slides_of
 from histofactor.errors import HistofactorError, ImageError
 from histofactor.records import Region
-from histofactor.records.urls import Input
+from histofactor.records.urls import Input, Url
 from histofactor.runs.source import Opening
 from histofactor.slides.blocks import read_blocks
 from histofactor.slides.reader import Slide
+from histofactor.slides.slide_parts import files_of
 
 PATCHES, PATCH_PX = 4, 96  # for each concept, and the side of each
+_DIGITS = 12  # of a SHA-256, as it is told
 ANY_MPP = 1.0  # places and sides are told in level-0 px, so that µm/px are of no account here
 
 Given = TypeVar("Given", bound=Input)
@@ -27,13 +30,28 @@ Patches = dict[tuple[int, int], list[NDArray[np.uint8]]]  # by K and label
 _Place = tuple[int, int, int]  # K, label, rank
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What is read of patches, and with how much care.
+
+    Attributes:
+        count: patches of each concept at most.
+        side_px: side of each.
+        checked: read all of a file to tell it from another of the same name, not only where names are not enough; for
+            slides that a person gives. Those of stores are not fetched for that.
+    """
+
+    count: int = PATCHES
+    side_px: int = PATCH_PX
+    checked: bool = False
+
+
 def read_examples(
     file: BankFile,
     inputs: Sequence[Input],
     opening: Opening | None = None,
     *,
-    count: int = PATCHES,
-    side_px: int = PATCH_PX,
+    look: Look = Look(),
     openings: Mapping[Input, Opening] | None = None,
 ) -> tuple[Patches, list[str]]:
     """Read the typical patches that a bank tells of, slide by slide, from different slides as far as there are.
@@ -44,8 +62,7 @@ def read_examples(
         file: from ``read_bank_file``.
         inputs: the slides, or some of them; others are passed over.
         opening: how they are opened, as they were when the bank was learned.
-        count: patches of each concept at most.
-        side_px: side of each.
+        look: how many patches, of which side, and with how much care.
         openings: how some inputs are opened otherwise.
 
     Returns:
@@ -56,9 +73,9 @@ def read_examples(
         BankError: what the bank tells of its concepts cannot be read.
     """
     slides, opening = slides_of(file.card), opening or Opening()
-    paths, missing = find_slides(slides, inputs, opening)
+    paths, missing = find_slides(slides, inputs, opening, checked=look.checked)
     wanted = {
-        (k, label): choose([one for one in examples if one.slide in paths], count)
+        (k, label): choose([one for one in examples if one.slide in paths], look.count)
         for k, bank in file.banks.items()
         for label, examples in enumerate(examples_of(bank), 1)
     }
@@ -71,7 +88,7 @@ def read_examples(
             if one.slide == slide
         }
         try:
-            found |= _read(path, here, (openings or {}).get(path, opening), side_px)
+            found |= _read(path, here, (openings or {}).get(path, opening), look.side_px)
         except HistofactorError as error:
             missing.append(str(error))
     patches: Patches = {}
@@ -81,7 +98,7 @@ def read_examples(
 
 
 def find_slides(
-    slides: Sequence[SlideNote], inputs: Sequence[Given], opening: Opening | None = None
+    slides: Sequence[SlideNote], inputs: Sequence[Given], opening: Opening | None = None, *, checked: bool = False
 ) -> tuple[dict[int, Given], list[str]]:
     """The input of each slide by its place on the card, and what is wrong with the others.
 
@@ -89,30 +106,49 @@ def find_slides(
         slides: on the card.
         inputs: of them, or some; others are passed over.
         opening: how they are opened.
+        checked: as ``Look.checked``.
     """
     names = [PurePosixPath(slide.name).name for slide in slides]
     given = [path.name for path in inputs]
     paths: dict[int, Given] = {}
-    missing = []
+    missing, told = [], set[str]()
     for path in inputs:
         places = [place for place, name in enumerate(names) if name == path.name]
-        if places and (len(places) > 1 or given.count(path.name) > 1):
+        unclear = len(places) > 1 or given.count(path.name) > 1
+        known = checked and not isinstance(path, Url) and all(slides[place].sha256 for place in places)
+        if places and (unclear or known):
             try:
-                with (opening or Opening()).local(path) as local, local.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                with (opening or Opening()).local(path) as local:
+                    digest = path_digest(files_of(local)[0])
             except OSError as error:
                 missing.append(f"{path} cannot be read: {error.strerror or error}")
                 continue
             except HistofactorError as error:
                 missing.append(str(error))
                 continue
+            if not unclear and slides[places[0]].sha256 != digest:
+                missing.append(_told_other(path, slides[places[0]], digest))
+                told.add(path.name)
             places = [place for place in places if slides[place].sha256 == digest]
         paths |= dict.fromkeys(places, path)
-    absent = [name for place, name in enumerate(names) if place not in paths]
+    absent = [name for place, name in enumerate(names) if place not in paths and name not in told]
     if absent:
         more = f" nor are {len(absent) - 1} more" if len(absent) > 1 else ""
         missing.append(f"{absent[0]} is not among the inputs{more}")
     return paths, missing
+
+
+def _told_other(path: Input, slide: SlideNote, digest: str) -> str:
+    """That a file is another one than its name says."""
+    wanted, got = slide.sha256[:_DIGITS], digest[:_DIGITS]
+    return str(
+        ImageError(
+            f"{path} is not the file that the bank was learned on, though it has its name",
+            expected=f"SHA-256 {wanted}…",
+            got=f"{got}…",
+            mend="give the file itself",
+        )
+    )
 
 
 def choose(examples: Sequence[Example], count: int = PATCHES) -> list[Example]:

@@ -16,7 +16,7 @@ from histofactor.errors import OptionError
 from histofactor.export.bank_card import Sharing, bank_card
 from histofactor.export.bank_page import write_bank_page
 from histofactor.records.urls import Input
-from histofactor.runs.examples import read_examples
+from histofactor.runs.examples import Look, read_examples
 from histofactor.runs.source import Opening
 from histofactor.runs.study import find_bank, open_study
 
@@ -127,7 +127,7 @@ def _given_card(path: Path) -> bytes:
 
 def _page(whole: BankFile, sent: BankFile, repository: str, options: PackOptions) -> tuple[bytes, list[str]]:
     """The page of the bank that is sent, with patches found by the names of the one at hand, and what is missing."""
-    patches, missing = read_examples(whole, options.patches or (), options.opening)
+    patches, missing = read_examples(whole, options.patches or (), options.opening, look=Look(checked=True))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, PAGE)
         write_bank_page(sent, path, repository.partition("/")[2], patches)

@@ -22,7 +22,7 @@ from histofactor.errors import OptionError
 from histofactor.records import Float
 from histofactor.records.urls import Input
 from histofactor.runs.edit_study import which_k
-from histofactor.runs.examples import Patches, read_examples
+from histofactor.runs.examples import Look, Patches, read_examples
 from histofactor.runs.ledger import inputs_of, openings_of
 from histofactor.runs.source import Opening
 from histofactor.runs.study import find_bank, open_study, read_journal, study_lock
@@ -182,7 +182,8 @@ def _patches(bank: Path, file: BankFile, k: int, side_px: int, slides: Sequence[
     opened = {path.name: Opening(**one) for path, one in openings_of(bank.parent).items()}
     openings = {path: opened[path.name] for path in inputs if path.name in opened}
     one_level = replace(file, banks={k: level})
-    patches, missing = read_examples(one_level, inputs, count=PATCHES, side_px=side_px, openings=openings)
+    look = Look(count=PATCHES, side_px=side_px, checked=bool(slides))
+    patches, missing = read_examples(one_level, inputs, look=look, openings=openings)
     if not patches:
         raise OptionError(
             f"none of the typical patches of {bank} can be read",

@@ -43,6 +43,18 @@ def test_the_same_again_makes_no_commit(hub):
     assert len(hub.repositories["anna/bank"]["commits"]) == 2
 
 
+def test_a_hub_that_does_not_know_xet(hub, monkeypatch):
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    with pytest.raises(OutputError, match="takes large files by Xet; got one that does not know it") as error:
+        push()
+    assert "set HF_HUB_DISABLE_XET=1" in error.value.mend
+    assert "/anna/bank/settings" in error.value.mend
+    assert BANK not in hub.files("anna/bank")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    assert push().changed
+
+
 def test_public_where_it_is_asked_for(hub):
     assert not push(public=True).private
     assert not hub.repositories["anna/bank"]["private"]

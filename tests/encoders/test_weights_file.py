@@ -139,7 +139,7 @@ def test_a_program_is_refused(tmp_path, network):
         (b"\n <HTML><body>log in</body></HTML>", "web page"),
         (b'{"error": "not found"}', "text file"),
         (b"", "empty file"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(64), "another kind"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(64), "an HDF5 file"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])

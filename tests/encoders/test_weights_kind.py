@@ -27,7 +27,12 @@ def tar():
         (b"<!-- kept --> <!DOCTYPE html>", "a web page", "log in"),
         (b"\n<!DOCTYPE html>", "a web page", "log in"),
         (b'{"weight_map": {}}', "a text file", "download it again"),
-        (b"GGUF" + bytes(40), "a file of another kind", "download it again"),
+        (b"GGUF\x03" + bytes(40), "a GGUF file", "get the weights that it was converted from"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(40), "an HDF5 file, as Keras writes it", "read it by the library"),
+        (b"\x08\x07\x12\x07pytorch\x1a\x051.9.0", "an ONNX file", "get the checkpoint that it was exported from"),
+        (b"\x08\x0a:\xb5\x02\x0a\x02", "an ONNX file", "get the checkpoint that it was exported from"),
+        (b"\x08\x07\x00" + bytes(40), "a file of another kind", "download it again"),
+        (b"GGML" + bytes(40), "a file of another kind", "download it again"),
     ],
 )
 def test_what_holds_no_tensors(head, got, mend):

@@ -22,6 +22,7 @@ BANK, CARD, PAGE = "concepts.safetensors", "README.md", CONCEPTS_PAGE  # what a 
 _ADDRESS = re.compile(r"hf://([A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})/?", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}", re.ASCII)
 _SHA256 = re.compile("[0-9a-f]{64}")
+_NO_XET = re.compile(r"404 Not Found.*/xet-write-token/")  # as the library that sends by Xet puts it
 _LOG_IN = "run `hf auth login`, or set HF_TOKEN"
 
 
@@ -266,6 +267,9 @@ def _told(
             raise told("a token that is let in", f"a refusal ({status})", mend) from error
         raise told("an answer of the hub", _first_line(error), "try again later") from error
     except (OSError, ValueError, LookupError, RuntimeError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+        if _NO_XET.search(str(error)):
+            mend = "set HF_HUB_DISABLE_XET=1, so that they go by Git LFS"
+            raise told("a hub that takes large files by Xet", "one that does not know it (404)", mend) from error
         mend = "unset it to do this" if constants.HF_HUB_OFFLINE else "connect, or try again later"
         raise told("an answer of the hub", _first_line(error), mend) from error
 

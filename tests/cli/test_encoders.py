@@ -119,6 +119,16 @@ def test_licences_are_told(histofactor):
     assert "PathoROB 0.87" in get("virchow2").robustness
 
 
+def test_weights_of_another_scale(histofactor, vit, tmp_path):
+    torch.save({name: 1e4 * value for name, value in torch.load(vit).items()}, tmp_path / "large.bin")
+    code, _, err = histofactor("encoders", "check", TINY, "--weights", tmp_path / "large.bin", "--device", "cpu")
+    assert code == 1
+    told = r"^get a fresh copy of the weights: these are of another scale, norm of a token \de\+\d\d$"
+    assert re.search(told, err, re.MULTILINE)
+    assert "layer" not in err
+    assert "of the same version" not in err
+
+
 def test_weights_of_an_encoder_that_gives_the_same_everywhere(histofactor, vit, tmp_path):
     state = {name.removeprefix("model."): value for name, value in torch.load(vit).items()}
     for name in ("norm.weight", "norm.bias"):

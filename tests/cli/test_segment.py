@@ -303,8 +303,8 @@ def test_what_a_table_says_holds_for_learning_and_for_segmenting_again(histofact
     for name in ("a", "b"):
         Image.fromarray(tissue[:, :300] if name == "a" else tissue[:, 100:]).save(tmp_path / f"{name}.png")
     table, out = tmp_path / "slides.csv", tmp_path / "out"
-    table.write_text("path,mpp,group\na.png,1,north\nb.png,2,south\n")
-    code, _, err = histofactor("segment", "--table", table, "-o", out, "-k", 4, "--fast")
+    table.write_text("path,mpp,site\na.png,1,north\nb.png,2,south\n")
+    code, _, err = histofactor("segment", "--table", table, "--group", "site", "-o", out, "-k", 4, "--fast")
     assert code == 0, err
     card = read_bank_file(out / "concepts.safetensors").card
     assert card["groups"] == {"north": 1, "south": 1}
@@ -315,6 +315,13 @@ def test_what_a_table_says_holds_for_learning_and_for_segmenting_again(histofact
     code, _, err = histofactor("segment", tmp_path / "a.png", "-o", out, "--fast", "--relearn", "--source-mpp", 1)
     assert code == 0, err
     assert [slide["mpp"] for slide in read_bank_file(out / "concepts.safetensors").card["slides"]] == [1.0, 2.0]
+
+
+def test_a_column_of_groups_without_a_table(histofactor, tmp_path):
+    code, _, err = histofactor("segment", tmp_path / "a.png", "-o", tmp_path / "out", "--group", "site")
+    assert code == 2
+    assert "--group is a column of a table" in err
+    assert "give the table with --table" in err
 
 
 def test_the_recommended_k_is_used_and_what_else_is_told(histofactor, image, tmp_path, tiny_bank):

@@ -1,10 +1,14 @@
 """``histofactor concepts train``: from files or a manifest to a bank and its page."""
 
+import os
+import socket
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from histofactor.concepts.bank.file import load_banks, read_bank_file
+from histofactor.runs.study import bank_lock
 
 
 def test_train_and_use(histofactor, tissue, tmp_path):
@@ -21,6 +25,22 @@ def test_train_and_use(histofactor, tissue, tmp_path):
     out = tmp_path / "out"
     code, _, _ = histofactor("segment", folder / "a.png", "-o", out, "--concepts", bank, "-k", 5, "--source-mpp", 1)
     assert code == 0
+
+
+def test_two_at_once_to_one_file(histofactor, tissue, tmp_path):
+    Image.fromarray(tissue[:200, :200]).save(tmp_path / "a.png")
+    bank = tmp_path / "mine" / "bank.safetensors"
+    asked = ("concepts", "train", tmp_path / "a.png", "-k", "2", "--source-mpp", 1, "--fast", "-o")
+    with bank_lock(bank):
+        code, _, err = histofactor(*asked, bank)
+        assert code != 0
+        assert "bank.safetensors is being learned already" in err
+        assert f"got: process {os.getpid()} of {socket.gethostname()}" in err
+        assert not bank.exists()
+        assert histofactor(*asked, bank.with_name("other.safetensors"))[0] == 0
+    assert histofactor(*asked, bank)[0] == 0
+    names = ("bank.html", "bank.safetensors", "other.html", "other.safetensors")
+    assert sorted(path.name for path in bank.parent.iterdir()) == [*names]
 
 
 def test_lists_of_numbers(histofactor, tmp_path):

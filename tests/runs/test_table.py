@@ -36,6 +36,17 @@ def test_groups_of_inputs(table, tmp_path):
         read_table(table(""), inputs, "hospital")
 
 
+def test_groups_that_are_nearly_the_same_are_told(table):
+    notes = []
+    rows = ("north", "North", "south", "NORTH ", "sou th", "", "west")
+    path = table("file,group\n" + "".join(f"{place},{group}\n" for place, group in enumerate(rows)))
+    inputs = [Path(f"{place}.png") for place in range(len(rows))]
+    found = read_table(path, inputs, on_note=notes.append)
+    assert [one.group for one in found.values()] == ["north", "North", "south", "NORTH", "sou th", None, "west"]
+    told = f"groups of {path} that differ in spaces or capitals alone, and are groups of their own: "
+    assert notes == [f"{told}'NORTH', 'North', 'north'", f"{told}'sou th', 'south'"]
+
+
 def test_resolutions_of_inputs(table):
     path = table("file,mpp\n1,0.25\n2,\n3,coarse\n4,-1\n")
     assert [(one.mpp, one.group) for one in read_table(path, [Path("1.png"), Path("2.png")]).values()] == [

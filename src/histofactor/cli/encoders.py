@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from histofactor.encoders.encoder import Encoder
     from histofactor.encoders.own_forward import Compared
 
+_MOST_NORM = 65504.0  # of a token, in float16, which every encoder is run in by somebody
 _MANY = 0.005  # share of tokens that stand out from which on repair is advised
 
 app = typer.Typer(help="The encoders that histofactor knows.", no_args_is_help=True, rich_markup_mode=None)
@@ -137,9 +138,11 @@ def _advise(found: Checked, compared: Compared | None) -> bool:
         wrong.append("get a fresh copy of the weights: tokens are not finite numbers")
     elif found.alike:
         wrong.append("get a fresh copy of the weights: tokens are the same wherever they lie")
+    elif found.norm > _MOST_NORM:
+        wrong.append(f"get a fresh copy of the weights: these are of another scale, norm of a token {found.norm:.0e}")
     elif not found.geometry:
         wrong.append("choose another --layer, or another encoder: tokens do not lie where their patches lie")
-    if found.finite and compared is not None and not compared.same:
+    if found.finite and found.norm <= _MOST_NORM and compared is not None and not compared.same:
         wrong.append(f"get weights and {compared.who} of the same version: its own forward gives other tokens")
     for advice in wrong:
         say(advice, err=True)

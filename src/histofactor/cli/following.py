@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histofactor.cli.options import say
+from histofactor.errors import OptionError
 
 if TYPE_CHECKING:
     from histofactor.concepts.bank.file import BankFile
@@ -20,6 +21,16 @@ BalanceOption = Annotated[
         "default: group where there are groups.",
     ),
 ]
+
+GroupOption = Annotated[
+    str | None, typer.Option(help="Column of the table that holds the groups (hospital, …); default: group.")
+]
+
+
+def check_group(group: str | None, table: Path | None) -> None:
+    """Raise OptionError where a column of groups is named, and no table."""
+    if group is not None and table is None:
+        raise OptionError("--group is a column of a table", mend="give the table with --table")
 
 
 def tell_following(file: BankFile, k: int, target: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 from histofactor.base.text import about, counted
 from histofactor.cli.bank_share import bank_named
 from histofactor.cli.engine_options import EngineChoice, engine_options
-from histofactor.cli.following import BalanceOption
+from histofactor.cli.following import BalanceOption, GroupOption, check_group
 from histofactor.cli.options import (
     INTERRUPTED,
     EncoderChoice,
@@ -48,6 +48,7 @@ def segment(  # noqa: PLR0913 - one parameter an option
         ),
     ] = None,
     table: TableOption = None,
+    group: GroupOption = None,
     balance: BalanceOption = None,
     k: KOption = None,
     relearn: Annotated[
@@ -112,13 +113,14 @@ def segment(  # noqa: PLR0913 - one parameter an option
     from histofactor.segmentation.setup import SegmentOptions
 
     choice.check()
+    check_group(group, table)
     engine = by.asked(choice.device)
     if relearn and concepts is not None:
         raise OptionError("--relearn is for the concepts of OUT, and others are given", mend="leave one of them out")
     if balance is not None and concepts is not None:
         raise OptionError("--balance is for concepts that are learned, and others are given", mend="leave one out")
     _check_components(components, method, k)
-    (paths, known), clock = inputs_of(inputs, table), Clock()
+    (paths, known), clock = inputs_of(inputs, table, group), Clock()
     own, where = share(shard, len(paths))
     bank = bank_named(concepts)
     given = choice.given() | ({} if components is None else {"components": components})

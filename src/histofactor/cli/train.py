@@ -12,7 +12,7 @@ import typer
 
 from histofactor.base.text import counted
 from histofactor.cli.engine_options import EngineChoice, engine_options
-from histofactor.cli.following import BalanceOption, tell_following
+from histofactor.cli.following import BalanceOption, GroupOption, check_group, tell_following
 from histofactor.cli.options import EncoderChoice, TableOption, encoder_options, named_input, say
 from histofactor.cli.share import LogOption
 
@@ -45,9 +45,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     ] = False,
     pool: Annotated[str, typer.Option(help="What is clustered: token, or tile: means of 256 px tiles.")] = "token",
     table: TableOption = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column of the table that holds the groups (hospital, …); default: group.")
-    ] = None,
+    group: GroupOption = None,
     balance: BalanceOption = None,
     tokens: Annotated[int, typer.Option(help="Tokens in the sample, at most.")] = 2**18,
     windows: Annotated[int, typer.Option(help="Windows encoded of every slide, drawn at random; 0: all.")] = 32,
@@ -88,13 +86,12 @@ def train(  # noqa: PLR0913 - one parameter an option
     from histofactor.runs.learn_concepts import learn_concepts
     from histofactor.runs.sample_builder import LearnOptions
     from histofactor.runs.source import file_sources
-    from histofactor.runs.study import sample_of
+    from histofactor.runs.study import bank_lock, sample_of
     from histofactor.segmentation.feature_file import encoder_for
     from histofactor.segmentation.setup import SegmentOptions
 
     choice.check()
-    if group is not None and table is None:
-        raise OptionError("--group is a column of a table", mend="give the table with --table")
+    check_group(group, table)
     if preset not in {None, "tcga"}:
         raise OptionError(f"unknown preset {preset!r}", expected="tcga")
     if preset == "tcga":
@@ -123,18 +120,18 @@ def train(  # noqa: PLR0913 - one parameter an option
         engine=by.asked(choice.device),
     )
     sample = sample_of(out)
-    try:
-        with learn_reporter() as shown, logged(log, shown, sys.argv[1:]) as reporter:
-            learned = learn_concepts(
-                sources, ks, encoder=encoder_for(paths, choice.encoder), options=options, work=sample, reporter=reporter
-            )
-    except KeyboardInterrupt:
-        say(f"interrupted; {sample} holds what was sampled, and the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
-    with at_work("writing the bank and its page"):
-        page = _write(learned, out, paths, choice.opening())
-    if not keep_sample:
-        sample.unlink(missing_ok=True)
+    with bank_lock(out):
+        try:
+            with learn_reporter() as shown, logged(log, shown, sys.argv[1:]) as reporter:
+                encoder = encoder_for(paths, choice.encoder)
+                learned = learn_concepts(sources, ks, encoder=encoder, options=options, work=sample, reporter=reporter)
+        except KeyboardInterrupt:
+            say(f"interrupted; {sample} holds what was sampled, and the same command goes on from there", err=True)
+            raise typer.Exit(130) from None
+        with at_work("writing the bank and its page"):
+            page = _write(learned, out, paths, choice.opening())
+        if not keep_sample:
+            sample.unlink(missing_ok=True)
     _tell(learned, out, page)
     if learned.card["left_out"]:
         raise typer.Exit(1)

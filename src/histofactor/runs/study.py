@@ -22,6 +22,7 @@ from typing import Any
 import histofactor
 from histofactor.base.digests import path_digest
 from histofactor.base.files import atomic, check_folder, copy, sweep
+from histofactor.base.lease_state import look
 from histofactor.base.text import utf8
 from histofactor.concepts.bank.cut import cut
 from histofactor.concepts.bank.file import BankFile, bank_bytes, default_k, read_bank_file, write_bank_file
@@ -29,7 +30,7 @@ from histofactor.concepts.bank.nesting import moved
 from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.concepts.bank.suggested import suggested_path
-from histofactor.errors import BankError, OptionError
+from histofactor.errors import BankError, OptionError, OutputError
 from histofactor.export.bank_page import write_bank_page
 from histofactor.records.urls import Input
 from histofactor.runs.examples import read_examples
@@ -106,6 +107,27 @@ def study_lock(out: Path, *, blocking: bool = True) -> Iterator[bool]:
         if mine:
             sweep(out, {path.name for path in files})
         yield mine
+
+
+@contextmanager
+def bank_lock(bank: Path) -> Iterator[None]:
+    """Hold the lock of a bank that is learned on its own; its sample and its page are the holder's alone too.
+
+    Raises:
+        OutputError: another process learns to this file, or the folder cannot be written.
+    """
+    check_folder(bank.parent / LOCKS, inside=bank.parent)
+    path = bank.parent / LOCKS / f"{bank.name}.train"
+    with locked(path, blocking=False, guards=(bank, sample_of(bank), page_of(bank))) as mine:
+        if not mine:
+            holder = look(path)
+            raise OutputError(
+                f"{bank} is being learned already",
+                expected="one run at a time to a file",
+                got="another process" if holder is None else f"process {holder.owner.pid} of {holder.owner.host}",
+                mend="wait for it, or name another file with -o",
+            )
+        yield
 
 
 def open_study(path: Path) -> Study:

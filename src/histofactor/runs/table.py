@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,8 @@ def read_table(
         table: the file, with a header.
         inputs: those of which it tells; none: its rows are the inputs.
         group: the column that holds the groups; default ``group``.
-        on_note: called with a sentence on columns that are not read, and on inputs without a row.
+        on_note: called with a sentence on columns that are not read, on inputs without a row, and on groups whose names
+            are nearly the same.
 
     Returns:
         By path, in the order of the inputs or of the rows.
@@ -90,7 +91,17 @@ def read_table(
         raise OptionError(f"{len(faults)} rows of {table} cannot be used", got=f"in lines {listed}{more}")
     if faults:
         raise faults[0]
+    for called in _alike(one.group for one in found.values() if one.group is not None):
+        on_note(f"groups of {table} that differ in spaces or capitals alone, and are groups of their own: {called}")
     return found
+
+
+def _alike(groups: Iterable[str]) -> list[str]:
+    """Names that differ in spaces or capitals alone, those that are alike in one text."""
+    found: dict[str, list[str]] = {}
+    for group in sorted({*groups}):
+        found.setdefault("".join(group.casefold().split()), []).append(repr(group))
+    return [", ".join(names) for names in found.values() if len(names) > 1]
 
 
 def _read(table: Path, group: str | None) -> _Table:

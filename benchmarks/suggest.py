@@ -1,13 +1,14 @@
-"""What does it cost to suggest names: seconds a concept, with a CLIP of two ViT-B sizes on the cores that there are.
+"""What does it cost to suggest names: seconds a concept, with a CLIP whose vision transformer is a ViT-B/16.
 
 Weights are random, which costs the same as any. A slide of squares is written as a tiled TIFF, a bank tells of eight
 places for each of its concepts, and ``suggest_names`` does all of it: it reads the patches, embeds them and the prompts
 of a set, ranks the classes and writes the file. To a random network all squares are alike, so that the first four
 settle every concept; ``patches`` is how many of each are looked at, 8 where it is made to look at all. ``bfloat16`` is
 what a processor that has it does by itself, ``float32`` what any other does; ``cosine`` is the least between the
-embeddings of a square in both. Loading the model is told by itself; core seconds are those of all cores, and hardly
-change with what else the machine does. Prompts are cut into tokens by byte-pair encoding learned on the prompts, whose
-count is told; it is near that of CLIP's own vocabulary.
+embeddings of a square in both. Loading the model is told by itself; core seconds are those of all cores, which change
+less with what else the machine does, and least with one thread (``OMP_NUM_THREADS=1``): several wait for each other in
+a loop. Prompts are cut into tokens by byte-pair encoding learned on the prompts, whose count is told; it is near that
+of CLIP's own vocabulary.
 
     python benchmarks/suggest.py     writes results/suggest.csv
 """
@@ -39,7 +40,7 @@ from histofactor.records import EncoderKey
 from histofactor.runs import suggest
 from histofactor.runs.suggest import FIRST, PATCHES, suggest_names
 
-K, SIDE, REPEATS, SET = 16, 256, 3, "general"
+K, SIDE, SET, SIZES = 16, 256, "general", (16,)
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
@@ -76,13 +77,10 @@ def write_bank(folder: Path) -> Path:
 
 def timed(bank: Path, pair: Pair, prompts: Prompts) -> tuple[float, float, float]:
     """Seconds and core seconds of suggesting names, and patches of a concept that were looked at, in the mean."""
-    times, patches = [], 0.0
-    for _ in range(REPEATS):
-        start, used = time.perf_counter(), time.process_time()
-        found = suggest_names(bank, None, pair, prompts, slides=[bank.parent / "slide.tif"])
-        times.append((time.perf_counter() - start, time.process_time() - used))
-        patches = float(np.mean([one.suggestion.patches for one in found.by_label.values()]))
-    return *np.median(times, axis=0), patches
+    start, used = time.perf_counter(), time.process_time()
+    found = suggest_names(bank, None, pair, prompts, slides=[bank.parent / "slide.tif"])
+    patches = float(np.mean([one.suggestion.patches for one in found.by_label.values()]))
+    return time.perf_counter() - start, time.process_time() - used, patches
 
 
 def main() -> None:
@@ -92,13 +90,13 @@ def main() -> None:
         folder = Path(place)
         bank = write_bank(folder)
         squares = np.random.default_rng(1).integers(0, 256, (8, 224, 224, 3), np.uint8)
-        for patch_px in (32, 16):
+        for patch_px in SIZES:
             tokens = write_pair(folder / f"ViT-B-{patch_px}", patch_px, sentences)
             start = time.perf_counter()
             pair = load_pair(str(folder / f"ViT-B-{patch_px}"), "cpu")
             loading = time.perf_counter() - start
             pair.texts(prompts.texts[:1])  # threads are there
-            texts = median_seconds(lambda pair=pair: pair.texts(sentences), REPEATS)
+            texts = median_seconds(lambda pair=pair: pair.texts(sentences), 1)
             exact = None
             for precision, first in product(("float32", "bfloat16"), (PATCHES, FIRST)):
                 if precision == "bfloat16" and not pair_folder.has_bfloat16():

@@ -256,7 +256,7 @@ def _store(
 ) -> DiskStore | MemoryStore:
     """Where the bands of an input are kept: on disk, but for methods that need all tokens at once anyway."""
     if segmenter.method.streamed:
-        return DiskStore(place.work, labels, keep_weights=bool(outputs.weights), elsewhere=rows)
+        return DiskStore(place.work, labels, keep_weights=bool(outputs.weights), ahead=rows)
     return MemoryStore()
 
 

@@ -14,6 +14,7 @@ from histofactor.segmentation.encoding import Blended, Planned
 from histofactor.segmentation.method import Directions
 from histofactor.segmentation.sampling import draw_windows, is_small, mean_of, sparing_rule
 from histofactor.segmentation.setup import Segmenter
+from histofactor.segmentation.store import Store
 from histofactor.segmentation.window_memory import WindowMemory
 
 
@@ -48,7 +49,9 @@ class Shift:
                 yield replace(part, B=B, sq_norms=sq_norms)
 
 
-def find_shift(planned: Planned, segmenter: Segmenter, mean: SlideMean | None, watch: Watch) -> tuple[Shift, Planned]:
+def find_shift(
+    planned: Planned, segmenter: Segmenter, mean: SlideMean | None, watch: Watch, store: Store
+) -> tuple[Shift, Planned]:
     """The shift of an input; where its mean is not known, windows of it are encoded first.
 
     Args:
@@ -56,6 +59,7 @@ def find_shift(planned: Planned, segmenter: Segmenter, mean: SlideMean | None, w
         segmenter: whose bank says whether features are centred.
         mean: of the input's tokens, where it is known.
         watch: told how long it takes.
+        store: where the mean is kept, and windows of an input that is encoded whole to know it.
 
     Returns:
         The shift, and the input with all that was encoded of it on the way.
@@ -63,10 +67,15 @@ def find_shift(planned: Planned, segmenter: Segmenter, mean: SlideMean | None, w
     directions, centring = segmenter.directions, None if segmenter.bank is None else segmenter.bank.centring
     if centring is None:
         return Shift(None, directions), planned
+    rule = sparing_rule(segmenter.factorization.seed)
     if mean is None:
-        rule = sparing_rule(segmenter.factorization.seed)
         if planned.memory is None and is_small(planned.plan, planned.setup, rule):
-            planned = replace(planned, memory=WindowMemory())
+            one = planned.plan.is_one_row  # of which a run that is killed may lose all
+            planned = replace(planned, memory=WindowMemory() if one else store.windows(planned.setup.encoder.spec))
+        mean = store.mean
+    if mean is None:
         drawn = replace(planned, plan=draw_windows(planned.plan, planned.setup, rule))
         mean = mean_of(drawn, Watch(clock=watch.clock))
+    if mean is not None:
+        store.keep_mean(mean)
     return Shift(None if mean is None else offset_of(centring, mean), directions), planned

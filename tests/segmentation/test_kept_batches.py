@@ -1,16 +1,20 @@
 """Batches on disk come back bit by bit, are taken for no others, and are as good as none where they are spoilt."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from histofactor.base.clock import Watch
 from histofactor.segmentation import encoding
+from histofactor.segmentation.batches import batches
 from histofactor.segmentation.encoding import Planned, Responded, encode_features, encode_rows
-from histofactor.segmentation.kept_batches import KeptBatches, KeptWindows
+from histofactor.segmentation.kept_batches import KeptBatches, KeptInput, KeptWindows
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.setup import SegmentOptions, prepare
-from histofactor.segmentation.window_memory import EncodedBatch
+from histofactor.segmentation.store import DiskStore
+from histofactor.segmentation.window_memory import EncodedBatch, WindowMemory
 from histofactor.slides.geometry.windows import Window
 from histofactor.slides.phantom import phantom
 from histofactor.slides.reader import open_slide
@@ -102,10 +106,10 @@ def test_an_input_of_one_row_keeps_nothing(tiny_encoder, tiny_bank, tmp_path):
 def test_another_process_finds_the_windows(setting, tmp_path, monkeypatch):
     slide, segmenter, plan = setting
     spec = segmenter.setup.encoder.spec
-    first = list(encode_features(Planned(slide, segmenter.setup, plan, KeptWindows(tmp_path, spec))))
+    first = list(encode_features(Planned(slide, segmenter.setup, plan, KeptWindows(tmp_path, spec, "recipe"))))
     monkeypatch.setattr(encoding, "encode", None)
     monkeypatch.setattr(encoding, "read_window", None)
-    second = list(encode_features(Planned(slide, segmenter.setup, plan, KeptWindows(tmp_path, spec))))
+    second = list(encode_features(Planned(slide, segmenter.setup, plan, KeptWindows(tmp_path, spec, "recipe"))))
     for one, other in zip(first, second, strict=True):
         for name in ("B", "sq_norms", "unreadable", "colours"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
@@ -113,14 +117,43 @@ def test_another_process_finds_the_windows(setting, tmp_path, monkeypatch):
 
 def test_windows_that_are_spoilt_or_others_are_not_there(tiny_encoder, tmp_path):
     device, spec = torch.device("cpu"), tiny_encoder.spec
-    memory = KeptWindows(tmp_path, spec)
+    memory = KeptWindows(tmp_path, spec, "recipe")
     features = encoding.encode(tiny_encoder, np.zeros((2, 24, 32, 3), np.uint8))
     memory.keep(WINDOWS, EncodedBatch(features, ((1, 2, 3, 4),)))
-    found = KeptWindows(tmp_path, spec).recall(WINDOWS, device)
+    found = KeptWindows(tmp_path, spec, "recipe").recall(WINDOWS, device)
     assert torch.equal(found.features.values, features.values)
     assert (found.unreadable, found.colours) == (((1, 2, 3, 4),), ())
     assert (found.features.stride_px, found.features.encoder) == (features.stride_px, features.encoder)
-    assert KeptWindows(tmp_path, spec).recall(WINDOWS[:1], device) is None
+    assert KeptWindows(tmp_path, spec, "recipe").recall(WINDOWS[:1], device) is None
+    assert KeptWindows(tmp_path, spec, "another").recall(WINDOWS, device) is None
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:-9])
-    assert KeptWindows(tmp_path, spec).recall(WINDOWS, device) is None
+    assert KeptWindows(tmp_path, spec, "recipe").recall(WINDOWS, device) is None
+
+
+def test_windows_of_an_input_depend_on_its_content_its_encoder_and_how_it_is_cut(setting, tmp_path):
+    slide, segmenter, plan = setting
+    planned = Planned(slide, segmenter.setup, plan)
+    first = KeptInput(tmp_path, "content").memory(planned)
+    (batch, *_), *_ = (batches(row, segmenter.setup.encoder) for row in plan.rows)
+    list(encode_features(replace(planned, memory=first)))
+
+    def found(content="content", **changes):
+        memory = KeptInput(tmp_path, content).memory(replace(planned, **changes))
+        return memory.recall(batch, torch.device("cpu")) is not None
+
+    assert found()
+    assert not found("another")
+    assert not found(setup=replace(segmenter.setup, colours=False))
+    assert not found(setup=replace(segmenter.setup, encoder=replace(segmenter.setup.encoder, precision="bfloat16")))
+    assert not found(plan=replace(plan, frame=replace(plan.frame, t_mpp=2.0)))
+
+
+def test_windows_of_an_input_of_one_row_end_with_the_process(setting, tmp_path):
+    slide, segmenter, plan = setting
+    store, planned = DiskStore(tmp_path, "recipe"), Planned(slide, segmenter.setup, plan)
+    assert type(store.windows(planned)) is KeptWindows
+    assert type(store.windows(replace(planned, plan=replace(plan, rows=plan.rows[:1])))) is WindowMemory
+    assert store.found_windows(planned) is None
+    list(encode_features(replace(planned, memory=store.windows(planned))))
+    assert type(DiskStore(tmp_path, "recipe").found_windows(planned)) is KeptWindows

@@ -7,6 +7,7 @@ import pytest
 
 from histofactor.base.clock import Watch
 from histofactor.errors import OutputError
+from histofactor.records import Centring
 from histofactor.segmentation.encoding import Planned, encode_rows
 from histofactor.segmentation.kept_batches import KeptBatches
 from histofactor.segmentation.plan import make_plan
@@ -134,3 +135,10 @@ def test_unreadable_blocks_travel(setting, rows):
     wanted[0] = replace(wanted[0], unreadable=((1, 2, 3, 4), (5, 6, 7, 8)))
     rows.put(1, wanted)
     assert list(rows.get(1)[0].unreadable) == [(1, 2, 3, 4), (5, 6, 7, 8)]
+
+
+def test_no_help_with_an_input_that_is_encoded_whole_to_know_its_mean(setting, rows, tiny_bank):
+    slide, segmenter, _ = setting
+    centred = replace(segmenter, bank=replace(tiny_bank, centring=Centring(0.5, tiny_bank.vectors.mean(0))))
+    assert encode_ahead(slide, centred, rows, Watch()) == 0
+    assert files(rows) == []

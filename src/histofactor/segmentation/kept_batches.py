@@ -6,8 +6,11 @@ is known by its checksums and encoded again.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,10 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import histofactor
 from histofactor.base.fences import ask
 from histofactor.base.files import atomic
 from histofactor.records import EncoderSpec, Features
-from histofactor.segmentation.encoding import Responded
+from histofactor.segmentation.encoding import Planned, Responded
 from histofactor.segmentation.window_memory import EncodedBatch, WindowMemory
 from histofactor.slides.blocks import Block
 from histofactor.slides.geometry.windows import Window
@@ -83,13 +87,14 @@ class KeptWindows(WindowMemory):
     """A ``WindowMemory`` that is on disk too: what an earlier run encoded is there.
 
     Args:
-        folder: of the input alone, and of one recipe.
+        folder: of the input alone.
         spec: of the encoder.
+        recipe: hash of all that features depend on; windows by another are as good as none.
     """
 
-    def __init__(self, folder: Path, spec: EncoderSpec) -> None:
+    def __init__(self, folder: Path, spec: EncoderSpec, recipe: str) -> None:
         super().__init__()
-        self._folder, self._spec = folder, spec
+        self._folder, self._spec, self._recipe = folder, spec, recipe
 
     def keep(self, windows: Sequence[Window], batch: EncodedBatch) -> None:
         """Hold what windows were encoded to.
@@ -99,6 +104,7 @@ class KeptWindows(WindowMemory):
         """
         super().keep(windows, batch)
         arrays = {
+            "recipe": np.array(self._recipe),
             "windows": _as_array(windows),
             "features": batch.features.values.cpu().numpy(),
             "unreadable": np.array(batch.unreadable, np.int64).reshape(-1, 4),
@@ -111,7 +117,7 @@ class KeptWindows(WindowMemory):
         if (held := super().recall(windows, device)) is not None:
             return held
         arrays = _read(self._path(windows), windows)
-        if arrays is None:
+        if arrays is None or str(arrays.get("recipe")) != self._recipe:
             return None
         features = Features(torch.from_numpy(arrays["features"]), self._spec.patch_px, self._spec.key)
         colours = tuple(arrays[f"colours-{number}"] for number in range(len(windows)) if f"colours-{number}" in arrays)
@@ -120,6 +126,30 @@ class KeptWindows(WindowMemory):
 
     def _path(self, windows: Sequence[Window]) -> Path:
         return self._folder / f"windows-{_named(windows)}.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptInput:
+    """Where the windows of an input lie that is encoded whole before it is segmented.
+
+    Attributes:
+        folder: of the input alone.
+        content: what changes with the content of its files.
+    """
+
+    folder: Path
+    content: str
+
+    def memory(self, planned: Planned) -> KeptWindows:
+        """A memory for all its windows, which outlives the process."""
+        encoder, frame = planned.setup.encoder, planned.plan.frame
+        how = [asdict(encoder.spec.key), encoder.precision, encoder.repaired, planned.setup.colours]
+        known = json.dumps([histofactor.__version__, self.content, *how, asdict(frame)])
+        return KeptWindows(self.folder, encoder.spec, hashlib.sha256(known.encode()).hexdigest())
+
+    def found(self, planned: Planned) -> KeptWindows | None:
+        """The memory that another process left; None where none did."""
+        return self.memory(planned) if any(self.folder.glob(FILES[1])) else None
 
 
 def pack(responded: Responded) -> dict[str, NDArray[Any]]:

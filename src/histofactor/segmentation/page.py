@@ -107,6 +107,8 @@ def segment_slide(
         segmenter = replace(segmenter, setup=cache.setup)
     setup, store, watch = segmenter.setup, store or MemoryStore(), watch or Watch()
     planned = _planned(slide, setup, cache or held)
+    if cache is None and planned.memory is None:
+        planned = replace(planned, memory=store.found_windows(planned))
     plan = planned.plan
     min_px = least_px(segmenter.min_area_um2, plan.frame.t_mpp)
     mean = held.mean if held is not None else None if cache is None else mean_of_cache(cache, planned)

@@ -24,7 +24,7 @@ from histofactor.segmentation.encoding import Planned, Responded, encode_rows
 from histofactor.segmentation.kept_batches import UNREADABLE, pack, unpack
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.setup import Segmenter
-from histofactor.segmentation.shift import find_shift
+from histofactor.segmentation.shift import encodes_all, find_shift
 from histofactor.segmentation.store import MemoryStore
 from histofactor.slides.reader import Slide
 
@@ -139,6 +139,8 @@ def encode_ahead(slide: Slide, segmenter: Segmenter, rows: RowsAhead, watch: Wat
         How many rows were encoded.
     """
     planned = Planned(slide, segmenter.setup, make_plan(slide, segmenter.setup))
+    if encodes_all(planned, segmenter):  # by whoever segments it, who then has no need of rows
+        return 0
     shift, planned = find_shift(planned, segmenter, None, watch, MemoryStore())
     done = 0
     for index, row in reversed(list(enumerate(planned.plan.rows))):

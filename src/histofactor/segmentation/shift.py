@@ -12,10 +12,9 @@ from histofactor.concepts.centring import centred_responses, offset_of, with_off
 from histofactor.records import Float, SlideMean
 from histofactor.segmentation.encoding import Blended, Planned
 from histofactor.segmentation.method import Directions
-from histofactor.segmentation.sampling import draw_windows, is_small, mean_of, sparing_rule
+from histofactor.segmentation.sampling import WindowRule, draw_windows, is_small, mean_of, sparing_rule
 from histofactor.segmentation.setup import Segmenter
 from histofactor.segmentation.store import Store
-from histofactor.segmentation.window_memory import WindowMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +66,23 @@ def find_shift(
     directions, centring = segmenter.directions, None if segmenter.bank is None else segmenter.bank.centring
     if centring is None:
         return Shift(None, directions), planned
-    rule = sparing_rule(segmenter.factorization.seed)
     if mean is None:
-        if planned.memory is None and is_small(planned.plan, planned.setup, rule):
-            one = planned.plan.is_one_row  # of which a run that is killed may lose all
-            planned = replace(planned, memory=WindowMemory() if one else store.windows(planned.setup.encoder.spec))
+        if planned.memory is None and encodes_all(planned, segmenter):
+            planned = replace(planned, memory=store.windows(planned))
         mean = store.mean
     if mean is None:
-        drawn = replace(planned, plan=draw_windows(planned.plan, planned.setup, rule))
+        drawn = replace(planned, plan=draw_windows(planned.plan, planned.setup, _rule(segmenter)))
         mean = mean_of(drawn, Watch(clock=watch.clock))
     if mean is not None:
         store.keep_mean(mean)
     return Shift(None if mean is None else offset_of(centring, mean), directions), planned
+
+
+def encodes_all(planned: Planned, segmenter: Segmenter) -> bool:
+    """Whether all windows of an input are encoded to know its mean, before the first is segmented."""
+    centred = segmenter.bank is not None and segmenter.bank.centring is not None
+    return centred and is_small(planned.plan, planned.setup, _rule(segmenter))
+
+
+def _rule(segmenter: Segmenter) -> WindowRule:
+    return sparing_rule(segmenter.factorization.seed)

@@ -15,10 +15,10 @@ from histofactor.base.digests import DamagedError, check_digest, path_digest, re
 from histofactor.base.files import atomic, remove
 from histofactor.masks.bands import Band
 from histofactor.masks.sparse import SparseRows, quantise
-from histofactor.records import EncoderSpec, Float, Raster, SlideMean, TokenMaps
+from histofactor.records import Float, Raster, SlideMean, TokenMaps
 from histofactor.segmentation.band_files import TOKENS, WEIGHTS, BandRaster, read_array, read_small, write_band
-from histofactor.segmentation.encoding import Elsewhere
-from histofactor.segmentation.kept_batches import FILES, KeptBatches, KeptWindows, WholeRows
+from histofactor.segmentation.encoding import Elsewhere, Planned
+from histofactor.segmentation.kept_batches import FILES, KeptBatches, KeptInput, WholeRows
 from histofactor.segmentation.window_memory import WindowMemory
 
 _INDEX = "work.json"
@@ -67,8 +67,11 @@ class Store(Protocol):
     def keep_mean(self, mean: SlideMean) -> None:
         """Keep the mean of the input's tokens."""
 
-    def windows(self, spec: EncoderSpec) -> WindowMemory:
-        """A memory for all windows of the input, of an encoder."""
+    def windows(self, planned: Planned) -> WindowMemory:
+        """A memory for all windows of the input."""
+
+    def found_windows(self, planned: Planned) -> WindowMemory | None:
+        """One in which there are some that were encoded before."""
 
     def state(self) -> State | None:
         """The state given with the last band that a run can go on after, or None to begin."""
@@ -95,9 +98,13 @@ class MemoryStore:
     def keep_mean(self, mean: SlideMean) -> None:
         """Nothing: it is known as long as this is."""
 
-    def windows(self, spec: EncoderSpec) -> WindowMemory:
+    def windows(self, planned: Planned) -> WindowMemory:
         """One that ends with the process."""
         return WindowMemory()
+
+    def found_windows(self, planned: Planned) -> WindowMemory | None:
+        """None: all ends with the process."""
+        return None
 
     def put(self, band: Band, state: State | None) -> None:
         """Keep the next band."""
@@ -128,14 +135,22 @@ class DiskStore:
         recipe: hash of all that the bands depend on.
         keep_weights: keep the largest weights of every token too, see ``weights``.
         ahead: rows of windows that others encode.
+        windows: where those of an input that is encoded whole lie; default in the folder.
 
     Raises:
         OutputError: the folder cannot be written.
     """
 
     def __init__(
-        self, folder: Path, recipe: str, *, keep_weights: bool = False, ahead: WholeRows | None = None
+        self,
+        folder: Path,
+        recipe: str,
+        *,
+        keep_weights: bool = False,
+        ahead: WholeRows | None = None,
+        windows: KeptInput | None = None,
     ) -> None:
+        self._windows = windows or KeptInput(folder, recipe)
         self.elsewhere = KeptBatches(folder, ahead)
         self.mean: SlideMean | None = None
         self._folder, self._recipe, self._keep_weights = folder, recipe, keep_weights
@@ -167,9 +182,13 @@ class DiskStore:
             self.mean = mean
             self._write_index()
 
-    def windows(self, spec: EncoderSpec) -> WindowMemory:
-        """One that a run which was killed leaves to the next."""
-        return KeptWindows(self._folder, spec)
+    def windows(self, planned: Planned) -> WindowMemory:
+        """One that outlives the process, unless all is in one row, which a kill may repeat."""
+        return WindowMemory() if planned.plan.is_one_row else self._windows.memory(planned)
+
+    def found_windows(self, planned: Planned) -> WindowMemory | None:
+        """What another process left, as it was segmented or to learn from it."""
+        return self._windows.found(planned)
 
     def put(self, band: Band, state: State | None) -> None:
         """Write the next band; with a state, a run can go on after it.

@@ -24,7 +24,7 @@ from common import in_fresh_process, peak_mb, report
 from histofactor.base.clock import Clock
 from histofactor.encoders.encode import encode
 from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
-from histofactor.segmentation.encoding import batches
+from histofactor.segmentation.batches import batches
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.reading import read_window
 from histofactor.segmentation.setup import prepare

@@ -10,7 +10,7 @@ import histofactor
 ROOT = Path(histofactor.__file__).parent
 FLOORS = [
     {"errors", "records", "base"}, {"recipe"}, {"factor"}, {"slides"}, {"encoders", "masks"}, {"concepts"},
-    {"segmentation"}, {"export"}, {"tcga"}, {"runs"}, {"evaluation", "viewer"}, {"cli"},
+    {"segmentation"}, {"export"}, {"tcga"}, {"runs"}, {"evaluation", "viewer"}, {"cli"}, {"__main__"},
 ]  # fmt: skip
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 GROUND = {"errors": 0, "records": 1, "base": 2}  # the ground floor holds no room, so its parts lie in this order

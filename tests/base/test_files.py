@@ -362,3 +362,11 @@ def test_the_folder_of_what_is_deleted_may_be_taken_away_meanwhile(tmp_path, mon
     monkeypatch.setattr(shutil, "rmtree", rmtree)
     remove(mine, inside=tmp_path)
     assert not (tmp_path / "bands").exists()
+
+
+def test_what_is_not_waited_for_is_whole_or_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", None)
+    with atomic(tmp_path / "b.bin", synced=False) as temporary:
+        temporary.write_bytes(b"new")
+        assert not (tmp_path / "b.bin").exists()
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+import histofactor
+
 # An import is interrupted, in a library that lets it pass, makes another error of it, or drops it.
 RUN = """
 import signal, sys
@@ -72,3 +74,13 @@ def test_interrupted_from_outside(after_s):
     _, err = process.communicate(timeout=60)
     assert process.returncode in ({130} if after_s < 0.1 else {130, 0, 1, -signal.SIGINT})  # it may have ended before
     assert "Traceback" not in err
+
+
+def test_the_package_is_the_command():
+    run = [sys.executable, "-m", "histofactor"]
+    assert subprocess.run([*run, "--version"], capture_output=True, text=True, check=True).stdout == (
+        f"histofactor {histofactor.__version__}\n"
+    )
+    told = subprocess.run([*run, "segment"], capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert told.stderr.startswith("Usage: python -m histofactor segment ")

@@ -1,9 +1,10 @@
 """``histofactor view``: what it tells before and as it serves."""
 
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
-from histofactor.cli import view as module
 from histofactor.cli.main import app
 from histofactor.errors import OptionError
 from histofactor.viewer import serve as served
@@ -44,7 +45,7 @@ def test_what_is_missing_is_told(monkeypatch, tmp_path):
     answer = RUN.invoke(app, ["view", "OUT", "--slides", str(tmp_path / "none")])
     assert isinstance(answer.exception, OptionError)
     assert "is no folder" in str(answer.exception)
-    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "uvicorn" else object())
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
     answer = RUN.invoke(app, ["view", "OUT"])
     assert "needs uvicorn" in str(answer.exception)
     assert answer.exception.mend == "pip install 'histofactor[view]'"

@@ -1,10 +1,13 @@
 """A run that is killed again and again, at moments nobody chose, ends with the bytes of one that was left alone."""
 
+import json
+import os
 import random
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +23,30 @@ from histofactor.cli.main import main
 sys.argv[0] = "histofactor"
 main()
 """
+
+
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory):
+    """What ``repeated_work`` found, by the layout of the windows and the kind of the bank."""
+    script, scratch = Path(__file__).parents[1] / "repeated_work.py", tmp_path_factory.mktemp("repeated")
+    run = subprocess.run([sys.executable, script, scratch], check=False, capture_output=True, text=True, timeout=600)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+@pytest.mark.parametrize("layout", ["wide plain", "narrow plain", "wide small", "narrow drawn"])
+def test_a_kill_repeats_a_row_of_windows_at_most(repeated, layout):
+    """``plain``: no mean is taken off; ``small``: all is encoded to know it; ``drawn``: a few windows are."""
+    found = repeated[layout]
+    assert found["rows"] >= 5
+    assert (found["row"] > 4) == layout.startswith("wide")  # more than lanes are ahead
+    assert found["needed"] == found["windows"] + layout.endswith("drawn")
+    assert len(found["told"]) == 6
+    for one in found["told"]:
+        assert one["killed"], one
+        assert one["same"], one
+        assert 0 <= one["twice"] <= found["row"], one
 
 
 def whole_run(command):

@@ -23,6 +23,7 @@ from histofactor.runs.source import Opening, Stated
 from histofactor.runs.study import BANK, journal_of, open_study, sample_of, write_study
 from histofactor.segmentation import encoding
 from histofactor.segmentation.setup import SegmentOptions
+from histofactor.segmentation.store import DiskStore
 from histofactor.segmentation.window_memory import FeatureMemory
 from histofactor.slides.phantom import phantom
 
@@ -156,6 +157,31 @@ def test_the_same_bytes_without_anything_held(images, study, tmp_path, monkeypat
     monkeypatch.setattr(FeatureMemory, "hold", lambda *given: None)
     study(images, tmp_path / "again/out", encoder=encoder)
     assert results(tmp_path / "out") == results(tmp_path / "again/out")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_what_was_encoded_to_learn_outlives_the_process(images, study, tmp_path, monkeypatch, tiny_encoder, share):
+    encoder = replace(tiny_encoder, spec=replace(tiny_encoder.spec, centring=share))
+    put, encode, encoded = DiskStore.put, encoding.encode, []
+    study(images, tmp_path / "whole/out", encoder=encoder)
+
+    def stop(store, band, state):
+        put(store, band, state)
+        if state is not None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(DiskStore, "put", stop)
+    for _ in range(2):  # learned, then gone on with
+        with pytest.raises(KeyboardInterrupt):
+            study(images, encoder=encoder)
+        assert list((tmp_path / "out/.work/windows").iterdir())
+        monkeypatch.setattr(encoding, "encode", lambda *given: encoded.append(given) or encode(*given))
+    monkeypatch.setattr(DiskStore, "put", put)
+    outcomes, _ = study(images, encoder=encoder)
+    assert [outcome.status for outcome in outcomes] == ["done"] * 3
+    assert encoded == []
+    assert results(tmp_path / "out") == results(tmp_path / "whole/out")
+    assert not (tmp_path / "out/.work").exists()
 
 
 def test_kept_and_gone_on_with(images, study, tmp_path):

@@ -16,6 +16,7 @@ from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.segmentation.shift import find_shift
+from histofactor.segmentation.store import MemoryStore
 from histofactor.segmentation.window_memory import HeldInput
 from histofactor.slides.reader import open_slide
 
@@ -87,14 +88,14 @@ def test_a_mean_that_is_known_is_not_looked_for_again(tissue, tiny_encoder, cent
     segmenter = segmenter_of(tiny_encoder, centred_bank)
     with open_slide(tissue, source_mpp=1.0) as slide:
         planned = Planned(slide, segmenter.setup, make_plan(slide, segmenter.setup))
-        looked, after = find_shift(planned, segmenter, None, Watch())
+        looked, after = find_shift(planned, segmenter, None, Watch(), MemoryStore())
         cache = cache_features(slide, segmenter.setup)
         rows = np.concatenate([part.B[part.tissue] for part in cache.parts])
         np.testing.assert_allclose(
             looked.offset, share_of(cache) * (rows.mean(0, dtype=np.float64) - centred_bank.centring.mean), atol=1e-5
         )
         mean = SlideMean(rows.mean(0), mm2_of(cache))
-        known, same = find_shift(planned, segmenter, mean, Watch())
+        known, same = find_shift(planned, segmenter, mean, Watch(), MemoryStore())
         assert same is planned
         assert after.memory is not None
         np.testing.assert_allclose(known.offset, looked.offset, atol=1e-5)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from histofactor.errors import OutputError
 from histofactor.masks.sparse import restore
-from histofactor.segmentation import store as module
+from histofactor.records import SlideMean
+from histofactor.segmentation import band_files
 from histofactor.segmentation.store import DiskStore, MemoryStore
 from small_bands import random_bands
 
@@ -22,7 +23,7 @@ def bands(seed=0):
 
 @pytest.fixture(autouse=True)
 def narrow_chunks(monkeypatch):
-    monkeypatch.setattr(module, "_CHUNK_PX", 32)
+    monkeypatch.setattr(band_files, "_CHUNK_PX", 32)
 
 
 def filled(store):
@@ -67,6 +68,34 @@ def test_a_run_goes_on_after_the_last_state(tmp_path):
     np.testing.assert_array_equal(again.maps().labels[:], np.concatenate([band.labels for band in bands()]))
     np.testing.assert_array_equal(DiskStore(tmp_path / "work", "a").state()["x"], np.arange(4))
     assert len(list((tmp_path / "work").glob("state-*"))) == 1
+
+
+def test_the_mean_of_the_input_is_kept(tmp_path):
+    mean = SlideMean(np.random.default_rng(0).random(300).astype(np.float32), 1 / 3)
+    store = DiskStore(tmp_path / "work", "a")
+    assert store.mean is None
+    store.keep_mean(mean)
+    first, second, _ = bands()
+    store.put(first, {"x": np.arange(3)})
+    for again in (DiskStore(tmp_path / "work", "a") for _ in range(2)):
+        np.testing.assert_array_equal(again.mean.value, mean.value)
+        assert (again.mean.value.dtype, again.mean.mm2) == (np.float32, mean.mm2)
+        again.keep_mean(mean)
+        np.testing.assert_array_equal(again.state()["x"], np.arange(3))
+    again.put(second, {"x": np.arange(4)})
+    np.testing.assert_array_equal(DiskStore(tmp_path / "work", "a").state()["x"], np.arange(4))
+    assert DiskStore(tmp_path / "work", "b").mean is None
+
+
+def test_windows_that_are_encoded_go_with_the_recipe(tmp_path):
+    folder = tmp_path / "work"
+    DiskStore(folder, "a")
+    for name in ("kept-0-0_0_0.npz", "windows-0_0_0.npz"):
+        (folder / name).write_bytes(b"x")
+    DiskStore(folder, "a")
+    assert len(list(folder.glob("*.npz"))) == 2
+    DiskStore(folder, "b")
+    assert not list(folder.glob("*.npz"))
 
 
 def test_another_recipe_begins_anew(tmp_path):

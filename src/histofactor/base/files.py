@@ -37,7 +37,7 @@ _MEND = {
 
 
 @contextmanager
-def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic(path: str | os.PathLike[str], *, synced: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place once the block ends well.
 
     The temporary name ends like ``path``, so that libraries that look at the suffix see the right one.
@@ -46,6 +46,8 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         path: the file to write; replaced if it exists.
+        synced: wait until it is on the disk. Else a power cut may leave it in any state: for files that tell by their
+            checksums whether they are whole, and that are made again where they are not.
 
     Yields:
         The path to write to, in the folder of ``path``.
@@ -60,10 +62,12 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         _make_folder(path.parent)
         yield temporary
-        _sync(temporary)
+        if synced:
+            _sync(temporary)
         ask(path)
         temporary.replace(path)
-        _sync(path.parent)
+        if synced:
+            _sync(path.parent)
     except OSError as error:
         raise output_error(path, error) from error
     finally:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from histofactor.base.extras import need
 from histofactor.cli.options import say
 from histofactor.errors import OptionError
 
@@ -27,9 +27,7 @@ def view(
     Names, colours, merges and artefacts are written to the study's bank as they are given, and can all be undone.
     `Apply` on the page brings tables, regions, reports and label maps up to date, as `histofactor relabel` does.
     """
-    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
-    if missing:
-        raise OptionError(f"the viewer needs {' and '.join(missing)}", mend="pip install 'histofactor[view]'")
+    need("the viewer needs", "view", "starlette", "uvicorn")
     if slides is not None and not slides.is_dir():
         raise OptionError(f"{slides} is no folder", expected="the folder that the slides lie in now")
     from histofactor.viewer.serve import ServeOptions, serve

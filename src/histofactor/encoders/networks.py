@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from histofactor.base.extras import install
 from histofactor.encoders.published import as_plain
 from histofactor.encoders.weights_file import State
 from histofactor.errors import EncoderError
@@ -14,9 +15,15 @@ from histofactor.records import EncoderSpec
 
 # What libraries raise on tensors that they did not write, such as those of no size.
 _NOT_OF_THIS_FAMILY = (
-    *(LookupError, ValueError, RuntimeError, AttributeError, TypeError, ArithmeticError, AssertionError, MemoryError),
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
 )
-_EXTRA = "pip install 'histofactor[transformers]'"
 
 
 def build_network(spec: EncoderSpec) -> torch.nn.Module:
@@ -126,7 +133,7 @@ def import_transformers(name: str) -> Any:
         import transformers
     except ImportError as error:
         raise EncoderError(
-            f"encoder {name!r} needs the library transformers", got="it is not installed", mend=_EXTRA
+            f"encoder {name!r} needs the library transformers", got="it is not installed", mend=install("transformers")
         ) from error
     return transformers
 

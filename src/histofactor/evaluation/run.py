@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.extras import need
 from histofactor.concepts.learn.from_sample import bearable_ks
 from histofactor.errors import OptionError
 from histofactor.evaluation.data.datasets import Dataset, load_dataset
@@ -138,8 +138,7 @@ def evaluate(
 
 
 def _check(options: EvaluateOptions) -> None:
-    if find_spec("sklearn") is None:  # which the bounds of the scores take, at the very end
-        raise OptionError("evaluation needs scikit-learn", mend="pip install 'histofactor[evaluate]'")
+    need("evaluation needs", "evaluate", "sklearn")  # which the bounds of the scores take, at the very end
     if not options.ks or not options.methods:
         got = f"{options.ks}, {options.methods}"
         raise OptionError("nothing to evaluate", expected="at least one K and one method", got=got)

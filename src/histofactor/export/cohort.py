@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from histofactor.base.extras import install
 from histofactor.base.files import atomic, remove
 from histofactor.base.names import COHORT, CONCEPTS_PAGE
 from histofactor.base.text import csv_safe, csv_text, utf8
@@ -20,7 +21,7 @@ from histofactor.export.tables import PhenotypeRow, by_name, summed, told_exclud
 
 TEXTS, NUMBERS = ("slide", "label", "name"), ("area_mm2", "share", "mean_margin", "mean_residual")
 COLUMNS = (*TEXTS[:1], "k", *TEXTS[1:], *NUMBERS, "excluded")
-NO_PARQUET = f"{COHORT} is not written, since pyarrow is not installed: pip install 'histofactor[parquet]'"
+NO_PARQUET = f"{COHORT} is not written, since pyarrow is not installed: {install('parquet')}"
 _LARGEST = 3  # phenotypes named for each input
 _NAMED_PX = 24  # letters of their names
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
+from histofactor.base import extras
 from histofactor.base.text import markup_text
-from histofactor.errors import ImageError, OptionError
+from histofactor.errors import ImageError
 from histofactor.export.tables import PhenotypeRow, hex_color, phenotype_table
 from histofactor.records import Float, LabelMap, Raster, Segmentation, SlideInfo
 
@@ -157,10 +157,4 @@ def need(*modules: str) -> None:
     Raises:
         OptionError: it is not there.
     """
-    for module in modules:
-        try:
-            import_module(module)
-        except ModuleNotFoundError as error:
-            raise OptionError(
-                f"this needs {error.name or module}", mend="pip install 'histofactor[spatialdata]'"
-            ) from error
+    extras.need("this needs", "spatialdata", *modules)

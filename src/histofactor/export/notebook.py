@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from histofactor.base.extras import install
 from histofactor.base.text import counted, markup_text
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.one_name import in_one_color
@@ -30,7 +31,6 @@ PICTURE_PX, PLOT_PX = 400, 1600  # long side of the picture of a table, and of a
 _ROWS = 24  # that are shown of a table
 _PALETTE = 256  # entries of a picture
 _CELL = "padding:2px 10px 2px 0;text-align:"
-_PLOT = "pip install 'histofactor[plot]'"
 
 
 def to_html(record: Segmentation | ConceptBank) -> str:
@@ -78,7 +78,7 @@ def axes_of(axes: Axes | None) -> Axes:
     try:
         from matplotlib import pyplot
     except ImportError as error:
-        raise OptionError("plots need matplotlib", mend=_PLOT) from error
+        raise OptionError("plots need matplotlib", mend=install("plot")) from error
     return pyplot.subplots(layout="constrained")[1] if axes is None else axes
 
 

@@ -32,7 +32,8 @@ from histofactor.runs.sample_builder import LearnOptions
 from histofactor.runs.source import NOTHING, one_ahead, settled
 from histofactor.runs.task import Request
 from histofactor.runs.thrift import Thrift, allot, looked_at, rule_of
-from histofactor.segmentation.encoding import LANES, Planned, batches
+from histofactor.segmentation.batches import LANES, batches
+from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.method import method_of
 from histofactor.segmentation.plan import Plan, make_plan, subsample_windows
 from histofactor.segmentation.sampling import Whose, draw_windows, put_tokens, take_tokens

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from histofactor.base.files import check_folder
 from histofactor.base.lease_state import look
 from histofactor.base.text import counted
 from histofactor.concepts.bank.file import BankFile
@@ -23,7 +24,7 @@ from histofactor.runs.execute.engine import Workers
 from histofactor.runs.execute.local import LocalWorkers
 from histofactor.runs.learn_concepts import learn
 from histofactor.runs.outcome import Outcome, Reporter
-from histofactor.runs.place import CONCEPTS, key_of
+from histofactor.runs.place import CONCEPTS, WINDOWS, WORK, key_of
 from histofactor.runs.sample_builder import LearnOptions, SampleBuilder
 from histofactor.runs.source import NOTHING, Opening, Stated, file_sources
 from histofactor.runs.study import (
@@ -44,7 +45,7 @@ from histofactor.runs.thrift import Thrift
 from histofactor.segmentation.setup import name_of
 
 MOST_INPUTS = 128  # that concepts are learned from; of more, so many are drawn at random
-_CHECKPOINT_S = 10.0  # between two savings of the sample
+_CHECKPOINT_S = 1.0  # between two savings of the sample, of a small one
 _APART = 1.5  # µm/px of inputs by which concepts begin to mix magnifications
 _DIGITS = 12  # of a hash that tells an input
 
@@ -177,7 +178,8 @@ def _learned(
     path: Path, inputs: Sequence[Input], request: Request, options: StudyOptions, reporter: Reporter
 ) -> OwnConcepts:
     """Concepts learned from the inputs, written down with their page."""
-    seed = request.options.seed
+    seed, out = request.options.seed, path.parent
+    check_folder(out / WORK / WINDOWS, inside=out)
     learning = LearnOptions(
         mpp=request.mpp,
         opening=options.opening,
@@ -187,6 +189,7 @@ def _learned(
         thrift=options.thrift,
         balance=options.balance,
         checkpoint_s=_CHECKPOINT_S,
+        keep=out,
     )
     sources = file_sources(_drawn(inputs, seed, options, reporter), options.known, options.opening)
     quiet = _while_learning(reporter)

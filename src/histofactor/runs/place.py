@@ -32,6 +32,7 @@ _OLDER = "they are of an earlier version, which told what they depend on in anot
 WORK = ".work"  # unfinished inputs and leases, inside the output folder
 LOCKS = f"{WORK}/locks"
 CONCEPTS = f"{LOCKS}/concepts.lock.json"  # the lease of whoever learns or changes the concepts of the folder
+WINDOWS = "windows"  # in it, see ``windows_of``
 STAGED, ASIDE = f"{WORK}/staged", f"{WORK}/aside"  # results that are being changed, see ``runs.staging``
 LONGEST = 100  # bytes of a folder name: room is left for what is put before and after it
 _POLL_S = 0.02, 1.0  # between two tries to take what another process holds: the first, and the longest
@@ -213,6 +214,11 @@ def clear(place: Place) -> None:
     """
     remove(place.work, inside=place.out)
     clear_folders(place.work.parent)
+
+
+def windows_of(out: Path, path: Input) -> Path:
+    """Folder of the windows of an input of a run that are encoded before it is segmented."""
+    return out / WORK / WINDOWS / key_of(path)[: 2 * _HASH]
 
 
 def unseal(place: Place) -> None:

@@ -63,6 +63,7 @@ class LearnOptions:
             groups where there are any.
         checkpoint_s: seconds between two savings of the sample.
         engine: where inputs are worked on, by ``learn_concepts``.
+        keep: output folder in which windows are kept that will be segmented, see ``Workplace``.
     """
 
     mpp: float | None = None
@@ -78,6 +79,7 @@ class LearnOptions:
     balance: str | None = None
     checkpoint_s: float = 60.0
     engine: Engine = LOCAL
+    keep: Path | None = None
 
 
 class SampleBuilder:
@@ -126,7 +128,7 @@ class SampleBuilder:
         self._work, self._find, self._together = work, sources.find, sources.together
         self._reporter, self._workers = reporter or Reporter(), workers or LocalWorkers()
         how, spared = (encoder, options.mpp, options.encoder), options.thrift is not None
-        self._job = SampleJob(*how, options.opening, options.pool, spared, self.setup)
+        self._job = SampleJob(*how, options.opening, options.pool, spared, self.setup, options.keep)
         self.sample = self._empty()
         self.slides: dict[str, dict[str, Any]] = {}  # by name: what is known of those that were looked at
         self.left_out: dict[str, str] = {}

@@ -13,11 +13,13 @@ from histofactor.encoders.encoder import Encoder
 from histofactor.records.urls import Input
 from histofactor.runs.loaded import keep_encoder, memory_of
 from histofactor.runs.outcome import Outcome, attempt
+from histofactor.runs.place import windows_of
 from histofactor.runs.source import Opening, Source, digest_of
 from histofactor.runs.thrift import Allotment, Looked, looked_at
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.feature_cache import FeatureCache
 from histofactor.segmentation.feature_file import FeatureSlide
+from histofactor.segmentation.kept_batches import KeptInput
 from histofactor.segmentation.plan import Plan, make_plan
 from histofactor.segmentation.sampling import Taken, Whose, WindowRule, draw_windows, take_tokens
 from histofactor.segmentation.setup import SegmentOptions, Setup, learning_setup, with_mask
@@ -126,6 +128,7 @@ class Workplace:
         pool: what is clustered, see ``cluster_rows_of``.
         memory: takes what is known of inputs that will be segmented; None where none will be.
         plans: of inputs that were looked at and are yet to be encoded.
+        keep: output folder in which windows are kept that will be segmented; None keeps them in memory alone.
     """
 
     setup: Setup
@@ -133,6 +136,7 @@ class Workplace:
     pool: str = "token"
     memory: FeatureMemory | None = None
     plans: dict[Input, Plan] = field(default_factory=dict)
+    keep: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,7 @@ class SampleJob:
         opening, pool: see ``Workplace``.
         segments: whether the inputs will be segmented afterwards.
         here: the setup, loaded in this process; it goes nowhere else.
+        keep: see ``Workplace``.
     """
 
     encoder: str | Encoder
@@ -153,9 +158,11 @@ class SampleJob:
     pool: str = "token"
     segments: bool = False
     here: Setup | None = None
+    keep: Path | None = None
 
     def __reduce__(self) -> tuple[type[SampleJob], tuple[Any, ...]]:
-        return SampleJob, (self.encoder, self.mpp, self.options, self.opening, self.pool, self.segments)
+        how = (self.encoder, self.mpp, self.options, self.opening, self.pool, self.segments)
+        return SampleJob, (*how, None, self.keep)
 
     @property
     def out(self) -> None:
@@ -172,7 +179,7 @@ class SampleJob:
         if isinstance(self.encoder, str):
             keep_encoder(shared, self.encoder, self.options, setup.encoder)
         memory = memory_of(shared) if self.segments else None
-        return Workplace(setup, self.opening, self.pool, memory, shared.setdefault(_PLANS, {}))
+        return Workplace(setup, self.opening, self.pool, memory, shared.setdefault(_PLANS, {}), self.keep)
 
     def do(self, state: Workplace, task: LookTask | TakeTask, watch: Watch) -> Outcome:
         """``Looked`` or ``Sampled``, or what went wrong."""
@@ -216,15 +223,23 @@ def _take(task: TakeTask, at: Workplace, watch: Watch) -> Sampled:
         }
         taken = None
         if plan.windows:
+            planned = Planned(slide, setup, plan, parts=None if cache is None else cache.parts)
             holds = cache is None and allotted.held and at.memory is not None
-            memory = WindowMemory() if holds else None
-            planned = Planned(slide, setup, plan, memory, None if cache is None else cache.parts)
+            memory = _memory(task, planned, at.keep) if holds else None
+            planned = replace(planned, memory=memory)
             taken = take_tokens(planned, task.quota, task.whose, at.pool, watch)
             known |= {"tokens": taken.seen, "side": taken.side}
             if at.memory is not None and cache is None:
                 at.memory.hold(task.path, source.content, HeldInput(whole, memory, taken.mean))
         known["sha256"] = digest_of(slide, task.path)
     return Sampled(source.name, "done", notes=slide.info.notes, known=known, taken=taken)
+
+
+def _memory(task: TakeTask, planned: Planned, keep: Path | None) -> WindowMemory:
+    """What holds the windows of an input until it is segmented; a process that is killed leaves them to the next."""
+    if keep is None or not task.source.content:
+        return WindowMemory()
+    return KeptInput(windows_of(keep, task.path), task.source.content).memory(planned)
 
 
 def _opened(task: LookTask | TakeTask, at: Workplace) -> Slide:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import histofactor
 from histofactor.base.clock import Watch
-from histofactor.base.files import check_folder, sweep
+from histofactor.base.files import check_folder, remove, sweep
 from histofactor.base.names import OME_ZARR, WEIGHTS
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.encoders.encoder import Encoder
@@ -20,11 +20,12 @@ from histofactor.records import ConceptBank
 from histofactor.records.urls import Input, Url
 from histofactor.runs.loaded import keep_encoder, kept_encoder
 from histofactor.runs.outcome import Outcome, attempt
-from histofactor.runs.place import Place, Seal, clear, holding, read_seal, seal, unseal
+from histofactor.runs.place import Place, Seal, clear, holding, read_seal, seal, unseal, windows_of
 from histofactor.runs.results import Outputs, keep_weights, write_results
 from histofactor.runs.rewrite import rewrite
 from histofactor.runs.source import Opening
 from histofactor.runs.status import tell_status
+from histofactor.segmentation.kept_batches import KeptInput
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import mask_of
 from histofactor.segmentation.rows_ahead import RowsAhead
@@ -134,17 +135,17 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemo
     labels, outputs = digest(recipe), digest(written)
     sealed = read_seal(place)
     if task.resume and sealed is not None and (sealed.labels, sealed.outputs) == (labels, outputs):
-        clear(place)  # the run that sealed it may have been killed before it could
+        _clear(task)  # the run that sealed it may have been killed before it could
         return _kept(task, sealed)
     if task.resume and sealed is not None and sealed.labels == labels and _rewritten(task, segmenter, sealed):
         seal(place, {**sealed.content, **stated_outputs(written)}, labels, outputs)
         return replace(_kept(task, sealed), status="done")
     notes = () if sealed is None or not sealed.fault else (f"finished results were made anew: {sealed.fault}",)
     if not task.resume:
-        clear(place)
+        _clear(task)
     with task.opening.open(task.path) as slide, _rows_ahead(task, segmenter, labels) as rows:
         _fetch_ahead(task.after, segmenter)
-        store = _store(place, labels, segmenter, task.outputs, rows)
+        store = _store(task, (labels, recipe.content), segmenter, rows)
         segmentation = segment_slide(slide, segmenter, store=store, watch=watch, held=held)
         unseal(place)  # not before: results that were finished in another way stay whole where this one fails
         sweep(place.results)
@@ -156,9 +157,18 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemo
     made = {"made_by": asdict(recipe), **stated_outputs(written)}
     content = {**segmentation.recipe, "series": task.opening.series, "notes": list(segmentation.slide.notes), **made}
     seal(place, content, labels, outputs)
-    clear(place)
+    _clear(task)
     damaged = segmentation.slide.notes[-1] if segmentation.recipe["unreadable"] else ""
     return Outcome(str(task.path), "damaged" if damaged else "done", place.name, error=damaged, notes=notes)
+
+
+def _clear(task: Task) -> None:
+    """Delete all unfinished work on an input."""
+    windows = windows_of(task.place.out, task.path)
+    remove(windows, inside=task.place.out)
+    with suppress(OSError):  # others have theirs in it
+        windows.parent.rmdir()
+    clear(task.place)
 
 
 def _fetch_ahead(task: Task | None, segmenter: Segmenter) -> None:
@@ -251,13 +261,22 @@ def _rows_ahead(task: Task, segmenter: Segmenter, labels: str) -> Iterator[RowsA
     rows.close()  # where this is not come to, what helpers did is there when the input is gone on with
 
 
-def _store(
-    place: Place, labels: str, segmenter: Segmenter, outputs: Outputs, rows: RowsAhead | None
-) -> DiskStore | MemoryStore:
-    """Where the bands of an input are kept: on disk, but for methods that need all tokens at once anyway."""
-    if segmenter.method.streamed:
-        return DiskStore(place.work, labels, keep_weights=bool(outputs.weights), elsewhere=rows)
-    return MemoryStore()
+def _store(task: Task, known: tuple[str, str], segmenter: Segmenter, rows: RowsAhead | None) -> DiskStore | MemoryStore:
+    """Where the bands of an input are kept: on disk, but for methods that need all tokens at once anyway.
+
+    Args:
+        task: the input.
+        known: hash of what its labels depend on, and its content.
+        segmenter: as it is segmented with.
+        rows: where others leave rows of its windows.
+    """
+    if not segmenter.method.streamed:
+        return MemoryStore()
+    labels, content = known
+    windows = KeptInput(windows_of(task.place.out, task.path), content)
+    check_folder(windows.folder, inside=task.place.out)
+    weights = bool(task.outputs.weights)
+    return DiskStore(task.place.work, labels, keep_weights=weights, ahead=rows, windows=windows)
 
 
 def _kept(task: Task, sealed: Seal) -> Outcome:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from threading import Lock
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from threading import BoundedSemaphore, Lock
 from typing import Any, Protocol
 
 import cv2
@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from histofactor.base.clock import Clock, Watch
 from histofactor.base.workers import map_ahead
-from histofactor.encoders.batch import windows_at_once
 from histofactor.encoders.encode import encode, respond
-from histofactor.encoders.encoder import Encoder
 from histofactor.records import Float
+from histofactor.segmentation.batches import LANES, batches, within_a_row
 from histofactor.segmentation.canvas import Canvas
 from histofactor.segmentation.method import Directions
 from histofactor.segmentation.plan import Plan, WindowRow
@@ -29,17 +28,22 @@ from histofactor.slides.blocks import Block
 from histofactor.slides.geometry.windows import Window
 from histofactor.slides.reader import Slide
 
-LANES = 4  # batches at work at a time, at most
 BAND_ROWS = 32  # token rows that are solved and decoded at a time
 
 State = Mapping[str, NDArray[Any]]
 
 
 class Elsewhere(Protocol):
-    """Rows of windows that others encode."""
+    """Batches of windows that are encoded already: by others, or by a run that was killed."""
 
-    def get(self, row: int) -> Sequence[Responded] | None:
-        """What the batches of a row of windows responded, without the windows; None where it is to be encoded."""
+    def get(self, row: int, windows: Sequence[Window]) -> Responded | None:
+        """What a batch of a row responded; None where it is to be encoded."""
+
+    def put(self, row: int, responded: Responded) -> None:
+        """Keep what a batch of a row responded."""
+
+    def drop(self, row: int) -> None:
+        """Let go of the rows before this one, which are finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Planned:
         memory: holds what is encoded, and gives it to another pass over the same plan; None holds nothing.
         parts: blended features of the whole input, where they are at hand; else it is encoded.
         on_read: told of every window that is read, and of its px (height, width, 3), from several threads.
-        elsewhere: rows that others may have encoded; they responded to the same directions.
+        elsewhere: batches that may be encoded already; they responded to the same directions.
     """
 
     slide: Slide
@@ -114,6 +118,9 @@ def encode_rows(
     wait for each other, where one batch on all cores waits at every layer for whichever core is also reading. Another
     device than the CPU takes one batch at a time while the other lanes read.
 
+    Lanes are a few batches ahead of whoever takes these. That is why the first batches of every row are kept until the
+    row is finished, and no more windows are at work than a row has: a run that is killed loses a row at most.
+
     Args:
         planned: the input.
         directions: (d, r) vectors to respond to, or None for the features themselves.
@@ -126,23 +133,32 @@ def encode_rows(
     plan, encoder = planned.plan, planned.setup.encoder
     of_rows = [batches(row, encoder) for row in plan.rows]
     lanes, threads = max(1, min(LANES, torch.get_num_threads(), sum(map(len, of_rows)))), torch.get_num_threads()
+    at_once = lanes if plan.is_one_row else min(lanes, within_a_row(of_rows))
     device: AbstractContextManager[object] = nullcontext() if encoder.device.type == "cpu" else Lock()
+    at_work, elsewhere = BoundedSemaphore(at_once), planned.elsewhere
+    keeper = None if planned.memory is not None or plan.is_one_row else elsewhere
     clock, done = watch.clock, sum(len(row.windows) for row in plan.rows[:first])
 
     def respond_to(place: tuple[int, int]) -> Responded:
         index, number = place
-        batch, found = of_rows[index][number], None if planned.elsewhere is None else planned.elsewhere.get(index)
-        if found is not None:
-            return replace(found[number], windows=batch)
-        encoded = _encoded(planned, batch, device, lambda stage: clock(stage, lanes))
-        with device, clock("respond", lanes):
-            B, sq_norms = (
-                [np.rot90(values, -window.turns) for values, window in zip(batched, batch, strict=True)]
-                for batched in respond(encoded.features, directions)
-            )
-        if planned.setup.colours:
-            B = [np.concatenate(pair, -1) for pair in zip(B, encoded.colours, strict=True)]
-        return Responded(batch, B, sq_norms, encoded.unreadable)
+        batch = of_rows[index][number]
+        if elsewhere is not None and (found := elsewhere.get(index, batch)) is not None:
+            return found
+        with ExitStack() as turn:
+            lane = _Lane(lambda: turn.enter_context(at_work), device, lambda stage: clock(stage, lanes))
+            encoded = _encoded(planned, batch, lane)
+            with device, clock("respond", lanes):
+                B, sq_norms = (
+                    [np.rot90(values, -window.turns) for values, window in zip(batched, batch, strict=True)]
+                    for batched in respond(encoded.features, directions)
+                )
+            if planned.setup.colours:
+                B = [np.concatenate(pair, -1) for pair in zip(B, encoded.colours, strict=True)]
+            responded = Responded(batch, B, sq_norms, encoded.unreadable)
+            if keeper is not None and number < lanes:
+                with clock("store", lanes):
+                    keeper.put(index, responded)
+        return responded
 
     def counted(responses: Iterator[Responded], n: int) -> Iterator[Responded]:
         nonlocal done
@@ -154,7 +170,7 @@ def encode_rows(
 
     watch.on_window(done, plan.windows)
     ahead = [(index, number) for index in range(first, len(of_rows)) for number in range(len(of_rows[index]))]
-    responses = map_ahead(respond_to, ahead, lanes, initializer=lambda: torch.set_num_threads(threads // lanes))
+    responses = map_ahead(respond_to, ahead, lanes, initializer=lambda: torch.set_num_threads(threads // at_once))
     try:
         for row, batches_of_row in zip(plan.rows[first:], of_rows[first:], strict=True):
             yield row, counted(responses, len(batches_of_row))
@@ -163,23 +179,28 @@ def encode_rows(
         torch.set_num_threads(threads)
 
 
-def _encoded(
-    planned: Planned,
-    batch: Sequence[Window],
-    device: AbstractContextManager[object],
-    timed: Callable[[str], AbstractContextManager[None]],
-) -> EncodedBatch:
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """How a lane works beside the others: it waits for its turn once it has read, and for the device."""
+
+    turn: Callable[[], object]
+    device: AbstractContextManager[object]
+    timed: Callable[[str], AbstractContextManager[None]]
+
+
+def _encoded(planned: Planned, batch: Sequence[Window], lane: _Lane) -> EncodedBatch:
     """Features of a batch: read and encoded, or from memory."""
     encoder, memory = planned.setup.encoder, planned.memory
     if memory is not None and (held := memory.recall(batch, encoder.device)) is not None:
         return held
-    with timed("read"):
+    with lane.timed("read"):
         read = [read_window(planned.slide, planned.plan.frame, window) for window in batch]
         if planned.on_read is not None:
             for window, pixels in zip(batch, read, strict=True):
                 planned.on_read(window, pixels.rgb)
         turned = [np.rot90(pixels.rgb, window.turns) for pixels, window in zip(read, batch, strict=True)]
-    with device, timed("encode"):
+    lane.turn()
+    with lane.device, lane.timed("encode"):
         features = encode(encoder, np.stack(turned))
     unreadable = tuple(block for pixels in read for block in pixels.unreadable)
     colours = [mean_colours(pixels.rgb, encoder.spec.patch_px) for pixels in read] if planned.setup.colours else ()
@@ -266,14 +287,3 @@ def encode_features(planned: Planned, watch: Watch | None = None) -> Iterator[Bl
     setup = planned.setup
     blender = Blender(planned.plan, setup.encoder.spec.dim, watch.clock, colours=setup.colours)
     return blender.blend(encode_rows(planned, None, watch))
-
-
-def batches(row: WindowRow, encoder: Encoder) -> list[list[Window]]:
-    """The windows of a row in groups that are encoded at a time; once turned, those of a group have one shape."""
-    if not row.windows:
-        return []
-    width, height = row.windows[0].size
-    n = windows_at_once(encoder, (width, height))
-    lying = [window for window in row.windows if width == height or window.turns % 2 == 0]
-    standing = [window for window in row.windows if width != height and window.turns % 2 == 1]
-    return [group[start : start + n] for group in (lying, standing) for start in range(0, len(group), n)]

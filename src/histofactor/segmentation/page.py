@@ -107,10 +107,12 @@ def segment_slide(
         segmenter = replace(segmenter, setup=cache.setup)
     setup, store, watch = segmenter.setup, store or MemoryStore(), watch or Watch()
     planned = _planned(slide, setup, cache or held)
+    if cache is None and planned.memory is None:
+        planned = replace(planned, memory=store.found_windows(planned))
     plan = planned.plan
     min_px = least_px(segmenter.min_area_um2, plan.frame.t_mpp)
     mean = held.mean if held is not None else None if cache is None else mean_of_cache(cache, planned)
-    shift, planned = find_shift(planned, segmenter, mean, watch)
+    shift, planned = find_shift(planned, segmenter, mean, watch, store)
     asked = shift.asked
     width = setup.encoder.spec.dim if asked is None else asked.shape[1]
     blender = Blender(plan, width, watch.clock, colours=setup.colours)
@@ -137,6 +139,8 @@ def segment_slide(
             band = decoder.rows(rows.g_rows, rows.weights, rows.residual, rows.unreadable)
         with watch.clock("store"):
             store.put(band, {**blender.state(), **decoder.state(), **borders.state()} if part.ends_row else None)
+            if part.ends_row and store.elsewhere is not None:
+                store.elsewhere.drop(blender.next_row)
     maps, note = store.maps(), ""
     if segmenter.min_area_um2 is not None and min_px is not None:
         with watch.clock("merge"):

@@ -69,6 +69,11 @@ class Plan:
         """Number of windows to encode, every view counted."""
         return sum(len(row.windows) for row in self.rows)
 
+    @property
+    def is_one_row(self) -> bool:
+        """Whether no more than one row has windows."""
+        return sum(bool(row.windows) for row in self.rows) < 2
+
 
 def make_plan(slide: Slide, setup: Setup) -> Plan:
     """Find the tissue of an open input and lay out its windows.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,14 +21,15 @@ import numpy as np
 from histofactor.base.clock import Watch
 from histofactor.base.files import make_folder, output_error
 from histofactor.segmentation.encoding import Planned, Responded, encode_rows
+from histofactor.segmentation.kept_batches import UNREADABLE, pack, unpack
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.setup import Segmenter
-from histofactor.segmentation.shift import find_shift
+from histofactor.segmentation.shift import encodes_all, find_shift
+from histofactor.segmentation.store import MemoryStore
 from histofactor.slides.reader import Slide
 
 _KEPT = 2  # rows in memory: while the last windows of one are asked for, those of the next are too
 _TRIES = 5  # to take a folder away that others may just have written to
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 class RowsAhead:
@@ -87,9 +87,7 @@ class RowsAhead:
         """Leave what the windows of a row responded, batch by batch; nothing where the folder is gone."""
         arrays = {"recipe": np.array(self._recipe), "batches": np.array(len(responded))}
         for number, batch in enumerate(responded):
-            arrays[f"B-{number}"] = np.stack(batch.B)
-            arrays[f"norms-{number}"] = np.stack(batch.sq_norms)
-            arrays[f"unreadable-{number}"] = np.array(batch.unreadable, np.int64).reshape(-1, 4)
+            arrays |= {f"{name}-{number}": values for name, values in pack(batch).items()}
         temporary = self._folder / f".{uuid.uuid4().hex[:12]}-{row}.npz"
         with suppress(FileNotFoundError):
             with temporary.open("xb") as file:
@@ -99,7 +97,7 @@ class RowsAhead:
             temporary.replace(self._folder / f"{row}.npz")
 
     def get(self, row: int) -> Sequence[Responded] | None:
-        """What the windows of a row responded, without the windows; None, and the row is taken, where it is not there.
+        """What the windows of a row responded; None, and the row is taken, where it is not there.
 
         Rows are asked for from the first to the last, each as often as it has batches, from several threads.
         """
@@ -110,24 +108,21 @@ class RowsAhead:
                     self.claim(row)
                 for gone in [one for one in self._found if one <= row - _KEPT]:
                     del self._found[gone]
-                    (self._folder / f"{gone}.npz").unlink(missing_ok=True)
             return self._found[row]
+
+    def drop(self, row: int) -> None:
+        """Delete the rows before this one, which are finished."""
+        for path in self._folder.glob("[0-9]*.npz"):
+            if int(path.stem) < row:
+                path.unlink(missing_ok=True)
 
     def _read(self, row: int) -> Sequence[Responded] | None:
         try:
             with (self._folder / f"{row}.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 if str(arrays["recipe"]) != self._recipe:
                     return None
-                return [
-                    Responded(
-                        (),
-                        list(arrays[f"B-{number}"]),
-                        list(arrays[f"norms-{number}"]),
-                        [(x, y, w, h) for x, y, w, h in arrays[f"unreadable-{number}"].tolist()],
-                    )
-                    for number in range(int(arrays["batches"]))
-                ]
-        except _UNREADABLE:  # not there, or not whole: it is encoded
+                return [unpack(arrays, f"-{number}") for number in range(int(arrays["batches"]))]
+        except UNREADABLE:  # not there, or not whole: it is encoded
             return None
 
 
@@ -144,7 +139,9 @@ def encode_ahead(slide: Slide, segmenter: Segmenter, rows: RowsAhead, watch: Wat
         How many rows were encoded.
     """
     planned = Planned(slide, segmenter.setup, make_plan(slide, segmenter.setup))
-    shift, planned = find_shift(planned, segmenter, None, watch)
+    if encodes_all(planned, segmenter):  # by whoever segments it, who then has no need of rows
+        return 0
+    shift, planned = find_shift(planned, segmenter, None, watch, MemoryStore())
     done = 0
     for index, row in reversed(list(enumerate(planned.plan.rows))):
         if not row.windows or not rows.claim(index):

@@ -12,9 +12,9 @@ from histofactor.concepts.centring import centred_responses, offset_of, with_off
 from histofactor.records import Float, SlideMean
 from histofactor.segmentation.encoding import Blended, Planned
 from histofactor.segmentation.method import Directions
-from histofactor.segmentation.sampling import draw_windows, is_small, mean_of, sparing_rule
+from histofactor.segmentation.sampling import WindowRule, draw_windows, is_small, mean_of, sparing_rule
 from histofactor.segmentation.setup import Segmenter
-from histofactor.segmentation.window_memory import WindowMemory
+from histofactor.segmentation.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,9 @@ class Shift:
                 yield replace(part, B=B, sq_norms=sq_norms)
 
 
-def find_shift(planned: Planned, segmenter: Segmenter, mean: SlideMean | None, watch: Watch) -> tuple[Shift, Planned]:
+def find_shift(
+    planned: Planned, segmenter: Segmenter, mean: SlideMean | None, watch: Watch, store: Store
+) -> tuple[Shift, Planned]:
     """The shift of an input; where its mean is not known, windows of it are encoded first.
 
     Args:
@@ -56,6 +58,7 @@ def find_shift(planned: Planned, segmenter: Segmenter, mean: SlideMean | None, w
         segmenter: whose bank says whether features are centred.
         mean: of the input's tokens, where it is known.
         watch: told how long it takes.
+        store: where the mean is kept, and windows of an input that is encoded whole to know it.
 
     Returns:
         The shift, and the input with all that was encoded of it on the way.
@@ -64,9 +67,22 @@ def find_shift(planned: Planned, segmenter: Segmenter, mean: SlideMean | None, w
     if centring is None:
         return Shift(None, directions), planned
     if mean is None:
-        rule = sparing_rule(segmenter.factorization.seed)
-        if planned.memory is None and is_small(planned.plan, planned.setup, rule):
-            planned = replace(planned, memory=WindowMemory())
-        drawn = replace(planned, plan=draw_windows(planned.plan, planned.setup, rule))
+        if planned.memory is None and encodes_all(planned, segmenter):
+            planned = replace(planned, memory=store.windows(planned))
+        mean = store.mean
+    if mean is None:
+        drawn = replace(planned, plan=draw_windows(planned.plan, planned.setup, _rule(segmenter)))
         mean = mean_of(drawn, Watch(clock=watch.clock))
+    if mean is not None:
+        store.keep_mean(mean)
     return Shift(None if mean is None else offset_of(centring, mean), directions), planned
+
+
+def encodes_all(planned: Planned, segmenter: Segmenter) -> bool:
+    """Whether all windows of an input are encoded to know its mean, before the first is segmented."""
+    centred = segmenter.bank is not None and segmenter.bank.centring is not None
+    return centred and is_small(planned.plan, planned.setup, _rule(segmenter))
+
+
+def _rule(segmenter: Segmenter) -> WindowRule:
+    return sparing_rule(segmenter.factorization.seed)

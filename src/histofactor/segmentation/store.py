@@ -5,11 +5,9 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,14 +15,20 @@ from histofactor.base.digests import DamagedError, check_digest, path_digest, re
 from histofactor.base.files import atomic, remove
 from histofactor.masks.bands import Band
 from histofactor.masks.sparse import SparseRows, quantise
-from histofactor.records import Float, Raster, TokenMaps
-from histofactor.segmentation.encoding import Elsewhere
+from histofactor.records import Float, Raster, SlideMean, TokenMaps
+from histofactor.segmentation.band_files import TOKENS, WEIGHTS, BandRaster, read_array, read_small, write_band
+from histofactor.segmentation.encoding import Elsewhere, Planned
+from histofactor.segmentation.kept_batches import FILES, KeptBatches, KeptInput, WholeRows
+from histofactor.segmentation.window_memory import WindowMemory
 
-_CHUNK_PX = 4096  # columns of a band that are packed together
-_CACHED = 48  # chunks kept unpacked; at 256 rows some 50 MB
-_LEVELS = 255  # steps of the margin on disk
 _INDEX = "work.json"
-_FILES = (_INDEX, "band-*.zip", "state-*.npz", "recipe.json")  # all that a store writes; the last one, version 0.1
+_FILES = (
+    _INDEX,
+    "band-*.zip",
+    "state-*.npz",
+    *FILES,
+    "recipe.json",
+)  # all that is written; the last, by version 0.1
 
 State = Mapping[str, NDArray[Any]]
 
@@ -54,7 +58,20 @@ class Store(Protocol):
 
     @property
     def elsewhere(self) -> Elsewhere | None:
-        """Rows of windows that others may have encoded."""
+        """Batches of windows that may be encoded already."""
+
+    @property
+    def mean(self) -> SlideMean | None:
+        """Of the input's tokens, where it is known."""
+
+    def keep_mean(self, mean: SlideMean) -> None:
+        """Keep the mean of the input's tokens."""
+
+    def windows(self, planned: Planned) -> WindowMemory:
+        """A memory for all windows of the input."""
+
+    def found_windows(self, planned: Planned) -> WindowMemory | None:
+        """One in which there are some that were encoded before."""
 
     def state(self) -> State | None:
         """The state given with the last band that a run can go on after, or None to begin."""
@@ -71,11 +88,22 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.note = ""
-        self.elsewhere = None
+        self.elsewhere = self.mean = None
         self._bands: list[Band] = []
 
     def state(self) -> State | None:
         """Nothing to go on from."""
+        return None
+
+    def keep_mean(self, mean: SlideMean) -> None:
+        """Nothing: it is known as long as this is."""
+
+    def windows(self, planned: Planned) -> WindowMemory:
+        """One that ends with the process."""
+        return WindowMemory()
+
+    def found_windows(self, planned: Planned) -> WindowMemory | None:
+        """None: all ends with the process."""
         return None
 
     def put(self, band: Band, state: State | None) -> None:
@@ -98,27 +126,38 @@ class MemoryStore:
 class DiskStore:
     """Keeps bands in files, each whole or not there, so that a run that was killed goes on after the last of them.
 
-    ``work.json`` names the recipe, the state to go on from and the bands up to it, each with the digest of its content,
-    and its own digest. Where anything is not as it was written, all is begun anew and ``note`` says so.
+    ``work.json`` names the recipe, the mean of the input's tokens, the state to go on from and the bands up to it, each
+    with the digest of its content, and its own digest. Where anything is not as it was written, all is begun anew and
+    ``note`` says so. Beside them lie windows that are encoded and in no band yet, see ``kept_batches``.
 
     Args:
         folder: for this input alone; made if it is missing, emptied if it belongs to another recipe.
         recipe: hash of all that the bands depend on.
         keep_weights: keep the largest weights of every token too, see ``weights``.
-        elsewhere: rows of windows that others may have encoded.
+        ahead: rows of windows that others encode.
+        windows: where those of an input that is encoded whole lie; default in the folder.
 
     Raises:
         OutputError: the folder cannot be written.
     """
 
     def __init__(
-        self, folder: Path, recipe: str, *, keep_weights: bool = False, elsewhere: Elsewhere | None = None
+        self,
+        folder: Path,
+        recipe: str,
+        *,
+        keep_weights: bool = False,
+        ahead: WholeRows | None = None,
+        windows: KeptInput | None = None,
     ) -> None:
-        self.elsewhere = elsewhere
+        self._windows = windows or KeptInput(folder, recipe)
+        self.elsewhere = KeptBatches(folder, ahead)
+        self.mean: SlideMean | None = None
         self._folder, self._recipe, self._keep_weights = folder, recipe, keep_weights
         self.note = ""  # what the user should know of what was found in the folder, or nothing
         self._digests: list[str] = []  # of the bands, from the first on
         self._state: dict[str, NDArray[Any]] | None = None
+        self._state_name = ""  # of its file
         try:
             if self._resume():
                 return
@@ -126,12 +165,30 @@ class DiskStore:
             self.note = f"begun anew, since the unfinished work of an earlier run is damaged: {error}"
         for path in (path for pattern in _FILES for path in folder.glob(pattern)):
             remove(path, inside=folder)
-        self._digests, self._state = [], None
-        self._write_index("")
+        self._digests, self._state, self._state_name, self.mean = [], None, "", None
+        self._write_index()
 
     def state(self) -> State | None:
         """The state given with the last band that a run can go on after, or None to begin."""
         return self._state
+
+    def keep_mean(self, mean: SlideMean) -> None:
+        """Write the mean of the input's tokens down.
+
+        Raises:
+            OutputError: the disk is full, or the folder cannot be written.
+        """
+        if self.mean is None:
+            self.mean = mean
+            self._write_index()
+
+    def windows(self, planned: Planned) -> WindowMemory:
+        """One that outlives the process, unless all is in one row, which a kill may repeat."""
+        return WindowMemory() if planned.plan.is_one_row else self._windows.memory(planned)
+
+    def found_windows(self, planned: Planned) -> WindowMemory | None:
+        """What another process left, as it was segmented or to learn from it."""
+        return self._windows.found(planned)
 
     def put(self, band: Band, state: State | None) -> None:
         """Write the next band; with a state, a run can go on after it.
@@ -141,7 +198,7 @@ class DiskStore:
         """
         path = self._band(len(self._digests))
         with atomic(path) as temporary:
-            _write_band(band, temporary, self._keep_weights)
+            write_band(band, temporary, self._keep_weights)
         self._digests.append(path_digest(path))
         if state is None:
             return
@@ -149,7 +206,8 @@ class DiskStore:
         after = self._folder / f"state-{len(self._digests):06d}.npz"
         with atomic(after) as temporary:
             np.savez(temporary, allow_pickle=False, **dict(state))
-        self._write_index(after.name)
+        self._state_name = after.name
+        self._write_index()
         for path in before:
             remove(path, inside=self._folder)
 
@@ -165,25 +223,30 @@ class DiskStore:
         index = read_digested(path)
         if index["recipe"] != self._recipe:
             return False
+        if index["mean"] is not None:
+            self.mean = SlideMean(np.array(index["mean"]["value"], np.float32), index["mean"]["mm2"])
         self._digests = index["bands"]
         for number, digest in enumerate(self._digests):
             check_digest(self._band(number), digest)
-        if index["state"]:
-            check_digest(self._folder / index["state"], index["state_sha256"])
-            with np.load(self._folder / index["state"], allow_pickle=False) as arrays:
+        if state := index["state"]:
+            check_digest(self._folder / state, index["state_sha256"])
+            self._state_name = state
+            with np.load(self._folder / state, allow_pickle=False) as arrays:
                 self._state = dict(arrays)
         return True
 
-    def _write_index(self, state: str) -> None:
+    def _write_index(self) -> None:
+        state = self._state_name
         digest = path_digest(self._folder / state) if state else ""
-        index = {"recipe": self._recipe, "bands": self._digests, "state": state, "state_sha256": digest}
+        mean = None if self.mean is None else {"value": self.mean.value.tolist(), "mm2": self.mean.mm2}
+        index = {"recipe": self._recipe, "mean": mean, "bands": self._digests, "state": state, "state_sha256": digest}
         write_digested(index, self._folder / _INDEX)
 
     def maps(self) -> Maps:
         """All bands as one; labels and margin stay on disk."""
         files = [self._band(index) for index in range(len(self._digests))]
-        small = [_read_small(path) for path in files]
-        tokens = _joined([TokenMaps(int(part["stride_px"]), *(part[name] for name in _TOKENS)) for part in small])
+        small = [read_small(path) for path in files]
+        tokens = _joined([TokenMaps(int(part["stride_px"]), *(part[name] for name in TOKENS)) for part in small])
         bottoms = np.cumsum([int(part["rows"]) for part in small])
         width = int(small[0]["width"])
         labels = BandRaster(files, bottoms, width, "labels", small[0]["dtype"].dtype)
@@ -194,89 +257,10 @@ class DiskStore:
         """The largest weights of every token, band by band."""
         for index in range(len(self._digests)):
             with zipfile.ZipFile(self._band(index)) as archive:
-                yield SparseRows(*(_read_array(archive, name) for name in _WEIGHTS))
+                yield SparseRows(*(read_array(archive, name) for name in WEIGHTS))
 
     def _band(self, index: int) -> Path:
         return self._folder / f"band-{index:06d}.zip"
-
-
-class BandRaster:
-    """A map of px that lies on disk in bands and is read by slices; see ``records.Raster``."""
-
-    def __init__(
-        self, files: list[Path], bottoms: NDArray[np.int64], width: int, name: str, dtype: np.dtype[Any]
-    ) -> None:
-        self._files, self._bottoms, self._name = files, bottoms, name
-        self.shape = (int(bottoms[-1]), width)
-        self.dtype = dtype
-        self._chunk = lru_cache(_CACHED)(self._read_chunk)
-
-    def __getitem__(self, index: Any, /) -> Any:
-        rows, columns = index if isinstance(index, tuple) else (index, slice(None))
-        top, bottom, row_step = rows.indices(self.shape[0])
-        left, right, column_step = columns.indices(self.shape[1])
-        values = np.empty((max(bottom - top, 0), max(right - left, 0)), self.dtype)
-        first, last = np.searchsorted(self._bottoms, (top, bottom - 1), side="right")
-        for band in range(first, min(last + 1, len(self._files))):
-            start = int(self._bottoms[band - 1]) if band else 0
-            above, below = max(top, start), min(bottom, int(self._bottoms[band]))
-            for chunk in range(left // _CHUNK_PX, -(-right // _CHUNK_PX)):
-                edge = chunk * _CHUNK_PX
-                x0, x1 = max(left, edge), min(right, edge + _CHUNK_PX)
-                part = self._chunk(band, chunk)[above - start : below - start, x0 - edge : x1 - edge]
-                values[above - top : below - top, x0 - left : x1 - left] = part
-        return values[::row_step, ::column_step]
-
-    def _read_chunk(self, band: int, chunk: int) -> NDArray[Any]:
-        with zipfile.ZipFile(self._files[band]) as archive:
-            values = _read_array(archive, f"{self._name}-{chunk}")
-        return values / np.float32(_LEVELS) if self._name == "margin" else values
-
-
-_WEIGHTS = ("weight_index", "weight_value", "weight_scale")
-_TOKENS = ("label", "share", "margin_of_token", "residual")
-
-
-def _write_band(band: Band, path: Path, keep_weights: bool) -> None:
-    margin = np.asarray(cv2.convertScaleAbs(band.margin, alpha=_LEVELS), np.uint8)
-    tokens = band.tokens
-    small = {
-        "rows": np.array(band.labels.shape[0]),
-        "width": np.array(band.labels.shape[1]),
-        "dtype": np.empty(0, band.labels.dtype),
-        "stride_px": np.array(tokens.stride_px),
-        "unreadable": band.unreadable,
-        **dict(zip(_TOKENS, (tokens.label, tokens.share, tokens.margin, tokens.residual), strict=True)),
-    }
-    if keep_weights:
-        kept = quantise(band.weights)
-        small |= dict(zip(_WEIGHTS, (kept.index, kept.value, kept.scale), strict=True))
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, values in small.items():
-            _write_array(archive, name, values)
-        for chunk in range(-(-band.labels.shape[1] // _CHUNK_PX)):
-            columns = slice(chunk * _CHUNK_PX, (chunk + 1) * _CHUNK_PX)
-            _write_array(archive, f"labels-{chunk}", band.labels[:, columns])
-            _write_array(archive, f"margin-{chunk}", margin[:, columns], packed=False)
-
-
-def _write_array(archive: zipfile.ZipFile, name: str, values: NDArray[Any], *, packed: bool = True) -> None:
-    entry = zipfile.ZipInfo(name)
-    entry.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED  # margins hardly shrink
-    with archive.open(entry, "w") as file:
-        np.lib.format.write_array(file, np.asarray(values, order="C"), allow_pickle=False)
-
-
-def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    with archive.open(name) as file:
-        values: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-    return values
-
-
-def _read_small(path: Path) -> dict[str, NDArray[Any]]:
-    names = ("rows", "width", "dtype", "stride_px", "unreadable", *_TOKENS)
-    with zipfile.ZipFile(path) as archive:
-        return {name: _read_array(archive, name) for name in names}
 
 
 def _joined(parts: list[TokenMaps]) -> TokenMaps:

@@ -1,5 +1,5 @@
 """Workers, Ray and the process that leads are killed at moments nobody chose: the same command ends with the bytes of
-a run that was left alone, and nothing stays behind.
+a run that was left alone, nothing stays behind, and a kill repeats a row of windows a worker that it ends, at most.
 """
 
 import os
@@ -21,11 +21,40 @@ from histofactor.slides.phantom import phantom
 KILLS = 10
 GIVEN = ("--concepts", "embedded", "-k", "8")  # one that ends its worker twice is left out where concepts are learned
 ENDS = {  # exit codes
-    "worker": {0, 1},
+    "worker": {0, 1, 2},  # 2: three in a row were ended as they began
     "raylet": {0, 1, 2},  # 1, without a word: Ray itself ends a process whose raylet ends as it connects
     "driver": {0, -signal.SIGKILL},
 }
 RUN = "import sys; from histofactor.cli.main import main; sys.argv[0] = 'histofactor'; main()"
+ENDED = {"worker": 1, "raylet": 2, "driver": 2}  # workers that a kill ends
+ROW = 1  # windows in a row of the field, which are more than in those of other inputs
+COUNTED = """
+import os, sys
+from importlib.util import find_spec
+
+class Counted:
+    def find_spec(self, name, path=None, target=None):
+        if name != "histofactor.segmentation.encoding":
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        execute = spec.loader.exec_module
+
+        def patched(module):
+            execute(module)
+            encode, log = module.encode, os.open(os.environ["WINDOWS_BEGUN"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+            def counted(encoder, pixels):
+                os.write(log, b"x" * len(pixels))
+                return encode(encoder, pixels)
+
+            module.encode = counted
+
+        spec.loader.exec_module = patched
+        return spec
+
+sys.meta_path.insert(0, Counted())
+"""
 TIMED = {"run.json", "report.html", "phenotypes.csv", "phenotypes.parquet", "concepts.journal.jsonl"}
 
 
@@ -41,9 +70,22 @@ def inputs(tmp_path_factory):
 
 
 def start(inputs, out, soon, *more):
+    """Every process writes a byte beside the output folder for each window that it begins to encode."""
     known = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    log = out.with_name("begun")
+    site = log.with_name("site")
+    site.mkdir(parents=True, exist_ok=True)
+    (site / "sitecustomize.py").write_text(COUNTED)
+    paths = [str(site), *filter(None, [known.get("PYTHONPATH")])]
+    known |= {"PYTHONPATH": os.pathsep.join(paths), "WINDOWS_BEGUN": str(log)}
     command = [sys.executable, "-c", RUN, "segment", str(inputs), "-o", str(out), "--source-mpp", "1", "--fast", *more]
     return subprocess.Popen(command, env={**known, **soon}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def begun(out):
+    """Windows that were encoded, or begun to be."""
+    log = out.with_name("begun")
+    return log.stat().st_size if log.exists() else 0
 
 
 def everything(out):
@@ -55,7 +97,7 @@ def everything(out):
 
 @pytest.fixture(scope="module")
 def whole(inputs, tmp_path_factory, soon):
-    """What one process makes of the inputs, by what it is given more, and the seconds that two workers take."""
+    """What one process makes of the inputs, by what it is given more; the seconds that two workers take; windows."""
     folder, made = tmp_path_factory.mktemp("whole"), {}
     runs = {"one": (), "two": ("--engine", "ray", "--workers", "2"), "given": GIVEN}
     seconds = {}
@@ -67,7 +109,9 @@ def whole(inputs, tmp_path_factory, soon):
         seconds[name] = time.monotonic() - started
         made[name] = everything(folder / name / "out")
     assert made["one"] == made["two"]
-    return {(): made["one"], GIVEN: made["given"]}, seconds["two"]
+    (windows,) = {begun(folder / name / "out") for name in runs}  # none is encoded twice
+    assert windows > 3 + 3 * ROW
+    return {(): made["one"], GIVEN: made["given"]}, seconds["two"], windows
 
 
 def victims(process, kind):
@@ -88,12 +132,18 @@ def victims(process, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["worker", "raylet", "driver"])
 def test_killed_at_random_moments(inputs, whole, soon, tmp_path, kind):
-    made, seconds = whole
+    made, seconds, windows = whole
     more = GIVEN if kind == "worker" else ()
     wanted = made[more]
-    rng, out, killed, seen = random.Random(kind), tmp_path / "out", 0, {}
+    rng, out, killed, seen, before = random.Random(kind), tmp_path / "out", 0, {}, 0
+
+    def check():
+        """What is there is right, and little of it was made more than once."""
+        assert everything(out) == wanted
+        assert 0 <= begun(out) - windows <= ROW * ENDED[kind] * (killed - before)
+
     for _ in range(10 * KILLS):
-        process, begun = start(inputs, out, soon, "--engine", "ray", "--workers", "2", *more), time.monotonic()
+        process, started = start(inputs, out, soon, "--engine", "ray", "--workers", "2", *more), time.monotonic()
         while process.poll() is None and killed < KILLS:
             end = time.monotonic() + rng.uniform(0.1, 0.9) * seconds
             while time.monotonic() < end and process.poll() is None:
@@ -105,14 +155,16 @@ def test_killed_at_random_moments(inputs, whole, soon, tmp_path, kind):
                 killed += 1
         told, _ = process.communicate()
         assert process.returncode in ENDS[kind], told
-        _, alive = psutil.wait_procs(list(seen.values()), timeout=20)
+        _, alive = psutil.wait_procs(list(seen.values()), timeout=60)  # a busy machine
         assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
         if killed == KILLS and process.returncode == 0:
             break
         if process.returncode == 0:  # finished between two kills: begin anew
-            seconds = min(seconds, time.monotonic() - begun)  # the machine may be less busy now
-            assert everything(out) == wanted
+            seconds = min(seconds, time.monotonic() - started)  # the machine may be less busy now
+            check()
+            before = killed
             shutil.rmtree(out)
+            out.with_name("begun").unlink()
     assert killed == KILLS
-    assert everything(out) == wanted
+    check()
     assert not (out / ".work").exists()

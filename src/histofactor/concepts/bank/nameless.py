@@ -18,30 +18,25 @@ from histofactor.records import ConceptBank
 
 _CARD = ("made", "algorithm", "licence", "choice")
 _OPTIONS = ("pool", "balance")  # options of the card that are words, none of them a user's
-_SLIDE = (
-    "windows",
-    "of",
-    "held",
-    "mpp",
-    "tokens",
-    "side",
-    "sampled",
-)  # numbers of an input
+_SLIDE = ("windows", "of", "held", "mpp", "tokens", "side", "sampled")  # numbers of an input
 _PROVENANCE = (
-    *(
-        "counts",
-        "leaf_counts",
-        "per_slide",
-        ONE_SLIDE,
-        "stains",
-        "inertia",
-        LIMIT,
-        WINDOW,
-        "origin",
-        "licence",
-        "format",
-    ),
-    *("merged_from", "members", "split_from", "split_label", "grown_from", "negative_entries_set_to_0"),
+    "counts",
+    "leaf_counts",
+    "per_slide",
+    ONE_SLIDE,
+    "stains",
+    "inertia",
+    LIMIT,
+    WINDOW,
+    "origin",
+    "licence",
+    "format",
+    "merged_from",
+    "members",
+    "split_from",
+    "split_label",
+    "grown_from",
+    "negative_entries_set_to_0",
 )
 _GIVEN = "given"  # on the card of a study: hashes of the paths of its inputs
 _REPLACED = ("slides", "groups", "left_out", "options")

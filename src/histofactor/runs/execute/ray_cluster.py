@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from histofactor.base.extras import install
 from histofactor.errors import EngineError, OptionError
 
 _WATCH = Path(__file__).with_name("ray_watch.py")
@@ -110,7 +111,7 @@ def _import_ray() -> Any:
         import ray
     except ImportError as error:
         raise OptionError(
-            f"--engine ray needs {error.name or 'Ray'}", mend="pip install 'histofactor[ray]', on every machine"
+            f"--engine ray needs {error.name or 'Ray'}", mend=f"{install('ray')}, on every machine"
         ) from None
     return ray
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import histofactor
+from histofactor.base.extras import install
 from histofactor.base.files import check_folder
 from histofactor.base.lease import take
 from histofactor.base.lease_state import sweep_leases
@@ -48,7 +49,7 @@ def fault_of(hello: Hello) -> EngineError | None:
             f"{hello.host} has another histofactor than this machine",
             expected=f"histofactor {ours} on all machines",
             got=theirs or "none",
-            mend=f"pip install 'histofactor[ray]=={ours}' there",
+            mend=f"{install('ray', ours)} there",
         )
     if hello.unseen:
         return EngineError(

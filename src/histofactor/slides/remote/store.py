@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
+from histofactor.base.extras import install
 from histofactor.errors import HistofactorError, ImageError, OptionError
 from histofactor.records.urls import StoreFile, Url
 
@@ -33,19 +34,18 @@ def store_of(url: Url) -> tuple[Any, str]:
         OptionError: what reads such stores is not installed, or there is nothing that does.
     """
     scheme = url.address.partition("://")[0].lower()
-    install = "pip install 'histofactor[cloud]'"
     try:
         from fsspec.core import url_to_fs
         from fsspec.registry import known_implementations
     except ImportError as error:
-        raise OptionError(f"{url} lies on a store, for which parts are missing", mend=install) from error
+        raise OptionError(f"{url} lies on a store, for which parts are missing", mend=install("cloud")) from error
     if "::" in scheme or scheme not in known_implementations:
         known = "s3://, gs://, https:// and others of fsspec"
         raise OptionError(f"{url} cannot be read", expected=known, got=f"{scheme}://")
     try:
         fs, path = url_to_fs(url.address, **_options(scheme))
     except ImportError as error:
-        mend = install if scheme in {"s3", "s3a", "gs", "gcs", "http", "https"} else f"install it: {error.msg}"
+        mend = install("cloud") if scheme in {"s3", "s3a", "gs", "gcs", "http", "https"} else f"install it: {error.msg}"
         raise OptionError(f"{url} lies on a store, for which parts are missing", mend=mend) from error
     except ValueError as error:
         raise OptionError(f"{url} is no address", got=url.scrub(str(error))) from error

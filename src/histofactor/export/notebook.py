@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PICTURE_PX, PLOT_PX = 400, 1600  # long side of the picture of a table, and of a figure
+_MAP_IN, _WIDE_IN = 4.0, 6.4  # inches of a figure: least height and most width of a map
+_AROUND_IN = 1.3, 0.9  # what lies around it: axes, title, gaps
+_NAME_IN = 0.22  # for a name beside the concepts of a bank
 _ROWS = 24  # that are shown of a table
 _PALETTE = 256  # entries of a picture
 _CELL = "padding:2px 10px 2px 0;text-align:"
@@ -61,12 +64,17 @@ def plot(
     Raises:
         OptionError: matplotlib is not there, or an image is given for a bank.
     """
-    axes = axes_of(axes)
+    drawn = axes_of(axes)
     if isinstance(record, Segmentation):
-        return _plot_segmentation(record, axes, image)
+        _plot_segmentation(record, drawn, image)
+        if axes is None:
+            _fit(drawn)
+        return drawn
     if image is not None:
         raise OptionError("an image is for the map of a segmentation", expected="no image", got="one, and a bank")
-    return _plot_bank(record, axes)
+    if axes is None:
+        drawn.figure.set_size_inches(drawn.figure.get_size_inches() + max(0.0, len(record.names) - 20) * _NAME_IN)
+    return _plot_bank(record, drawn)
 
 
 def axes_of(axes: Axes | None) -> Axes:
@@ -187,7 +195,7 @@ def _summaries(bank: ConceptBank) -> list[ConceptSummary]:
     return summarize(BankFile({len(bank.names): bank}), len(bank.names))
 
 
-def _plot_segmentation(segmentation: Segmentation, axes: Axes, image: NDArray[np.uint8] | None) -> Axes:
+def _plot_segmentation(segmentation: Segmentation, axes: Axes, image: NDArray[np.uint8] | None) -> None:
     from matplotlib.patches import Patch
 
     rows = _shown_rows(segmentation)
@@ -211,7 +219,17 @@ def _plot_segmentation(segmentation: Segmentation, axes: Axes, image: NDArray[np
     if len(rows) > _ROWS:
         handles.append(Patch(alpha=0, label=f"and {len(rows) - _ROWS} more"))
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, borderaxespad=0)
-    return axes
+
+
+def _fit(axes: Axes) -> None:
+    """Make the figure of a map as large as the map and its legend ask for; the map's corner is at the legend's."""
+    figure, legend = axes.figure, axes.get_legend()
+    width, height = legend.get_window_extent().size / figure.dpi
+    map_height = max(_MAP_IN, height)
+    left, right, bottom, top = axes.get_images()[0].get_extent()
+    map_width = min(map_height * (right - left) / (bottom - top), _WIDE_IN)
+    figure.set_size_inches(map_width + width + _AROUND_IN[0], map_height + _AROUND_IN[1])
+    axes.set_anchor("NE")
 
 
 def _plot_bank(bank: ConceptBank, axes: Axes) -> Axes:

@@ -91,6 +91,17 @@ def test_without_weights_it_says_which_option_keeps_them(segmented, tissue, tmp_
     assert table.layers["area_px"].sum(axis=0).A1.tolist() == areas_of(tmp_path / "out/a")[:6].tolist()
 
 
+def test_areas_are_not_rounded_as_in_the_table(segmented, tissue, tmp_path):
+    Image.fromarray(tissue).save(tmp_path / "a.png")
+    segmented([tmp_path / "a.png"], tmp_path / "out", source_mpp=0.7137)
+    with open_mapped(tmp_path / "out/a") as one:
+        mpp = one.label_map.mpp
+        assert mpp == pytest.approx(1, abs=0.1)
+        assert [row.area_um2 for row in one.phenotypes] == [px * mpp**2 for px in areas_of(tmp_path / "out/a")[:6]]
+    written = [row.area_um2 for row in read_phenotypes(tmp_path / "out/a/phenotypes.csv")[1:]]
+    assert written != [row.area_um2 for row in one.phenotypes]
+
+
 def test_a_large_input_gets_larger_tiles_and_says_so(study, monkeypatch):
     monkeypatch.setattr("histofactor.export.tokens._MOST_CELLS", 1000)
     with open_mapped(study[0] / "a") as one:

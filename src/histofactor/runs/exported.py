@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -193,7 +193,7 @@ def open_mapped(folder: Path) -> Iterator[Mapped]:
                 raise ValueError(f"{len(rows)} phenotypes, and {len(legend.names)} labels")
             if fault := table_fault(rows, len(rows) - 1):
                 raise ValueError(f"{TABLE} tells of {fault}")
-            rows = named(rows, legend)
+            rows = [replace(row, area_um2=_area_um2(row.area_px, mpp)) for row in named(rows, legend)]
         except (KeyError, TypeError, ValueError) as error:
             expected, mend = "what this version of histofactor wrote", "segment the input again"
             raise ImageError(
@@ -211,6 +211,11 @@ def open_mapped(folder: Path) -> Iterator[Mapped]:
             margin=None,
             made_by=made_by(recipe),
         )
+
+
+def _area_um2(px: int, mpp: float | None) -> float | None:
+    """An area as it is, of which the table has two decimals."""
+    return None if mpp is None else px * mpp**2
 
 
 def _tokens(results: Results) -> Callable[[int, int], TokenRows]:

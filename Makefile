@@ -141,4 +141,4 @@ $(VENV)/docs-installed: $(VENV)/installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo-out dist docs/_build docs/_generated fuzz-failures .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo-out dist docs/_build docs/_generated docs/jupyter_execute fuzz-failures .pytest_cache .mypy_cache .ruff_cache

@@ -10,7 +10,7 @@ author = "The histofactor founders"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "generate"]
 
 root_doc = "index"
-exclude_patterns = ["_build", "_site", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "_site", "jupyter_execute", "**.ipynb_checkpoints"]
 nb_execution_mode = "off"  # tests execute the tutorials
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]

@@ -30,6 +30,7 @@ SHOWN = {  # files of the repository that are pages of the site
     "src/histofactor/encoders/embedded/MODEL_CARD.md": "model-card",
 }
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
+_OPTION = re.compile(r"```.*?```|`[^`]*`|(?<![\w-])(--[a-z][a-z-]*)", re.DOTALL)  # outside of code, where dashes change
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -55,7 +56,8 @@ def command_page() -> str:
     command = typer.main.get_command(commands)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="histofactor", title="Commands")
     text = re.sub(r"^\*\*Commands\*\*:\n\n(?:\* .*\n)+\n", "", text, flags=re.MULTILINE)  # sections, cut short
-    return re.sub(r"^\$ ", "", text, flags=re.MULTILINE).replace("```console", "```text")
+    text = re.sub(r"^\$ ", "", text, flags=re.MULTILINE).replace("```console", "```text")
+    return _OPTION.sub(lambda found: f"`{found[1]}`" if found[1] else found[0], text)
 
 
 def api_page() -> str:

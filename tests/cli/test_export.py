@@ -11,9 +11,10 @@ def test_parquet_beside_the_results(histofactor, study):
     out, _ = study
     code, told, err = histofactor("export", out, "--parquet")
     assert code == 0
-    assert told.splitlines() == [f"wrote {out / 'a'}", f"wrote {out / 'b'}", "2 of 2 exported"]
+    files = [out / name / file for name in ("a", "b") for file in ("regions.parquet", "phenotypes.parquet")]
+    assert told.splitlines() == [*(f"wrote {file}" for file in files), "2 of 2 exported"]
     assert "note" not in err
-    assert (out / "a/regions.parquet").exists()
+    assert all(file.exists() for file in files)
     code, told, err = histofactor("export", out, "--parquet")
     assert code == 1
     assert told == "0 of 2 exported\n"

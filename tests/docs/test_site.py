@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import runpy
 
 import pytest
 import typer
@@ -34,6 +35,18 @@ def test_every_command_has_its_place_with_all_its_options(generate):
     named = {name for option in command.commands["segment"].params for name in (*option.opts, *option.secondary_opts)}
     assert len(named) > 30
     assert [name for name in named - {"inputs"} if name not in segment] == []
+
+
+def test_options_in_sentences_are_code(generate):
+    page = generate.command_page()
+    assert "(`--shard`)" in page
+    assert "``" not in page.replace("```", "")
+    assert re.findall(r"(?<![\w-])--[a-z]", re.sub(r"```.*?```|`[^`]*`", "", page, flags=re.DOTALL)) == []
+
+
+def test_what_one_build_leaves_is_no_page_of_the_next(generate):
+    conf = runpy.run_path(str(ROOT / "docs/conf.py"))
+    assert {"_build", "jupyter_execute"} <= {*conf["exclude_patterns"]}
 
 
 def test_every_public_name_is_described_once(generate):

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio.features
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from shapely.geometry import shape
 
 from histofactor.errors import OutputError
@@ -64,6 +67,25 @@ def test_qupath_reads_every_shape(make_segmentation, path, tokens):
     features = read(path)["features"]
     assert features
     assert [refusal(feature) for feature in features] == [""] * len(features)
+
+
+@given(
+    tokens=arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 3)),
+    l0_per_px=st.sampled_from([0.63, 1.0, 2.37, 4.0]),
+    name=st.text(min_size=1, max_size=9),
+    tolerance_px=st.sampled_from([0, 1, 3]),
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_written_qupath_reads(make_segmentation, path, tokens, l0_per_px, name, tolerance_px):
+    segmentation = make_segmentation(tokens, l0_per_px=l0_per_px, cut_px=1)
+    names = (name, *segmentation.label_map.names[1:])
+    named = dataclasses.replace(segmentation.label_map, names=names, excluded=(2,))
+    write_geojson(dataclasses.replace(segmentation, label_map=named), path, tolerance_px=tolerance_px, min_area_px=1)
+    features = read(path)["features"]
+    assert [refusal(feature) for feature in features] == [""] * len(features)
+    assert len({feature["id"] for feature in features}) == len(features)
+    told = {feature["properties"]["measurements"]["label"] for feature in features}
+    assert told == {*np.unique(named.labels)} - {0}
 
 
 def test_what_tells_regions_of_histofactor(make_segmentation, path):

@@ -3,6 +3,7 @@
 import base64
 import builtins
 import io
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +143,31 @@ def test_a_legend_tells_what_it_leaves_out(make_segmentation):
     texts = [text.get_text() for text in plot(made).get_legend().get_texts()]
     assert len(texts) == 25
     assert texts[-1] == "and 5 more"  # of 29: label 0 is none
+    mpl.pyplot.close("all")
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (5, 40), (40, 5)], ids=["square", "wide", "tall"])
+@pytest.mark.parametrize("words", ["", ", which has a name that is long"], ids=["short", "long"])
+def test_a_figure_has_room_for_a_long_legend(make_segmentation, shape, words):
+    made = make_segmentation(np.arange(shape[0] * shape[1]).reshape(shape) % 40 + 1, k=40)
+    names = tuple(name + words for name in made.label_map.names)
+    axes = plot(replace(made, label_map=replace(made.label_map, names=names)))
+    axes.figure.canvas.draw()
+    drawn, whole = axes.get_window_extent(), axes.figure.bbox
+    for box in (axes.get_legend().get_window_extent(), axes.get_tightbbox()):
+        assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+        assert whole.y0 <= box.y0 < box.y1 <= whole.y1
+    assert max(drawn.width, drawn.height) > 3.8 * axes.figure.dpi
+    assert drawn.width / drawn.height == pytest.approx(shape[1] / shape[0], rel=0.01)
+    mpl.pyplot.close("all")
+
+
+def test_names_of_many_concepts_lie_side_by_side():
+    axes = plot(bank(48))
+    axes.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in axes.get_yticklabels()]
+    assert len(boxes) == 48
+    assert all(upper.y0 >= lower.y1 for upper, lower in itertools.pairwise(boxes))
     mpl.pyplot.close("all")
 
 

@@ -18,7 +18,7 @@ from histofactor.export.tokens import to_anndata, token_table
 from histofactor.export.weights import SparseWeights
 from histofactor.runs import exported as module
 from histofactor.runs.edit_study import edit, merged
-from histofactor.runs.exported import NO_MPP, NO_WEIGHTS, Formats, export_all, open_mapped
+from histofactor.runs.exported import NO_MPP, NO_WEIGHTS, NO_WEIGHTS_DERIVED, Formats, export_all, open_mapped
 from histofactor.runs.place import locked
 from histofactor.runs.regroup import Regrouping
 from histofactor.runs.relabel import relabel
@@ -69,6 +69,9 @@ def test_labels_that_were_derived_again_elsewhere(study, tmp_path):
         assert one.slide.path is None  # that folder does not tell
         assert one.label_map.mpp == 1.0
         table = token_table(one)
+        (note,) = module._notes(one, Formats(spatialdata=True))
+        assert note == NO_WEIGHTS_DERIVED
+    assert table.uns["histofactor"]["relabel"]["weights"] == "sum"
     assert table.n_vars == 7
     before = areas_of(study[0] / "a")
     labelled = table.layers["area_px"].sum()
@@ -86,6 +89,17 @@ def test_without_weights_it_says_which_option_keeps_them(segmented, tissue, tmp_
     assert table.X.sum(axis=1) == pytest.approx(1)
     assert {"margin", "residual"}.isdisjoint(table.obs)
     assert table.layers["area_px"].sum(axis=0).A1.tolist() == areas_of(tmp_path / "out/a")[:6].tolist()
+
+
+def test_areas_are_not_rounded_as_in_the_table(segmented, tissue, tmp_path):
+    Image.fromarray(tissue).save(tmp_path / "a.png")
+    segmented([tmp_path / "a.png"], tmp_path / "out", source_mpp=0.7137)
+    with open_mapped(tmp_path / "out/a") as one:
+        mpp = one.label_map.mpp
+        assert mpp == pytest.approx(1, abs=0.1)
+        assert [row.area_um2 for row in one.phenotypes] == [px * mpp**2 for px in areas_of(tmp_path / "out/a")[:6]]
+    written = [row.area_um2 for row in read_phenotypes(tmp_path / "out/a/phenotypes.csv")[1:]]
+    assert written != [row.area_um2 for row in one.phenotypes]
 
 
 def test_a_large_input_gets_larger_tiles_and_says_so(study, monkeypatch):
@@ -108,6 +122,26 @@ def test_parquet_of_all_inputs_has_their_areas(study):
         area = found.geometry.area.groupby(found["label"]).sum().reindex(range(1, 9), fill_value=0)
         assert area.tolist() == pytest.approx(areas_of(out / name), rel=0.005)
         assert found["area_um2"].sum() == areas_of(out / name).sum()
+
+
+def test_what_a_table_was_told_by_hand_is_not_exported_without_a_word(study):
+    out, _ = study
+    table = out / "a/phenotypes.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("Concept 2", "stroma"), encoding="utf-8")
+    first, second = export_all(out, None, PARQUET)
+    assert [len(one.notes) for one in (first, second)] == [1, 0]
+    assert "'stroma'" in first.notes[0]
+    assert first.files == (out / "a/regions.parquet", out / "a/phenotypes.parquet")
+    names = set(geopandas.read_parquet(out / "a/regions.parquet")["name"])
+    assert names <= {f"Concept {label}" for label in range(1, 9)}
+    assert "Concept 2" in names
+
+
+def test_a_folder_of_folders_of_single_inputs(study, tmp_path):
+    relabel(study[0] / "a", tmp_path / "new/a", Regrouping([((1, 3), "both")]))
+    with pytest.raises(OptionError, match="holds no results") as error:
+        export_all(tmp_path / "new", None, PARQUET)
+    assert error.value.mend == f"name one of them, such as {tmp_path / 'new/a'}"
 
 
 def test_one_damaged_input_stops_no_other(study, tmp_path):
@@ -222,8 +256,13 @@ def test_spatialdata_of_all_inputs_has_their_areas(study, tmp_path):
         warnings.simplefilter("ignore")
         spatialdata = pytest.importorskip("spatialdata", reason="needs spatialdata, see `make test-ecosystem`")
     out, _ = study
-    assert {one.status for one in export_all(out, tmp_path, Formats(spatialdata=True))} == {"done"}
+    outcomes = export_all(out, tmp_path, Formats(spatialdata=True, parquet=True))
+    tables = "regions.parquet", "phenotypes.parquet"
+    assert [one.files for one in outcomes] == [
+        (tmp_path / f"{name}.zarr", *(tmp_path / name / table for table in tables)) for name in ("a", "b")
+    ]
     for name in ("a", "b"):
+        assert (tmp_path / name / "phenotypes.parquet").exists()
         found = spatialdata.read_zarr(tmp_path / f"{name}.zarr")
         expected = areas_of(out / name)
         assert found.tables["areas"].obs["area_um2"].tolist() == expected.tolist()

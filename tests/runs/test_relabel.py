@@ -174,6 +174,14 @@ def test_folders_that_cannot_be_relabelled(kept_weights, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_what_was_derived_has_no_weights_to_derive_from(kept_weights, tmp_path):
+    _, folder = kept_weights()
+    relabel(folder, tmp_path / "new", Regrouping())
+    with pytest.raises(OptionError, match="no weights") as error:
+        relabel(tmp_path / "new", tmp_path / "newer", Regrouping())
+    assert error.value.mend == "relabel the folder that it was made from"
+
+
 def test_results_of_another_segmentation_are_not_written_over(kept_weights, tmp_path):
     _, folder = kept_weights()
     shutil.copytree(folder, tmp_path / "other")

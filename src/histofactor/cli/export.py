@@ -61,7 +61,10 @@ def export(
 
 
 def _tell(outcome: Outcome) -> None:
-    if outcome.status == "done":
-        say(f"wrote {outcome.folder}")
+    from histofactor.runs.exported import Exported
+
+    if isinstance(outcome, Exported):
+        for path in outcome.files:
+            say(f"wrote {path}")
     for note in outcome.notes:
         say(f"note: {outcome.input}: {note}", err=True)

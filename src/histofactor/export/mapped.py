@@ -93,6 +93,8 @@ def made_by(recipe: Any) -> dict[str, Any]:
     told = {name: recipe[name] for name in _MADE_BY if recipe.get(name) is not None}
     if "bank" in told:
         told["bank"] = {name: told["bank"][name] for name in ("sha256", "k")}
+    if "relabel" in recipe:
+        told["relabel"] = {name: recipe["relabel"][name] for name in ("parent_recipe_sha256", "weights")}
     return told
 
 

@@ -26,8 +26,12 @@ from histofactor.slides.warnings import is_warning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
 
 PICTURE_PX, PLOT_PX = 400, 1600  # long side of the picture of a table, and of a figure
+_MAP_IN, _WIDE_IN = 4.0, 6.4  # inches of a figure: least height and most width of a map
+_AROUND_IN = 1.3, 0.9  # what lies around it: axes, title, gaps
+_BANK_IN, _NAMES, _NAME_IN = (6.4, 4.8), 20, 0.22  # of a bank of so many names, and for each more
 _ROWS = 24  # that are shown of a table
 _PALETTE = 256  # entries of a picture
 _CELL = "padding:2px 10px 2px 0;text-align:"
@@ -61,12 +65,17 @@ def plot(
     Raises:
         OptionError: matplotlib is not there, or an image is given for a bank.
     """
-    axes = axes_of(axes)
+    drawn = axes_of(axes)
     if isinstance(record, Segmentation):
-        return _plot_segmentation(record, axes, image)
+        legend = _plot_segmentation(record, drawn, image)
+        if axes is None:
+            _fit(drawn, legend)
+        return drawn
     if image is not None:
         raise OptionError("an image is for the map of a segmentation", expected="no image", got="one, and a bank")
-    return _plot_bank(record, axes)
+    if axes is None and (more := (len(record.names) - _NAMES) * _NAME_IN) > 0:
+        _resize(drawn, _BANK_IN[0] + more, _BANK_IN[1] + more)
+    return _plot_bank(record, drawn)
 
 
 def axes_of(axes: Axes | None) -> Axes:
@@ -187,7 +196,7 @@ def _summaries(bank: ConceptBank) -> list[ConceptSummary]:
     return summarize(BankFile({len(bank.names): bank}), len(bank.names))
 
 
-def _plot_segmentation(segmentation: Segmentation, axes: Axes, image: NDArray[np.uint8] | None) -> Axes:
+def _plot_segmentation(segmentation: Segmentation, axes: Axes, image: NDArray[np.uint8] | None) -> Legend:
     from matplotlib.patches import Patch
 
     rows = _shown_rows(segmentation)
@@ -210,8 +219,24 @@ def _plot_segmentation(segmentation: Segmentation, axes: Axes, image: NDArray[np
     ]
     if len(rows) > _ROWS:
         handles.append(Patch(alpha=0, label=f"and {len(rows) - _ROWS} more"))
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, borderaxespad=0)
-    return axes
+    return axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, borderaxespad=0)
+
+
+def _fit(axes: Axes, legend: Legend) -> None:
+    """Make the figure of a map as large as the map and its legend ask for; the map's corner is at the legend's."""
+    box, per_inch = legend.get_window_extent(), legend.figure.dpi
+    map_height = max(_MAP_IN, box.height / per_inch)
+    left, right, bottom, top = axes.get_images()[0].get_extent()
+    map_width = min(map_height * (right - left) / (bottom - top), _WIDE_IN)
+    _resize(axes, map_width + box.width / per_inch + _AROUND_IN[0], map_height + _AROUND_IN[1])
+    axes.set_anchor("NE")
+
+
+def _resize(axes: Axes, width: float, height: float) -> None:
+    """Give the figure of axes another size, in inches."""
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        figure.set_size_inches(width, height)
 
 
 def _plot_bank(bank: ConceptBank, axes: Axes) -> Axes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from histofactor.base.fences import fenced
 from histofactor.base.files import check_folder, sweep
-from histofactor.base.names import LABELS, SEAL, TABLE
+from histofactor.base.names import LABELS, RUNS, SEAL, TABLE
 from histofactor.errors import ImageError, OptionError, OutputError
 from histofactor.export.labels import read_legend
 from histofactor.export.mapped import Mapped, TokenRows, made_by, need
@@ -25,6 +25,7 @@ from histofactor.masks.bands import margins
 from histofactor.records import LabelMap, SlideInfo
 from histofactor.records.urls import as_input
 from histofactor.runs.ledger import scan
+from histofactor.runs.named import named, names_apart
 from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.place import locked
 from histofactor.runs.relabel import groups_of
@@ -32,6 +33,10 @@ from histofactor.runs.status import read_status
 from histofactor.segmentation.method import method_of
 
 NO_WEIGHTS = "weights were not kept, so X tells shares of labels: `histofactor segment --keep-weights` keeps them"
+NO_WEIGHTS_DERIVED = (
+    "`relabel -o` writes no weights, so X tells shares of labels: a merge in the study itself, by "
+    "`histofactor concepts merge` and `histofactor relabel`, keeps them"
+)
 NO_MPP = "its µm/px is not known, so there is no system of coordinates in micrometers"
 NO_TISSUE = "nothing in it has a label, so there are no shapes and no tokens"
 
@@ -53,6 +58,17 @@ class Formats:
     tile_tokens: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Exported(Outcome):
+    """What became of one input that was exported.
+
+    Attributes:
+        files: all that was written of it.
+    """
+
+    files: tuple[Path, ...] = ()
+
+
 def export_all(
     source: Path, out: Path | None, formats: Formats, on_outcome: Callable[[Outcome], None] = lambda outcome: None
 ) -> list[Outcome]:
@@ -65,7 +81,7 @@ def export_all(
         on_outcome: called with the outcome of each input, whose ``folder`` is where its files were written.
 
     Returns:
-        An outcome for every input: ``done``, or ``failed``, also where it has no results.
+        An outcome for every input: ``done``, an ``Exported``; or ``failed``, also where it has no results.
 
     Raises:
         OptionError: the folder holds no results, nothing is asked for, or what writes it is missing.
@@ -77,14 +93,24 @@ def export_all(
         name = source.resolve().name
         work = {name: partial(_export, source, name, out, formats)}
     else:
-        work = {
-            one.folder or one.input: partial(_export_of, source, one, out, formats) for one in scan(source).outcomes
-        }
+        work = {one.folder or one.input: partial(_export_of, source, one, out, formats) for one in _inputs(source)}
     found = []
     for name, export in work.items():
         found.append(attempt(name, export))
         on_outcome(found[-1])
     return found
+
+
+def _inputs(source: Path) -> tuple[Outcome, ...]:
+    """The inputs of an output folder, with what became of them."""
+    try:
+        return scan(source).outcomes
+    except OptionError as error:
+        one = next(iter(sorted(source.glob(f"*/{SEAL}"))), None)
+        if one is None or (source / RUNS).exists():
+            raise
+        got, mend = "folders of single inputs", f"name one of them, such as {one.parent}"
+        raise OptionError(error.what, expected=error.expected, got=got, mend=mend) from error
 
 
 def _export_of(source: Path, known: Outcome, out: Path | None, formats: Formats) -> Outcome:
@@ -122,8 +148,8 @@ def _export(folder: Path, name: str, out: Path | None, formats: Formats) -> Outc
                 write_spatialdata(one, store, formats.tile_tokens)
             if formats.parquet:
                 write_parquet(one, tables)
-            notes = _notes(one, formats)
-    return Outcome(name, "done", str(store if formats.spatialdata else tables), notes=tuple(notes))
+            notes = *names_apart(folder, one), *_notes(one, formats)
+    return Exported(name, "done", str(beside), notes=notes, files=tuple(targets))
 
 
 def _notes(one: Mapped, formats: Formats) -> Iterator[str]:
@@ -134,7 +160,7 @@ def _notes(one: Mapped, formats: Formats) -> Iterator[str]:
         yield NO_TISSUE
     elif formats.spatialdata:
         if one.tokens_known.weights is None:
-            yield NO_WEIGHTS
+            yield NO_WEIGHTS_DERIVED if "relabel" in one.made_by else NO_WEIGHTS
         side = tile_side(one, formats.tile_tokens)
         if formats.tile_tokens is None and side > 1:
             yield f"it is large, so a tile is {side} × {side} tokens: --tile-tokens 1 keeps each"
@@ -152,7 +178,7 @@ def open_mapped(folder: Path) -> Iterator[Mapped]:
         ImageError: they are damaged.
     """
     with open_results(folder) as results:
-        recipe, rows = results.recipe, tuple(read_phenotypes(folder / TABLE))
+        recipe, rows = results.recipe, read_phenotypes(folder / TABLE)
         legend = read_legend(folder / LABELS)
         try:
             geometry, source = recipe["geometry"], recipe["source"]
@@ -167,6 +193,7 @@ def open_mapped(folder: Path) -> Iterator[Mapped]:
                 raise ValueError(f"{len(rows)} phenotypes, and {len(legend.names)} labels")
             if fault := table_fault(rows, len(rows) - 1):
                 raise ValueError(f"{TABLE} tells of {fault}")
+            rows = [replace(row, area_um2=_area_um2(row.area_px, mpp)) for row in named(rows, legend)]
         except (KeyError, TypeError, ValueError) as error:
             expected, mend = "what this version of histofactor wrote", "segment the input again"
             raise ImageError(
@@ -179,11 +206,16 @@ def open_mapped(folder: Path) -> Iterator[Mapped]:
             label_map=LabelMap(results.labels, mpp, (0, 0), names, colors, excluded),
             l0_per_px=(l0_x, l0_y),
             stride_px=stride,
-            rows=rows,
+            rows=tuple(rows),
             tokens=_tokens(results),
             margin=None,
             made_by=made_by(recipe),
         )
+
+
+def _area_um2(px: int, mpp: float | None) -> float | None:
+    """An area as it is, of which the table has two decimals."""
+    return None if mpp is None else px * mpp**2
 
 
 def _tokens(results: Results) -> Callable[[int, int], TokenRows]:

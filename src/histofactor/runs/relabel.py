@@ -20,7 +20,7 @@ from histofactor.concepts.bank.groups import Group, check_labels, regroup
 from histofactor.concepts.bank.one_name import joined, one_color
 from histofactor.errors import HistofactorError, ImageError, OptionError, OutputError
 from histofactor.export.geojson import write_geojson
-from histofactor.export.labels import write_labels
+from histofactor.export.labels import read_legend, write_labels
 from histofactor.export.overlay import thumbnail_size, write_overlay
 from histofactor.export.read import Results, open_results
 from histofactor.export.tables import read_phenotypes, write_phenotypes
@@ -107,12 +107,11 @@ def relabel(source: Path, out: Path, wanted: Regrouping, slide: Path | None = No
 
 def _weights(results: Results) -> SparseWeights:
     if results.weights is None:
-        raise OptionError(
-            f"{results.folder} holds no weights",
-            expected="the folder of one input that `histofactor segment --keep-weights` wrote",
-            got=f"no {WEIGHTS}",
-            mend="segment the input again with --keep-weights",
-        )
+        got, mend = f"no {WEIGHTS}", "segment the input again with --keep-weights"
+        if "relabel" in results.recipe:
+            got, mend = "what `relabel -o` wrote, which has none", "relabel the folder that it was made from"
+        expected = "the folder of one input that `histofactor segment --keep-weights` wrote"
+        raise OptionError(f"{results.folder} holds no weights", expected=expected, got=got, mend=mend)
     return results.weights
 
 
@@ -122,19 +121,19 @@ def groups_of(results: Results, weights: SparseWeights) -> list[Group]:
     Raises:
         ImageError: the results are damaged.
     """
-    names, colors = weights.header.names, weights.header.colors
+    names, colors, folder = weights.header.names, weights.header.colors, results.folder
     if "weights_of" not in results.recipe:
         return [Group((i,), *one) for i, one in enumerate(zip(names, colors, strict=True))]
     try:
         of = [tuple(members) for members in results.recipe["weights_of"]["of"]]
-        rows = [row for row in read_phenotypes(results.folder / TABLE) if 1 <= row.label <= len(of)]
-        groups = [Group(members, row.name, row.color or (0, 0, 0)) for members, row in zip(of, rows, strict=True)]
+        legend = read_legend(folder / LABELS)
+        groups = [Group(members, legend.names[label], legend.colors[label]) for label, members in enumerate(of, 1)]
         found = sorted(member for group in groups for member in group.members)
         whole = found == list(range(len(names))) and all(type(member) is int for member in found)
     except (KeyError, TypeError, ValueError) as error:
-        raise _not_groups(results.folder, str(error)) from error
+        raise _not_groups(folder, str(error)) from error
     if not whole:
-        raise _not_groups(results.folder, f"{of!r:.80}")
+        raise _not_groups(folder, f"{of!r:.80}")
     return groups
 
 

@@ -19,6 +19,7 @@ def test_what_is_there_is_needed_without_a_word():
 
 def test_all_that_is_missing_is_told_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)  # another test may have it
     with pytest.raises(OptionError) as error:
         need("evaluation needs", "evaluate", "json", "sklearn.metrics", "no_such_module")
     assert error.value.what == "evaluation needs scikit-learn and no_such_module"

@@ -10,6 +10,7 @@ sample too.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import struct
 import tokenize
@@ -260,6 +261,8 @@ def _opened(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             yield held
     except OSError as error:
+        if error.errno == errno.EINVAL:  # a place before the beginning of the file, as its directory says
+            raise DamagedError(f"{path.name} is not as it was written") from error
         raise DamagedError(f"{path.name} cannot be read ({error.strerror or error})") from error
     except _UNREADABLE as error:
         raise DamagedError(f"{path.name} is not as it was written") from error

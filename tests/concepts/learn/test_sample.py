@@ -141,7 +141,7 @@ def saved(tmp_path_factory):
 
 def test_a_directory_that_points_before_the_file_is_told(saved, tmp_path):
     changed = bytearray(saved)
-    changed[-6] ^= 1  # where the directory begins: the archive now seems to begin before the file
+    changed[-5] ^= 1  # where the directory begins: the archive now seems to begin before the file
     (tmp_path / "s.npz").write_bytes(bytes(changed))
     with pytest.raises(DamagedError, match=r"s\.npz is not as it was written"):
         Sample(90, 3).load(tmp_path / "s.npz")

@@ -13,7 +13,6 @@ import openslide
 from numpy.typing import NDArray
 
 HASHES = Path(__file__).with_name("hashes.json")
-TEACHER = "weights/nic_multitask4_pathology.safetensors"
 SLIDE = "data/slides/cmu-1-small-region.svs"
 
 

@@ -8,6 +8,7 @@ import torch
 
 from histofactor.concepts.bank.record import new_bank
 from histofactor.encoders.build import load_encoder
+from histofactor.encoders.embedded.network import DIM
 from histofactor.encoders.encode import encode
 from histofactor.encoders.encoder import Encoder, Inference, run_as
 from histofactor.encoders.joint import join
@@ -68,7 +69,7 @@ def test_a_joint_encoder_segments(tiny_encoder, coarse, tissue):
 
 def test_loaded_by_name():
     joint = load_encoder("embedded,embedded", device="cpu")
-    assert joint.spec.dim == 256
+    assert joint.spec.dim == 2 * DIM
     assert joint.spec.name == "embedded,embedded"
 
 
@@ -111,7 +112,7 @@ def test_a_joint_encoder_that_is_loaded_tells_how_it_runs():
     pixels = np.random.default_rng(0).integers(0, 255, (1, 128, 128, 3), np.uint8)
     alone = load_encoder("embedded", device="cpu", inference=Inference(precision="bfloat16", repair_tokens=True))
     values = encode(joint, pixels).values
-    torch.testing.assert_close(values[..., :128], encode(alone, pixels).values / np.sqrt(2))
+    torch.testing.assert_close(values[..., :DIM], encode(alone, pixels).values / np.sqrt(2))
     assert not torch.equal(values, encode(plain, pixels).values)
 
 

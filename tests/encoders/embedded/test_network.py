@@ -120,7 +120,18 @@ def test_tokens_change_little_where_they_begin_one_px_later(network: EmbeddedNet
     a, b = (network(part).relu() for part in (pixels[..., :-8, :-8], pixels[..., 1:-7, 1:-7]))
     inner = slice(HALO_PX // STRIDE_PX, -HALO_PX // STRIDE_PX)
     moved, spread = (a - b)[..., inner, inner].norm(), (a - a.mean((2, 3), keepdim=True))[..., inner, inner].norm()
-    assert moved < 0.25 * spread
+    assert moved < 0.35 * spread
+
+
+def test_the_surround_is_round_and_the_same_turned_and_mirrored(network: EmbeddedNetwork):
+    kernel = network.contrast.weight[:, 0]
+    assert torch.equal(kernel, kernel.flip(2))
+    assert torch.equal(kernel, kernel.transpose(1, 2))
+    y, x = torch.meshgrid(*[torch.arange(17) - 8.0] * 2, indexing="ij")
+    beyond = torch.hypot(y, x) >= 8.5
+    assert beyond.sum() > 40
+    assert not kernel[:, beyond].any()
+    assert kernel[:, ~beyond].any()
 
 
 def test_tokens_are_centred_on_their_block():

@@ -8,9 +8,9 @@ from torch import nn
 from histofactor.encoders.embedded.few_channels import halve_few
 from histofactor.encoders.embedded.winograd import halve, transformed
 
-REVISION = "2"
+REVISION = "3"
 STRIDE_PX = 8
-DIM = 128
+DIM = 160
 # A token sees its own 8 px block and at most RADIUS_PX px beyond it, on every side.
 RADIUS_PX = 95
 HALO_PX = 96
@@ -77,8 +77,8 @@ class EmbeddedNetwork(nn.Module):
     """Dense features of H&E tissue at about 1 µm/px, 8 px a token.
 
     ``stem``, ``body`` and ``code`` start as the Neural Image Compression encoder (Tellez et al., IEEE TPAMI 2021) run
-    densely at stride 8 (à trous); ``contrast`` weighs every channel against its surround of 17×17 tokens, which takes
-    away much of what differs between laboratories and organs. All are trained further; see MODEL_CARD.md.
+    densely at stride 8 (à trous); ``contrast`` weighs every channel against its surround, by a kernel that is round,
+    ends softly, and is the same turned and mirrored. They are trained further; see MODEL_CARD.md.
     """
 
     def __init__(self) -> None:

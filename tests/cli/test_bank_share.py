@@ -7,6 +7,7 @@ import pytest
 from histofactor.concepts.bank.file import BankFile, load_bank, write_bank_file
 from histofactor.concepts.bank.record import bank_hash, new_bank
 from histofactor.concepts.on_hub import BANK, CARD
+from histofactor.encoders.embedded.network import DIM
 from histofactor.records import EncoderKey
 from small_banks import bank, vectors
 
@@ -95,7 +96,7 @@ def test_a_pull_takes_nothing_away(histofactor, hub, shared_bank, tmp_path):
 def test_segmented_with_a_bank_of_the_hub(histofactor, hub, whole_study, tmp_path):
     _, paths = whole_study
     key = load_bank(whole_study[0] / BANK).encoder
-    made = new_bank(vectors(4, 256), key, mpp=1.0)
+    made = new_bank(vectors(4, 2 * DIM), key, mpp=1.0)
     write_bank_file(BankFile({4: made}), tmp_path / "b.safetensors")
     histofactor("concepts", "push", tmp_path / "b.safetensors", "hf://anna/bank")
     options = ("--fast", "--source-mpp", 1, "-o", tmp_path / "out")

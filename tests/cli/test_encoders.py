@@ -39,7 +39,7 @@ def test_the_table_of_the_docs_is_the_one_printed(histofactor):
 def test_check_says_what_it_found(histofactor):
     code, out, _ = histofactor("encoders", "check", "embedded", "--device", "cpu")
     assert code == 0
-    for word in ("needs no hub", "128 × 128 tokens of 128", "geometry: right", "tokens/s"):
+    for word in ("needs no hub", "128 × 128 tokens of 160", "geometry: right", "tokens/s"):
         assert word in out
 
 

@@ -346,7 +346,7 @@ def test_the_recommended_k_is_used_and_what_else_is_told(histofactor, image, tmp
 
 
 def test_small_pieces_are_merged_where_that_is_asked_for(histofactor, image, tmp_path):
-    arguments = ("--concepts", "embedded", "-k", 8, "--fast")
+    arguments = ("--concepts", "embedded", "-k", 64, "--fast")
     for out, more in (("plain", ()), ("merged", ("--min-area", 2000))):
         code, _, err = histofactor("segment", image, "-o", tmp_path / out, *arguments, "--source-mpp", 0.5, *more)
         assert code == 0, err

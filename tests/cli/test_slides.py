@@ -74,9 +74,9 @@ def test_damaged_slides_are_told_and_the_others_finish(histofactor, slides, tmp_
     places = re.findall(r"(\d+) × (\d+) px at \((\d+), (\d+)\)", outcomes["damaged"]["error"])
     boxes = [(int(left), int(top), int(left) + int(w), int(top) + int(h)) for w, h, left, top in places]
     assert any(a <= x and b <= y and x + 256 <= c and y + 256 <= d for a, b, c, d in boxes)
-    beyond = np.ones(whole.shape, bool)  # tokens near the damage saw what stands for it
+    beyond = np.ones(whole.shape, bool)  # tokens near the damage saw what stands for it, all have a mean with it
     beyond[max(y // 2 - 320, 0) : y // 2 + 448, max(x // 2 - 320, 0) : x // 2 + 448] = False
-    assert (labels[beyond] == whole[beyond]).mean() > 0.999
+    assert (labels[beyond] == whole[beyond]).mean() > 0.995
     recipe = json.loads((out / "damaged/segmentation.json").read_text())
     assert 0 < recipe["unreadable"] < 0.2
     with gzip.open(out / "damaged/regions.geojson.gz") as file:

@@ -73,4 +73,4 @@ def test_a_study_says_what_it_did(histofactor, images, tmp_path):
     assert sample.exists()
     banks = load_banks(tmp_path / "out/concepts.safetensors")
     assert 6 in banks
-    assert banks[6].centring.share == 0.5
+    assert banks[6].centring.share == 0.75

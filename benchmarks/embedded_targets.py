@@ -6,7 +6,7 @@ are clustered without labels (K = 64, and its unions at 16; three seeds) and pro
 of its px on the other patients. ``probe`` is a logistic regression on features that are centred alike, patients held
 out.
 
-    python benchmarks/teachers.py ../shared REVISION-2.safetensors      writes results/teachers.csv
+    python benchmarks/embedded_targets.py ../shared REVISION-2.safetensors      writes results/embedded_targets.csv
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
             (name, k, np.mean(v), min(v), max(v), probed(centred(grids), truth, patients)) for k, v in found.items()
         ]
         print(*rows[-len(KS) :], sep="\n", flush=True)
-    report("teachers", ("features", "K", "mIoU", "lowest seed", "highest seed", "probe"), rows, ("torch",))
+    report("embedded_targets", ("features", "K", "mIoU", "lowest seed", "highest seed", "probe"), rows, ("torch",))
 
 
 def at_one_micron(dataset, item) -> tuple[np.ndarray, np.ndarray]:

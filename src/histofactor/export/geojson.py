@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 import os
-from typing import Any
+from typing import Any, Protocol
 
 import shapely
 from shapely.geometry import LinearRing
@@ -15,17 +15,39 @@ from histofactor.base.files import atomic, stable_uuid
 from histofactor.base.text import markup_text
 from histofactor.export.tables import hex_color
 from histofactor.masks.polygons import Outlining, Piece, stream_polygons
-from histofactor.records import Color, Segmentation
+from histofactor.records import Color, LabelMap, Raster, SlideInfo
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+SOURCE = "histofactor"
+
+
+class Outlined(Protocol):
+    """What has regions: a ``Segmentation``, or as much of one."""
+
+    @property
+    def slide(self) -> SlideInfo:
+        """The input."""
+
+    @property
+    def label_map(self) -> LabelMap:
+        """The labels."""
+
+    @property
+    def margin(self) -> Raster | None:
+        """Margins of its px, or None where there are none."""
+
+    @property
+    def l0_per_px(self) -> tuple[float, float]:
+        """(x, y) level-0 px per px of the label map."""
 
 
 def write_geojson(
-    segmentation: Segmentation,
+    segmentation: Outlined,
     path: str | os.PathLike[str],
     *,
     tolerance_px: float = 1.0,
     min_area_px: int = 64,
+    source: str = SOURCE,
 ) -> None:
     """Write ``regions.geojson.gz``: a FeatureCollection of level-0 polygons that QuPath ≥ 0.6 opens.
 
@@ -43,6 +65,7 @@ def write_geojson(
         segmentation: the labels, margins and level-0 frame.
         path: the file to write.
         tolerance_px, min_area_px: as in ``Outlining``; a tolerance of 0 keeps every corner.
+        source: what the regions tell as their ``source``.
 
     Raises:
         OutputError: the file cannot be written.
@@ -56,11 +79,11 @@ def write_geojson(
         with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text:
             text.write('{"type":"FeatureCollection","features":[')
             for index, piece in enumerate(pieces):
-                text.write((",\n" if index else "\n") + _feature(segmentation, piece))
+                text.write((",\n" if index else "\n") + _feature(segmentation, piece, source))
             text.write("\n]}\n")
 
 
-def _feature(segmentation: Segmentation, piece: Piece) -> str:
+def _feature(segmentation: Outlined, piece: Piece, source: str) -> str:
     label_map, path = segmentation.label_map, segmentation.slide.path
     rings = "],[".join(map(_coordinates, (piece.polygon.exterior, *piece.polygon.interiors)))
     geometry = f'{{"type":"Polygon","coordinates":[[{rings}]]}}'
@@ -71,7 +94,7 @@ def _feature(segmentation: Segmentation, piece: Piece) -> str:
         measurements["area_um2"] = round(piece.area_px * label_map.mpp**2, 3)
     measurements["tissue_piece"] = piece.tissue_piece
     name, color = label_map.names[piece.label - 1], label_map.colors[piece.label - 1]
-    told = told_of(piece.label, name, color, excluded=piece.label in label_map.excluded)
+    told = told_of(piece.label, name, color, excluded=piece.label in label_map.excluded, source=source)
     properties = {
         "objectType": "annotation",
         "classification": told["classification"],
@@ -79,14 +102,16 @@ def _feature(segmentation: Segmentation, piece: Piece) -> str:
         "measurements": measurements,
         "metadata": told["metadata"],
     }
-    id_ = stable_uuid("region", path.name if path is not None else "", piece.label, geometry)
+    id_ = stable_uuid(
+        "region" if source == SOURCE else source, path.name if path is not None else "", piece.label, geometry
+    )
     return f'{{"type":"Feature","id":"{id_}","geometry":{geometry},"properties":{_json(properties)}}}'
 
 
-def told_of(label: int, name: str, color: Color, *, excluded: bool) -> dict[str, dict[str, Any]]:
+def told_of(label: int, name: str, color: Color, *, excluded: bool, source: str = SOURCE) -> dict[str, dict[str, Any]]:
     """The properties of a region that tell its phenotype: ``classification`` and ``metadata``."""
     called = class_name(name, label)
-    metadata = {"source": "histofactor", "color": hex_color(color)} | ({"excluded": "yes"} if excluded else {})
+    metadata = {"source": source, "color": hex_color(color)} | ({"excluded": "yes"} if excluded else {})
     classification = {"name": f"Artefact: {called}" if excluded else called, "color": list(color)}
     return {"classification": classification, "metadata": metadata}
 

@@ -36,10 +36,12 @@ class Outputs:
         weights: the largest weights of every token, from which labels can be derived again; None: where the concepts
             are those of the output folder, which may yet be merged.
         ome_zarr: the label map as OME-Zarr too.
+        quality: what of the tissue is out of focus, under pen or folded, see ``runs.quality``.
     """
 
     weights: bool | None = None
     ome_zarr: bool = False
+    quality: bool = False
 
 
 def keep_weights(segmentation: Segmentation, rows: Iterable[SparseRows], place: Place, recipe: str) -> None:

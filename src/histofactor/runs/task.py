@@ -11,7 +11,7 @@ from typing import Any
 import histofactor
 from histofactor.base.clock import Watch
 from histofactor.base.files import check_folder, remove, sweep
-from histofactor.base.names import OME_ZARR, WEIGHTS
+from histofactor.base.names import OME_ZARR, QUALITY, WEIGHTS
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import ImageError, OutputError
@@ -21,6 +21,7 @@ from histofactor.records.urls import Input, Url
 from histofactor.runs.loaded import keep_encoder, kept_encoder
 from histofactor.runs.outcome import Outcome, attempt
 from histofactor.runs.place import Place, Seal, clear, holding, read_seal, seal, unseal, windows_of
+from histofactor.runs.quality import control
 from histofactor.runs.results import Outputs, keep_weights, write_results
 from histofactor.runs.rewrite import rewrite
 from histofactor.runs.source import Opening
@@ -149,6 +150,8 @@ def _segment(task: Task, segmenter: Segmenter, watch: Watch, memory: FeatureMemo
         segmentation = segment_slide(slide, segmenter, store=store, watch=watch, held=held)
         unseal(place)  # not before: results that were finished in another way stay whole where this one fails
         sweep(place.results)
+        if task.outputs.quality:
+            segmentation = control(segmentation, slide, place, watch.clock)
         write_results(segmentation, slide, place, task.outputs, watch.clock)
         if task.outputs.weights:
             with watch.clock("weights"):
@@ -234,7 +237,8 @@ def labels_recipe(task: Task, segmenter: Segmenter) -> LabelsRecipe:
 
 def outputs_recipe(task: Task, segmenter: Segmenter) -> OutputsRecipe:
     """What is written of an input."""
-    bank, asked = segmenter.bank, {WEIGHTS: bool(task.outputs.weights), OME_ZARR: task.outputs.ome_zarr}
+    bank, outputs = segmenter.bank, task.outputs
+    asked = {WEIGHTS: bool(outputs.weights), OME_ZARR: outputs.ome_zarr, QUALITY: outputs.quality}
     return OutputsRecipe(
         files=tuple(name for name, wanted in asked.items() if wanted),
         names=() if bank is None else bank.names,

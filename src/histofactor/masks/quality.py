@@ -48,7 +48,7 @@ _SPLINE = np.array([1.0, 4.0, 6.0, 4.0, 1.0])  # of whole numbers: sums in float
 _FLOOR_PX = 4
 _NEAR, _FAR = 3, 9  # cells that are taken together
 _ORDER = (0, 2, 1)  # the last one wins
-_LEAST_RANGE, _MOST = 0.1, 3.0  # of a measure on the tissue; in units of it
+_LEAST_RANGE, _MOST = 0.05, 6.0  # of a measure on the tissue; in units of it
 _LEAST = 1e-4  # detail, in density: below what 8 bits can tell
 
 Mask = NDArray[np.bool_]
@@ -130,7 +130,7 @@ def fold_terms(measured: Float, tissue: Mask) -> Float:
     """What a fold is told by, (h, w, 27): six measures around every cell, and all products of two of them.
 
     They are middle and coarse detail, the densities and the floor of red, each less the median of the tissue and in
-    units of its interquartile range, and cut off at 3.
+    units of its interquartile range, and cut off at 6.
     """
     low, median, high = np.percentile(measured[tissue], (25, 50, 75), axis=0)
     told = (_around(measured, tissue, _NEAR) - median) / np.maximum(high - low, _LEAST_RANGE)

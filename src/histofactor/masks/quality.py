@@ -47,7 +47,7 @@ _DETAIL = np.rint(_OD * _STEPS).astype(np.float64)
 _SPLINE = np.array([1.0, 4.0, 6.0, 4.0, 1.0])  # of whole numbers: sums in float64 are exact
 _FLOOR_PX = 4
 _NEAR, _FAR = 3, 9  # cells that are taken together
-_ORDER = (0, 2, 1)  # the last one wins
+_ORDER = (2, 0, 1)  # the last one wins
 _LEAST_RANGE, _MOST = 0.1, 3.0  # of a measure on the tissue; in units of it
 _LEAST = 1e-4  # detail, in density: below what 8 bits can tell
 
@@ -103,7 +103,7 @@ def marks(measured: Float, tissue: Mask) -> NDArray[np.uint8]:
         tissue: (h, w) cells that hold tissue and were measured.
 
     Returns:
-        (h, w): 0, or 1 + the index of one of ``NAMES``; where several hold, pen before fold before out of focus.
+        (h, w): 0, or 1 + the index of one of ``NAMES``; where several hold, pen before out of focus before fold.
     """
     found = np.zeros(tissue.shape, np.uint8)
     if tissue.any():

@@ -41,7 +41,7 @@ def test_every_token_knows_its_slide(bank):
         check_explained(bank, file, k, learned)
         again = told_by(file, k, learned).banks[k]
         ours, theirs = (np.array(one.provenance["per_slide"]) for one in (again, level))
-        assert np.abs(ours - theirs).sum() <= 0.005 * theirs.sum()  # what is negative in a centroid became 0
+        assert np.abs(ours - theirs).sum() <= 0.01 * theirs.sum()  # what is negative in a centroid became 0
         assert len(again.provenance["examples"]) == k
 
 

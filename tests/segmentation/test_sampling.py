@@ -19,7 +19,7 @@ from histofactor.segmentation.sampling import (
     take_tokens,
 )
 from histofactor.segmentation.setup import load_setup
-from histofactor.segmentation.window_memory import bytes_of_features
+from histofactor.segmentation.window_memory import WindowMemory, bytes_of_features
 from histofactor.slides.blocks import read_blocks
 from histofactor.slides.phantom import phantom
 from histofactor.slides.reader import open_slide
@@ -92,6 +92,16 @@ def test_the_stain_of_tokens_is_that_under_them(setting):
     whole = (columns < measured.shape[1]) & (rows < measured.shape[0])  # others reach beyond the image
     np.testing.assert_allclose(sample.stains[part][whole], measured[rows[whole], columns[whole]], atol=1e-5)
     assert not np.isnan(sample.stains[part]).any()
+
+
+def test_stain_is_the_same_where_features_are_at_hand_already(setting):
+    slide, setup, plan = setting
+    planned = Planned(slide, setup, plan, WindowMemory())
+    first, again = (Sample(500, setup.encoder.spec.dim, 0) for _ in range(2))
+    for sample in (first, again):
+        put_tokens(sample, 0, take_tokens(planned, sample.quota, Whose("a")))
+    assert not np.isnan(first.stains[: first.size]).any()
+    np.testing.assert_array_equal(again.stains[: again.size], first.stains[: first.size])
 
 
 def test_the_stain_of_a_tile_is_the_mean_of_its_tokens(setting):

@@ -143,6 +143,7 @@ def encode_rows(
         index, number = place
         batch = of_rows[index][number]
         if elsewhere is not None and (found := elsewhere.get(index, batch)) is not None:
+            _show_px(planned, batch)
             return found
         with ExitStack() as turn:
             lane = _Lane(lambda: turn.enter_context(at_work), device, lambda stage: clock(stage, lanes))
@@ -192,6 +193,7 @@ def _encoded(planned: Planned, batch: Sequence[Window], lane: _Lane) -> EncodedB
     """Features of a batch: read and encoded, or from memory."""
     encoder, memory = planned.setup.encoder, planned.memory
     if memory is not None and (held := memory.recall(batch, encoder.device)) is not None:
+        _show_px(planned, batch)
         return held
     with lane.timed("read"):
         read = [read_window(planned.slide, planned.plan.frame, window) for window in batch]
@@ -208,6 +210,13 @@ def _encoded(planned: Planned, batch: Sequence[Window], lane: _Lane) -> EncodedB
     if memory is not None:
         memory.keep(batch, encoded)
     return encoded
+
+
+def _show_px(planned: Planned, batch: Sequence[Window]) -> None:
+    """Read windows whose features are at hand for whoever looks at their px."""
+    if planned.on_read is not None:
+        for window in batch:
+            planned.on_read(window, read_window(planned.slide, planned.plan.frame, window).rgb)
 
 
 def mean_colours(rgb: NDArray[np.uint8], patch_px: int) -> Float:

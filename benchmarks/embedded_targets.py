@@ -62,9 +62,8 @@ def main() -> None:
     rows = []
     for name, grids in kinds.items():
         found = clustered(centred(rooted(grids)), truth, patients)
-        rows += [
-            (name, k, np.mean(v), min(v), max(v), probed(centred(grids), truth, patients)) for k, v in found.items()
-        ]
+        probe = probed(centred(grids), truth, patients)
+        rows += [(name, k, np.mean(v), min(v), max(v), probe) for k, v in found.items()]
         print(*rows[-len(KS) :], sep="\n", flush=True)
     report("embedded_targets", ("features", "K", "mIoU", "lowest seed", "highest seed", "probe"), rows, ("torch",))
 

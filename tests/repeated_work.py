@@ -16,11 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import tiny
 from histofactor.base.clock import Watch
-from histofactor.concepts.bank.record import new_bank
 from histofactor.encoders import batch
-from histofactor.encoders.build import Encoder
-from histofactor.records import Centring, EncoderSpec, WeightsSource, WindowRule
+from histofactor.records import Centring
 from histofactor.segmentation import encoding, sampling
 from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.plan import make_plan
@@ -43,31 +42,10 @@ REAL = encoding.encode
 
 def tiny_segmenter(bank):
     """A segmenter of twelve random channels and six random concepts."""
-    network = torch.nn.Conv2d(3, 12, 24, stride=8, padding=8)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)) * 0.2)
-    spec = EncoderSpec(
-        name="tiny",
-        source=WeightsSource("test", "Conv2d", revision="1"),
-        patch_px=8,
-        dim=12,
-        prefix_tokens=0,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.25, 0.25, 0.25),
-        mpp=1.0,
-        window=WindowRule(128, 32, 16, fixed=False),
-        layer="conv",
-        transform="relu",
-        licence="none",
-        gated=False,
-        facts="made for the tests",
-    )
-    encoder = Encoder(spec, network.eval().requires_grad_(False), torch.device("cpu"))
-    vectors = np.random.default_rng(0).gamma(0.5, 1.0, (6, 12)).astype(np.float32)
-    concepts = new_bank(vectors, spec.key, mpp=1.0)
+    encoder = tiny.encoder()
+    concepts = tiny.bank(encoder)
     if bank != "plain":
-        concepts = replace(concepts, centring=Centring(0.5, vectors.mean(0)))
+        concepts = replace(concepts, centring=Centring(0.5, concepts.vectors.mean(0)))
     return prepare(encoder=encoder, concepts=concepts, options=SegmentOptions(views=1, tissue=False))
 
 

@@ -13,32 +13,21 @@ from shapely.geometry import LinearRing
 
 from histofactor.base.files import atomic, stable_uuid
 from histofactor.base.text import markup_text
+from histofactor.export.overlay import Placed
 from histofactor.export.tables import hex_color
 from histofactor.masks.polygons import Outlining, Piece, stream_polygons
-from histofactor.records import Color, LabelMap, Raster, SlideInfo
+from histofactor.records import Color, Raster
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 SOURCE = "histofactor"
 
 
-class Outlined(Protocol):
+class Outlined(Placed, Protocol):
     """What has regions: a ``Segmentation``, or as much of one."""
-
-    @property
-    def slide(self) -> SlideInfo:
-        """The input."""
-
-    @property
-    def label_map(self) -> LabelMap:
-        """The labels."""
 
     @property
     def margin(self) -> Raster | None:
         """Margins of its px, or None where there are none."""
-
-    @property
-    def l0_per_px(self) -> tuple[float, float]:
-        """(x, y) level-0 px per px of the label map."""
 
 
 def write_geojson(

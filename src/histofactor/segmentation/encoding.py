@@ -21,7 +21,7 @@ from histofactor.segmentation.batches import LANES, batches, within_a_row
 from histofactor.segmentation.canvas import Canvas
 from histofactor.segmentation.method import Directions
 from histofactor.segmentation.plan import Plan, WindowRow
-from histofactor.segmentation.reading import read_window
+from histofactor.segmentation.reading import Pixels, read_window
 from histofactor.segmentation.setup import Setup
 from histofactor.segmentation.window_memory import EncodedBatch, WindowMemory
 from histofactor.slides.blocks import Block
@@ -143,7 +143,8 @@ def encode_rows(
         index, number = place
         batch = of_rows[index][number]
         if elsewhere is not None and (found := elsewhere.get(index, batch)) is not None:
-            _show_px(planned, batch)
+            if planned.on_read is not None:
+                _read(planned, batch)
             return found
         with ExitStack() as turn:
             lane = _Lane(lambda: turn.enter_context(at_work), device, lambda stage: clock(stage, lanes))
@@ -193,13 +194,11 @@ def _encoded(planned: Planned, batch: Sequence[Window], lane: _Lane) -> EncodedB
     """Features of a batch: read and encoded, or from memory."""
     encoder, memory = planned.setup.encoder, planned.memory
     if memory is not None and (held := memory.recall(batch, encoder.device)) is not None:
-        _show_px(planned, batch)
+        if planned.on_read is not None:
+            _read(planned, batch)
         return held
     with lane.timed("read"):
-        read = [read_window(planned.slide, planned.plan.frame, window) for window in batch]
-        if planned.on_read is not None:
-            for window, pixels in zip(batch, read, strict=True):
-                planned.on_read(window, pixels.rgb)
+        read = _read(planned, batch)
         turned = [np.rot90(pixels.rgb, window.turns) for pixels, window in zip(read, batch, strict=True)]
     lane.turn()
     with lane.device, lane.timed("encode"):
@@ -212,11 +211,13 @@ def _encoded(planned: Planned, batch: Sequence[Window], lane: _Lane) -> EncodedB
     return encoded
 
 
-def _show_px(planned: Planned, batch: Sequence[Window]) -> None:
-    """Read windows whose features are at hand for whoever looks at their px."""
+def _read(planned: Planned, batch: Sequence[Window]) -> list[Pixels]:
+    """The px of windows, shown to whoever looks at them; also of those whose features are at hand."""
+    read = [read_window(planned.slide, planned.plan.frame, window) for window in batch]
     if planned.on_read is not None:
-        for window in batch:
-            planned.on_read(window, read_window(planned.slide, planned.plan.frame, window).rgb)
+        for window, pixels in zip(batch, read, strict=True):
+            planned.on_read(window, pixels.rgb)
+    return read
 
 
 def mean_colours(rgb: NDArray[np.uint8], patch_px: int) -> Float:

@@ -1,5 +1,6 @@
 """Shards: every input belongs to one, which hangs on the input alone; together they do what one process does."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -118,7 +119,9 @@ def test_all_shards_tell_the_same_command():
 
 @pytest.fixture
 def images(tmp_path):
-    paths = [tmp_path / "in" / f"{name}.png" for name in "abcdef"]
+    """Six inputs of which each of three shards has one at least; shards hang on paths, and those on where tests run."""
+    folders = ([tmp_path / f"in{number}" / f"{name}.png" for name in "abcdef"] for number in itertools.count())
+    paths = next(paths for paths in folders if {number_of(path, 3) for path in paths} == {1, 2, 3})
     paths[0].parent.mkdir()
     for seed, path in enumerate(paths):
         Image.fromarray(phantom((200, 160), seed=seed, mpp=1.0).image).save(path)

@@ -40,3 +40,25 @@ def test_a_published_split_without_training_images(histofactor, tmp_path):
     code, _, err = histofactor("benchmark", "wsss4luad", tmp_path, "-o", tmp_path / "out", "--published-split")
     assert code == 2
     assert "no published split" in err
+
+
+def test_the_paper_stands_beside_ours_under_any_seed(histofactor, tmp_path):
+    for number, institute in enumerate(("A1", "A1", "OL", "OL")):
+        tissue = phantom((272, 260), seed=number, mpp=1.0)
+        for name, picture in (("images", tissue.image), ("masks", tissue.truth.astype("uint8"))):
+            (tmp_path / f"bcss/{name}").mkdir(parents=True, exist_ok=True)
+            stem = f"TCGA-{institute}-000{number}-DX1_MPP-1.0000"
+            Image.fromarray(picture).save(tmp_path / f"bcss/{name}/{stem}.png")
+    made = {}
+    for seed in (0, 1):
+        options = ("-k", "4", "--methods", "project", "--published-split", "--paper", "--seed", seed, "--fast")
+        code, stdout, err = histofactor("benchmark", "bcss", tmp_path / "bcss", "-o", tmp_path / f"{seed}", *options)
+        assert code == 0, err
+        made[seed] = json.loads((tmp_path / f"{seed}/evaluation.json").read_text())
+        names = [one["method"] for one in made[seed]["results"]]
+        assert names == ["project", "paper a", "paper b", "paper c", "paper d", "paper a, tiles"]
+        assert all(name in stdout for name in (*names, "colour", "linear probe", "grid oracle"))
+        assert f"seed {seed}" in made[seed]["protocol"]
+        assert [*made[seed]["results"][0]["scores"]["sources"]["institute"]] == ["nmi", "ari", "tail"]
+    first, second = ([one["bank"] for one in made[seed]["results"]] for seed in made)
+    assert all(ours != theirs for ours, theirs in zip(first[:4], second[:4], strict=True))

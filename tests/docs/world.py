@@ -46,6 +46,7 @@ def make_world(folder, kept, run):
     for name in ("DATASET", "FOLDER"):
         write_dataset(folder / name)
     write_glas(folder / "glas")
+    write_bcss(folder / "bcss")
     (folder / "train.txt").write_text("p0\n")
     (folder / "test.txt").write_text("p1\n")
     write_weights(folder)
@@ -122,6 +123,16 @@ def write_glas(folder):
         Image.fromarray((made.truth == made.truth.max()).astype(np.uint8)).save(folder / f"{stem}_anno.bmp")
         rows.append(f"{stem}, {number}, benign")
     (folder / "Grade.csv").write_text("\n".join(rows) + "\n")
+
+
+def write_bcss(folder):
+    """Regions of BCSS as their publishers distribute them, two of each part."""
+    for number, institute in enumerate(("A1", "A2", "OL", "GM")):
+        made = phantom((SIDE, SIDE), seed=number, mpp=MPP)
+        for name, picture in (("images", made.image), ("masks", made.truth.astype(np.uint8))):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            stem = f"TCGA-{institute}-000{number}-DX1_xmin1_ymin2_MPP-{MPP:.4f}"
+            Image.fromarray(picture).save(folder / f"{name}/{stem}.png")
 
 
 def write_weights(folder):

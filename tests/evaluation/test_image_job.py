@@ -63,7 +63,7 @@ def test_workers_of_ray_score_as_one_process_does(ray_cluster, dataset, folder, 
     for name, engine in (("one", Engine()), ("two", ray)):
         options = EvaluateOptions(ks=(8,), fast=True, stability=1, engine=engine)
         done = []
-        evaluate(folder, tmp_path / name, options=options, on_image=done.append)
+        evaluate(folder, tmp_path / name, concepts="embedded", options=options, on_image=done.append)
         assert sorted(done) == sorted(item.stem for item in dataset.items)
     one, two = (json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("one", "two"))
     assert one == two

@@ -16,7 +16,7 @@ from histofactor.errors import OptionError
 from histofactor.evaluation import image_job
 from histofactor.evaluation.data.datasets import load_dataset, read_truth
 from histofactor.evaluation.data.split import Split
-from histofactor.evaluation.run import EvaluateOptions, evaluate
+from histofactor.evaluation.run import EvaluateOptions, encodings, evaluate
 from histofactor.evaluation.scores.labels import level0_labels
 from histofactor.evaluation.scores.protocol import cross_validate
 from histofactor.evaluation.scores.stability import DISTURBANCES
@@ -70,9 +70,43 @@ def test_the_encoder_is_loaded_as_the_concepts_were_learned(tissue_folder, tmp_p
     assert result.encoder.transform == "split"
 
 
-def test_methods_with_concepts_of_every_image_cannot_be_evaluated(tissue_folder, tiny_encoder):
-    with pytest.raises(OptionError, match="'single' mean something else in every image"):
-        evaluate(tissue_folder, encoder=tiny_encoder, options=EvaluateOptions(ks=(2,), methods=("single",)))
+def test_methods_with_concepts_of_every_image_have_scores_of_single_images(tissue_folder, tiny_encoder, tmp_path):
+    done, options = [], EvaluateOptions(ks=(2,), methods=("single",))
+    assert encodings(None, options) == 1  # there is nothing to learn
+    found = evaluate(tissue_folder, tmp_path / "out", encoder=tiny_encoder, options=options, on_image=done.append)
+    (result,), report = found.results, json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert done == sorted(PATIENTS)
+    assert result.alone
+    assert 0 < result.scores.image_nmi == np.mean([image.nmi for image in result.scores.images]) < 1
+    assert np.isnan(result.scores.mean_iou)
+    assert report["results"][0]["scores"]["mean_iou"] is None
+    assert report["differences"] == []
+    page = (tmp_path / "out/evaluation.html").read_text()
+    assert f"<td>{result.scores.image_nmi:.3f}</td>" in page
+    assert "no label has a class" in page
+    assert "Best and worst images" not in page
+    assert "<svg" not in page
+
+
+def test_variants_of_the_paper_stand_beside_ours(tissue_folder, tiny_encoder, tmp_path):
+    for seed, stem in enumerate(PATIENTS):
+        tissue = phantom((96, 96), seed=seed, mpp=1.0)
+        Image.fromarray(tissue.image).save(tissue_folder / f"images/{stem}.png")
+        Image.fromarray(np.where(tissue.truth % 2, 4, 1).astype(np.uint8)).save(tissue_folder / f"labels/{stem}.png")
+    done, options = [], EvaluateOptions(ks=(2, 6), fast=True, paper=True)
+    found = evaluate(tissue_folder, tmp_path / "out", encoder=tiny_encoder, options=options, on_image=done.append)
+    assert len(done) == 4 * encodings(None, options) == 4 * 5
+    names = [(one.method, one.k) for one in found.results]
+    assert names[:2] == [("project", 2), ("project", 6)]
+    assert names[2:8] == [(f"paper {name}", k) for name in "abc" for k in (2, 6)]
+    assert names[8:] == [("paper d", 12)]
+    assert "; paper a, tiles lacks K = 2, 6, for there are fewer tiles" in found.protocol
+    assert {one.encoder.transform for one in found.results[2:]} == {"relu"}
+    assert [one.alone for one in found.results] == [one.method == "paper d" for one in found.results]
+    report = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert [one["method"] for one in report["differences"] if one["k"] == 6] == ["paper a", "paper b", "paper c"]
+    page = (tmp_path / "out/evaluation.html").read_text()
+    assert all(f"<td>{name}</td><td>{k}</td>" in page for name, k in names)
 
 
 @pytest.mark.parametrize("options", [{"ks": ()}, {"methods": ()}])
@@ -176,7 +210,7 @@ def test_concepts_are_learned_where_none_ship_and_labels_are_not_looked_at(tissu
         Image.fromarray(np.where(tissue.truth % 2, 4, 1).astype(np.uint8)).save(tissue_folder / f"labels/{stem}.png")
     options = EvaluateOptions(ks=(3, 2), fast=True)
     found = evaluate(tissue_folder, encoder=tiny_encoder, options=options)
-    assert found.protocol.endswith("; concepts learned from all 4 images without labels, held-out ones too")
+    assert found.protocol.endswith("; concepts learned from all 4 images without labels, held-out ones too, seed 0")
     for path in (tissue_folder / "labels").iterdir():  # other labels, the same concepts
         with Image.open(path) as image:
             mirrored = np.asarray(image)[::-1].copy()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from histofactor.cli.evaluate import CONCEPTS, Ways, run_and_tell
+from histofactor.cli.evaluate import CONCEPTS, PAPER, SEED, Ways, run_and_tell
 from histofactor.cli.options import EncoderChoice, encoder_options
 
 
@@ -26,6 +26,8 @@ def benchmark(  # noqa: PLR0913 - one parameter an option
     published_split: Annotated[
         bool, typer.Option("--published-split", help="Score the publishers' test images once, by their other images.")
     ] = False,
+    paper: Annotated[bool, PAPER] = False,
+    seed: Annotated[int, SEED] = 0,
     choice: EncoderChoice,
 ) -> None:
     """Score unsupervised segmentation on a public data set that you have downloaded.
@@ -42,4 +44,4 @@ def benchmark(  # noqa: PLR0913 - one parameter an option
     if published_split and not (dataset / "train.txt").is_file():
         raise OptionError(f"{name} has no published split, or not all of it is there", mend="drop --published-split")
     split = read_split(dataset / "train.txt", dataset / "test.txt") if published_split else None
-    run_and_tell(dataset, out, Ways(choice, concepts, k, methods, split))
+    run_and_tell(dataset, out, Ways(choice, concepts, k, methods, split, paper=paper, seed=seed))

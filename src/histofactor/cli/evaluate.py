@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,14 +34,17 @@ class Ways:
     methods: str
     split: Split | None = None
     stability: int = 0
+    paper: bool = False
+    seed: int = 0
     engine: Engine | None = None
 
 
 CONCEPTS = typer.Option(
     metavar="FILE|embedded",
-    help="Concept bank; default: the one that ships with the embedded encoder, for others learned from the images, "
-    "without labels.",
+    help="Concept bank, or the one that ships; default: learned from the images, without labels, as `segment` does.",
 )
+SEED = typer.Option(min=0, help="Seed of the sample that concepts are learned from, and of their clustering.")
+PAPER = typer.Option("--paper", help="Score the variants a to d of the paper beside ours, same encoder and K.")
 
 
 @engine_options
@@ -55,6 +59,8 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     train_split: Annotated[Path | None, typer.Option(help="Text file: images or patients that tell classes.")] = None,
     test_split: Annotated[Path | None, typer.Option(help="Text file: images or patients that are scored.")] = None,
     stability: Annotated[int, typer.Option(help="Disturb so many images: how many px keep their label?")] = 0,
+    paper: Annotated[bool, PAPER] = False,
+    seed: Annotated[int, SEED] = 0,
     choice: EncoderChoice,
     by: EngineChoice,
 ) -> None:
@@ -70,7 +76,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     if (train_split is None) != (test_split is None):
         raise OptionError("half a split is given", expected="both --train-split and --test-split, or neither")
     split = read_split(train_split, test_split) if train_split and test_split else None
-    run_and_tell(dataset, out, Ways(choice, concepts, k, methods, split, stability, engine))
+    run_and_tell(dataset, out, Ways(choice, concepts, k, methods, split, stability, paper, seed, engine))
 
 
 def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
@@ -82,7 +88,7 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
     from histofactor.cli.progress import shown, start
     from histofactor.evaluation.data.datasets import NO_PATIENTS, load_dataset
     from histofactor.evaluation.data.split import divide
-    from histofactor.evaluation.run import EvaluateOptions
+    from histofactor.evaluation.run import EvaluateOptions, encodings
     from histofactor.evaluation.run import evaluate as run
     from histofactor.runs.execute.engine import LOCAL
     from histofactor.segmentation.setup import SegmentOptions
@@ -95,15 +101,16 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
         fast=choice.fast,
         mpp=choice.mpp,
         opening=choice.opening(),
-        segment=SegmentOptions(**choice.given()),
+        segment=SegmentOptions(**choice.given(), seed=ways.seed),
         split=ways.split,
         stability=ways.stability,
+        paper=ways.paper,
         engine=ways.engine or LOCAL,
     )
     loaded = load_dataset(dataset)
     images = len((divide(loaded, ways.split)[0] if ways.split else loaded).items)
     with shown(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as progress:
-        task = progress.add_task("images", total=images)
+        task = progress.add_task("images encoded", total=images * encodings(ways.concepts, options))
         start(progress)
         found = run(
             dataset,
@@ -124,14 +131,15 @@ def run_and_tell(dataset: Path, out: Path, ways: Ways) -> None:
 
 def tables(found: Evaluation) -> Iterator[Table]:
     """The scores, what they lie between, and how stable labels are where it was measured."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from histofactor.evaluation.scores.stability import DISTURBANCES
 
-    table = Table("method", "K", "mIoU [95 %]", "Dice", "per image", "boundary F1", "NMI", "ARI", box=None)
+    wide = (Column(name, no_wrap=True) for name in ("method", "K", "mIoU [95 %]"))
+    table = Table(*wide, "Dice", "boundary F1", "NMI", "NMI, images", box=None)
     for result in found.results:
         scores = result.scores
-        values = (scores.mean_dice, scores.image_mean_iou, scores.boundary_f1, scores.nmi, scores.ari)
+        values = (scores.mean_dice, scores.boundary_f1, scores.nmi, scores.image_nmi)
         table.add_row(result.method, str(result.k), _with_interval(scores), *_figures(values))
     yield table
     table = Table("floor, ceilings", "K", "mIoU [95 %]", "Dice", "accuracy", box=None)
@@ -153,8 +161,8 @@ def tables(found: Evaluation) -> Iterator[Table]:
 
 def _with_interval(scores: Scores | Bracket) -> str:
     low, high = scores.mean_iou_interval
-    return f"{scores.mean_iou:.3f} [{low:.3f}, {high:.3f}]"
+    return "–" if math.isnan(scores.mean_iou) else f"{scores.mean_iou:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _figures(values: Iterable[float]) -> list[str]:
-    return [f"{value:.3f}" for value in values]
+    return ["–" if math.isnan(value) else f"{value:.3f}" for value in values]

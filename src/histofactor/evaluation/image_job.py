@@ -24,7 +24,7 @@ from histofactor.segmentation.page import segment_slide
 from histofactor.segmentation.setup import Segmenter
 from histofactor.slides.thumbnail import read_thumbnail
 
-Way = tuple[str, int]  # method and K
+Way = tuple[str, int]  # what its scores are called, a method or a variant of the paper, and K
 _DRAW, _RESTAIN = 0, 1  # sources of chance, each with the place of the image
 
 
@@ -103,7 +103,7 @@ class ImageJob:
             ImageError: it or its labels cannot be used.
         """
         dataset, item, (first, _) = self.dataset, task.item, next(iter(state))
-        counted = {way: Counted(*way) for way in state}
+        counted = {way: Counted(*way, alone=not one.method.needs_bank) for way, one in state.items()}
         plain, kept = {}, {}
         truth = read_truth(dataset, item)
         with self.opening.open(item.image, dataset.mpp) as slide:
@@ -139,7 +139,7 @@ def together(images: Sequence[CountedImage]) -> tuple[dict[Way, Counted], list[C
     Raises:
         OptionError: labels of a method mean something else in every image.
     """
-    counted: dict[Way, Counted] = {way: Counted(*way) for way in images[0].counted}
+    counted = {way: Counted(*way, alone=one.alone) for way, one in images[0].counted.items()}
     kept: dict[Way, NDArray[np.int64]] = {}
     for image in images:
         for way, one in image.counted.items():

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as oracle
 
 from histofactor.evaluation.data.datasets import Item
-from histofactor.evaluation.scores.origin_bias import agreement
+from histofactor.evaluation.scores.origin_bias import agreement, bound_to_one
 
 
 def items(patients, **facts):
@@ -42,3 +42,14 @@ def test_labels_that_are_the_source_and_labels_that_do_not_care():
 def test_columns_that_tell_nothing_or_everything_are_left_out(values):
     assert list(agreement(items("PPPP", batch=values), np.ones((4, 2), int))) == []
     assert list(agreement(items("PQRS"), np.ones((4, 2), int))) == []
+
+
+def test_labels_bound_to_one_source_are_told_though_the_others_are_not():
+    even, own = np.full((4, 18), 50), np.diag([100, 100, 0, 0])[:, :2]
+    assert bound_to_one(even) == pytest.approx(0)
+    assert bound_to_one(np.diag([5, 50, 500])) == pytest.approx(1)
+    assert bound_to_one(np.hstack([even, own])) == pytest.approx(1)  # two of twenty labels
+    assert bound_to_one(np.array([[90, 10], [10, 90]])) == pytest.approx(0.8)
+    assert bound_to_one(np.array([[900, 0], [90, 0]])) == pytest.approx(0)  # every source counts alike
+    assert bound_to_one(np.hstack([even * 100, np.eye(4, dtype=int)])) == pytest.approx(0)  # a few stray px
+    assert np.isnan(bound_to_one(np.zeros((2, 3), int)))

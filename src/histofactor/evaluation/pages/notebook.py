@@ -49,8 +49,9 @@ def plot_evaluation(evaluation: Evaluation, axes: Axes | None = None) -> Axes:
         OptionError: matplotlib is not there.
     """
     axes = axes_of(axes)
-    for method in dict.fromkeys(result.method for result in evaluation.results):
-        of = sorted((one for one in evaluation.results if one.method == method), key=lambda one: one.k)
+    mapped = [result for result in evaluation.results if not result.alone]
+    for method in dict.fromkeys(result.method for result in mapped):
+        of = sorted((one for one in mapped if one.method == method), key=lambda one: one.k)
         values = [one.scores.mean_iou for one in of]
         ends = [one.scores.mean_iou_interval for one in of]
         spans = [

@@ -94,9 +94,9 @@ def write_evaluation(evaluation: Evaluation, out: str | Path) -> None:
 def differences(results: Sequence[Result]) -> list[dict[str, Any]]:
     """Mean IoU of every method less that of the first at the same K, the same patients drawn for both."""
     patients = [image.patient for image in results[0].scores.images]
-    found = []
-    for k in dict.fromkeys(result.k for result in results):
-        first, *others = (result for result in results if result.k == k)
+    found, comparable = [], [result for result in results if not result.alone]
+    for k in dict.fromkeys(result.k for result in comparable):
+        first, *others = (result for result in comparable if result.k == k)
         for other in others:
             ours, theirs = (np.array([image.matrix for image in result.scores.images]) for result in (other, first))
             value, low, high = paired_difference(ours, theirs, patients, metrics.mean_iou)
@@ -107,7 +107,7 @@ def differences(results: Sequence[Result]) -> list[dict[str, Any]]:
 def _row(dataset: Dataset, result: Result) -> dict[str, Any]:
     scores = result.scores
     fixed = (
-        *("mean_iou", "mean_dice", "accuracy", "image_mean_iou", "nmi", "ari", "v_measure"),
+        *("mean_iou", "mean_dice", "accuracy", "image_mean_iou", "nmi", "image_nmi", "ari", "v_measure"),
         *("achievable_accuracy", "undersegmentation", "matched_mean_iou", "boundary_f1"),
     )
     row = {"dataset": csv_safe(dataset.name), "method": csv_safe(result.method), "k": result.k}

@@ -18,6 +18,7 @@ from histofactor.base.text import finalize
 from histofactor.evaluation.data.datasets import NO_PATIENTS
 from histofactor.evaluation.pages.outputs import Evaluation, differences
 from histofactor.evaluation.pages.panels import Panel
+from histofactor.evaluation.scores.floors_and_ceilings import Bracket
 from histofactor.evaluation.scores.protocol import Result
 from histofactor.evaluation.scores.stability import DISTURBANCES
 from histofactor.export.axis import ticks
@@ -27,7 +28,16 @@ Point = tuple[float, float, float, float]  # x, value, low, high
 Line = Sequence[Point]
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 470.0, 26.0, 190.0  # of a plot, in its own units
-_LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe and Ito
+_LINES = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#e69f00",
+    "#1b1d22",
+    "#8a8f99",
+)  # Okabe and Ito, and two greys
 
 
 def write_page(evaluation: Evaluation, panels: Sequence[Panel], path: str | Path) -> None:
@@ -42,6 +52,7 @@ def write_page(evaluation: Evaluation, panels: Sequence[Panel], path: str | Path
         OutputError: the file cannot be written.
     """
     dataset, results = evaluation.dataset, evaluation.results
+    mapped = [result for result in results if not result.alone]  # their labels have classes
     environment = jinja2.Environment(autoescape=True, finalize=finalize, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "score": _score,
@@ -59,16 +70,19 @@ def write_page(evaluation: Evaluation, panels: Sequence[Panel], path: str | Path
         colors=["#{:02x}{:02x}{:02x}".format(*color) for color in colors],
         patients=len({item.patient for item in dataset.items}),
         results=results,
+        mapped=mapped,
         brackets=evaluation.brackets,
-        matrices=[_matrix(result) for result in results],
+        matrices=[_matrix(result) for result in mapped],
         differences=differences(results),
         disturbances=DISTURBANCES,
-        sources=list(results[0].scores.sources),
+        sources=list(mapped[0].scores.sources) if mapped else [],
         plots=[
-            _iou_plot(evaluation),
-            plot("NMI of labels and classes", results, lambda scores: (scores.nmi, scores.nmi, scores.nmi)),
-            _cost_plot(results),
-        ],
+            _iou_plot(mapped, evaluation.brackets),
+            plot("NMI of labels and classes", mapped, lambda scores: (scores.nmi, scores.nmi, scores.nmi)),
+            _cost_plot(mapped),
+        ]
+        if mapped
+        else [],
         panels=[(panel, [panel.rgb, *(_over(panel.rgb, classes, colors) for classes in (panel.truth, panel.predicted))])
                 for panel in panels],
     )  # fmt: skip
@@ -84,16 +98,16 @@ def plot(title: str, results: Sequence[Result], score: Any, more: Mapping[str, L
     return _drawn(title, "K", {**by_method, **(more or {})})
 
 
-def _iou_plot(evaluation: Evaluation) -> dict[str, Any]:
+def _iou_plot(results: Sequence[Result], brackets: Sequence[Bracket]) -> dict[str, Any]:
     """Mean IoU over K between floor and probe, which is the same at every K; the oracle is left out, far above."""
-    ks = {result.k for result in evaluation.results}
+    ks = {result.k for result in results}
     lines: dict[str, list[Point]] = {}
-    for bracket in evaluation.brackets:
+    for bracket in brackets:
         if bracket.name == "grid oracle":
             continue
         points = [(k, bracket.mean_iou, *bracket.mean_iou_interval) for k in (ks if bracket.k is None else {bracket.k})]
         lines.setdefault(bracket.name, []).extend(points)
-    return plot("mean IoU", evaluation.results, lambda scores: (scores.mean_iou, *scores.mean_iou_interval), lines)
+    return plot("mean IoU", results, lambda scores: (scores.mean_iou, *scores.mean_iou_interval), lines)
 
 
 def _cost_plot(results: Sequence[Result]) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Scores(Shown):
         matched_mean_iou: one label for each class, chosen on all images, the px of other labels counted wrong.
         images: every image on its own.
         labelled_images: mean IoU where only 1, 2, 4, … images tell what the labels mean.
+        image_nmi: mean over images of each image's NMI.
         boundary_f1: of class boundaries within 8 µm; NaN where it was not measured.
         sources: agreement of labels with what ``images.csv`` tells of all images, by column.
     """
@@ -81,6 +82,7 @@ class Scores(Shown):
     matched_mean_iou: float
     images: tuple[ImageScores, ...]
     labelled_images: tuple[CostPoint, ...]
+    image_nmi: float = math.nan
     boundary_f1: float = math.nan
     sources: Mapping[str, Agreement] = field(default_factory=dict)
 
@@ -94,6 +96,8 @@ class Result(Shown):
         encoder: the features.
         bank: ``bank_hash`` of the concepts.
         scores: how well it went.
+        alone: whether labels mean something else in every image, so that none can have a class; then all scores but
+            ``image_nmi`` are NaN.
         stability: share of px that keep their label, by disturbance; empty where it was not measured.
     """
 
@@ -102,6 +106,7 @@ class Result(Shown):
     encoder: EncoderKey
     bank: str
     scores: Scores
+    alone: bool = False
     stability: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -156,7 +161,6 @@ def score_tables(dataset: Dataset, tables: metrics.Table, scored: NDArray[np.boo
         )
         for item, matrix, table in zip(items, matrices, tables, strict=True)
     )
-    existing = [image.mean_iou for image in images if not math.isnan(image.mean_iou)]
     _, low, high = interval(matrices, patients, metrics.mean_iou)
     matching = overlap.matched(total, overlap.hungarian_map(total))
     return Scores(
@@ -166,7 +170,7 @@ def score_tables(dataset: Dataset, tables: metrics.Table, scored: NDArray[np.boo
         accuracy=metrics.accuracy(pooled),
         iou=dict(zip(names, metrics.iou_per_class(pooled).tolist(), strict=True)),
         dice=dict(zip(names, metrics.dice_per_class(pooled).tolist(), strict=True)),
-        image_mean_iou=sum(existing) / len(existing) if existing else math.nan,
+        image_mean_iou=_mean([image.mean_iou for image in images]),
         nmi=metrics.nmi(total),
         ari=ari(total),
         v_measure=overlap.v_measure(total).v,
@@ -175,8 +179,47 @@ def score_tables(dataset: Dataset, tables: metrics.Table, scored: NDArray[np.boo
         matched_mean_iou=float(np.nanmean(metrics.iou_per_class(matching)[:-1])) if total.any() else math.nan,
         images=images,
         labelled_images=tuple(cost),
+        image_nmi=_mean([image.nmi for image in images]),
         sources=sources,
     )
+
+
+def score_alone(dataset: Dataset, tables: metrics.Table, scored: NDArray[np.bool_] | None = None) -> Scores:
+    """Scores where labels mean something else in every image: their NMI with the classes of their own image.
+
+    Arguments as for ``score_tables``; all other scores are NaN, and there are none of single classes.
+    """
+    kept = np.arange(len(tables)) if scored is None else np.flatnonzero(scored)
+    blank = tuple((0,) * len(dataset.classes) for _ in dataset.classes)
+    images = tuple(
+        ImageScores(item.stem, item.patient, math.nan, math.nan, metrics.nmi(table), ari(table), blank)
+        for item, table in ((dataset.items[i], tables[i]) for i in kept.tolist())
+    )
+    nan, of_classes = math.nan, dict.fromkeys(dataset.classes.values(), math.nan)
+    return Scores(
+        mean_iou=nan,
+        mean_iou_interval=(nan, nan),
+        mean_dice=nan,
+        accuracy=nan,
+        iou=of_classes,
+        dice=of_classes,
+        image_mean_iou=nan,
+        nmi=nan,
+        ari=nan,
+        v_measure=nan,
+        achievable_accuracy=nan,
+        undersegmentation=nan,
+        matched_mean_iou=nan,
+        images=images,
+        labelled_images=(),
+        image_nmi=_mean([image.nmi for image in images]),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Mean of those that exist."""
+    existing = [value for value in values if not math.isnan(value)]
+    return sum(existing) / len(existing) if existing else math.nan
 
 
 def class_maps(

@@ -15,7 +15,7 @@ from histofactor.evaluation.data.datasets import IGNORED, Dataset, Item, read_tr
 from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.boundaries import BoundaryCounts, boundary_counts, boundary_f1
 from histofactor.evaluation.scores.labels import Labels, level0_labels
-from histofactor.evaluation.scores.protocol import Result, class_maps, count, score_tables
+from histofactor.evaluation.scores.protocol import Result, class_maps, count, score_alone, score_tables
 from histofactor.records import EncoderKey, Segmentation
 
 _BOUNDARY_UM = 8.0  # how far apart boundaries may lie: about a nucleus
@@ -31,6 +31,7 @@ class Counted:
         labels: of every image, compressed: what they mean is known only at the end.
         tolerances_px: how far apart boundaries may lie in every image; 8 px where its µm/px is unknown.
         recipes: how, by hash of the bank.
+        alone: whether labels mean something else in every image, because each finds concepts of its own.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Counted:
     labels: list[bytes] = field(default_factory=list)
     tolerances_px: list[float] = field(default_factory=list)
     recipes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    alone: bool = False
 
 
 def add_image(counted: Counted, dataset: Dataset, item: Item, truth: Labels, segmentation: Segmentation) -> Labels:
@@ -79,7 +81,7 @@ def add_counted(counted: Counted, more: Counted) -> None:
 
 
 def _check_meaning(counted: Counted) -> None:
-    if len(counted.recipes) > 1:
+    if len(counted.recipes) > 1 and not counted.alone:
         raise OptionError(
             f"labels of method {counted.method!r} mean something else in every image",
             expected="one concept bank for all images",
@@ -89,7 +91,10 @@ def _check_meaning(counted: Counted) -> None:
 
 def result_of(counted: Counted, dataset: Dataset, scored: NDArray[np.bool_] | None) -> Result:
     """Scores of all images; ``scored`` is the fixed split, if there is one."""
-    ((digest, recipe),) = counted.recipes.items()
+    digest, recipe = next(iter(counted.recipes.items()))
+    if counted.alone:
+        scores = score_alone(dataset, np.stack(counted.tables), scored)
+        return Result(counted.method, counted.k, EncoderKey(**recipe["encoder"]), "", scores, alone=True)
     total = np.zeros(4, np.int64)
     for i, truth, predicted in predictions(counted, dataset, scored):
         total += boundary_counts(predicted, truth, counted.tolerances_px[i], IGNORED)

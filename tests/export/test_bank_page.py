@@ -14,7 +14,7 @@ from histofactor.concepts.bank.suggested import concept_keys
 from histofactor.concepts.learn.following import follow_groups
 from histofactor.concepts.learn.levels import banks_from_features
 from histofactor.errors import BankError
-from histofactor.export.bank_page import write_bank_page
+from histofactor.export.bank_page import Beside, write_bank_page
 from histofactor.export.tables import hex_color
 from histofactor.records import EncoderKey
 from small_banks import bank as small_bank
@@ -33,7 +33,7 @@ def page(tmp_path, card, patches=None, name="stroma"):
     X = np.random.default_rng(0).gamma(0.6, 1.0, (300, 5)).astype(np.float32)
     banks = {len(bank.names): bank for bank in banks_from_features(X, [2, 4, 8], EncoderKey("e", None, "l", "relu"))}
     banks[2] = replace(banks[2], names=(name, "other"), provenance={"residual_limit": 0.875})
-    write_bank_page(BankFile(banks, card), tmp_path / "p.html", "my bank", patches or {})
+    write_bank_page(BankFile(banks, card), tmp_path / "p.html", "my bank", Beside(patches=patches or {}))
     return (tmp_path / "p.html").read_text(encoding="utf-8")
 
 
@@ -131,7 +131,7 @@ def test_characters_that_html_forbids_are_shown(tmp_path):
 def test_one_level_is_seen_at_once(tmp_path, card, shown, wanted):
     X = np.random.default_rng(0).gamma(0.6, 1.0, (300, 5)).astype(np.float32)
     banks = {len(bank.names): bank for bank in banks_from_features(X, [2, 4, 8], EncoderKey("e", None, "l", "relu"))}
-    write_bank_page(BankFile(banks, card), tmp_path / "p.html", "b", {}, shown)
+    write_bank_page(BankFile(banks, card), tmp_path / "p.html", "b", Beside(used=shown))
     text = (tmp_path / "p.html").read_text(encoding="utf-8")
     assert re.findall(r'<details class="card" open>\s*<summary>K = (\d+)', text) == [str(wanted)]
 
@@ -151,7 +151,7 @@ def test_a_concept_without_a_name_shows_what_is_measured_of_it(tmp_path):
     stains = [[0.14, 0.36, 0.1, 0.01, 0.05], [0.3, 0.45, 0.2, 0.0, 0.5], [0.01, 0.02, 0.01, 0.93, 0.0]]
     told = {"stains": stains, "counts": [8, 1, 1]}
     bank = replace(bank, names=("Concept 1", "Concept 2", "glass"), provenance=told)
-    write_bank_page(BankFile({3: bank}, {}), tmp_path / "p.html", "my bank", {})
+    write_bank_page(BankFile({3: bank}, {}), tmp_path / "p.html", "my bank")
     found = (tmp_path / "p.html").read_text(encoding="utf-8")
     assert re.search(r"Concept 2 <[^>]*>· many dark nuclei, haematoxylin-rich, dense<", found)
     assert re.search(r"Concept 1</td>", found)  # whose stain is like that of most
@@ -163,7 +163,7 @@ def test_the_k_in_use_is_told_beside_the_one_recommended_and_swatches_look_like_
     banks = {len(bank.names): bank for bank in banks_from_features(X, [2, 4, 8], EncoderKey("e", None, "l", "relu"))}
     file, told = BankFile(banks, {"choice": CHOICE}), "the slides of this study are segmented with K = 2"
     for used, expected in ((2, True), (4, False), (None, False)):
-        write_bank_page(file, tmp_path / "p.html", "my bank", {}, used)
+        write_bank_page(file, tmp_path / "p.html", "my bank", Beside(used=used))
         text = (tmp_path / "p.html").read_text(encoding="utf-8")
         assert "K = 4 is recommended" in text
         assert (told in text) == expected
@@ -180,7 +180,7 @@ def test_suggested_names_are_text(tmp_path):
     keys = concept_keys(banks[0])
     offered = {keys[0]: suggested("<b>fat", "patches disagree"), keys[1]: suggested("tumour")}
     path = tmp_path / "p.html"
-    write_bank_page(BankFile({2: replace(banks[0], names=("Concept 1", "mine"))}), path, "t", {}, suggested=offered)
+    write_bank_page(BankFile({2: replace(banks[0], names=("Concept 1", "mine"))}), path, "t", Beside(suggested=offered))
     text = path.read_text()
     assert "suggested: &lt;b&gt;fat (0.40), unsure: patches disagree" in text
     assert "tumour" not in text  # it has a name
@@ -195,7 +195,7 @@ def test_why_a_concept_of_one_slide_is_not_judged(tmp_path):
         "per_group": {"north": [230, 20], "south": [250, 0]},
     }
     card = {"slides": [{"name": f"{number}.svs", "group": group} for number, group in enumerate([*groups[:9], None])]}
-    write_bank_page(BankFile({2: small_bank(2, provenance=told)}, card), tmp_path / "p.html", "mine", {})
+    write_bank_page(BankFile({2: small_bank(2, provenance=told)}, card), tmp_path / "p.html", "mine")
     text = (tmp_path / "p.html").read_text()
     assert '<span class="pill">in one slide alone</span>' in text
     assert "nearly all from north" not in text

@@ -34,7 +34,7 @@ _COUNTS = {"tokens": [5, 4, 3], "per_slide": [[5, 4, 3]], "per_group": {"a": [5,
 def read_bank(path: Path) -> None:
     """Read a bank as ``concepts show --html``, ``name``, ``merge`` and ``exclude`` do, and write it again."""
     file = read_bank_file(path)
-    write_bank_page(file, path.with_name("page.html"), "bank", {})
+    write_bank_page(file, path.with_name("page.html"), "bank")
     k = max(file.banks)
     write_bank_file(rename(file, k, {1: "tumour"}), path.with_name("named.safetensors"))
     if k > 2:

@@ -32,7 +32,7 @@ def show(
     The page shows typical patches of every concept where the slides that it was learned on are given.
     """
     from histofactor.concepts.bank.suggested import read_suggested
-    from histofactor.export.bank_page import write_bank_page
+    from histofactor.export.bank_page import Beside, write_bank_page
     from histofactor.runs.examples import Look, read_examples
     from histofactor.runs.study import find_bank, open_study
     from histofactor.slides.inputs import find_inputs
@@ -58,7 +58,9 @@ def show(
         )
         for sentence in missing:
             say(f"no patches: {sentence}", err=True)
-        write_bank_page(file, html, str(file.card.get("title") or bank.stem), patches, suggested=suggested)
+        write_bank_page(
+            file, html, str(file.card.get("title") or bank.stem), Beside(patches=patches, suggested=suggested)
+        )
         say(f"wrote {html}")
 
 

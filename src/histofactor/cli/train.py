@@ -156,7 +156,7 @@ def _fetched(manifest: Path, folder: Path, endpoint: str | None) -> Sources:
 def _write(learned: Learned, out: Path, paths: list[Input], opening: Opening) -> Path:
     """Write the bank, and beside it the page to look at, whose path is returned."""
     from histofactor.concepts.bank.file import read_bank_file, save_bank
-    from histofactor.export.bank_page import write_bank_page
+    from histofactor.export.bank_page import Beside, write_bank_page
     from histofactor.runs.examples import read_examples
     from histofactor.runs.study import page_of
 
@@ -165,7 +165,7 @@ def _write(learned: Learned, out: Path, paths: list[Input], opening: Opening) ->
     patches, missing = read_examples(file, paths, opening)
     for sentence in missing if paths else ():
         say(f"no patches: {sentence}", err=True)
-    write_bank_page(file, page, out.stem, patches)
+    write_bank_page(file, page, out.stem, Beside(patches=patches))
     return page
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import histofactor
 from histofactor.base.text import counted
+from histofactor.concepts.learn.choose_k import Choice, stated
 from histofactor.concepts.learn.from_sample import Features, Origin, learn_from_sample
 from histofactor.concepts.learn.levels import check_ks
 from histofactor.encoders.encoder import Encoder
@@ -37,10 +38,12 @@ class Learned(Shown):
     Attributes:
         banks: one per K, ascending.
         card: what is true of all of them; JSON types only.
+        choice: of K, as the card states it; None where the sample is too small for one.
     """
 
     banks: list[ConceptBank]
     card: dict[str, Any]
+    choice: Choice | None = None
 
 
 def learn_concepts(
@@ -111,8 +114,7 @@ def learn(builder: SampleBuilder, ks: Callable[[int], Sequence[int]]) -> Learned
     window_px = spec.window.size_px
     features = Features(encoder=spec.key, mpp=mpp, single=single, centring=builder.centring, window_px=window_px)
     banks, choice = learn_from_sample(sample, origin, ks(sample.size), features, options.train)
-    stated = None if choice is None else {**asdict(choice), "rows": [asdict(row) for row in choice.rows]}
-    return Learned(banks, {**_provenance(builder, used, slides), "choice": stated})
+    return Learned(banks, {**_provenance(builder, used, slides), "choice": stated(choice)}, choice)
 
 
 def _used(builder: SampleBuilder) -> tuple[list[Source], NDArray[np.int64]]:

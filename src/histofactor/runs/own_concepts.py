@@ -13,6 +13,7 @@ from histofactor.base.lease_state import look
 from histofactor.base.text import counted
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.following import sentences
+from histofactor.concepts.learn.choose_k import in_sight_of, stated
 from histofactor.concepts.learn.from_sample import bearable_ks, level_of
 from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions
@@ -22,6 +23,7 @@ from histofactor.records.urls import Input
 from histofactor.runs.beacon import WAITING
 from histofactor.runs.execute.engine import Workers
 from histofactor.runs.execute.local import LocalWorkers
+from histofactor.runs.field import field_of, keep_field
 from histofactor.runs.learn_concepts import learn
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.place import CONCEPTS, WINDOWS, WORK, key_of
@@ -40,8 +42,10 @@ from histofactor.runs.study import (
     write_page,
     write_study,
 )  # fmt: skip
+from histofactor.runs.take_field import take_field
 from histofactor.runs.task import Request
 from histofactor.runs.thrift import Thrift
+from histofactor.segmentation.field import see
 from histofactor.segmentation.setup import name_of
 
 MOST_INPUTS = 128  # that concepts are learned from; of more, so many are drawn at random
@@ -191,7 +195,8 @@ def _learned(
         checkpoint_s=_CHECKPOINT_S,
         keep=out,
     )
-    sources = file_sources(_drawn(inputs, seed, options, reporter), options.known, options.opening)
+    drawn = _drawn(inputs, seed, options, reporter)
+    sources = file_sources(drawn, options.known, options.opening)
     quiet = _while_learning(reporter)
     work, workers = sample_of(path), options.workers
     builder = SampleBuilder(sources, request.encoder, learning, work=work, reporter=quiet, workers=workers)
@@ -199,14 +204,20 @@ def _learned(
     _tell_mpp(builder, reporter)
     reporter.on_stage("learning concepts")
     learned = learn(builder, lambda tokens: bearable_ks(tokens, request.k))
+    shown = take_field(builder, drawn, learned.banks, reporter)
     learned_from = {"origin": f"learned from {counted(len(builder.used), 'input')}"}
     banks = [replace(bank, provenance={**bank.provenance, **learned_from}) for bank in learned.banks]
     card = {**learned.card, "given": [_digits(one) for one in inputs]}
-    file, choice = BankFile({len(bank.names): bank for bank in banks}, card), card["choice"]
-    bank = level_of(banks, choice and choice["recommended"], request.k)
+    file = BankFile({len(bank.names): bank for bank in banks}, card)
+    choice = learned.choice
+    if choice is not None and shown is not None:
+        choice = in_sight_of(choice, {k: seen.small for k, seen in see(shown, file.banks).items()})
+        card["choice"] = stated(choice)
+    bank = level_of(banks, None if choice is None else choice.recommended, request.k)
     k = len(bank.names)
     if path.exists():
         reporter.on_note(f"the concepts before are kept as {keep_aside(path)}")
+    keep_field(shown, field_of(path))
     write_study(file, path, k, "learned")
     study = Study(path, file, k, learned=True)
     reporter.on_stage("writing the page of the concepts")

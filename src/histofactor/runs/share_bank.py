@@ -14,7 +14,7 @@ from histofactor.concepts.on_hub import BANK, CARD, PAGE, repository_of
 from histofactor.encoders.terms import Terms, known_nowhere_else, terms_of
 from histofactor.errors import OptionError
 from histofactor.export.bank_card import Sharing, bank_card
-from histofactor.export.bank_page import write_bank_page
+from histofactor.export.bank_page import Beside, write_bank_page
 from histofactor.records.urls import Input
 from histofactor.runs.examples import Look, read_examples
 from histofactor.runs.source import Opening
@@ -130,5 +130,5 @@ def _page(whole: BankFile, sent: BankFile, repository: str, options: PackOptions
     patches, missing = read_examples(whole, options.patches or (), options.opening, look=Look(checked=True))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, PAGE)
-        write_bank_page(sent, path, repository.partition("/")[2], patches)
+        write_bank_page(sent, path, repository.partition("/")[2], Beside(patches=patches))
         return path.read_bytes(), missing

@@ -4,6 +4,7 @@ OUT/concepts.safetensors                 the bank
 OUT/concepts.html                        a page to look at
 OUT/concepts.safetensors.sample.npz      the sample: other K and sub-clusters need no encoding
 OUT/concepts.journal.jsonl               what was done to the bank, a line each
+OUT/concepts.field.safetensors           a field to see at every K, see ``runs.field``
 OUT/concepts.suggested.json              names that a model suggests, see ``concepts.bank.suggested``
 OUT/concepts.history/                    the bank as it was before each of the last changes, see ``runs.history``
 """
@@ -31,9 +32,10 @@ from histofactor.concepts.bank.provenance import origin_of
 from histofactor.concepts.bank.record import bank_hash
 from histofactor.concepts.bank.suggested import suggested_path
 from histofactor.errors import BankError, OptionError, OutputError
-from histofactor.export.bank_page import write_bank_page
+from histofactor.export.bank_page import Beside, write_bank_page
 from histofactor.records.urls import Input
 from histofactor.runs.examples import read_examples
+from histofactor.runs.field import field_of, load_field
 from histofactor.runs.place import CONCEPTS, LOCKS, locked
 from histofactor.runs.source import Opening
 
@@ -102,7 +104,7 @@ def study_lock(out: Path, *, blocking: bool = True) -> Iterator[bool]:
     """
     check_folder(out / LOCKS, inside=out)
     bank = out / BANK
-    files = bank, sample_of(bank), page_of(bank), journal_of(bank), suggested_path(bank)
+    files = bank, sample_of(bank), page_of(bank), journal_of(bank), suggested_path(bank), field_of(bank)
     with locked(out / CONCEPTS, blocking=blocking, guards=(*files, history_of(bank))) as mine:
         if mine:
             sweep(out, {path.name for path in files})
@@ -253,14 +255,16 @@ def at_level(study: Study, k: int, arguments: Sequence[str]) -> Study:
 
 
 def write_page(study: Study, inputs: Sequence[Input], opening: Opening | None = None) -> None:
-    """Write the page of a study's concepts, with patches from its slides.
+    """Write the page of a study's concepts, with patches from its slides, and a field at every K where one is kept.
 
     Raises:
-        BankError: what the bank tells of itself cannot be read.
+        BankError: what the bank tells of itself, or the field, cannot be read.
         OutputError: the file cannot be written.
     """
     patches, _ = read_examples(study.file, inputs, opening)
-    write_bank_page(study.file, page_of(study.path), study.path.parent.resolve().name, patches, study.k)
+    field = load_field(field_of(study.path), next(iter(study.file.banks.values())).encoder)
+    beside = Beside(patches=patches, used=study.k, field=field)
+    write_bank_page(study.file, page_of(study.path), study.path.parent.resolve().name, beside)
 
 
 def origin(study: Study) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from histofactor.concepts.learn.choose_k import Choice, in_sight_of
 from histofactor.concepts.learn.from_sample import Features, Origin, bearable_ks, learn_from_sample, level_of
 from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions
 from histofactor.concepts.learn.sample import Sample
 from histofactor.errors import ImageError
 from histofactor.records import ConceptBank
+from histofactor.segmentation.encode_field import encode_field, where_most_meet
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.feature_file import FeatureSlide
+from histofactor.segmentation.field import see
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.sampling import Whose, draw_windows, is_small, put_tokens, sparing_rule, take_tokens
 from histofactor.segmentation.setup import Setup
@@ -56,5 +61,17 @@ def learn_from_one(
     features = Features(encoder=spec.key, mpp=setup.mpp or spec.mpp, window_px=spec.window.size_px)
     options = TrainOptions(kmeans=KMeansOptions(seed))
     banks, choice = learn_from_sample(sample, origin, bearable_ks(sample.size, k), features, options)
+    if choice is not None and k is None and cache is None:
+        choice = _in_sight(choice, slide, setup, HeldInput(plan, held), banks)
     bank = level_of(banks, None if choice is None else choice.recommended, k)
     return bank, None if held is None else HeldInput(plan, held, taken.mean)
+
+
+def _in_sight(choice: Choice, slide: Slide, setup: Setup, known: HeldInput, banks: Sequence[ConceptBank]) -> Choice:
+    """The choice of K once a field was seen at every K."""
+    about = where_most_meet(banks[-1], {0}, setup.encoder.spec.patch_px)
+    if about is None:
+        return choice
+    field = encode_field(slide, setup, about, known)
+    small = {k: seen.small for k, seen in see(field, {len(bank.names): bank for bank in banks}).items()}
+    return in_sight_of(choice, small)

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
-from histofactor.concepts.learn.choose_k import KReport, _agreement, _elbow, _recommend, compare_ks
+from histofactor.concepts.learn.choose_k import (
+    Choice,
+    KReport,
+    _agreement,
+    _elbow,
+    _recommend,
+    compare_ks,
+    in_sight_of,
+    stated,
+)
 from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions, train_levels
 from histofactor.factor.nnls import project
@@ -108,3 +117,18 @@ def test_what_is_recommended_is_one_of_them(inertias, stabilities):
     elbow = _elbow(rows)
     assert elbow in {row.k for row in rows}
     assert _recommend(rows, elbow) in {row.k for row in rows if row.k <= elbow}
+
+
+@pytest.mark.parametrize(
+    ("small", "recommended"),
+    [((0.0, 0.1, 0.15), 16), ((0.0, 0.1, 0.16), 8), ((0.0, 0.3, 0.1), 16), ((0.2, 0.2, 0.2), 4), ((), 16)],
+)
+def test_maps_of_crumbs_are_not_recommended(small, recommended):
+    choice = Choice(tuple(KReport(k, 1 / k, 0.9, 0.1) for k in (4, 8, 16, 32)), 16, 16)
+    found = in_sight_of(choice, dict(zip((4, 8, 16), small, strict=False)))
+    assert found.recommended == recommended
+    assert [row.small for row in found.rows] == [*small, *[None] * (4 - len(small))]
+    told = stated(found)
+    assert [row["small"] for row in told["rows"]] == [row.small for row in found.rows]
+    assert (told["elbow"], told["recommended"]) == (16, recommended)
+    assert stated(None) is None

@@ -12,7 +12,7 @@ which includes how much views and windows disagree. What is above it is unlike w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -32,6 +32,7 @@ _RESAMPLES = 4
 _HELD_OUT = 0.2  # share of the slides
 _LIKE = 0.99  # share of the held-out tokens up to the residual limit; a few odd ones lie far beyond
 _REPEATABLE = 0.75  # share of the best stability that still counts as stable
+MOST_SMALL = 0.15  # share of the tissue in small pieces, beyond which a map is crumbs to whoever names it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class KReport:
         stability: mean adjusted Rand index between resamples, at most 1.
         residual: mean share of a held-out token that no concept explains, in [0, 1].
         residual_limit: of the residual of single held-out tokens, in [0, 1]; None where it is not known.
+        small: share of the tissue of a field in small pieces, see ``segmentation.field``; None where none was seen.
     """
 
     k: int
@@ -51,6 +53,7 @@ class KReport:
     stability: float
     residual: float
     residual_limit: float | None = None
+    small: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,8 @@ class Choice:
     Attributes:
         rows: by K, ascending.
         elbow: K at the elbow of the inertia.
-        recommended: the elbow, or the next smaller K that has three quarters of the best stability: what is less
-            stable depends on the sample.
+        recommended: the elbow, or the next smaller K that has three quarters of the best stability, for what is less
+            stable depends on the sample, and that leaves at most ``MOST_SMALL`` of a field in small pieces.
     """
 
     rows: tuple[KReport, ...]
@@ -100,6 +103,22 @@ def compare_ks(
     rows = tuple(KReport(k, levels[k].inertia / total, stability[k], *residual[k]) for k in ks)
     elbow = _elbow(rows)
     return Choice(rows, elbow, _recommend(rows, elbow))
+
+
+def in_sight_of(choice: Choice, small: Mapping[int, float]) -> Choice:
+    """A choice once a field was seen at every K.
+
+    Args:
+        choice: without the field.
+        small: share of the tissue of the field in small pieces, by K.
+    """
+    rows = tuple(replace(row, small=small.get(row.k)) for row in choice.rows)
+    return Choice(rows, choice.elbow, _recommend(rows, choice.elbow))
+
+
+def stated(choice: Choice | None) -> dict[str, Any] | None:
+    """A choice as the card of a bank states it, in JSON types."""
+    return None if choice is None else {**asdict(choice), "rows": [asdict(row) for row in choice.rows]}
 
 
 def _variance(X: Float) -> float:
@@ -173,7 +192,7 @@ def _elbow(rows: Sequence[KReport]) -> int:
 
 
 def _recommend(rows: Sequence[KReport], elbow: int) -> int:
-    """The largest stable K up to the elbow, else the smallest K."""
+    """The largest stable K up to the elbow whose pieces are large enough, else the smallest K."""
     best = max(row.stability for row in rows)
-    stable = [row.k for row in rows if row.k <= elbow and row.stability >= _REPEATABLE * best]
-    return max(stable, default=rows[0].k)
+    stable = [row for row in rows if row.k <= elbow and row.stability >= _REPEATABLE * best]
+    return max((row.k for row in stable if (row.small or 0.0) <= MOST_SMALL), default=rows[0].k)

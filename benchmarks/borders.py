@@ -1,8 +1,9 @@
 """Do maps gain where weights follow the image, and where the concepts of a token compete?
 
-The protocol of ``centred.py``, half of an image's own mean taken away, the first three seeds: concepts of all images
-without labels, unions of 64 clusters, four views; labels become classes by majority on the other patients. Beside mean
-IoU and NMI: F1 of the boundaries between classes within 8 um, and the share of neighbouring px that differ in label.
+The protocol of ``centred.py``, the first three seeds, three quarters of an image's own mean taken away (none of it with
+resnet50v2): concepts of all images without labels, unions of 64 clusters, four views; labels become classes by majority
+on the other patients. Beside mean IoU and NMI: F1 of the boundaries between classes within 8 um, and the share of
+neighbouring px that differ in label.
 
     none            projection on unit-norm concepts, the default
     sparse S        with an L1 weight of S times the token's largest response (``factor.constrained``)
@@ -10,6 +11,9 @@ IoU and NMI: F1 of the boundaries between classes within 8 um, and the share of 
     image C, N      weights averaged over 7 x 7 tokens, N times, by nearness in place (sigma 2 tokens) and in the mean
                     colour of the tokens' px (sigma C, of 1): a joint bilateral filter (Petschnigg et al. 2004)
     both            sparse 0.75, then image 0.05, 4
+    potts B         shares of weights under a Potts prior of strength B on the eight neighbours of a token, by ten steps
+                    of mean field (Kraehenbuehl & Koltun 2011, neighbours alone): islands give way to their surround
+    potts B, image  the same, a neighbour counting by the nearness of its colour (sigma 0.05)
 
     python benchmarks/borders.py ../shared DATASET ENCODER     writes results/borders_DATASET_ENCODER.csv
 """
@@ -37,10 +41,12 @@ from histofactor.evaluation.scores.protocol import class_maps
 from histofactor.factor.nnls import solve_gram, unit_concepts
 from histofactor.factor.problem import gram
 from histofactor.masks.borders import followed
-from masks import TOKENS, Grids, Scorer, encode_all, find_dataset, find_encoder
+from masks import CENTRED, TOKENS, Grids, Scorer, encode_all, find_dataset, find_encoder
 
 KS, SEEDS, WITHIN_UM = (16, 64), (0, 1, 2), 8.0
 SPARSE = {"none": 0.0, "sparse 0.5": 0.5, "sparse 0.75": 0.75}
+POTTS = {"potts 0.25": (0.25, None), "potts 0.5": (0.5, None), "potts 0.5, image": (0.5, 0.05)}
+NEIGHBOURS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
 IMAGE = {"image 0.1, 1": (0.1, 1), "image 0.05, 2": (0.05, 2), "image 0.05, 4": (0.05, 4), "image 0.07, 4": (0.07, 4)}
 
 
@@ -61,7 +67,28 @@ def weights_by_way(rows: np.ndarray, H: np.ndarray, grid: np.ndarray, colours: n
     for way, (sigma, times) in (*IMAGE.items(), ("both", IMAGE["image 0.05, 4"])):
         W = found["sparse 0.75" if way == "both" else "none"]
         found[way] = followed(W, colours, np.ones(W.shape[:2], bool), rounds=times, colour=sigma)
+    for way, (strength, sigma) in POTTS.items():
+        found[way] = agreed(found["none"], colours, strength, sigma)
     return found
+
+
+def agreed(W: np.ndarray, colours: np.ndarray, strength: float, sigma: float | None, steps: int = 10) -> np.ndarray:
+    """Weights (h, w, K) as shares q under a Potts prior: q ~ p exp(strength sum of neighbours' q), ten times."""
+    p = W / np.maximum(W.sum(2, keepdims=True), 1e-12)
+    inside, q = np.pad(np.ones(W.shape[:2], np.float32), 1), p
+    near = np.pad(colours, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    h, w = W.shape[:2]
+    shares = []
+    for y, x in NEIGHBOURS:
+        there = np.s_[1 + y : 1 + y + h, 1 + x : 1 + x + w]
+        apart = 0 if sigma is None else ((near[there] - colours) ** 2).sum(2) / (2 * sigma**2)
+        shares.append((there, inside[there] * np.exp(-apart)))
+    for _ in range(steps):
+        padded = np.pad(q, ((1, 1), (1, 1), (0, 0)))
+        pull = sum(share[..., None] * padded[there] for there, share in shares)
+        q = p * np.exp(strength * (pull - pull.max(2, keepdims=True)))
+        q = q / np.maximum(q.sum(2, keepdims=True), 1e-12)
+    return q
 
 
 def unlike_neighbours(labels: np.ndarray) -> float:
@@ -108,7 +135,8 @@ def main() -> None:
         scorer = Scorer(find_dataset(shared, name, Path(folder)))
         grids = encode_all(scorer.dataset, with_transform(encoder, "root" if is_positive(encoder) else "split-root"), 4)
         roots = Tokens.of(grids.features)
-        tokens = centred(roots, roots, "roots 0.5", scorer.patients, is_positive(encoder))
+        way = "roots 0.75" if encoder.spec.name in CENTRED else "none"
+        tokens = centred(roots, roots, way, scorer.patients, is_positive(encoder))
         for seed in SEEDS:
             places = np.random.default_rng(seed).permutation(len(tokens.rows))[:TOKENS]
             concepts = learned(tokens.rows[places], seed)

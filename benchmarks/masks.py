@@ -15,6 +15,8 @@ Ours, and what each of its steps does:
 
     default     projection on unit-norm concepts that are unions of the clusters of the largest K; split-root features;
                 four turned and half-patch-moved views averaged
+    centred     the same with three quarters of what an image's mean differs from the mean of all taken from its tokens
+                (``concepts.centring``), as rows of encoders may say; resnet50v2 has none
     ours        the same, every K clustered on its own
     ours c      the same, nearest concept
     default c   nearest concept among those of the largest K, the union that it belongs to
@@ -43,6 +45,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from histofactor.concepts.bank.hierarchy import nest
+from histofactor.concepts.centring import offset_of
 from histofactor.concepts.learn.kmeans import KMeansOptions, kmeans
 from histofactor.encoders.build import Encoder, load_encoder, with_transform
 from histofactor.encoders.registry import get
@@ -51,8 +54,10 @@ from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.bootstrap import paired_difference
 from histofactor.evaluation.scores.protocol import class_maps
 from histofactor.factor.nmf import factorize
-from histofactor.factor.nnls import project, unit_concepts
+from histofactor.factor.nnls import project, solve_gram
+from histofactor.factor.problem import gram, unit_concepts
 from histofactor.masks.decode import label_pixels
+from histofactor.records import Centring, SlideMean
 from histofactor.segmentation.feature_cache import cache_features
 from histofactor.segmentation.setup import SegmentOptions, prepare
 from histofactor.slides.geometry.frame import Frame
@@ -62,6 +67,7 @@ from histofactor.slides.reader import open_slide
 KS, SEEDS, TOKENS, TILE_PX = (8, 16, 32, 64), (0, 1, 2, 3, 4), 60_000, 256
 ABLATED = 2  # seeds on which single steps are tried
 MPP = {"nic_multitask4": 0.5, "resnet50v2": 1.0, "embedded": 1.0}  # an image that is coarser is worked at its own px
+CENTRED = {"nic_multitask4": 0.75, "embedded": 0.75}
 Weigh = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -88,6 +94,13 @@ class Grids:
                 for x in range(0, grid.shape[1], side)
             ]
         return np.stack(found)
+
+    def centred(self, share: float, mm2: list[float]) -> Grids:
+        """Maps less a share of what their means differ from the mean of all; ``mm2`` tells the area of each."""
+        means = [SlideMean(grid.mean((0, 1)), area) for grid, area in zip(self.features, mm2, strict=True)]
+        centring = Centring(share, np.mean([mean.value for mean in means], 0, dtype=np.float64).astype(np.float32))
+        features = [grid - offset_of(centring, mean) for grid, mean in zip(self.features, means, strict=True)]
+        return Grids(features, self.frames)
 
     def smoothed(self) -> Grids:
         """Every map smoothed by one cell."""
@@ -122,6 +135,13 @@ def raw(X: np.ndarray, H: np.ndarray) -> np.ndarray:
 def unit(X: np.ndarray, H: np.ndarray) -> np.ndarray:
     """Projection on unit-norm concepts."""
     return project(X, unit_concepts(H)[0])
+
+
+@on_rows
+def signed(X: np.ndarray, H: np.ndarray) -> np.ndarray:
+    """Projection of rows of any sign on unit-norm concepts."""
+    U = unit_concepts(H)[0]
+    return solve_gram(X @ U.T, gram(U))
 
 
 @on_rows
@@ -190,6 +210,22 @@ def assigned(own: list[tuple[np.ndarray, np.ndarray]], concepts: np.ndarray) -> 
         yield np.stack([W[..., nearest_to == concept].sum(-1) for concept in range(len(U))], -1)
 
 
+def nested(rows: np.ndarray, options: KMeansOptions) -> tuple[np.ndarray, np.ndarray, dict[int, np.ndarray]]:
+    """The clusters of the largest K, their sizes, and the union at every K that owns each."""
+    leaves = kmeans(rows, max(KS), options)
+    sizes = np.bincount((rows @ leaves.T - 0.5 * (leaves**2).sum(1)).argmax(1), minlength=len(leaves)).clip(1)
+    return leaves, sizes, nest(leaves, sizes, KS)
+
+
+def united(leaves: np.ndarray, sizes: np.ndarray, unions: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Means of the unions of every K; what is negative becomes 0."""
+    leaves = np.maximum(leaves, 0)
+    return {
+        k: np.stack([np.average(leaves[own == i], 0, sizes[own == i]) for i in range(k)]).astype(np.float32)
+        for k, own in unions.items()
+    }
+
+
 def tables_by_way(scorer: Scorer, encoder: Encoder, seeds: tuple[int, ...]) -> dict[tuple[str, int], list[np.ndarray]]:
     """Tables of every way and K, one a seed."""
     # the same distances and products as split-root where no feature is negative, in half the channels
@@ -200,14 +236,17 @@ def tables_by_way(scorer: Scorer, encoder: Encoder, seeds: tuple[int, ...]) -> d
     data = scorer.dataset
     paper, views, one, turned = (encode_all(data, *way) for way in ((relu, 1), (root, 4), (root, 1), (relu, 4)))
     smooth, own = views.smoothed(), components_of(paper)
+    mm2 = [truth.size * ((data.mpp or 1.0) / 1000) ** 2 for truth in scorer.truth]
+    share = CENTRED.get(encoder.spec.name)
+    apart = None if share is None else views.centred(share, mm2)
     tables: dict[tuple[str, int], list[np.ndarray]] = {}
     for seed in seeds:
         options = KMeansOptions(seed)
         paper_rows, view_rows, one_rows, turned_rows = (grids.sample(seed) for grids in (paper, views, one, turned))
         tiles = paper.tiles()[np.random.default_rng(seed).permutation(len(paper.tiles()))]
-        leaves = kmeans(view_rows, max(KS), options)
-        sizes = np.bincount((view_rows @ leaves.T - 0.5 * (leaves**2).sum(1)).argmax(1), minlength=len(leaves))
-        unions = nest(leaves, np.maximum(sizes, 1), KS)
+        leaves, sizes, unions = nested(view_rows, options)
+        by_k = united(leaves, sizes, unions)
+        of_centred = {} if apart is None else united(*nested(apart.sample(seed), options))
         for k in KS:
             H, V, S, T = (kmeans(rows, k, options) for rows in (paper_rows, view_rows, one_rows, turned_rows))
 
@@ -222,13 +261,14 @@ def tables_by_way(scorer: Scorer, encoder: Encoder, seeds: tuple[int, ...]) -> d
                 add("paper a t", paper, (raw(grid, means) for grid in paper.features))
             add("ours", views, (unit(grid, V) for grid in views.features))
             add("ours c", views, (nearest(grid, V) for grid in views.features))
-            owners = unions[k]
-            U = np.stack([np.average(leaves[owners == i], 0, np.maximum(sizes[owners == i], 1)) for i in range(k)])
-            add("default", views, (unit(grid, U.astype(np.float32)) for grid in views.features))
+            owners, U = unions[k], by_k[k]
+            add("default", views, (unit(grid, U) for grid in views.features))
+            if apart is not None:
+                add("centred", views, (signed(grid, of_centred[k]) for grid in apart.features))
             add("default c", views, (owned(nearest(grid, leaves), owners, k) for grid in views.features))
             if seed >= ABLATED:
                 continue
-            weights = (unit(grid, U.astype(np.float32)) for grid in views.features)
+            weights = (unit(grid, U) for grid in views.features)
             add("default + smooth", views, (gaussian_filter(W, (1, 1, 0), mode="nearest") for W in weights))
             add("ours c - views", one, (nearest(grid, S) for grid in one.features))
             add("ours c - root", turned, (nearest(grid, T) for grid in turned.features))

@@ -17,7 +17,7 @@ from common import in_fresh_process, peak_mb, report
 
 from histofactor.concepts.learn.kmeans import assign
 from histofactor.concepts.learn.levels import TrainOptions, train_levels
-from histofactor.concepts.learn.sample import Sample
+from histofactor.concepts.learn.sample import Known, Sample
 
 LENGTHS, SHARED = (100_000, 1_000_000, 10_000_000), 1_000_000
 KS = (8, 16, 32, 64, 128, 256)
@@ -45,7 +45,7 @@ def gather(numbers: Iterable[int]) -> Sample:
             start = part.stop
         keys = draw.keys[draw.wanted]
         zeros = np.zeros((len(keys), 3), np.float32)
-        sample.add(np.concatenate(chosen), zeros[:, 0], keys, number, zeros[:, 1:])
+        sample.add(np.concatenate(chosen), keys, number, Known(zeros[:, 0], zeros[:, 1:]))
     return sample
 
 

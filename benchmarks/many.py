@@ -20,7 +20,7 @@ from common import report
 from PIL import Image
 
 from histofactor.encoders.build import load_encoder
-from histofactor.runs.ledger import derive
+from histofactor.runs.derive import derive
 from histofactor.runs.outcome import Outcome, Reporter
 from histofactor.runs.segment_many import ManyOptions, Observer, segment_many
 from histofactor.runs.source import Opening

@@ -27,7 +27,7 @@ from scipy.optimize import nnls
 from sklearn.decomposition import non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
-from histofactor.concepts.learn.levels import cluster
+from histofactor.concepts.learn.levels import train_levels
 from histofactor.concepts.legacy import read_legacy
 from histofactor.encoders.build import load_encoder
 from histofactor.encoders.registry import get
@@ -53,8 +53,8 @@ def cases(shared: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     ):
         tokens = np.concatenate(FeatureCache(dataset, encoder).features)
         X = np.random.default_rng(0).permutation(tokens)[:ROWS]
-        for clusters in cluster(X, REAL_KS).values():
-            yield f"glas-dev, {encoder.spec.name}", X, clusters.centroids
+        for level in train_levels(X, REAL_KS).values():
+            yield f"glas-dev, {encoder.spec.name}", X, level.vectors
 
 
 def scipy_rows(X: np.ndarray, H: np.ndarray) -> np.ndarray:

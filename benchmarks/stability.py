@@ -81,7 +81,7 @@ def stability(
     rng = np.random.default_rng(0)
     counts = dict.fromkeys(segmenters, 0)
     moved = dict.fromkeys(segmenters, 0)
-    others = {way: replace(one, options=replace(one.options, shift_px=320)) for way, one in segmenters.items()}
+    others = {way: replace(one, setup=replace(one.setup, shift_px=320)) for way, one in segmenters.items()}
     for image in images:
         with open_slide(image, source_mpp=mpp) as slide:
             plain, other = labels_of(slide, segmenters), labels_of(slide, others)

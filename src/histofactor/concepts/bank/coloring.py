@@ -24,7 +24,12 @@ def colored(bank: ConceptBank) -> ConceptBank:
     counts, slides = counts_of(bank), per_slide_of(bank)
     if not slides and counts is not None:
         slides = [counts]
-    return replace(bank, colors=spread_colors(_together(np.stack(slides)))) if slides else bank
+    return colored_by(bank, np.stack(slides)) if slides else bank
+
+
+def colored_by(bank: ConceptBank, tokens: NDArray[np.float64]) -> ConceptBank:
+    """The bank with colours by how many tokens (S, K) of every slide each concept covers."""
+    return replace(bank, colors=spread_colors(_together(tokens)))
 
 
 def _together(tokens: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.concepts.bank.coloring import colored_by
 from histofactor.concepts.bank.following import FOLLOWING, following_in, stated
 from histofactor.concepts.bank.provenance import LIMIT, WINDOW
 from histofactor.concepts.learn.choose_k import Choice, compare_ks
@@ -17,10 +18,13 @@ from histofactor.concepts.learn.following import share_when_centred
 from histofactor.concepts.learn.levels import TrainOptions, banks_from_levels, train_levels
 from histofactor.concepts.learn.sample import Sample
 from histofactor.errors import BankError
+from histofactor.factor.nnls import solve_gram
+from histofactor.factor.problem import gram, unit_concepts
 from histofactor.records import ConceptBank, EncoderKey, Float
 
 LADDER = (4, 8, 16, 32, 64)  # K that are learned where none is asked for
 TOKENS_A_CONCEPT = 32  # that a sample has at least
+_COLORED = 2**15  # tokens, which are in random order, that tell what concepts cover
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,17 @@ def learn_from_sample(
     for row in () if choice is None or norms is None else choice.rows:
         known[row.k][LIMIT] = row.residual_limit
     banks = banks_from_levels(levels, features.encoder, features.mpp, known)
+    banks = [_colored_as_seen(bank, tokens, origin) for bank in banks]
     return [replace(bank, centring=centring) for bank in banks], choice
+
+
+def _colored_as_seen(bank: ConceptBank, tokens: Float, origin: Origin) -> ConceptBank:
+    """The bank with colours by what its concepts cover in a map, where a token has the concept of largest weight."""
+    X, slides = tokens[:_COLORED], origin.slides[:_COLORED]
+    U = unit_concepts(bank.vectors)[0]
+    covers = np.zeros((len(origin.groups), len(U)))
+    np.add.at(covers, (slides, solve_gram(X @ U.T, gram(U)).argmax(1)), 1)
+    return colored_by(bank, covers)
 
 
 def _tell_centred(known: Mapping[int, dict[str, Any]], tokens: Float, origin: Origin, options: TrainOptions) -> None:

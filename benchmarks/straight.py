@@ -2,8 +2,9 @@
 
 Six fields, the embedded encoder, concepts of the field itself. Weights are decoded on a grid four times as fine as px,
 so that a border has no steps, and the map is read along its axes and turned by 22.5, 45 and 67.5 degrees: the share of
-the border px of each reading that lie in straight runs of at least 8, 16 and 32 px. What lies in such runs in the turned
-readings is what curves that bend slowly give; more of it along the axes are edges that the encoder or the grid made.
+the border px of each reading that lie in straight runs of at least 8, 16 and 32 px. What lies in such runs in the
+turned readings is what curves that bend slowly give; more of it along the axes are edges that the encoder or the grid
+made.
 
     python benchmarks/straight.py ../shared        writes results/straight.csv
 """

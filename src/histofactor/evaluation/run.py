@@ -113,6 +113,7 @@ def evaluate(
             dataset=dataset, opening=options.opening, mpp=options.mpp, workers=workers, on_image=on_image
         )  # fmt: skip
         loaded, banks = None, dict[int, Concepts](dict.fromkeys(options.ks, concepts))
+        theirs, told = count_variants(images, encoder, options.ks, how) if options.paper else ({}, "")
         if learns(concepts, options):
             loaded, learned = learn_from(images, encoder, how, LearnOptions(), partial(_ks, options.ks))
             banks |= learned
@@ -123,10 +124,9 @@ def evaluate(
             for method, k in itertools.product(options.methods, options.ks)
         }
         counted, cells, kept = count(images, encoder, ask, how, loaded=loaded, stability=options.stability)
-        if options.paper:
-            variants, told = count_variants(images, encoder, options.ks, how)
-            counted |= variants
-            protocol += "; variants of the paper beside it: ReLU, one view, concepts of every K learned anew" + told
+    if theirs:
+        counted |= theirs
+        protocol += "; variants of the paper beside it: ReLU, one view, concepts of every K learned anew" + told
     results = tuple(
         replace(result_of(tally, dataset, scored), stability=shares(kept[way]) if way in kept else {})
         for way, tally in counted.items()

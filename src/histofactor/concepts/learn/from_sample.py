@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -92,8 +93,8 @@ def learn_from_sample(
     choice = compare_ks(tokens, origin.slides, levels, options, norms)
     for row in () if choice is None or norms is None else choice.rows:
         known[row.k][LIMIT] = row.residual_limit
-    banks = banks_from_levels(levels, features.encoder, features.mpp, known)
-    banks = [_colored_as_seen(bank, tokens, origin) for bank in banks]
+    paint = partial(_colored_as_seen, tokens=tokens, origin=origin)
+    banks = banks_from_levels(levels, features.encoder, features.mpp, known, paint)
     return [replace(bank, centring=centring) for bank in banks], choice
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -157,15 +157,20 @@ def banks_from_features(
 
 
 def banks_from_levels(
-    levels: Mapping[int, Level], encoder: EncoderKey, mpp: float | None, provenance: Mapping[int, Mapping[str, Any]]
+    levels: Mapping[int, Level],
+    encoder: EncoderKey,
+    mpp: float | None,
+    provenance: Mapping[int, Mapping[str, Any]],
+    paint: Callable[[ConceptBank], ConceptBank] = colored,
 ) -> list[ConceptBank]:
-    """Banks of learned levels, ascending, coloured by what is known; nested ones know their parents and their leaves.
+    """Banks of learned levels, ascending, coloured; nested ones know their parents and their leaves.
 
     Args:
         levels: by K, ascending.
         encoder: which features they were learned on.
         mpp: µm/px of those features.
         provenance: what is known of every K.
+        paint: gives a bank its colours; by default those by what is known of it.
 
     Raises:
         BankError: a concept is all zero.
@@ -174,7 +179,7 @@ def banks_from_levels(
     coarser: Level | None = None
     for k, level in levels.items():
         known = {"counts": level.counts.tolist(), "inertia": level.inertia, **provenance[k]}
-        bank = colored(new_bank(level.vectors, encoder, mpp=mpp, provenance=known))
+        bank = paint(new_bank(level.vectors, encoder, mpp=mpp, provenance=known))
         if level.owners is not None and coarser is not None and coarser.owners is not None:
             first = np.unique(level.owners, return_index=True)[1]
             bank = replace(bank, parents=tuple(coarser.owners[first].tolist()))

@@ -84,6 +84,7 @@ def test_methods_with_concepts_of_every_image_have_scores_of_single_images(tissu
     page = (tmp_path / "out/evaluation.html").read_text()
     assert f"<td>{result.scores.image_nmi:.3f}</td>" in page
     assert "no label has a class" in page
+    assert "– to –" not in page
     assert "Best and worst images" not in page
     assert "<svg" not in page
 

@@ -37,15 +37,14 @@ from pathlib import Path
 import numpy as np
 from common import report
 
-from histofactor.concepts.bank.hierarchy import nest
-from histofactor.concepts.learn.kmeans import KMeansOptions, kmeans
+from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.encoders.build import Encoder, with_transform
 from histofactor.evaluation.data.datasets import IGNORED
 from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.bootstrap import paired_difference
 from histofactor.factor.nnls import solve_gram, unit_concepts
 from histofactor.factor.problem import gram
-from masks import KS, SEEDS, TOKENS, Grids, Scorer, encode_all, find_dataset, find_encoder
+from masks import KS, SEEDS, TOKENS, Grids, Scorer, encode_all, find_dataset, find_encoder, nested, united
 
 WAYS = {  # kind, share taken away, seeds
     "none": ("roots", 0.0, 5),
@@ -122,13 +121,7 @@ def centred(roots: Tokens, raw: Tokens, way: str, patients: list[str], positive:
 
 def learned(rows: np.ndarray, seed: int) -> dict[int, np.ndarray]:
     """Concepts ≥ 0 of every K, unions of the clusters of the largest."""
-    leaves = kmeans(rows, max(KS), KMeansOptions(seed))
-    sizes = np.bincount((rows @ leaves.T - 0.5 * (leaves**2).sum(1)).argmax(1), minlength=len(leaves)).clip(1)
-    owners, leaves = nest(leaves, sizes, KS), np.maximum(leaves, 0)
-    return {
-        k: np.stack([np.average(leaves[owners[k] == i], 0, sizes[owners[k] == i]) for i in range(k)]).astype(np.float32)
-        for k in KS
-    }
+    return united(*nested(rows, KMeansOptions(seed)))
 
 
 def weigh(rows: np.ndarray, H: np.ndarray) -> np.ndarray:

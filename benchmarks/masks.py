@@ -54,8 +54,8 @@ from histofactor.evaluation.scores import metrics
 from histofactor.evaluation.scores.bootstrap import paired_difference
 from histofactor.evaluation.scores.protocol import class_maps
 from histofactor.factor.nmf import factorize
-from histofactor.factor.nnls import project, solve_gram
-from histofactor.factor.problem import gram, unit_concepts
+from histofactor.factor.nnls import project
+from histofactor.factor.problem import unit_concepts
 from histofactor.masks.decode import label_pixels
 from histofactor.records import Centring, SlideMean
 from histofactor.segmentation.feature_cache import cache_features
@@ -135,13 +135,6 @@ def raw(X: np.ndarray, H: np.ndarray) -> np.ndarray:
 def unit(X: np.ndarray, H: np.ndarray) -> np.ndarray:
     """Projection on unit-norm concepts."""
     return project(X, unit_concepts(H)[0])
-
-
-@on_rows
-def signed(X: np.ndarray, H: np.ndarray) -> np.ndarray:
-    """Projection of rows of any sign on unit-norm concepts."""
-    U = unit_concepts(H)[0]
-    return solve_gram(X @ U.T, gram(U))
 
 
 @on_rows
@@ -264,7 +257,7 @@ def tables_by_way(scorer: Scorer, encoder: Encoder, seeds: tuple[int, ...]) -> d
             owners, U = unions[k], by_k[k]
             add("default", views, (unit(grid, U) for grid in views.features))
             if apart is not None:
-                add("centred", views, (signed(grid, of_centred[k]) for grid in apart.features))
+                add("centred", views, (unit(grid, of_centred[k]) for grid in apart.features))
             add("default c", views, (owned(nearest(grid, leaves), owners, k) for grid in views.features))
             if seed >= ABLATED:
                 continue

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,7 @@ from histofactor.concepts.bank.provenance import Example
 from histofactor.masks.decode import label_pixels
 from histofactor.records import ConceptBank
 from histofactor.segmentation.encode_field import encode_field
-from histofactor.segmentation.field import Field
-from histofactor.segmentation.method import Factorization, Tokens, method_of, weigh
+from histofactor.segmentation.field import Field, weigh_field
 from histofactor.segmentation.own import learn_from_one
 from histofactor.segmentation.setup import learning_setup
 from histofactor.slides.reader import open_slide
@@ -41,12 +41,9 @@ KS, FINER, ANGLES, RUNS = (8, 16), 4, (0.0, 22.5, 45.0, 67.5), (8, 16, 32)
 
 def fine_labels(field: Field, bank: ConceptBank) -> np.ndarray:
     """Labels of a field on a grid four times as fine as its px."""
-    project = method_of("project")
-    X = field.features.reshape(-1, field.features.shape[-1])
-    tokens = Tokens(X @ project.directions(bank), (X**2).sum(1), field.encoder, field.mpp)
-    W = weigh(project, tokens, bank, Factorization())[0].reshape(*field.tissue.shape, -1)
+    whole = replace(field, tissue=np.ones_like(field.tissue))
     height, width = (cells * field.stride_px * FINER for cells in field.tissue.shape)
-    return label_pixels(W.astype(np.float32), (height, width))[0]
+    return label_pixels(weigh_field(whole, bank), (height, width))[0]
 
 
 def read_turned(fine: np.ndarray, degrees: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 from skimage.measure import label as components_of_skimage
 
-from histofactor.masks.small import _components, merge_small
+from histofactor.masks.small import _components, merge_small, piece_areas
 
 maps = arrays(np.uint8, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements=st.integers(0, 3))
 
@@ -108,3 +108,15 @@ def test_a_large_map(rows):
     assert merged.dtype == np.uint16
     assert sum(area < 40 for area, *_ in pieces_of(labels)) > 400
     assert all(area >= 40 or not borders(merged, mask) for area, _, mask in pieces_of(merged))
+
+
+@given(maps)
+def test_areas_are_those_of_scikit_image(labels):
+    pieces = components_of_skimage(labels, background=0, connectivity=1)
+    assert sorted(piece_areas(labels)) == sorted(np.bincount(pieces.ravel())[1:])
+
+
+def test_corners_do_not_connect_and_label_0_is_no_piece():
+    assert piece_areas(np.array([[1, 0], [0, 1]], np.uint8)).tolist() == [1, 1]
+    assert piece_areas(np.zeros((3, 3), np.uint16)).tolist() == []
+    assert piece_areas(np.array([[300, 300], [2, 300]], np.uint16)).tolist() == [1, 3]

@@ -116,6 +116,14 @@ def merging(labels: Raster, min_px: float, rows: int = _ROWS) -> Merging:
     )
 
 
+def piece_areas(labels: Raster) -> Indices:
+    """Px of every piece of the labels from 1 on, label by label."""
+    pieces = _find(labels, _ROWS)
+    order = np.argsort(pieces.label, kind="stable")
+    areas: Indices = pieces.area[order][pieces.label[order] > 0]
+    return areas
+
+
 class _Merged:
     """A label map of which every piece has its new label; see ``records.Raster``."""
 

@@ -13,7 +13,7 @@ from histofactor.base.lease_state import look
 from histofactor.base.text import counted
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.following import sentences
-from histofactor.concepts.learn.choose_k import in_sight_of, stated
+from histofactor.concepts.learn.choose_k import stated
 from histofactor.concepts.learn.from_sample import bearable_ks, level_of
 from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions
@@ -45,7 +45,7 @@ from histofactor.runs.study import (
 from histofactor.runs.take_field import take_field
 from histofactor.runs.task import Request
 from histofactor.runs.thrift import Thrift
-from histofactor.segmentation.field import see
+from histofactor.segmentation.field import choose_by
 from histofactor.segmentation.setup import name_of
 
 MOST_INPUTS = 128  # that concepts are learned from; of more, so many are drawn at random
@@ -211,7 +211,7 @@ def _learned(
     file = BankFile({len(bank.names): bank for bank in banks}, card)
     choice = learned.choice
     if choice is not None and shown is not None:
-        choice = in_sight_of(choice, {k: seen.small for k, seen in see(shown, file.banks).items()})
+        choice = choose_by(shown, file.banks, choice)
         card["choice"] = stated(choice)
     bank = level_of(banks, None if choice is None else choice.recommended, request.k)
     k = len(bank.names)

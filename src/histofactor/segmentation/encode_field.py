@@ -86,12 +86,7 @@ def _of_held(slide: Slide, setup: Setup, about: Example, held: HeldInput) -> Fie
     frame = held.plan.frame
     stride, (wide, high) = frame.stride_px, frame.t_size
     columns, rows = (-(-min(SIDE_PX, whole) // stride) for whole in frame.t_size)
-    left, top = (
-        min(max(round((corner + about.side / 2) / scale / stride - cells / 2), 0), whole - cells)
-        for corner, scale, cells, whole in zip(
-            (about.x, about.y), frame.l0_per_px, (columns, rows), frame.g_size, strict=True
-        )
-    )
+    left, top = _corner(about, frame, (columns, rows), frame.g_size, stride)
     bands, tissue = [], []
     for part in encode_features(Planned(slide, setup, held.plan, held.windows)):
         first, last = (min(max(row, top), top + rows) - part.g_rows[0] for row in part.g_rows)
@@ -110,18 +105,25 @@ def _encoded_alone(slide: Slide, setup: Setup, about: Example) -> Field:
     spec = setup.encoder.spec
     frame = make_frame(slide.info, setup.mpp or spec.mpp, spec.patch_px)
     width, height = (min(SIDE_PX, whole) for whole in frame.t_size)
-    x, y = (
-        min(max(round((corner + about.side / 2) / scale - side / 2), 0), whole - side)
-        for corner, scale, side, whole in zip(
-            (about.x, about.y), frame.l0_per_px, (width, height), frame.t_size, strict=True
-        )
-    )
-    rgb = read_blocks(slide, _region(frame, (x, y), (width, height)))[0]
+    corner = _corner(about, frame, (width, height), frame.t_size)
+    rgb = read_blocks(slide, _region(frame, corner, (width, height)))[0]
     alone = replace(setup, mpp=None if frame.t_mpp is None else setup.mpp, tissue=TissueRule(setup.tissue.find))
     with open_slide(rgb, source_mpp=frame.t_mpp) as part:
         cache = cache_features(part, alone)
     features, tissue = ([getattr(band, name) for band in cache.parts] for name in ("B", "tissue"))
     return _field(rgb, np.concatenate(features), np.concatenate(tissue), cache.plan.frame, setup)
+
+
+def _corner(
+    about: Example, frame: Frame, size: tuple[int, int], whole: tuple[int, int], px: int = 1
+) -> tuple[int, int]:
+    """The corner (x, y) of a field of a size about a token, inside the whole; all in units of so many working px."""
+    centers = about.x + about.side / 2, about.y + about.side / 2
+    x, y = (
+        min(max(round(center / scale / px - side / 2), 0), of - side)
+        for center, scale, side, of in zip(centers, frame.l0_per_px, size, whole, strict=True)
+    )
+    return x, y
 
 
 def _region(frame: Frame, corner: tuple[int, int], size: tuple[int, int]) -> Region:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.concepts.learn.choose_k import Choice, in_sight_of
 from histofactor.masks.decode import label_pixels
-from histofactor.masks.pieces import piece_areas
+from histofactor.masks.small import piece_areas
 from histofactor.records import ConceptBank, EncoderKey, Float
 from histofactor.segmentation.method import Factorization, Tokens, method_of, weigh
 
@@ -53,8 +54,8 @@ class Seen:
     small: float
 
 
-def label_field(field: Field, bank: ConceptBank) -> NDArray[np.unsignedinteger]:
-    """Labels (height, width) of a field by projection: 0 where there is no tissue, concept i is label i + 1.
+def weigh_field(field: Field, bank: ConceptBank) -> Float:
+    """Weights (h, w, K) of the tokens of a field by projection, 0 where there is no tissue.
 
     Args:
         field: the field.
@@ -68,8 +69,13 @@ def label_field(field: Field, bank: ConceptBank) -> NDArray[np.unsignedinteger]:
     if len(X):
         tokens = Tokens(B, np.einsum("nd,nd->n", X, X), field.encoder, field.mpp)
         weights[field.tissue] = weigh(project, tokens, bank, Factorization())[0]
+    return weights
+
+
+def label_field(field: Field, bank: ConceptBank) -> NDArray[np.unsignedinteger]:
+    """Labels (height, width) of a field: 0 where there is no tissue, concept i is label i + 1; see ``weigh_field``."""
     whole = tuple(cells * field.stride_px for cells in field.tissue.shape)
-    labels, _ = label_pixels(weights, (whole[0], whole[1]))
+    labels, _ = label_pixels(weigh_field(field, bank), (whole[0], whole[1]))
     height, width = field.rgb.shape[:2]
     return labels[:height, :width]
 
@@ -88,3 +94,8 @@ def see(field: Field, banks: Mapping[int, ConceptBank]) -> dict[int, Seen]:
         tissue = max(float(areas.sum()), um2)
         found[k] = Seen(labels, len(areas) / tissue * 1e6, float(areas[areas < SMALL_UM2].sum()) / tissue)
     return found
+
+
+def choose_by(field: Field, banks: Mapping[int, ConceptBank], choice: Choice) -> Choice:
+    """A choice of K once a field was seen at every K; arguments as for ``see``, and the choice without it."""
+    return in_sight_of(choice, {k: seen.small for k, seen in see(field, banks).items()})

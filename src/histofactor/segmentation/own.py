@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from histofactor.concepts.learn.choose_k import Choice, in_sight_of
+from histofactor.concepts.learn.choose_k import Choice
 from histofactor.concepts.learn.from_sample import Features, Origin, bearable_ks, learn_from_sample, level_of
 from histofactor.concepts.learn.kmeans import KMeansOptions
 from histofactor.concepts.learn.levels import TrainOptions
@@ -16,7 +16,7 @@ from histofactor.records import ConceptBank
 from histofactor.segmentation.encode_field import encode_field, where_most_meet
 from histofactor.segmentation.encoding import Planned
 from histofactor.segmentation.feature_file import FeatureSlide
-from histofactor.segmentation.field import see
+from histofactor.segmentation.field import choose_by
 from histofactor.segmentation.plan import make_plan
 from histofactor.segmentation.sampling import Whose, draw_windows, is_small, put_tokens, sparing_rule, take_tokens
 from histofactor.segmentation.setup import Setup
@@ -72,6 +72,4 @@ def _in_sight(choice: Choice, slide: Slide, setup: Setup, known: HeldInput, bank
     about = where_most_meet(banks[-1], {0}, setup.encoder.spec.patch_px)
     if about is None:
         return choice
-    field = encode_field(slide, setup, about, known)
-    small = {k: seen.small for k, seen in see(field, {len(bank.names): bank for bank in banks}).items()}
-    return in_sight_of(choice, small)
+    return choose_by(encode_field(slide, setup, about, known), {len(bank.names): bank for bank in banks}, choice)

@@ -43,7 +43,7 @@ def follow_groups(per_slide: Counts, groups: Sequence[str | None]) -> Following 
     rng = np.random.default_rng(0)
     deals = [of, *(rng.permutation(of) for _ in range(_DEALS))]
     tables = [_balanced(counts, deal, len(names)) for deal in deals]
-    excesses = np.array([_excess(table) for table in tables])
+    excesses = np.array([excess_of(table) for table in tables])
     aris = np.array([ari(table * (counts.sum() / len(names))) for table in tables])
     enough = _ways(np.bincount(of)) >= FEWEST_DEALS
     excess, tissue = excesses[0], tables[0].mean(0)
@@ -91,7 +91,7 @@ def share_when_centred(
     counts = np.zeros((len(names), k))
     np.add.at(counts, (of, labels), 1)
     table = _balanced(counts[counts.any(1)], np.arange(len(means)), len(means))
-    return round(float(table.mean(0)[_excess(table) >= EXCESS].sum()), 4)
+    return round(float(table.mean(0)[excess_of(table) >= EXCESS].sum()), 4)
 
 
 def _balanced(counts: Values, of: NDArray[np.integer[Any]], n: int) -> Values:
@@ -101,7 +101,7 @@ def _balanced(counts: Values, of: NDArray[np.integer[Any]], n: int) -> Values:
     return shares
 
 
-def _excess(table: Values) -> Values:
+def excess_of(table: Values) -> Values:
     """Excess (K,) of concepts whose shares in every group are (G, K); 0 without tokens."""
     most, total = table.max(0), table.sum(0)
     shares = np.divide(most, total, out=np.full(len(most), 1 / len(table)), where=total > 0)

@@ -19,8 +19,8 @@ from histofactor.concepts.learn.following import share_when_centred
 from histofactor.concepts.learn.levels import TrainOptions, banks_from_levels, train_levels
 from histofactor.concepts.learn.sample import Sample
 from histofactor.errors import BankError
-from histofactor.factor.nnls import solve_gram
-from histofactor.factor.problem import gram, unit_concepts
+from histofactor.factor.nnls import project
+from histofactor.factor.problem import unit_concepts
 from histofactor.records import ConceptBank, EncoderKey, Float
 
 LADDER = (4, 8, 16, 32, 64)  # K that are learned where none is asked for
@@ -101,9 +101,8 @@ def learn_from_sample(
 def _colored_as_seen(bank: ConceptBank, tokens: Float, origin: Origin) -> ConceptBank:
     """The bank with colours by what its concepts cover in a map, where a token has the concept of largest weight."""
     X, slides = tokens[:_COLORED], origin.slides[:_COLORED]
-    U = unit_concepts(bank.vectors)[0]
-    covers = np.zeros((len(origin.groups), len(U)))
-    np.add.at(covers, (slides, solve_gram(X @ U.T, gram(U)).argmax(1)), 1)
+    covers = np.zeros((len(origin.groups), len(bank.vectors)))
+    np.add.at(covers, (slides, project(X, unit_concepts(bank.vectors)[0]).argmax(1)), 1)
     return colored_by(bank, covers)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from histofactor.base.contingency import ari
+from histofactor.concepts.learn.following import excess_of
 from histofactor.evaluation.data.datasets import Item
 from histofactor.evaluation.scores import metrics
 
@@ -58,9 +59,9 @@ def agreement(items: Sequence[Item], counts: metrics.Table) -> dict[str, Agreeme
 def bound_to_one(table: metrics.Table) -> float:
     """How far labels are of one source alone: 0 where all are spread evenly over sources, 1 where each has its own.
 
-    Every source counts alike, however many px it has. Of a label with the largest share m from one of S sources it is
-    (m - 1/S) / (1 - 1/S); the mean of the tenth of the labels (one at least) where it is largest is told, for a mean of
-    all hides the few that show a hospital and no tissue. Labels with less than a thousandth of the px do not count.
+    Every source counts alike, however many px it has. Of a label it is the excess of ``concepts.bank.following``; the
+    mean of the tenth of the labels (one at least) where it is largest is told, for a mean of all hides the few that
+    show a hospital and no tissue. Labels with less than a thousandth of the px do not count.
 
     Args:
         table: (sources, labels) px, at least two sources.
@@ -69,6 +70,5 @@ def bound_to_one(table: metrics.Table) -> float:
         return float("nan")
     px = table.sum(axis=0)
     counted = table[:, px >= min(_LEAST * px.sum(), px.max())]
-    shares = counted / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    bound = np.sort((shares.max(axis=0) / shares.sum(axis=0) - 1 / len(table)) / (1 - 1 / len(table)))
+    bound = np.sort(excess_of(counted / np.maximum(table.sum(axis=1, keepdims=True), 1)))
     return float(bound[-max(1, round(_TAIL * len(bound))) :].mean())

@@ -20,7 +20,7 @@ def test_responses_are_those_of_centred_tokens(seed, d, r, share):
     wanted = views.astype(np.float64) - share * (own.astype(np.float64) - mean)
     np.testing.assert_allclose(B, wanted.mean(0) @ directions, atol=2e-5)
     np.testing.assert_allclose(norms, (wanted**2).sum(-1).mean(0), atol=2e-5)
-    tokens, also = centred(x, sq_norms, offset)
+    tokens, also = centred(x, sq_norms, np.broadcast_to(offset, x.shape))
     np.testing.assert_allclose(tokens, wanted.mean(0), atol=2e-6)
     np.testing.assert_allclose(also, norms, atol=2e-5)
 

@@ -110,6 +110,17 @@ def test_variants_of_the_paper_stand_beside_ours(tissue_folder, tiny_encoder, tm
     assert all(f"<td>{name}</td><td>{k}</td>" in page for name, k in names)
 
 
+def test_an_image_with_too_few_tokens_for_the_paper_is_named(tissue_folder, tiny_encoder):
+    with pytest.raises(OptionError, match=r"images/a1\.png: cannot factorize.* got X \(9, 12\), k = 12"):
+        evaluate(tissue_folder, encoder=tiny_encoder, options=EvaluateOptions(ks=(2,), fast=True, paper=True))
+
+
+def test_the_paper_has_one_encoder(tissue_folder):
+    options = EvaluateOptions(ks=(2,), paper=True)
+    with pytest.raises(OptionError, match="one encoder with --paper; got embedded,conch"):
+        evaluate(tissue_folder, encoder="embedded, conch", options=options)
+
+
 @pytest.mark.parametrize("options", [{"ks": ()}, {"methods": ()}])
 def test_nothing_to_evaluate(folder, options):
     with pytest.raises(OptionError, match="nothing to evaluate"):

@@ -42,8 +42,7 @@ _ALL_APART = 16  # concepts of which every two can be told apart in every vision
 _STARTS = 40  # of choosing colours together
 _ENOUGH = 16.2  # distance beyond which colours of concepts that are seen together need not be further apart
 _CLOSE, _EVERYWHERE = 14.0, 0.2  # the same of any two in normal vision, and how much that matters
-_STEPS, _LEAST_STEPS, _SEARCHES = 2**16, 64, 4  # of a search for the colours of K concepts: a K-th of the first
-_TABU = 40  # steps for which a concept does not go back to a colour, at most
+_SEARCHES = 4
 
 
 def palette(k: int) -> tuple[Color, ...]:
@@ -107,8 +106,7 @@ def spread_colors(together: NDArray[np.float64]) -> tuple[Color, ...]:
     distances d as in ``palette``, a search makes Σ together[i, j] · max(0, 1 − d / 16.2) + 0.2 · max(0, 1 − n / 14)²
     over pairs small, with n in normal vision alone: two that are not seen together may look alike, first of all to
     colour-blind eyes. It begins with the colours of ``palette``; then, step by step, whichever change of one colour
-    helps most is made, and none is taken back soon (tabu search: Glover, ORSA J. Computing 1(3), 1989); of four
-    searches the best counts.
+    helps most is made, and none is taken back soon; of four searches the best counts (see ``base.color_search``).
 
     Args:
         together: (K, K) from 0 to 1, symmetric: how much it matters that two are told apart; on its diagonal, how much
@@ -127,34 +125,17 @@ def spread_colors(together: NDArray[np.float64]) -> tuple[Color, ...]:
         _chosen(_CROWDED, k) if _FIRST < k <= _ALL_APART else _places(rgb, palette(k))
     )
     if k > _ALL_APART:
-        color = min((_searched(weights, color, seed) for seed in range(_SEARCHES)), key=lambda found: found[0])[1]
+        color = _searched(weights, color)
     return tuple((int(r), int(g), int(b)) for r, g, b in rgb[color])
 
 
-def _searched(weights: NDArray[np.float32], start: NDArray[np.intp], seed: int) -> tuple[float, NDArray[np.intp]]:
-    """What one search makes small, and the places (K,) of the colours: see ``spread_colors``."""
-    k, apart, rng = len(weights), _apart(_CROWDED), np.random.default_rng(seed)
-    lacks = np.maximum(1 - apart / _ENOUGH, 0)
+def _searched(weights: NDArray[np.float32], start: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The places (K,) of the colours that make small what ``spread_colors`` says."""
+    from histofactor.base.color_search import Wanted, search_colors
+
+    lacks = np.maximum(1 - _apart(_CROWDED) / _ENOUGH, 0)
     alike = _EVERYWHERE * np.maximum(1 - _apart(1.0, visions=1) / _CLOSE, 0) ** 2
-    color, barred, best, least = start.copy(), np.zeros((k, len(apart)), np.int32), start.copy(), np.inf
-    costs = weights @ lacks[color] + alike[color].sum(axis=0) - alike[color]  # k n: of each concept in each colour
-    for step in range(max(_LEAST_STEPS, _STEPS // k)):
-        now = costs[np.arange(k), color]
-        if (total := float(now.sum())) < least:
-            best, least = color.copy(), total
-        if total == 0:
-            break
-        gains = costs - now[:, None]
-        gains[:, color] = np.inf
-        gains[barred > step] = np.inf
-        concept, chosen = np.unravel_index(gains.argmin(), gains.shape)
-        before = color[concept]
-        barred[concept, before] = step + 1 + rng.integers(_TABU // 2, _TABU)
-        change = alike[chosen] - alike[before]
-        costs += np.outer(weights[:, concept], lacks[chosen] - lacks[before]) + change
-        costs[concept] -= change
-        color[concept] = chosen
-    return least, best
+    return search_colors(Wanted(weights, lacks, alike.astype(np.float32)), start, _SEARCHES)
 
 
 def another_color(taken: Sequence[Color]) -> Color:

@@ -26,10 +26,11 @@ def offset_of(centring: Centring, slide: SlideMean) -> Float:
     return offset
 
 
-def centred(tokens: Float, sq_norms: Float, offset: Float) -> tuple[Float, Float]:
-    """Tokens (n, d) less an offset (d,), and their mean squared norms (n,)."""
-    norms = _norms(sq_norms, tokens @ offset, offset)
-    return tokens - offset, norms
+def centred(tokens: Float, sq_norms: Float, offsets: Float) -> tuple[Float, Float]:
+    """Tokens (n, d) less the offset (n, d) of each, and their mean squared norms (n,)."""
+    along, squared = (np.einsum("nd,nd->n", one, offsets) for one in (tokens, offsets))
+    norms: Float = np.maximum(sq_norms - 2 * along + squared, 0)
+    return tokens - offsets, norms
 
 
 def with_offset(directions: NDArray[np.floating], offset: Float) -> NDArray[np.float32]:
@@ -52,10 +53,6 @@ def centred_responses(
         (B (…, r), sq_norms (…)) of the tokens less the offset.
     """
     own = (offset.astype(np.float64) @ directions.astype(np.float64)).astype(np.float32)
-    return B[..., :-1] - own, _norms(sq_norms, B[..., -1], offset)
-
-
-def _norms(sq_norms: Float, along: Float, offset: Float) -> Float:
     squared = np.float32(np.dot(offset.astype(np.float64), offset.astype(np.float64)))
-    norms: Float = np.maximum(sq_norms - 2 * along + squared, 0)
-    return norms
+    norms: Float = np.maximum(sq_norms - 2 * B[..., -1] + squared, 0)
+    return B[..., :-1] - own, norms

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.clock import Watch
-from histofactor.errors import ImageError
+from histofactor.errors import HistofactorError, ImageError
 from histofactor.evaluation.data.datasets import Dataset, Item, read_truth
 from histofactor.evaluation.scores.cells import Cells, cells_of
 from histofactor.evaluation.scores.floors_and_ceilings import drawn_per_image
@@ -101,7 +101,28 @@ class ImageJob:
 
         Raises:
             ImageError: it or its labels cannot be used.
+            HistofactorError: it cannot be segmented in one of the ways, as told by ``segment``; with its name.
         """
+        try:
+            return self._counted(state, task)
+        except ImageError:
+            raise
+        except HistofactorError as error:
+            what = f"{task.path}: {error.what}"
+            raise type(error)(what, expected=error.expected, got=error.got, mend=error.mend) from error
+
+    def aid(self, task: ImageTask) -> None:
+        """Nothing."""
+
+    def lost(self, task: ImageTask, cause: str) -> CountedImage:
+        """Scores without an image would be those of another data set.
+
+        Raises:
+            ImageError: always.
+        """
+        raise ImageError(f"cannot count {task.path}", got=cause, mend="leave the image out of the data set")
+
+    def _counted(self, state: Mapping[Way, Segmenter], task: ImageTask) -> CountedImage:
         dataset, item, (first, _) = self.dataset, task.item, next(iter(state))
         counted = {way: Counted(*way, alone=not one.method.needs_bank) for way, one in state.items()}
         plain, kept = {}, {}
@@ -120,17 +141,6 @@ class ImageJob:
         if plain:
             kept = kept_labels(rgb, plain, {way: state[way] for way in plain}, mpp, to_restain)
         return CountedImage(counted, cells, kept)
-
-    def aid(self, task: ImageTask) -> None:
-        """Nothing."""
-
-    def lost(self, task: ImageTask, cause: str) -> CountedImage:
-        """Scores without an image would be those of another data set.
-
-        Raises:
-            ImageError: always.
-        """
-        raise ImageError(f"cannot count {task.path}", got=cause, mend="leave the image out of the data set")
 
 
 def together(images: Sequence[CountedImage]) -> tuple[dict[Way, Counted], list[Cells], dict[Way, NDArray[np.int64]]]:

@@ -30,7 +30,7 @@ from histofactor.runs.execute.workers import open_workers
 from histofactor.runs.sample_builder import LearnOptions
 from histofactor.runs.source import Opening
 from histofactor.segmentation.method import method_of
-from histofactor.segmentation.setup import SegmentOptions
+from histofactor.segmentation.setup import SegmentOptions, name_of
 
 if TYPE_CHECKING:
     from histofactor.encoders.encoder import Encoder
@@ -99,7 +99,7 @@ def evaluate(
         BankError, EncoderError, ResolutionError, OutputError: as told by ``segment`` and the writers.
     """
     options = options or EvaluateOptions()
-    _check(options)
+    _check(encoder, options)
     dataset, scored, protocol = load_dataset(folder), None, CROSS_VALIDATION
     if options.split is not None:
         dataset, scored = divide(dataset, options.split)
@@ -156,7 +156,7 @@ def _ks(wanted: Sequence[int], tokens: int) -> list[int]:
     return sorted({*wanted, *bearable_ks(tokens, max(wanted))})
 
 
-def _check(options: EvaluateOptions) -> None:
+def _check(encoder: str | Encoder, options: EvaluateOptions) -> None:
     need("evaluation needs", "evaluate", "sklearn")  # which the bounds of the scores take, at the very end
     if not options.ks or not options.methods:
         got = f"{options.ks}, {options.methods}"
@@ -167,3 +167,10 @@ def _check(options: EvaluateOptions) -> None:
     if options.stability < 0:
         got = f"{options.stability}"
         raise OptionError("the number of images to disturb is out of range", expected="0 or more", got=got)
+    if options.paper and "," in name_of(encoder):
+        raise OptionError(
+            "the variants of the paper have the features of one encoder",
+            expected="one encoder with --paper",
+            got=name_of(encoder),
+            mend="name one, or leave --paper out",
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +17,11 @@ from histofactor.slides.geometry.frame import Frame
 from histofactor.slides.geometry.tapers import tapers_of
 from histofactor.slides.geometry.windows import Window, nearest_cell, token_overlap
 
+_NEAREST = np.dtype([("own", np.int64), ("other", np.int64), ("of_own", np.float32), ("of_other", np.float32)])
+
 Float = NDArray[np.float32]
+Nearest = NDArray[np.void]
+"""Of every cell along an axis its own token, the other that it lies towards, and the parts of both."""
 
 
 class Canvas:
@@ -40,15 +45,16 @@ class Canvas:
 
     def add(self, windows: Sequence[Window], B: Sequence[Float], sq_norms: Sequence[Float]) -> None:
         """Add the responses B (h, w, width) and squared norms (h, w) of windows, to every cell beyond the halo."""
-        for window, *tokens in zip(windows, B, sq_norms, strict=True):
-            responses, norms = (self._on_cells(values, window) for values in tokens)
+        for window, tokens, norms in zip(windows, B, sq_norms, strict=True):
             weight = self._shares(window)
             (rows, columns), part = token_overlap(self._frame, window)
             part = (slice(part[0].start + max(self._top - rows.start, 0), part[0].stop), part[1])
             strip = slice(max(rows.start - self._top, 0), rows.stop - self._top), columns
             self._reach(rows.stop)
-            self._sum[strip] += responses[part] * weight[part][..., None]
-            self._sq_norms[strip] += norms[part] * weight[part]
+            down, across = self._nearest(window, len(tokens))
+            place = down[part[0]], across[part[1]], np.ascontiguousarray(weight[part])
+            _add(self._sum[strip], np.ascontiguousarray(tokens, np.float32), *place)
+            _add(self._sq_norms[strip][..., None], np.ascontiguousarray(norms, np.float32)[..., None], *place)
             self._weight[strip] += weight[part]
 
     def take(self, stop: int) -> tuple[Float, Float]:
@@ -83,16 +89,18 @@ class Canvas:
             np.asarray(state[f"canvas_{name}"], np.float32) for name in ("sum", "sq_norms", "weight")
         )
 
-    def _on_cells(self, values: Float, window: Window) -> Float:
-        """Values of tokens (h, w, …) on the cells of a window: its tokens or, between them, halves of tokens."""
-        patch_px = window.size[1] // len(values)
-        if patch_px == self._frame.stride_px:
-            return values
-        cell_px = self._frame.stride_px
-        for axis, start, side in ((0, window.y, self._frame.t_size[1]), (1, window.x, self._frame.t_size[0])):
-            late = (start - cell_px * nearest_cell(start, cell_px)) / patch_px
-            values = _halved(values, axis, (max(-start, 0) // patch_px, (side - start - 1) // patch_px), late)
-        return values
+    def _nearest(self, window: Window, tokens: int) -> tuple[Nearest, Nearest]:
+        """The tokens that the cells of a window lie between, down and across it: cells are tokens or halves of them."""
+        patch_px, cell_px, frame = window.size[1] // tokens, self._frame.stride_px, self._frame
+        found = []
+        for start, length, side in zip((window.y, window.x), window.size[::-1], frame.t_size[::-1], strict=True):
+            n = length // patch_px
+            if patch_px == cell_px:
+                found.append(_whole(n))
+            else:
+                late = (start - cell_px * nearest_cell(start, cell_px)) / patch_px
+                found.append(_halves(n, (max(-start, 0) // patch_px, (side - start - 1) // patch_px), late))
+        return found[0], found[1]
 
     def _reach(self, stop: int) -> None:
         """Let the strip hold the rows up to ``stop``."""
@@ -108,18 +116,49 @@ class Canvas:
         return np.zeros((*grid, self._width), np.float32), np.zeros(grid, np.float32), np.zeros(grid, np.float32)
 
 
-def _halved(values: Float, axis: int, seen: tuple[int, int], late: float) -> Float:
-    """Values of tokens on cells of half a token along an axis, by linear interpolation between centres of tokens.
+def _whole(tokens: int) -> Nearest:
+    """Cells that are tokens."""
+    found = np.zeros(tokens, _NEAREST)
+    found["own"] = found["other"] = np.arange(tokens)
+    found["of_own"] = 1
+    return found
+
+
+def _halves(tokens: int, seen: tuple[int, int], late: float) -> Nearest:
+    """Cells of half a token, by linear interpolation between centres of tokens.
 
     A cell lies a quarter of a token from the centre of its own: it takes three parts of that and one of the next
     nearest, if that is one of those from ``seen[0]`` to ``seen[1]``, which lie on the image. Where tokens begin
     ``late`` by a share of themselves, at most a quarter, earlier cells take so much more of the next, later ones less.
     """
-    places = np.arange(values.shape[axis])
-    first, last = (int(np.clip(end, 0, places[-1])) for end in seen)
-    sides = [
-        (1 - other) * values + other * values.take(np.clip(places + step, first, last), axis)
-        for step, other in ((-1, 0.25 + late), (1, 0.25 - late))
-    ]
-    shape = (*values.shape[:axis], 2 * len(places), *values.shape[axis + 1 :])
-    return np.stack(sides, axis + 1).reshape(shape).astype(np.float32, copy=False)
+    found, places = np.zeros(2 * tokens, _NEAREST), np.arange(tokens)
+    first, last = (int(np.clip(end, 0, tokens - 1)) for end in seen)
+    for half, (step, other) in enumerate(((-1, 0.25 + late), (1, 0.25 - late))):
+        cells = found[half::2]
+        cells["own"], cells["other"] = places, np.clip(places + step, first, last)
+        cells["of_own"], cells["of_other"] = 1 - other, other
+    return found
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add(strip, tokens, down, across, weight):
+    """Add the values of cells between tokens (h, w, r), times their weights (rows, columns), to a strip of the canvas.
+
+    The order of sums is down, then across.
+    """
+    for y in range(len(down)):
+        above, below = tokens[down[y].own], tokens[down[y].other]
+        a, b = down[y].of_own, down[y].of_other
+        for x in range(len(across)):
+            here, share = strip[y, x], weight[y, x]
+            if share == 0:
+                continue
+            left, right, c, d = across[x].own, across[x].other, across[x].of_own, across[x].of_other
+            if b == 0 and d == 0:
+                for r in range(len(here)):
+                    here[r] += above[left, r] * share
+                continue
+            for r in range(len(here)):
+                one = a * above[left, r] + b * below[left, r]
+                two = a * above[right, r] + b * below[right, r]
+                here[r] += (c * one + d * two) * share

@@ -7,6 +7,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.grouped import sums_by
 from histofactor.records import Float
 from histofactor.segmentation.plan import Plan
 from histofactor.slides.geometry.windows import Window
@@ -58,8 +59,7 @@ class StainWatch:
             n: how many units there are.
         """
         seen = (units >= 0) & ~np.isnan(self.found[:, 0])
-        sums = np.zeros((n, MEASURES))
-        np.add.at(sums, units[seen], self.found[seen])
+        sums = sums_by(units[seen], self.found[seen], n)
         counts = np.bincount(units[seen], minlength=n)
         mean: Float = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], np.nan).astype(np.float32)
         return mean

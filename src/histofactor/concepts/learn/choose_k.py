@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.contingency import ari
+from histofactor.base.workers import map_blocks
 from histofactor.concepts.learn.kmeans import unit_rows
 from histofactor.concepts.learn.levels import Level, TrainOptions, label_tokens, train_levels
 from histofactor.factor.nnls import project, relative_residual
@@ -128,15 +129,14 @@ def _variance(X: Float) -> float:
 
 def _stability(rest: Float, test: Float, ks: Sequence[int], options: TrainOptions) -> dict[int, float]:
     """Mean agreement of resamples on the test tokens, by K."""
-    names: dict[int, list[NDArray[np.int32]]] = {k: [] for k in ks}
-    for resample in range(_RESAMPLES):
-        rng = np.random.default_rng([options.kmeans.seed, resample])
+
+    def named(resample: slice) -> dict[int, NDArray[np.int32]]:
+        rng = np.random.default_rng([options.kmeans.seed, resample.start])
         half = rest[rng.permutation(len(rest))[: len(rest) // 2]]
-        for k, labels in label_tokens(test, train_levels(half, ks, options), options).items():
-            names[k].append(labels)
-    return {
-        k: float(np.mean([_agreement(*pair, k) for pair in combinations(labels, 2)])) for k, labels in names.items()
-    }
+        return label_tokens(test, train_levels(half, ks, options), options)
+
+    names = map_blocks(named, _RESAMPLES, 1)
+    return {k: float(np.mean([_agreement(a[k], b[k], k) for a, b in combinations(names, 2)])) for k in ks}
 
 
 def _agreement(a: NDArray[np.int32], b: NDArray[np.int32], k: int) -> float:

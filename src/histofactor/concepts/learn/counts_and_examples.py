@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.grouped import sums_by
+from histofactor.base.workers import map_blocks
 from histofactor.concepts.bank.following import FOLLOWING, stated
 from histofactor.concepts.bank.provenance import ONE_SLIDE, STAIN_DIGITS, most_in_one
 from histofactor.concepts.learn.following import follow_groups
@@ -18,7 +20,7 @@ from histofactor.records import Float
 EXAMPLES = 8  # typical tokens told of every concept, from different slides as far as there are
 _SLIDES_TOLD = 200  # up to so many slides, every slide's tokens are told
 _SHARE = 10**4  # parts that shares are rounded to
-_CHUNK = 8192  # rows at a time
+_CHUNK = 1024  # rows at a time
 
 Slides = NDArray[np.int64]
 
@@ -43,8 +45,7 @@ def counts_and_examples(
         ``examples``: for every concept the tokens nearest to it, as ``slide``, ``x``, ``y``, ``side``, ``distance``.
     """
     k = len(level.vectors)
-    per_slide = np.zeros((len(groups), k), np.int64)
-    np.add.at(per_slide, (slides, level.labels), 1)
+    per_slide = np.bincount(slides * k + level.labels, minlength=len(groups) * k).reshape(len(groups), k)
     found: dict[str, Any] = {"examples": _examples(sample, slides, level, sides)}
     if len(groups) <= _SLIDES_TOLD:
         found["per_slide"] = per_slide.tolist()
@@ -64,8 +65,8 @@ def counts_and_examples(
 def _stains(measured: Float, level: Level) -> list[list[float] | None]:
     """The mean stain of every concept, or None."""
     known, k = ~np.isnan(measured[:, 0]), len(level.vectors)
-    counts, sums = np.bincount(level.labels[known], minlength=k), np.zeros((k, measured.shape[1]))
-    np.add.at(sums, level.labels[known], measured[known])
+    labels = level.labels[known]
+    counts, sums = np.bincount(labels, minlength=k), sums_by(labels, measured[known], k)
     return [
         np.round(total / count, STAIN_DIGITS).tolist() if count else None
         for total, count in zip(sums, counts, strict=True)
@@ -94,19 +95,30 @@ def _examples(sample: Sample, slides: Slides, level: Level, sides: Sequence[floa
 def _spread(rows: NDArray[np.int64], slides: Slides, places: NDArray[np.float32], sides: Sequence[float]) -> list[int]:
     """The first rows whose patches do not overlap: first the best of each slide, then the second of each, and so on."""
     found: list[int] = []
-    while len(found) < EXAMPLES and len(rows):
-        best = rows[np.sort(np.unique(slides[rows], return_index=True)[1])][: EXAMPLES - len(found)]
+    while len(rows):
+        best = rows[_first_of_each(slides[rows], len(sides))][: EXAMPLES - len(found)]
         found += best.tolist()
+        if len(found) == EXAMPLES:
+            break
         for row in best:
             apart = np.abs(places[rows] - places[row]).max(1) >= sides[slides[row]]
             rows = rows[apart | (slides[rows] != slides[row])]
     return found
 
 
+def _first_of_each(slides: Slides, n: int) -> NDArray[np.intp]:
+    """Where each of n slides that is there is first, ascending."""
+    first = np.full(n, len(slides))
+    first[slides[::-1]] = np.arange(len(slides))[::-1]  # of several the last one stays, which is the first
+    return np.sort(first[first < len(slides)])
+
+
 def _distances(X: Float, level: Level) -> NDArray[np.float32]:
     """Distance (N,) of every token to the vector of its concept."""
-    found = np.empty(len(X), np.float32)
-    for start in range(0, len(X), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        found[rows] = np.linalg.norm(X[rows] - level.vectors[level.labels[rows]], axis=1)
-    return found
+
+    def distances(rows: slice) -> Float:
+        gaps = X[rows] - level.vectors[level.labels[rows]]
+        found: Float = np.sqrt(np.einsum("nd,nd->n", gaps, gaps))
+        return found
+
+    return np.concatenate(map_blocks(distances, len(X), _CHUNK))

@@ -113,11 +113,12 @@ def kmeans(X: Float, k: int, options: KMeansOptions | None = None) -> Float:
     """
     options = options or KMeansOptions()
     first = X[: max(_SEED_ROWS * k, _BLOCK)]
-    starts = []
-    for start in range(options.seeds):
-        seeds = draw_seeds(first, k, np.random.default_rng([options.seed, k, start]))
-        starts += lloyd(first, [seeds], _BATCH_PASSES, options.spherical)
-    centroids = min(starts, key=lambda found: found[0])[1]
+
+    def begun(starts: slice) -> tuple[float, Float]:
+        seeds = draw_seeds(first, k, np.random.default_rng([options.seed, k, starts.start]))
+        return lloyd(first, [seeds], _BATCH_PASSES, options.spherical)[0]
+
+    centroids = min(map_blocks(begun, options.seeds, 1), key=lambda found: found[0])[1]
     rows = 2 * len(first)
     while rows <= len(X) // 2:
         ((_, centroids),) = lloyd(X[:rows], [centroids], _BATCH_PASSES, options.spherical)

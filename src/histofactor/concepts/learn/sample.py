@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from histofactor.base.digests import DamagedError
 from histofactor.base.files import atomic
+from histofactor.base.workers import map_blocks
 from histofactor.concepts.centring import centred, offset_of
 from histofactor.errors import OptionError
 from histofactor.records import Centring, Float, SlideMean
@@ -38,6 +39,7 @@ _UNREADABLE = (
     ValueError, KeyError, TypeError, AttributeError, EOFError, SyntaxError, RuntimeError, ArithmeticError, MemoryError,
     zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
 )  # fmt: skip
+_CHUNK = 1024  # rows at a time
 _COLUMNS = ("tokens", "sq_norms", "keys", "slides", "places", "stains")
 _MEANS = ("means", "mean_of", "mm2")
 
@@ -150,11 +152,15 @@ class Sample:
         """
         means = np.stack([self.means[slide].value for slide in sorted(self.means)])
         centring = Centring(share, np.asarray(means.mean(0, dtype=np.float64), np.float32))
+        offsets = np.zeros((max(self.means) + 1, self.tokens.shape[1]), np.float32)
         for slide, own in self.means.items():
-            rows = np.flatnonzero(self.slides[: self.size] == slide)
-            self.tokens[rows], self.sq_norms[rows] = centred(
-                self.tokens[rows], self.sq_norms[rows], offset_of(centring, own)
-            )
+            offsets[slide] = offset_of(centring, own)
+
+        def move(rows: slice) -> None:
+            moved = centred(self.tokens[rows], self.sq_norms[rows], offsets[self.slides[rows]])
+            self.tokens[rows], self.sq_norms[rows] = moved
+
+        map_blocks(move, self.size, _CHUNK)
         return centring
 
     def merge(self, other: Sample) -> None:

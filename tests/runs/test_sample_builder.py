@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from histofactor.concepts.learn.levels import TrainOptions
-from histofactor.concepts.learn.sample import read_note
+from histofactor.concepts.learn.sample import Sample, read_note
 from histofactor.errors import ImageError, OptionError, OutputError
 from histofactor.runs.execute.local import LocalWorkers
 from histofactor.runs.loaded import memory_of
@@ -88,6 +88,16 @@ def test_shares_of_two_workers_make_the_whole(collect, images):
     )
     first.sample.merge(second.sample)
     same(first, whole)
+
+
+@pytest.mark.parametrize(("kept", "saved"), [(False, 2 + 4 + 4), (True, 2 + 4)])  # at both ends, of looks, of samples
+def test_the_sample_is_not_saved_for_what_lies_on_the_disk(images, tiny_encoder, tmp_path, monkeypatch, kept, saved):
+    times, save = [], Sample.save
+    monkeypatch.setattr(Sample, "save", lambda *args: times.append(args) or save(*args))
+    sources = file_sources(sorted(images.iterdir()), {}, OPTIONS.opening)
+    options = replace(OPTIONS, checkpoint_s=0.0, thrift=Thrift(), keep=tmp_path / "out" if kept else None)
+    SampleBuilder(sources, tiny_encoder, options, work=tmp_path / "w.npz").gather()
+    assert len(times) == saved
 
 
 @pytest.mark.parametrize("stop", [0, 1, 3])

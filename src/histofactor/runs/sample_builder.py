@@ -40,7 +40,7 @@ from histofactor.segmentation.setup import SegmentOptions, learning_setup
 _SAMPLE_BYTES = 2**30  # of tokens, at most
 _ALL = Allotment(any=True, held=0)  # where inputs are not spared
 _LOOKED = ("windows", "drawn", "feature_bytes", "at_hand")  # that is kept of a look
-_SPARING = 100  # times as long as saving takes, it is not done again
+_SPARING = 20  # times as long as saving takes, it is not done again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +219,13 @@ class SampleBuilder:
                     self.left_out[outcome.input] = outcome.error
                     self._reporter.on_outcome(outcome)
                 yield outcome
-                self._save(self.options.checkpoint_s)
+                if not self._is_on_disk(outcome):
+                    self._save(self.options.checkpoint_s)
+
+    def _is_on_disk(self, outcome: Outcome) -> bool:
+        """Whether what an input gave can be had again without encoding it, as ``Workplace`` keeps it."""
+        kept = self.options.keep is not None and self.sources[self._numbers[outcome.input]].content
+        return bool(kept and isinstance(outcome, Sampled) and outcome.known["held"])
 
     def _task(self, source: Source, path: Input) -> TakeTask:
         name = source.name if len(self.sources) > 1 else ""  # alone, it gives the same whatever it is called
@@ -284,7 +290,7 @@ class SampleBuilder:
         self._reporter.on_note(f"{self._work.name} was sampled in another way or from other inputs: kept as {aside}")
 
     def _save(self, every_s: float) -> None:
-        """Save the sample unless it was saved less than so many seconds ago; a large one takes a hundredth at most."""
+        """Save the sample unless it was saved less than so many seconds ago; a large one takes a twentieth at most."""
         started = time.monotonic()
         if self._work is not None and started - self._saved >= max(every_s, every_s and _SPARING * self._saving_s):
             looked = {name: {kind: getattr(one, kind) for kind in _LOOKED} for name, one in self._looked.items()}

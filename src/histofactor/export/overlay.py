@@ -100,7 +100,7 @@ def write_overlay(rgb: NDArray[np.uint8], segmentation: Placed, path: str | os.P
     """
     image = Image.fromarray(render_overlay(rgb, segmentation))
     with atomic(path) as temporary:
-        image.save(temporary, format="PNG", compress_level=3)
+        image.save(temporary, format="PNG", compress_level=2)  # half the time of 3, for 3 % more bytes
 
 
 def labels_at(segmentation: Placed, size: tuple[int, int]) -> NDArray[np.unsignedinteger[Any]]:

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import resources
 from typing import Any
 from urllib.parse import quote
@@ -126,9 +127,7 @@ def write_page(entry: ReportEntry, run: ReportRun, path: str | os.PathLike[str])
     Raises:
         OutputError: the file cannot be written.
     """
-    environment = page_environment()
-    source = resources.files("histofactor.export").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    page = environment.from_string(source).stream(
+    page = _template().stream(
         entry=entry, run=run, script=load_script("report.js"), levels=MARGIN_LEVELS, opacity=_OPACITY,
         scale=_scale(entry), um_per_px=_um_per_px(entry),
     )  # fmt: skip
@@ -169,6 +168,13 @@ def run_from(recipe: Mapping[str, Any], mpp: float | None) -> ReportRun:
         method=recipe["method"],
         mpp=mpp,
     )
+
+
+@cache
+def _template() -> jinja2.Template:
+    """That of the page of one input."""
+    source = resources.files("histofactor.export").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    return page_environment().from_string(source)
 
 
 def page_environment() -> jinja2.Environment:

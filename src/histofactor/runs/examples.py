@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histofactor.base.digests import path_digest
+from histofactor.base.workers import map_ahead
 from histofactor.concepts.bank.file import BankFile
 from histofactor.concepts.bank.provenance import Example, SlideNote, examples_of, slides_of
 from histofactor.errors import HistofactorError, ImageError
@@ -23,6 +24,7 @@ from histofactor.slides.slide_parts import files_of
 
 PATCHES, PATCH_PX = 4, 96  # for each concept, and the side of each
 _DIGITS = 12  # of a SHA-256, as it is told
+_AT_ONCE = 2  # slides that are open at a time
 ANY_MPP = 1.0  # places and sides are told in level-0 px, so that µm/px are of no account here
 
 Given = TypeVar("Given", bound=Input)
@@ -80,7 +82,9 @@ def read_examples(
         for label, examples in enumerate(examples_of(bank), 1)
     }
     found: dict[_Place, NDArray[np.uint8]] = {}
-    for slide, path in sorted(paths.items()):
+
+    def read(at: tuple[int, Input]) -> dict[_Place, NDArray[np.uint8]] | HistofactorError:
+        slide, path = at
         here = {
             (*key, rank): one
             for key, examples in wanted.items()
@@ -88,9 +92,16 @@ def read_examples(
             if one.slide == slide
         }
         try:
-            found |= _read(path, here, (openings or {}).get(path, opening), look.side_px)
+            return _read(path, here, (openings or {}).get(path, opening), look.side_px)
         except HistofactorError as error:
-            missing.append(str(error))
+            return error
+
+    fetched = any(isinstance(path, Url) for path in paths.values())  # one at a time: they share a cache
+    for one in map_ahead(read, sorted(paths.items()), 1 if fetched else _AT_ONCE):
+        if isinstance(one, HistofactorError):
+            missing.append(str(one))
+        else:
+            found |= one
     patches: Patches = {}
     for k, label, rank in sorted(found):
         patches.setdefault((k, label), []).append(found[k, label, rank])

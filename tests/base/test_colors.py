@@ -156,3 +156,11 @@ def test_too_few_or_too_many_are_refused(k):
 def test_more_concepts_than_colors_are_refused():
     with pytest.raises(OptionError, match=r"1 … 256"):
         spread_colors(np.ones((257, 257)))
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -1.0])
+def test_what_matters_is_a_number(odd):
+    together = np.ones((20, 20))
+    together[3, 7] = odd
+    with pytest.raises(OptionError, match="how much colours matter"):
+        spread_colors(together)

@@ -116,9 +116,11 @@ def spread_colors(together: NDArray[np.float64]) -> tuple[Color, ...]:
         K different 8-bit sRGB triples, the same for the same argument.
 
     Raises:
-        OptionError: K is out of range.
+        OptionError: K is out of range, or what matters is no number ≥ 0.
     """
     k, rgb = len(together), _candidates()
+    if not (np.isfinite(together).all() and np.min(together, initial=0) >= 0):
+        raise OptionError("it is not told how much colours matter", expected="numbers ≥ 0", got="NaN, infinite or less")
     weights = np.asarray(together, np.float32) * (1 - np.eye(k, dtype=np.float32))
     color = np.empty(k, np.intp)
     color[np.argsort(-np.diag(together), kind="stable")] = (

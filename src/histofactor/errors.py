@@ -17,7 +17,7 @@ Every error says what happened, what was expected, what was found and how to men
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from histofactor.records import Region
@@ -43,6 +43,10 @@ class HistofactorError(Exception):
         if mend:
             parts.append(mend)
         super().__init__("; ".join(parts))
+
+    def saying(self, what: str) -> Self:
+        """The same error with other words for what happened, such as where it did."""
+        return type(self)(what, expected=self.expected, got=self.got, mend=self.mend)
 
 
 class OptionError(HistofactorError, ValueError):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as oracle
 
-from histofactor.base.contingency import ari
+from histofactor.base.contingency import ari, table_of
 
 
 @given(pair=arrays(np.int8, (2, 40), elements=st.integers(0, 4)))
@@ -33,3 +33,9 @@ def test_many_things_do_not_overflow():
 
 def test_without_counts_it_is_nan():
     assert math.isnan(ari(np.zeros((3, 3), np.int64)))
+
+
+def test_a_table_counts_how_often_names_meet():
+    rows, columns = np.array([0, 2, 2, 0, 2], np.uint8), np.array([1, 0, 0, 1, 3])
+    np.testing.assert_array_equal(table_of(rows, columns, (4, 5)), [[0, 2, 0, 0, 0], [0] * 5, [2, 0, 0, 1, 0], [0] * 5])
+    assert table_of(rows[:0], columns[:0], (2, 3)).tolist() == [[0] * 3] * 2

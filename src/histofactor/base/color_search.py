@@ -47,14 +47,14 @@ def search_colors(wanted: Wanted, start: Places, searches: int) -> Places:
         (K,) different colours; the same for the same arguments.
     """
     steps = max(_LEAST_STEPS, _STEPS // len(start))
+    apart = wanted.alike[start].sum(axis=0) - wanted.alike[start]
+    costs = np.ascontiguousarray(wanted.weights @ wanted.lacks[start] + apart)
 
     def found(seed: int) -> tuple[float, Places]:
         waits = np.random.default_rng(seed).integers(_TABU // 2, _TABU, steps)
-        color = start.astype(np.intp)
-        apart = wanted.alike[color].sum(axis=0) - wanted.alike[color]
-        costs = np.ascontiguousarray(wanted.weights @ wanted.lacks[color] + apart)
-        best = color.copy()
-        return _search(wanted.weights, wanted.lacks, wanted.alike, costs, color, best, waits), best
+        best = start.copy()
+        cost = _search(wanted.weights, wanted.lacks, wanted.alike, costs.copy(), start.copy(), best, waits)
+        return cost, best
 
     return min(map_ahead(found, range(searches), numba.get_num_threads()), key=lambda one: one[0])[1]
 

@@ -11,6 +11,17 @@ Table = NDArray[Any]
 """Counts (rows, columns) ≥ 0, whole or weighed: one naming by row, the other by column."""
 
 
+def table_of(rows: NDArray[Any], columns: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Count how often each pair of names meets.
+
+    Args:
+        rows, columns: (N,) the names of the same things, from 0.
+        shape: (rows, columns) of the table.
+    """
+    cells = np.bincount(rows.astype(np.int64, copy=False) * shape[1] + columns, minlength=shape[0] * shape[1])
+    return cells.reshape(shape)
+
+
 def ari(table: Table) -> float:
     """Adjusted Rand index of two namings (Hubert & Arabie, J. Classification 1985).
 

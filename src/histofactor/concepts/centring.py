@@ -29,8 +29,7 @@ def offset_of(centring: Centring, slide: SlideMean) -> Float:
 def centred(tokens: Float, sq_norms: Float, offsets: Float) -> tuple[Float, Float]:
     """Tokens (n, d) less the offset (n, d) of each, and their mean squared norms (n,)."""
     along, squared = (np.einsum("nd,nd->n", one, offsets) for one in (tokens, offsets))
-    norms: Float = np.maximum(sq_norms - 2 * along + squared, 0)
-    return tokens - offsets, norms
+    return tokens - offsets, _norms(sq_norms, along, squared)
 
 
 def with_offset(directions: NDArray[np.floating], offset: Float) -> NDArray[np.float32]:
@@ -54,5 +53,9 @@ def centred_responses(
     """
     own = (offset.astype(np.float64) @ directions.astype(np.float64)).astype(np.float32)
     squared = np.float32(np.dot(offset.astype(np.float64), offset.astype(np.float64)))
-    norms: Float = np.maximum(sq_norms - 2 * B[..., -1] + squared, 0)
-    return B[..., :-1] - own, norms
+    return B[..., :-1] - own, _norms(sq_norms, B[..., -1], squared)
+
+
+def _norms(sq_norms: Float, along: Float, squared: Float | np.float32) -> Float:
+    norms: Float = np.maximum(sq_norms - 2 * along + squared, 0)
+    return norms

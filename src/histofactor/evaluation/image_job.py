@@ -108,8 +108,7 @@ class ImageJob:
         except ImageError:
             raise
         except HistofactorError as error:
-            what = f"{task.path}: {error.what}"
-            raise type(error)(what, expected=error.expected, got=error.got, mend=error.mend) from error
+            raise error.saying(f"{task.path}: {error.what}") from error
 
     def aid(self, task: ImageTask) -> None:
         """Nothing."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, vstack
 
+from histofactor.base.contingency import table_of
 from histofactor.errors import OptionError
 from histofactor.export.mapped import Mapped, TokenRows, keys, mapped, need, phenotype_columns
 from histofactor.masks.tiles import Tile, tissue_tiles
@@ -165,7 +166,7 @@ def _counted(px: NDArray[Any], side: int, grid: tuple[int, int], k: int) -> tupl
     rows, columns = np.arange(px.shape[0]) // side, np.arange(px.shape[1]) // side
     tile = (rows[:, None] * grid[1] + columns).ravel()
     tiles, flat = grid[0] * grid[1], px.ravel()
-    counts = np.bincount(tile * (k + 1) + flat, minlength=tiles * (k + 1)).reshape(tiles, k + 1)[:, 1:]
+    counts = table_of(tile, flat, (tiles, k + 1))[:, 1:]
     first, labelled = np.full(tiles, -1), np.flatnonzero(flat)[::-1]
     first[tile[labelled]] = labelled  # the last to be written is the first of the tile
     return counts, first

@@ -219,13 +219,13 @@ class SampleBuilder:
                     self.left_out[outcome.input] = outcome.error
                     self._reporter.on_outcome(outcome)
                 yield outcome
-                if not self._is_on_disk(outcome):
+                if self.kept_in(outcome.input) is None:
                     self._save(self.options.checkpoint_s)
 
-    def _is_on_disk(self, outcome: Outcome) -> bool:
-        """Whether what an input gave can be had again without encoding it, as ``Workplace`` keeps it."""
-        kept = self.options.keep is not None and self.sources[self._numbers[outcome.input]].content
-        return bool(kept and isinstance(outcome, Sampled) and outcome.known["held"])
+    def kept_in(self, name: str) -> Path | None:
+        """The output folder in which all that an input was encoded to is at hand, see ``Workplace``, or None."""
+        held = self.sources[self._numbers[name]].content and self.slides.get(name, {}).get("held")
+        return self.options.keep if held else None
 
     def _task(self, source: Source, path: Input) -> TakeTask:
         name = source.name if len(self.sources) > 1 else ""  # alone, it gives the same whatever it is called

@@ -41,12 +41,12 @@ def take_field(
     if place is None:
         return None
     number = numbers[place.slide]
-    source, path, keep = builder.sources[number], inputs[number], builder.options.keep
+    source, path = builder.sources[number], inputs[number]
     setup = with_mask(builder.setup, source.mask or None)
     try:
         with builder.options.opening.open(path, source.mpp) as slide:
             plan, windows = make_plan(slide, setup), None
-            if keep is not None and source.content and builder.slides[source.name].get("held"):
+            if (keep := builder.kept_in(source.name)) is not None:
                 windows = KeptInput(windows_of(keep, path), source.content).memory(Planned(slide, setup, plan))
             known = HeldInput(plan, windows, builder.sample.means.get(number))
             return encode_field(slide, setup, place, known, banks[-1].centring)

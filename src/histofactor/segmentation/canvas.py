@@ -154,10 +154,6 @@ def _add(strip, tokens, down, across, weight):
             if share == 0:
                 continue
             left, right, c, d = across[x].own, across[x].other, across[x].of_own, across[x].of_other
-            if b == 0 and d == 0:
-                for r in range(len(here)):
-                    here[r] += above[left, r] * share
-                continue
             for r in range(len(here)):
                 one = a * above[left, r] + b * below[left, r]
                 two = a * above[right, r] + b * below[right, r]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.base.contingency import ari
+from histofactor.base.contingency import ari, table_of
 from histofactor.base.workers import map_blocks
 from histofactor.concepts.learn.kmeans import unit_rows
 from histofactor.concepts.learn.levels import Level, TrainOptions, label_tokens, train_levels
@@ -141,7 +141,7 @@ def _stability(rest: Float, test: Float, ks: Sequence[int], options: TrainOption
 
 def _agreement(a: NDArray[np.int32], b: NDArray[np.int32], k: int) -> float:
     """Adjusted Rand index of two namings (n,) by numbers below K."""
-    return ari(np.bincount(a.astype(np.int64) * k + b, minlength=k * k).reshape(k, k))
+    return ari(table_of(a, b, (k, k)))
 
 
 def held_out_residuals(

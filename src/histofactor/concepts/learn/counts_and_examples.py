@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.contingency import table_of
 from histofactor.base.grouped import sums_by
 from histofactor.base.workers import map_blocks
 from histofactor.concepts.bank.following import FOLLOWING, stated
@@ -45,7 +46,7 @@ def counts_and_examples(
         ``examples``: for every concept the tokens nearest to it, as ``slide``, ``x``, ``y``, ``side``, ``distance``.
     """
     k = len(level.vectors)
-    per_slide = np.bincount(slides * k + level.labels, minlength=len(groups) * k).reshape(len(groups), k)
+    per_slide = table_of(slides, level.labels, (len(groups), k))
     found: dict[str, Any] = {"examples": _examples(sample, slides, level, sides)}
     if len(groups) <= _SLIDES_TOLD:
         found["per_slide"] = per_slide.tolist()

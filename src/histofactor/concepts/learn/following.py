@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.base.contingency import ari
+from histofactor.base.contingency import ari, table_of
 from histofactor.concepts.bank.following import EXCESS, FEWEST_DEALS, LEVEL, TAIL, Following
 from histofactor.concepts.learn.levels import TrainOptions, train_levels
 from histofactor.records import Float
@@ -88,8 +88,7 @@ def share_when_centred(
         return None
     how = replace(options, algorithm="kmeans", signed=True, kmeans=replace(options.kmeans, seeds=1))
     labels = train_levels(centred, [k], how)[k].labels
-    counts = np.zeros((len(names), k))
-    np.add.at(counts, (of, labels), 1)
+    counts = table_of(of, labels, (len(names), k)).astype(np.float64)
     table = _balanced(counts[counts.any(1)], np.arange(len(means)), len(means))
     return round(float(table.mean(0)[excess_of(table) >= EXCESS].sum()), 4)
 

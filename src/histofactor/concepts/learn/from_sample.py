@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.contingency import table_of
 from histofactor.concepts.bank.coloring import colored_by
 from histofactor.concepts.bank.following import FOLLOWING, following_in, stated
 from histofactor.concepts.bank.provenance import LIMIT, WINDOW
@@ -101,9 +102,9 @@ def learn_from_sample(
 def _colored_as_seen(bank: ConceptBank, tokens: Float, origin: Origin) -> ConceptBank:
     """The bank with colours by what its concepts cover in a map, where a token has the concept of largest weight."""
     X, slides = tokens[:_COLORED], origin.slides[:_COLORED]
-    covers = np.zeros((len(origin.groups), len(bank.vectors)))
-    np.add.at(covers, (slides, project(X, unit_concepts(bank.vectors)[0]).argmax(1)), 1)
-    return colored_by(bank, covers)
+    labels = project(X, unit_concepts(bank.vectors)[0]).argmax(1)
+    covers = table_of(slides, labels, (len(origin.groups), len(bank.vectors)))
+    return colored_by(bank, covers.astype(np.float64))
 
 
 def _tell_centred(known: Mapping[int, dict[str, Any]], tokens: Float, origin: Origin, options: TrainOptions) -> None:

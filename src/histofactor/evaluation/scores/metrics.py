@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histofactor.base.contingency import table_of
 from histofactor.errors import OptionError
 
 Table = NDArray[np.int64]
@@ -50,8 +51,7 @@ def confusion(
         if values.size and not (values.min() >= 0 and values.max() < n):
             span = f"{values.min()} … {values.max()}"
             raise OptionError(f"{name} are out of range", expected=f"0 … {n - 1}", got=span)
-    counts = np.bincount(rows * n_classes + columns, minlength=n_labels * n_classes)
-    return counts.astype(np.int64).reshape(n_labels, n_classes)
+    return table_of(rows, columns, (n_labels, n_classes))
 
 
 def majority_map(table: Table) -> NDArray[np.int64]:

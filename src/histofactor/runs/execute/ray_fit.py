@@ -65,8 +65,7 @@ def on_host(error: Exception, hello: Hello | None) -> Exception:
     """What went wrong as a worker began, with the machine where it did."""
     if not isinstance(error, HistofactorError) or hello is None:
         return error
-    what = f"{error.what} (on {hello.host})"
-    return type(error)(what, expected=error.expected, got=error.got, mend=error.mend)
+    return error.saying(f"{error.what} (on {hello.host})")
 
 
 def spread(many: int) -> list[int]:

@@ -111,6 +111,39 @@ def asked(process):
     return process.stdout.readline()
 
 
+def test_interrupted_at_any_line_it_leaves_nothing(path, tmp_path):
+    """Ctrl-C while a lease is taken gives it back: an interruption is raised before each line of it in turn."""
+
+    def before(line):
+        """Interrupts before that line."""
+        lines = iter(range(line + 1))
+
+        def trace(frame, event, _):
+            code = frame.f_code
+            mine = code.co_filename == module.__file__ and code.co_qualname in {"Lease.take", "_make", "_move"}
+            if event == "line" and mine and next(lines, None) == line:
+                raise KeyboardInterrupt
+            return trace
+
+        return trace
+
+    was, line = sys.gettrace(), 0
+    while True:
+        sys.settrace(before(line))
+        try:
+            held = take(path)
+            break
+        except KeyboardInterrupt:
+            line += 1
+        finally:
+            sys.settrace(was)
+        assert not lease_state.MINE
+        assert not (tmp_path / "out" / ".work").exists()
+    assert line > 10
+    assert take(path) is None
+    held.release()
+
+
 def test_one_holder_and_nothing_stays(path, tmp_path):
     first = take(path, lambda: {"input": "a.svs"})
     assert take(path) is None

@@ -41,7 +41,7 @@ from histofactor.base import lease_state
 from histofactor.base.files import make_folder, output_error
 from histofactor.base.lease_state import MINE, clear_dead, content_of
 from histofactor.base.owner import me
-from histofactor.errors import LeaseLost
+from histofactor.errors import LeaseLost, OutputError
 
 BEAT_S = 5.0  # between two renewals
 _GONE = {errno.ENOENT, errno.ESTALE, errno.ENOTDIR}
@@ -51,7 +51,7 @@ Told = Callable[[], Mapping[str, Any]]
 
 
 class Lease:
-    """A lease that is held until ``release``, and renewed by a thread.
+    """A lease; once it is taken it is held until ``release``, and renewed by a thread.
 
     Args:
         path: of the lease.
@@ -61,9 +61,25 @@ class Lease:
 
     def __init__(self, path: Path, token: str, told: Told | None = None) -> None:
         self._path, self._file, self._token, self._told = path, path / token, token, told
+        self._private = path.with_name(f".{token}")  # where it is made
         self._over, self._written, self._writing = threading.Event(), b"", threading.Lock()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="lease")
-        self._thread.start()
+
+    def take(self) -> bool:
+        """Take it; False where another holds it. Whatever else comes of it, an interruption too: ``release`` it then.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        MINE.add(self._token)
+        try:
+            _make(self._private, self._token, content_of(me(), {} if self._told is None else self._told()))
+            taken = _move(self._private, self._path, self._token)
+        except OSError as error:
+            raise output_error(self._path, error) from error
+        if taken:
+            self._thread.start()
+        return taken
 
     def check(self) -> None:
         """Renew the lease.
@@ -91,12 +107,16 @@ class Lease:
             OutputError: it cannot be deleted.
         """
         self._over.set()
-        self._thread.join()
-        MINE.discard(self._token)
         try:
-            _drop(self._path, self._token)
-        except OSError as error:
-            raise output_error(self._path, error) from error
+            if self._thread.is_alive():
+                self._thread.join()
+        finally:
+            MINE.discard(self._token)
+            shutil.rmtree(self._private, ignore_errors=True)  # of one that was not taken
+            try:
+                _drop(self._path, self._token)
+            except OSError as error:
+                raise output_error(self._path, error) from error
 
     def tell(self) -> None:
         """Renew the lease, with what is told of the work where that has changed; as far as that can be done now."""
@@ -125,20 +145,14 @@ def take(path: Path, told: Told | None = None) -> Lease | None:
     Raises:
         OutputError: the folder cannot be written.
     """
-    token = uuid.uuid4().hex
-    private, taken = path.with_name(f".{token}"), False
-    MINE.add(token)
+    lease, taken = Lease(path, uuid.uuid4().hex, told), False
     try:
-        _make(private, token, content_of(me(), {} if told is None else told()))
-        taken = _move(private, path, token)
-    except OSError as error:
-        raise output_error(path, error) from error
+        taken = lease.take()
     finally:
         if not taken:
-            MINE.discard(token)
-            shutil.rmtree(private, ignore_errors=True)
-            clear_folders(path.parent)
-    return Lease(path, token, told) if taken else None
+            with suppress(OutputError):  # a folder that cannot be written is told above
+                lease.release()
+    return lease if taken else None
 
 
 def clear_folders(folder: Path) -> None:

@@ -4,8 +4,10 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from histofactor.base.color_search import Wanted, search_colors
+from histofactor.base.color_search import Wanted, _least_of, search_colors
 
 
 def wanted(k, n, seed):
@@ -67,3 +69,9 @@ def test_of_several_searches_the_best_counts():
 def test_colors_that_cost_nothing_stay():
     free = Wanted(np.zeros((3, 3), np.float32), np.ones((5, 5), np.float32), np.zeros((5, 5), np.float32))
     np.testing.assert_array_equal(search_colors(free, np.array([4, 0, 2]), 2), [4, 0, 2])
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=40))
+def test_the_least_of_floats_by_their_bits(values):
+    """As NumPy finds it, below and above zero and among infinities; zeros of either sign are equal."""
+    assert _least_of(np.array(values, np.float32)) == np.min(np.array(values, np.float32))

@@ -13,7 +13,8 @@ from PIL import Image
 from fuzz.case import Target
 from histofactor.base.digests import DamagedError, path_digest, write_digested
 from histofactor.base.names import SEAL
-from histofactor.concepts.learn.sample import Known, Sample, read_note
+from histofactor.concepts.learn.sample import Known, Sample
+from histofactor.concepts.learn.sample_file import read_note
 from histofactor.encoders.build import load_encoder
 from histofactor.errors import HistofactorError
 from histofactor.export.previews import read_preview

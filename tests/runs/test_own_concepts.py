@@ -25,7 +25,9 @@ from histofactor.segmentation import encoding
 from histofactor.segmentation.setup import SegmentOptions
 from histofactor.segmentation.store import DiskStore
 from histofactor.segmentation.window_memory import FeatureMemory
+from histofactor.slides import decoded
 from histofactor.slides.phantom import phantom
+from histofactor.slides.reader import open_slide
 
 
 @pytest.fixture
@@ -91,6 +93,23 @@ def test_learned_once_and_encoded_once(images, study, tmp_path, monkeypatch):
     assert "learned from 3 inputs" in (out / "report.html").read_text()
     assert "learned from 3 inputs" in (out / "0/report.html").read_text()
     assert {bank.centring for bank in banks.values()} == {None}  # no row says that it helps the tiny encoder
+
+
+def test_every_image_is_decoded_once_and_held_no_longer_than_its_run(images, study, tmp_path, monkeypatch):
+    read, decode = [], decoded.decode_file
+
+    def noting(path, *how):
+        read.append(path.name)
+        return decode(path, *how)
+
+    monkeypatch.setattr(decoded, "decode_file", noting)
+    outcomes, _ = study(images)
+    assert [one.status for one in outcomes] == ["done"] * 3
+    assert sorted(read) == ["0.png", "1.png", "2.png"]  # to look, to learn, for the page, and to segment
+    with open_slide(images[0]):
+        assert len(read) == 4
+    Image.fromarray(phantom((320, 240), seed=7, mpp=1.0).image).save(images[0])
+    assert study(images)[0][0].status == "done"  # its px are another's now
 
 
 @pytest.mark.parametrize(("method", "unlike"), [("cluster", "auto"), ("factorize", "0.5"), ("project", "most")])

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from histofactor.concepts.learn.levels import TrainOptions
-from histofactor.concepts.learn.sample import Sample, read_note
+from histofactor.concepts.learn.sample import Sample
+from histofactor.concepts.learn.sample_file import read_note
 from histofactor.errors import ImageError, OptionError, OutputError
 from histofactor.runs.execute.local import LocalWorkers
 from histofactor.runs.loaded import memory_of

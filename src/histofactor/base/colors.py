@@ -40,6 +40,7 @@ _STAINS = (_BENEATH, np.array([185, 110, 190]), np.array([205, 165, 235]))  # ov
 _FIRST = 8  # colours that are chosen together: of so many phenotypes most of a field consists
 _ALL_APART = 16  # concepts of which every two can be told apart in every vision
 _STARTS = 40  # of choosing colours together
+_CHUNK = 16  # rows at a time: what they are worked in stays in the cache
 _ENOUGH = 16.2  # distance beyond which colours of concepts that are seen together need not be further apart
 _CLOSE, _EVERYWHERE = 14.0, 0.2  # the same of any two in normal vision, and how much that matters
 _SEARCHES = 4
@@ -188,11 +189,14 @@ def _together(apart: NDArray[np.float32], start: int, count: int) -> tuple[float
 def _apart(full_vision: float, visions: int = len(_VISIONS)) -> NDArray[np.float32]:
     """How far apart (n, n) the candidates are as they are seen; normal vision, the first, counts as far as is told."""
     lab = _seen(_candidates(), full_vision, visions).astype(np.float32)
-    found = np.full((lab.shape[1],) * 2, np.inf, np.float32)
-    for one in lab:
-        squares = (one**2).sum(axis=1)
-        np.minimum(found, squares[:, None] + squares - 2 * one @ one.T, out=found)
-    apart: NDArray[np.float32] = np.sqrt(np.maximum(found, 0))
+    squares, n = (lab**2).sum(axis=2), lab.shape[1]
+    apart = np.empty((n, n), np.float32)
+    for start in range(0, n, _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        least = np.full((len(squares[0, rows]), n), np.inf, np.float32)
+        for one, own in zip(lab, squares, strict=True):
+            np.minimum(least, own[rows, None] + own - 2 * one[rows] @ one.T, out=least)
+        np.sqrt(np.maximum(least, 0), out=apart[rows])
     return apart
 
 

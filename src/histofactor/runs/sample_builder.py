@@ -16,7 +16,8 @@ import histofactor
 from histofactor.base.files import output_error
 from histofactor.base.text import counted
 from histofactor.concepts.learn.levels import TrainOptions, check_algorithm
-from histofactor.concepts.learn.sample import Sample, read_note
+from histofactor.concepts.learn.sample import Sample
+from histofactor.concepts.learn.sample_file import read_note
 from histofactor.encoders.encoder import Encoder
 from histofactor.errors import HistofactorError, OptionError
 from histofactor.recipe import fingerprint, release
@@ -24,13 +25,7 @@ from histofactor.records.urls import Input
 from histofactor.runs.execute.engine import LOCAL, Engine, Workers
 from histofactor.runs.execute.local import LocalWorkers
 from histofactor.runs.outcome import Observer, Outcome, Reporter
-from histofactor.runs.sampling_tasks import (
-    LookTask,
-    Sampled,
-    SampleJob,
-    TakeTask,
-    Tasks,
-)
+from histofactor.runs.sampling_tasks import LookTask, Sampled, SampleJob, TakeTask, Tasks
 from histofactor.runs.source import Opening, Source, Sources, check_balance, content_of
 from histofactor.runs.thrift import Allotment, Looked, Thrift, allot, rule_of
 from histofactor.segmentation.cluster_rows import check_pool

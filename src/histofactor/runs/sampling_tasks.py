@@ -37,7 +37,7 @@ class LookTask:
         source: what it is.
         path: where it lies.
         rule: by which windows would be drawn.
-        after: the input that comes next, which is fetched meanwhile where it lies on a store; or None.
+        after: the input that comes next, which is fetched or decoded meanwhile; or None.
     """
 
     source: Source
@@ -129,6 +129,7 @@ class Workplace:
         memory: takes what is known of inputs that will be segmented; None where none will be.
         plans: of inputs that were looked at and are yet to be encoded.
         keep: output folder in which windows are kept that will be segmented; None keeps them in memory alone.
+        again: whether this process will open the inputs again: what they are decoded to is held until then.
     """
 
     setup: Setup
@@ -137,6 +138,7 @@ class Workplace:
     memory: FeatureMemory | None = None
     plans: dict[Input, Plan] = field(default_factory=dict)
     keep: Path | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,8 @@ class SampleJob:
         if isinstance(self.encoder, str):
             keep_encoder(shared, self.encoder, self.options, setup.encoder)
         memory = memory_of(shared) if self.segments else None
-        return Workplace(setup, self.opening, self.pool, memory, shared.setdefault(_PLANS, {}), self.keep)
+        again = self.here is not None and self.segments
+        return Workplace(setup, self.opening, self.pool, memory, shared.setdefault(_PLANS, {}), self.keep, again)
 
     def do(self, state: Workplace, task: LookTask | TakeTask, watch: Watch) -> Outcome:
         """``Looked`` or ``Sampled``, or what went wrong."""
@@ -199,6 +202,9 @@ class SampleJob:
 
 
 def _look(task: LookTask, at: Workplace) -> Looked:
+    for path in (task.path, task.after) if at.again else ():
+        if path is not None:
+            at.opening.hold(path)
     with _opened(task, at) as slide:
         setup, cache, plan = _planned(task.source, slide, at)
     at.plans[task.path] = plan

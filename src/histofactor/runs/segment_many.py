@@ -32,6 +32,7 @@ from histofactor.segmentation.feature_file import encoder_for
 from histofactor.segmentation.given_bank import EMBEDDED
 from histofactor.segmentation.method import method_of
 from histofactor.segmentation.setup import Segmenter, check_options
+from histofactor.slides.decoded import IMAGES
 from histofactor.slides.resolution import check_mpp
 
 __all__ = ["ManyOptions", "Observer", "segment_many"]
@@ -95,7 +96,10 @@ def segment_many(
         lit(Path(out), reporter, str(options.shard or "")) as signal,
     ):
         options = replace(options, observer=replace(options.observer, reporter=signal.reporter))
-        return _segment(paths, Path(out), request, options, (workers, signal))
+        try:
+            return _segment(paths, Path(out), request, options, (workers, signal))
+        finally:
+            IMAGES.clear()
 
 
 def _segment(

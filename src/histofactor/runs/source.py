@@ -13,6 +13,7 @@ from histofactor.errors import HistofactorError, ImageError, OptionError
 from histofactor.recipe import fingerprint
 from histofactor.records.urls import Input, Url, as_input
 from histofactor.slides.budget import MAX_IMAGE_GB
+from histofactor.slides.decoded import IMAGES
 from histofactor.slides.reader import Slide, open_slide
 from histofactor.slides.remote.cache import CACHE_GB, cache_of
 from histofactor.slides.remote.parts import located, located_all
@@ -92,14 +93,25 @@ class Opening:
         return hashlib.sha256(known.encode("utf-8", "surrogateescape")).hexdigest()
 
     def ahead(self, paths: Iterable[Input]) -> None:
-        """Begin to fetch URLs that are wanted soon."""
+        """Begin to fetch URLs that are wanted soon, and to decode images that are held."""
+        paths = list(paths)
         if urls := [path for path in paths if isinstance(path, Url)]:
             cache_of(self.cache, self.cache_gb).ahead(urls)
+        for path in paths:
+            if isinstance(path, Path):
+                IMAGES.ahead(path, lambda image: self.open(image).close())
+
+    def hold(self, path: Input) -> None:
+        """Keep what a plain image is decoded to until it is discarded: it is opened again, see ``DecodedImages``."""
+        if isinstance(path, Path) and not is_features(path):
+            IMAGES.hold(path)
 
     def discard(self, path: Input) -> None:
-        """Delete what was fetched of a URL that is done."""
+        """Delete what was fetched of a URL that is done, and let px go that are held."""
         if isinstance(path, Url):
             cache_of(self.cache, self.cache_gb).discard(path)
+        else:
+            IMAGES.let_go(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from PIL import Image
 from histofactor.errors import OptionError
 from histofactor.records import Region, SlideInfo
 from histofactor.slides.budget import MAX_IMAGE_GB, check_limit
-from histofactor.slides.files import decode_file
+from histofactor.slides.decoded import IMAGES
 from histofactor.slides.openslide_reader import VendorSlide, is_vendor_slide
 from histofactor.slides.pixels import Decoded, decode_array
 from histofactor.slides.pyramid import Box, LeveledSlide, lay_out
@@ -89,7 +89,7 @@ def open_slide(
         return TiffSlide(path, source_mpp, series)
     if path.suffix.lower() in SLIDE_SUFFIXES:
         check_slide_file(path)
-    return _plain(path, decode_file(path, series, max_image_gb), source_mpp)
+    return _plain(path, IMAGES.decoded(path, series, max_image_gb), source_mpp)
 
 
 def _check_single(series: str | int | None, name: str) -> None:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from histofactor.base.digests import DamagedError
 from histofactor.concepts.learn import sample as module
-from histofactor.concepts.learn.sample import Known, Sample, read_note, read_sample
+from histofactor.concepts.learn.sample import Known, Sample, read_sample
+from histofactor.concepts.learn.sample_file import read_note
 from histofactor.errors import OptionError
 from histofactor.records import SlideMean
 

@@ -30,6 +30,7 @@ from histofactor.records import Float
 _TOKENS = 2**15  # tokens that resamples are drawn from
 _TEST = 4096  # tokens named by all resamples
 _RESAMPLES = 4
+_CHUNK = 1024  # rows at a time
 _HELD_OUT = 0.2  # share of the slides
 _LIKE = 0.99  # share of the held-out tokens up to the residual limit; a few odd ones lie far beyond
 _REPEATABLE = 0.75  # share of the best stability that still counts as stable
@@ -124,7 +125,12 @@ def stated(choice: Choice | None) -> dict[str, Any] | None:
 
 def _variance(X: Float) -> float:
     """Σ ‖x − mean‖²."""
-    return float(np.einsum("nd,nd->", X, X, dtype=np.float64) - len(X) * (X.mean(0, dtype=np.float64) ** 2).sum())
+
+    def sums(rows: slice) -> tuple[np.float64, NDArray[np.float64]]:
+        return np.einsum("nd,nd->", X[rows], X[rows], dtype=np.float64), X[rows].sum(0, dtype=np.float64)
+
+    squares, totals = zip(*map_blocks(sums, len(X), _CHUNK), strict=True)
+    return float(np.sum(squares) - (np.sum(totals, axis=0) ** 2).sum() / len(X))
 
 
 def _stability(rest: Float, test: Float, ks: Sequence[int], options: TrainOptions) -> dict[int, float]:

@@ -10,14 +10,7 @@ sample too.
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import struct
-import tokenize
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,19 +19,14 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from histofactor.base.digests import DamagedError
-from histofactor.base.files import atomic
 from histofactor.base.workers import map_blocks
 from histofactor.concepts.centring import centred, offset_of
+from histofactor.concepts.learn.sample_file import read_as_damage, read_columns, write_columns
 from histofactor.errors import OptionError
 from histofactor.records import Centring, Float, SlideMean
 from histofactor.slides.stain import MEASURES
 
 Keys = NDArray[np.float64]
-_UNREADABLE = (
-    ValueError, KeyError, TypeError, AttributeError, EOFError, SyntaxError, RuntimeError, ArithmeticError, MemoryError,
-    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
-)  # fmt: skip
 _CHUNK = 1024  # rows at a time
 _COLUMNS = ("tokens", "sq_norms", "keys", "slides", "places", "stains")
 _MEANS = ("means", "mean_of", "mm2")
@@ -119,7 +107,8 @@ class Sample:
         if capacity < 1:
             raise OptionError("the sample is too small", expected="at least 1 token", got=f"{capacity}")
         self.capacity, self.seed, self.size = capacity, seed, 0
-        self.tokens: Float = np.full((capacity, dim), 0, np.float32)  # written to, so that the memory is taken now
+        self.tokens: Float = np.empty((capacity, dim), np.float32)
+        map_blocks(lambda rows: self.tokens[rows].fill(0), capacity, _CHUNK)  # so that the memory is taken now
         self.sq_norms = np.zeros(capacity, np.float32)
         self.keys: Keys = np.full(capacity, np.inf)
         self.slides = np.zeros(capacity, np.int32)
@@ -199,8 +188,7 @@ class Sample:
         means = np.array([self.means[int(slide)].value for slide in slides], np.float32)
         areas = np.array([self.means[int(slide)].mm2 for slide in slides])
         held |= {"means": means.reshape(len(slides), self.tokens.shape[1]), "mean_of": slides, "mm2": areas}
-        with atomic(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, note=np.array(note), sha256=np.array(_digest(note, held)), **held)
+        write_columns(path, note, held)
 
     def load(self, path: Path) -> None:
         """Take in what a sample of the same seed, capacity and number of channels wrote.
@@ -208,11 +196,12 @@ class Sample:
         Raises:
             DamagedError: the file is not as it was written, or holds another kind of sample; nothing is taken in.
         """
-        with _opened(path) as file:
-            note, digest = str(file["note"]), str(file["sha256"])
-            held = {name: file[name] for name in (*_COLUMNS, *_MEANS) if name != "stains" or name in file}
-            if digest != _digest(note, held):
-                raise ValueError("its digest")
+        _, held = read_columns(path, (*_COLUMNS, *_MEANS))
+        self._fill(path, held)
+
+    def _fill(self, path: Path, held: dict[str, NDArray[Any]]) -> None:
+        """Take in the columns of a file."""
+        with read_as_damage(path):
             held.setdefault("stains", np.full((len(held["keys"]), MEASURES), np.nan, np.float32))  # of an older version
             known = zip(*(held[name] for name in _MEANS), strict=True)
             means = {int(slide): SlideMean(mean, float(mm2)) for mean, slide, mm2 in known}
@@ -232,8 +221,12 @@ class Sample:
         new = new[: len(rows)]
         better = keys[new] < self.keys[rows]
         rows, new = rows[better], new[better]
-        for name, values in zip(_COLUMNS, columns, strict=True):
-            getattr(self, name)[rows] = values[new]
+
+        def move(some: slice) -> None:
+            for name, values in zip(_COLUMNS, columns, strict=True):
+                getattr(self, name)[rows[some]] = values[new[some]]
+
+        map_blocks(move, len(rows), _CHUNK)
         self.size += min(len(free), len(keys))
 
 
@@ -243,45 +236,12 @@ def read_sample(path: Path) -> tuple[Sample, str]:
     Raises:
         DamagedError: the file is not as it was written.
     """
-    with _opened(path) as file:
-        (size, dim), note = file["tokens"].shape, str(file["note"])
+    note, held = read_columns(path, (*_COLUMNS, *_MEANS))
+    with read_as_damage(path):
+        size, dim = held["tokens"].shape
     sample = Sample(max(size, 1), dim)
-    sample.load(path)
+    sample._fill(path, held)
     return sample, note
-
-
-def read_note(path: Path) -> str:
-    """The note in a file that ``Sample.save`` wrote.
-
-    Raises:
-        DamagedError: the file is not as it was written.
-    """
-    with _opened(path) as file:
-        return str(file["note"])
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
-    """The arrays in a file; whatever reading them can fail with is damage."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            yield held
-    except OSError as error:
-        if error.errno == errno.EINVAL:  # a place before the beginning of the file, as its directory says
-            raise DamagedError(f"{path.name} is not as it was written") from error
-        raise DamagedError(f"{path.name} cannot be read ({error.strerror or error})") from error
-    except _UNREADABLE as error:
-        raise DamagedError(f"{path.name} is not as it was written") from error
-
-
-def _digest(note: str, held: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 of a note and of columns: names, kinds and values."""
-    digest = hashlib.sha256(repr(note).encode())
-    for name in filter(held.__contains__, (*_COLUMNS, *_MEANS)):
-        values = held[name]
-        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).view(np.uint8).data)
-    return digest.hexdigest()
 
 
 @numba.njit(cache=True, nogil=True)

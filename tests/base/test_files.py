@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from histofactor.base.files import atomic, atomic_folder, make_folder, remove, stable_uuid, sweep, write_json
+from histofactor.base.files import (
+    atomic,
+    atomic_folder,
+    make_folder,
+    remove,
+    stable_uuid,
+    stamp_of,
+    sweep,
+    write_json,
+)
 from histofactor.errors import OutputError
 
 
@@ -370,3 +379,19 @@ def test_what_is_not_waited_for_is_whole_or_not_there(tmp_path, monkeypatch):
         temporary.write_bytes(b"new")
         assert not (tmp_path / "b.bin").exists()
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+
+def test_a_stamp_tells_of_a_change_and_of_another_file(tmp_path):
+    path = tmp_path / "a"
+    assert stamp_of(path) is None
+    path.write_text("one")
+    before = stamp_of(path)
+    assert stamp_of(path) == before
+    os.utime(path, (1, 1))
+    touched = stamp_of(path)
+    assert touched != before
+    other = tmp_path / "b"
+    other.write_text("two")
+    os.utime(other, (1, 1))
+    other.replace(path)  # as long, and as old
+    assert stamp_of(path) not in {None, touched}

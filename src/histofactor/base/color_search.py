@@ -61,12 +61,18 @@ def search_colors(wanted: Wanted, start: Places, searches: int) -> Places:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
+def _ordered(bits):
+    """The bits of a float as a number that comes where the float does among others; of that, the bits again."""
+    return bits ^ ((bits >> 31) & _MAGNITUDE)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _least_of(values):
-    """The least of values (n,), which are changed: by their bits, in an order that is theirs, in vector registers."""
-    bits, least = values.view(np.int32), np.int32(_MAGNITUDE)
+    """The least of values (n,), which are changed: found by their bits, which takes vector registers."""
+    bits, least = values.view(np.int32), _MAGNITUDE
     for place in range(len(bits)):
-        least = min(least, bits[place] ^ ((bits[place] >> 31) & _MAGNITUDE))
-    bits[0] = least ^ ((least >> 31) & _MAGNITUDE)
+        least = min(least, _ordered(bits[place]))
+    bits[0] = _ordered(least)
     return values[0]
 
 

@@ -193,7 +193,7 @@ def _apart(full_vision: float, visions: int = len(_VISIONS)) -> NDArray[np.float
     apart = np.empty((n, n), np.float32)
     for start in range(0, n, _CHUNK):
         rows = slice(start, start + _CHUNK)
-        least = np.full((len(squares[0, rows]), n), np.inf, np.float32)
+        least = np.full_like(apart[rows], np.inf)
         for one, own in zip(lab, squares, strict=True):
             np.minimum(least, own[rows, None] + own - 2 * one[rows] @ one.T, out=least)
         np.sqrt(np.maximum(least, 0), out=apart[rows])

@@ -35,6 +35,8 @@ _MEND = {
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 
+Stamp = tuple[int, int, int, int]
+
 
 @contextmanager
 def atomic(path: str | os.PathLike[str], *, synced: bool = True) -> Iterator[Path]:
@@ -205,6 +207,15 @@ def check_folder(folder: Path, *, inside: Path, what: str = "") -> None:
             got=f"{folder.resolve()}",
             mend="choose another output folder, or rename the input",
         )
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """What changes with a file, at hand without reading it; None where it is not there."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size, state.st_ino, state.st_dev
 
 
 def stable_uuid(*parts: object) -> uuid.UUID:

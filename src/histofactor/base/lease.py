@@ -66,7 +66,7 @@ class Lease:
         self._thread = threading.Thread(target=self._beat, daemon=True, name="lease")
 
     def take(self) -> bool:
-        """Take it; False where another holds it. Whatever else comes of it, an interruption too: ``release`` it then.
+        """Take it; False where another holds it. Then, and whatever else comes of it, ``withdraw``.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -112,11 +112,16 @@ class Lease:
                 self._thread.join()
         finally:
             MINE.discard(self._token)
-            shutil.rmtree(self._private, ignore_errors=True)  # of one that was not taken
             try:
                 _drop(self._path, self._token)
             except OSError as error:
                 raise output_error(self._path, error) from error
+
+    def withdraw(self) -> None:
+        """Undo what ``take`` came to, where it did not succeed or was interrupted, as far as that can be done."""
+        shutil.rmtree(self._private, ignore_errors=True)
+        with suppress(OutputError):  # a folder that cannot be written is told by ``take``
+            self.release()
 
     def tell(self) -> None:
         """Renew the lease, with what is told of the work where that has changed; as far as that can be done now."""
@@ -150,8 +155,7 @@ def take(path: Path, told: Told | None = None) -> Lease | None:
         taken = lease.take()
     finally:
         if not taken:
-            with suppress(OutputError):  # a folder that cannot be written is told above
-                lease.release()
+            lease.withdraw()
     return lease if taken else None
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from histofactor.base.files import Stamp, stamp_of
 from histofactor.errors import HistofactorError
 from histofactor.slides.files import decode_file
 from histofactor.slides.pixels import Decoded
@@ -16,7 +17,7 @@ from histofactor.slides.pixels import Decoded
 _MOST_BYTES = 2**29  # of px that are held at a time
 _BYTES_PER_PX = 4  # of RGB, as Pillow has it
 
-_How = tuple[object, ...]  # which file it was, and how it was decoded
+_How = tuple[str | int | None, float, Stamp | None]  # how it was decoded, and from which file
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +64,7 @@ class DecodedImages:
         if held is None:
             return decode_file(path, series, max_image_gb)
         with held.lock:
-            how = (series, max_image_gb, *_state_of(path))
+            how = series, max_image_gb, stamp_of(path)
             if held.decoded is not None and held.how == how:
                 return held.decoded
             decoded = decode_file(path, series, max_image_gb)
@@ -110,12 +111,3 @@ class DecodedImages:
 
 IMAGES = DecodedImages()
 """Those of this process."""
-
-
-def _state_of(path: Path) -> _How:
-    """What changes with a file; empty where it is not there."""
-    try:
-        state = path.stat()
-    except OSError:  # told when it is read
-        return ()
-    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns

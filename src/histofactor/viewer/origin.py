@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from histofactor.base.digests import path_digest
+from histofactor.base.files import Stamp, stamp_of
 from histofactor.errors import HistofactorError, ImageError
 from histofactor.recipe import is_read_whole
 from histofactor.runs.source import content_of
@@ -21,7 +22,6 @@ from histofactor.slides.slide_parts import files_of
 SAME, OTHER, UNSURE, COMPARING = "same", "other", "unsure", "comparing"
 _MEND = "give the folder that it lies in: histofactor view OUT --slides FOLDER"
 _ONE_AT_A_TIME = threading.Semaphore(1)  # that is read as a whole
-_Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class OriginFinder:
     content: str
     moved: Path | None
     digests: Callable[[], Collection[str]]
-    _held: tuple[_Stamp | None, Origin] | None = None
-    _compared: dict[tuple[Path, _Stamp | None], str] = field(default_factory=dict)
+    _held: tuple[Stamp | None, Origin] | None = None
+    _compared: dict[tuple[Path, Stamp | None], str] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def find(self) -> Origin:
@@ -80,16 +80,16 @@ class OriginFinder:
         with self._lock:
             if self._held is None or self._is_outdated(*self._held):
                 found = self._look()
-                self._held = _stamp(found.path), found
+                self._held = stamp_of(found.path), found
             return self._held[1]
 
     def is_anywhere(self) -> bool:
         """Whether there is a file of its name."""
         return any(True for _ in self._named())
 
-    def _is_outdated(self, stamp: _Stamp | None, origin: Origin) -> bool:
+    def _is_outdated(self, stamp: Stamp | None, origin: Origin) -> bool:
         """Whether the file was changed since, or is known by now."""
-        key = origin.path, _stamp(origin.path)
+        key = origin.path, stamp_of(origin.path)
         return key[1] != stamp or (origin.state == COMPARING and self._compared.get(key) != COMPARING)
 
     def _look(self) -> Origin:
@@ -135,13 +135,13 @@ class OriginFinder:
 
     def _compare(self, path: Path, known: Collection[str]) -> str:
         """What is known of a file by its whole content, which is read in the background."""
-        key = path, _stamp(path)
+        key = path, stamp_of(path)
         if key not in self._compared:
             self._compared[key] = COMPARING
             threading.Thread(target=self._read, args=(key, known), daemon=True).start()
         return self._compared[key]
 
-    def _read(self, key: tuple[Path, _Stamp | None], known: Collection[str]) -> None:
+    def _read(self, key: tuple[Path, Stamp | None], known: Collection[str]) -> None:
         try:
             with _ONE_AT_A_TIME:
                 state = SAME if path_digest(key[0]) in known else OTHER
@@ -204,12 +204,3 @@ def error_parts(error: HistofactorError) -> Told:
     """An error as the page shows it."""
     parts = {"what": error.what, "expected": error.expected, "got": error.got, "mend": error.mend}
     return {name: text for name, text in parts.items() if text}
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    """What changes with a file; None where it is not there."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino

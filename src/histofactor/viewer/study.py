@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from histofactor.base.files import check_folder, make_folder
+from histofactor.base.files import Stamp, check_folder, make_folder, stamp_of
 from histofactor.base.names import PAGE, RUNS, SEAL, SMALL, TABLE
 from histofactor.concepts.bank.nesting import unions
 from histofactor.concepts.bank.one_name import in_one_color
@@ -66,7 +66,7 @@ class StudyView:
     alone: bool = False
     finders: Mapping[str, OriginFinder] = field(default_factory=dict)
     checks: OriginChecks = field(default_factory=OriginChecks)
-    _views: dict[str, tuple[tuple[int, int], SlideView]] = field(default_factory=dict)
+    _views: dict[str, tuple[Stamp | None, SlideView]] = field(default_factory=dict)
     _shown: OrderedDict[str, SlideView] = field(default_factory=OrderedDict)
     _study: tuple[tuple[int, int], Study] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -101,11 +101,7 @@ class StudyView:
 
     def _view(self, id_: str) -> SlideView:
         name = self.slides[id_]
-        try:
-            stat = (self.out / name / SEAL).stat()
-            stamp = stat.st_mtime_ns, stat.st_ino
-        except OSError:
-            stamp = 0, 0
+        stamp = stamp_of(self.out / name / SEAL)
         with self._lock:
             held = self._views.get(id_)
             if held is None or held[0] != stamp:
